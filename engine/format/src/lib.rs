@@ -1,0 +1,1 @@
+//! Session files, passports, KV layouts and images of intact: pure Rust, no llama.cpp.

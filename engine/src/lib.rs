@@ -1,0 +1,1 @@
+//! Chat sessions over llama.cpp that are saved, restored, verified, or refused with a reason.

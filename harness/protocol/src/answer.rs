@@ -1,0 +1,243 @@
+//! What a worker answers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One line from a worker to the harness.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Answer {
+    /// A piece of generated text, before the reply of a request that asked for a stream.
+    Event {
+        /// Number of the request.
+        seq: u64,
+        /// The piece.
+        text: String,
+    },
+    /// The one reply to a request.
+    Reply {
+        /// Number of the request.
+        seq: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "status")]
+pub enum Outcome {
+    /// Done.
+    Ok {
+        /// What it gave.
+        result: Box<Replied>,
+    },
+    /// The subject decided against it and says why. Live sessions are as they were.
+    Refused(Refusal),
+    /// The subject cannot do this at all.
+    Unsupported {
+        /// What it cannot do.
+        message: String,
+        /// Where that is tracked, if anywhere.
+        #[serde(default)]
+        issue: Option<String>,
+    },
+    /// Something failed that the subject did not foresee.
+    Error {
+        /// What failed.
+        message: String,
+    },
+}
+
+/// A typed refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    /// Stable, kebab-case name of the reason. Empty where the subject gives none: such a refusal is unclear.
+    pub code: String,
+    /// For a person: what differed, what that means, what to do.
+    pub message: String,
+    /// The axes that the refusal names.
+    #[serde(default)]
+    pub axes: Vec<String>,
+}
+
+/// What a request that was carried out gave, told apart by `op`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Replied {
+    /// To `hello`.
+    Hello(Hello),
+    /// To `open`.
+    Open(Opened),
+    /// To `say`.
+    Say(Said),
+    /// To `save`.
+    Save(Saved),
+    /// To `load`.
+    Load(Loaded),
+    /// To `check`.
+    Check(Checked),
+    /// To `score`.
+    Score(Scored),
+    /// To `forget`.
+    Forget,
+    /// To `bye`.
+    Bye,
+}
+
+/// Who the worker is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hello {
+    /// The protocol version that it speaks.
+    pub protocol: u32,
+    /// Name of the subject: `engine`, `blind`, `node-llama-cpp`, ...
+    pub subject: String,
+    /// Version of the subject.
+    pub version: String,
+    /// The llama.cpp release inside, as a tag, a version or a commit.
+    pub release: String,
+    /// More versions that matter, by name.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
+    /// Operations that it carries out.
+    pub operations: Vec<String>,
+    /// Session file versions that it writes and reads; empty for a foreign subject.
+    #[serde(default)]
+    pub formats: Vec<String>,
+    /// Named abilities, such as `layout:11/4` or `vision`.
+    #[serde(default)]
+    pub features: Vec<String>,
+}
+
+/// What was opened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Opened {
+    /// `general.architecture` of the model.
+    pub architecture: String,
+    /// Memory kind: `plain`, `windowed`, `recurrent`, `hybrid`, ...; empty where the subject does not know.
+    #[serde(default)]
+    pub memory: String,
+    /// Number of tokens in the vocabulary.
+    pub n_vocab: u32,
+    /// Context length of one session that the settings gave.
+    pub n_ctx: u32,
+    /// What the layout self-probe found: a layout id, or why images are opaque.
+    #[serde(default)]
+    pub layout: String,
+    /// Things the user should know, such as a setting that llama.cpp overrode.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// How a session advanced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Said {
+    /// The reply's text.
+    pub text: String,
+    /// Tokens of the whole session now.
+    pub tokens: u32,
+    /// Tokens that were evaluated for this.
+    pub tokens_evaluated: u32,
+}
+
+/// What a save wrote.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Saved {
+    /// Every file written, the session file first.
+    pub files: Vec<PathBuf>,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Tokens of the session.
+    pub tokens: u32,
+    /// How long it took.
+    #[serde(default)]
+    pub timings: Timings,
+}
+
+/// What a load gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Loaded {
+    /// Id of the session, live now.
+    pub session: String,
+    /// How the load was carried out.
+    pub receipt: Receipt,
+}
+
+/// How a load was carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Receipt {
+    /// `direct`, `transcoded`, `reprefilled`, `replayed`; `blind` for a subject that does not choose.
+    pub route: String,
+    /// Every axis that differed, and what that meant.
+    #[serde(default)]
+    pub axes: Vec<AxisReport>,
+    /// Tokens whose KV came from the file.
+    pub tokens_restored: u32,
+    /// Tokens evaluated during the load.
+    pub tokens_evaluated: u32,
+    /// Largest logit distance of the canary, where there was one. `None` where it could not be compared.
+    #[serde(default)]
+    pub canary_distance: Option<f32>,
+    /// Digest of the parameters in force after the load, to tell whether they survived.
+    #[serde(default)]
+    pub parameters: Option<String>,
+    /// Further remarks, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// How long it took.
+    #[serde(default)]
+    pub timings: Timings,
+}
+
+/// One axis of a passport: what was saved, what is here, what follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AxisReport {
+    /// Name of the axis.
+    pub axis: String,
+    /// The saved value.
+    pub saved: String,
+    /// The value here.
+    pub here: String,
+    /// `same`, `harmless`, `transcode`, `reprefill`, `replay` or `refuse`.
+    pub consequence: String,
+    /// Why, in a sentence that a user understands.
+    pub reason: String,
+}
+
+/// Seconds by step, on the worker's monotonic clock.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timings {
+    /// The whole request.
+    pub total_seconds: f64,
+    /// Parts of it by name, such as `read`, `verify`, `set`, `canary`.
+    #[serde(default)]
+    pub steps: BTreeMap<String, f64>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Checked {
+    /// The route a load would take; `refused` where none is allowed.
+    pub route: String,
+    /// Every axis, the ones that are the same too.
+    pub axes: Vec<AxisReport>,
+    /// The refusal a load would give.
+    #[serde(default)]
+    pub refusal: Option<Refusal>,
+}
+
+/// Where scored logits are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scored {
+    /// The [`crate::Logits`] file.
+    pub path: PathBuf,
+    /// Rows in it: forced tokens + 1.
+    pub rows: u32,
+    /// Logits in a row.
+    pub n_vocab: u32,
+    /// The forced tokens.
+    pub tokens: Vec<i32>,
+}

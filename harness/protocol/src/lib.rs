@@ -1,0 +1,28 @@
+//! What the intact harness and its workers say to each other.
+//!
+//! JSON Lines on stdio: the harness writes one [`Envelope`] a line to the worker's standard input, the worker
+//! answers each with exactly one [`Answer`] line that echoes `seq`, in order. A request that asked for a stream
+//! may be preceded by [`Answer::Event`] lines of the same `seq`. Standard error is free text and kept as the
+//! cell's log. Bulk data (logits, session files) travels as files, never as JSON.
+//!
+//! A worker must answer a request that it does not know with [`Outcome::Unsupported`]; the harness probes that
+//! before it trusts a worker with a cell.
+
+mod answer;
+mod line;
+mod logits;
+mod request;
+
+pub use answer::{
+    Answer, AxisReport, Checked, Hello, Loaded, Opened, Outcome, Receipt, Refusal, Replied, Said, Saved, Scored,
+    Timings,
+};
+pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
+pub use logits::{Logits, LogitsError};
+pub use request::{
+    Check, Envelope, FlashAttention, Forget, HelloRequest, Load, Open, ParameterSource, Request, Role, Save, Say,
+    Score, Settings,
+};
+
+/// The protocol version this crate speaks. A worker that speaks another one is refused at `hello`.
+pub const PROTOCOL: u32 = 1;

@@ -1,0 +1,234 @@
+//! What the harness asks of a worker.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One line from the harness to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Number of the request, echoed by the answer; strictly increasing on one connection.
+    pub seq: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// A request, told apart by `op`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Request {
+    /// Who are you? The first request on every connection.
+    Hello(HelloRequest),
+    /// Load a model and take these settings for every session from now on. Replaces what was open before.
+    Open(Box<Open>),
+    /// Advance a session by one message; starts the session if it is not live.
+    Say(Say),
+    /// Save a live session to a file; the session goes on unchanged.
+    Save(Save),
+    /// Load a session file; the session is live afterwards. A refusal must leave live sessions unharmed.
+    Load(Load),
+    /// Would this file load here, and how? Changes nothing.
+    Check(Check),
+    /// Evaluate given tokens one at a time and write the logits of each to a file. Advances the session.
+    Score(Score),
+    /// Drop a live session.
+    Forget(Forget),
+    /// Leave; the worker answers and exits with status 0.
+    Bye,
+}
+
+/// Arguments of `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HelloRequest {
+    /// The protocol version that the harness speaks, [`crate::PROTOCOL`].
+    pub protocol: u32,
+}
+
+/// Arguments of `open`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Open {
+    /// The GGUF model file.
+    pub model: PathBuf,
+    /// Settings of the contexts that sessions will live in.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Name of the preset that sessions are created from; none means the library's defaults.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// Where the model came from, if it came from a hub: `owner/name`.
+    #[serde(default)]
+    pub model_repo: Option<String>,
+    /// Play a release whose layout is unknown: the worker must then fall back to opaque images. A test hook.
+    #[serde(default)]
+    pub forget_layouts: bool,
+}
+
+/// Settings of a context. `None` means the subject's own default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Context length of one session, in tokens.
+    pub n_ctx: Option<u32>,
+    /// Logical batch size, in tokens.
+    pub n_batch: Option<u32>,
+    /// Physical batch size, in tokens.
+    pub n_ubatch: Option<u32>,
+    /// Sequences that one context has room for.
+    pub n_seq_max: Option<u32>,
+    /// Threads for single tokens and for batches.
+    pub threads: Option<u32>,
+    /// KV type of K, by ggml's name: `f16`, `q8_0`, `q4_0`, ...
+    pub type_k: Option<String>,
+    /// KV type of V, by ggml's name.
+    pub type_v: Option<String>,
+    /// Flash attention.
+    pub flash_attention: Option<FlashAttention>,
+    /// One cache shared by all sequences (`true`), or a stream for each (`false`).
+    pub kv_unified: Option<bool>,
+    /// Keep the whole context in sliding-window caches too.
+    pub swa_full: Option<bool>,
+    /// RoPE base frequency.
+    pub rope_freq_base: Option<f32>,
+    /// RoPE frequency scale.
+    pub rope_freq_scale: Option<f32>,
+    /// YaRN extrapolation mix factor.
+    pub yarn_ext_factor: Option<f32>,
+    /// LoRA adapter files with their scales.
+    pub lora: Vec<(PathBuf, f32)>,
+    /// Control vector files with their scales.
+    pub control_vectors: Vec<(PathBuf, f32)>,
+}
+
+/// Whether flash attention is used. It decides how V is laid out in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FlashAttention {
+    /// llama.cpp decides.
+    Auto,
+    /// Always: V is stored by token.
+    On,
+    /// Never: V is stored transposed.
+    Off,
+}
+
+/// Who speaks in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The system prompt.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// Arguments of `say`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Say {
+    /// Id of the session; started if it is not live.
+    pub session: String,
+    /// System prompt of a session that this request starts.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// The user's message.
+    pub text: String,
+    /// The assistant's reply, forced token by token as if it had been sampled. `None`: the model generates it.
+    #[serde(default)]
+    pub reply: Option<String>,
+    /// Most tokens to generate where the reply is not forced.
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
+    /// Generate greedily, whatever the sampler parameters say.
+    #[serde(default)]
+    pub greedy: bool,
+    /// Send the reply's text piece by piece as events.
+    #[serde(default)]
+    pub stream: bool,
+}
+
+/// Arguments of `save`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Save {
+    /// Id of the live session.
+    pub session: String,
+    /// The session file to write. Subjects may write files beside it that start with the same name.
+    pub path: PathBuf,
+    /// Format version to write, `major.minor`; none means the subject's own newest.
+    #[serde(default)]
+    pub format: Option<String>,
+    /// Also write the manifest file beside it.
+    #[serde(default)]
+    pub manifest: bool,
+}
+
+/// Where a loaded session takes its parameters from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterSource {
+    /// Those that were saved.
+    #[default]
+    Saved,
+    /// Those of the preset in force.
+    Preset,
+    /// The library's defaults.
+    Defaults,
+}
+
+/// Arguments of `load`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// The session file.
+    pub path: PathBuf,
+    /// For subjects whose files carry no session id: the id that the session gets.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// Read as if this were the newest version known, `major.minor`: plays an older reader.
+    #[serde(default)]
+    pub reader_format: Option<String>,
+    /// Routes that are allowed: `direct`, `transcoded`, `reprefilled`, `replayed`; none means the subject's default.
+    #[serde(default)]
+    pub routes: Option<Vec<String>>,
+    /// Where the parameters come from.
+    #[serde(default)]
+    pub parameters: ParameterSource,
+    /// Compare against the manifest file beside the session file, and refuse when an axis differs.
+    #[serde(default)]
+    pub manifest: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// The session file.
+    pub path: PathBuf,
+    /// Routes that are allowed; none means the subject's default.
+    #[serde(default)]
+    pub routes: Option<Vec<String>>,
+    /// Compare against the manifest file too.
+    #[serde(default)]
+    pub manifest: bool,
+}
+
+/// Arguments of `score`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Score {
+    /// Id of the live session.
+    pub session: String,
+    /// Text whose tokens are forced, one evaluation each.
+    pub text: String,
+    /// Most tokens of it that are used.
+    pub max_tokens: u32,
+    /// Where the logits go: a [`crate::Logits`] file. Row 0 is the distribution after the session's last token,
+    /// row `i` the one after the `i`-th forced token.
+    pub path: PathBuf,
+}
+
+/// Arguments of `forget`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Forget {
+    /// Id of the live session.
+    pub session: String,
+}

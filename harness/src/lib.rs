@@ -1,0 +1,1 @@
+//! The intact command: does a saved chat session come back intact?.

@@ -1,0 +1,3 @@
+//! The intact command: does a saved chat session come back intact?.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The intact engine behind the worker protocol.
+
+fn main() {}
