@@ -1,0 +1,189 @@
+//! Every state layout that llama.cpp has had, as data. The parser and the encoder read this table and nothing else.
+
+use std::ops::RangeInclusive;
+
+/// How one range of llama.cpp releases lays out the state of a sequence, and what the bytes mean.
+///
+/// Each flag is a word, or a group of words, that is on the wire or is not. Adding a release means adding a row to
+/// [`LAYOUTS`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The first llama.cpp release that writes it: the name under which session files refer to it.
+    pub id: &'static str,
+    /// Patch numbers of the `llama-cpp-sys-2` 0.1.x packages that write it.
+    pub crates: RangeInclusive<u32>,
+    /// Raw blobs start with a magic word and the sequence id. Sequence files never do.
+    pub blob_prefix: bool,
+    /// An attention cache starts with the number of its streams.
+    pub stream_count: bool,
+    /// A stream without cells is its zero count alone. Before, the words and types of all layers followed it.
+    pub empty_stream_stops: bool,
+    /// What a cell carries besides its position, for the models that need it.
+    pub cell_extension: CellExtension,
+    /// Whether quantized K and V are rotated, and whether the state says so.
+    pub rotation: RotationRule,
+    /// Recurrent layers may carry a second row, written directly after the first.
+    pub second_rows: bool,
+    /// Version word of a sequence file (GGSQ).
+    pub sequence_file_version: u32,
+    /// Version word of a session file (GGSN).
+    pub session_file_version: u32,
+}
+
+/// The fields of a cell extension on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellExtension {
+    /// Not written, also for models that use 2D positions.
+    Absent,
+    /// `x` and `y` of a 2D position, for M-RoPE models.
+    Position,
+    /// `x`, `y` and the token id, for M-RoPE models and those that hash previous tokens.
+    PositionAndToken,
+}
+
+/// What a release does about the Hadamard rotation of quantized K and V.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationRule {
+    /// K and V are stored as they are.
+    Never,
+    /// Quantized K and V may be rotated; nothing in the state tells.
+    Silent,
+    /// The state carries the size of the K and V rotations.
+    Recorded,
+}
+
+const CURRENT: Layout = Layout {
+    id: "0.6.0",
+    crates: 160..=161,
+    blob_prefix: true,
+    stream_count: true,
+    empty_stream_stops: true,
+    cell_extension: CellExtension::PositionAndToken,
+    rotation: RotationRule::Recorded,
+    second_rows: true,
+    sequence_file_version: 4,
+    session_file_version: 11,
+};
+
+/// All known layouts, oldest first.
+pub static LAYOUTS: [Layout; 7] = [
+    Layout {
+        id: "b5485",
+        crates: 109..=112,
+        blob_prefix: false,
+        stream_count: false,
+        empty_stream_stops: false,
+        cell_extension: CellExtension::Absent,
+        rotation: RotationRule::Never,
+        second_rows: false,
+        sequence_file_version: 2,
+        session_file_version: 9,
+    },
+    Layout {
+        id: "b5913",
+        crates: 113..=138,
+        blob_prefix: false,
+        cell_extension: CellExtension::Absent,
+        rotation: RotationRule::Never,
+        second_rows: false,
+        sequence_file_version: 2,
+        session_file_version: 9,
+        ..CURRENT
+    },
+    Layout {
+        id: "b8215",
+        crates: 139..=141,
+        blob_prefix: false,
+        cell_extension: CellExtension::Position,
+        rotation: RotationRule::Never,
+        second_rows: false,
+        sequence_file_version: 2,
+        session_file_version: 9,
+        ..CURRENT
+    },
+    Layout {
+        id: "b8619",
+        crates: 142..=146,
+        blob_prefix: false,
+        cell_extension: CellExtension::Position,
+        rotation: RotationRule::Silent,
+        second_rows: false,
+        sequence_file_version: 2,
+        session_file_version: 9,
+        ..CURRENT
+    },
+    Layout {
+        id: "b9028",
+        crates: 147..=156,
+        cell_extension: CellExtension::Position,
+        rotation: RotationRule::Silent,
+        second_rows: false,
+        sequence_file_version: 2,
+        session_file_version: 9,
+        ..CURRENT
+    },
+    Layout {
+        id: "0.4.1",
+        crates: 157..=159,
+        rotation: RotationRule::Silent,
+        sequence_file_version: 3,
+        session_file_version: 10,
+        ..CURRENT
+    },
+    CURRENT,
+];
+
+impl Layout {
+    /// The layout of that name, or none when it is not known.
+    #[must_use]
+    pub fn by_id(id: &str) -> Option<&'static Self> {
+        LAYOUTS.iter().find(|layout| layout.id == id)
+    }
+
+    /// The layout that `llama-cpp-sys-2` 0.1.`patch` writes, or none when that package is older or newer than the table.
+    #[must_use]
+    pub fn of_crate(patch: u32) -> Option<&'static Self> {
+        LAYOUTS.iter().find(|layout| layout.crates.contains(&patch))
+    }
+
+    /// The newest layout.
+    #[must_use]
+    pub fn newest() -> &'static Self {
+        &LAYOUTS[LAYOUTS.len() - 1]
+    }
+}
+
+impl CellExtension {
+    /// Bytes of one cell extension.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Absent => 0,
+            Self::Position => 8,
+            Self::PositionAndToken => 12,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_from_109_to_161_has_exactly_one_layout() {
+        for patch in 109..=161 {
+            let count = LAYOUTS.iter().filter(|layout| layout.crates.contains(&patch)).count();
+            assert_eq!(count, 1, "llama-cpp-sys-2 0.1.{patch}");
+        }
+        assert_eq!(Layout::of_crate(108), None);
+        assert_eq!(Layout::of_crate(162), None);
+    }
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for layout in &LAYOUTS {
+            assert_eq!(Layout::by_id(layout.id), Some(layout));
+        }
+        assert_eq!(Layout::by_id("b1"), None);
+    }
+}
