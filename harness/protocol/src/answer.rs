@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Role;
+
 /// One line from a worker to the harness.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -164,6 +166,18 @@ pub struct Loaded {
     pub session: String,
     /// How the load was carried out.
     pub receipt: Receipt,
+    /// The chat as the subject holds it now, for comparison with what was said; `None` where it cannot tell.
+    #[serde(default)]
+    pub history: Option<Vec<Message>>,
+}
+
+/// One message of a chat, as a person sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, without any template framing.
+    pub text: String,
 }
 
 /// How a load was carried out.

@@ -71,7 +71,9 @@ mod tests {
     #[test]
     fn an_unknown_operation_is_told_from_a_malformed_line() {
         let unknown = parse_envelope(r#"{"seq":7,"request":{"op":"levitate"}}"#);
-        assert!(matches!(unknown, Err(LineError::Unknown(UnknownRequest { seq: 7, op })) if op == "levitate"));
+        assert!(
+            matches!(unknown, Err(LineError::Unknown(UnknownRequest { seq: 7, op })) if op == "levitate")
+        );
         for malformed in ["", "{", "[]", r#"{"seq":1}"#, r#"{"seq":1,"request":{"op":"open"}}"#] {
             assert!(matches!(parse_envelope(malformed), Err(LineError::Malformed(_))), "{malformed}");
         }

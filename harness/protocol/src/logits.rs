@@ -97,7 +97,11 @@ impl Logits {
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let (header, body) = bytes.split_at_checked(HEADER).ok_or("shorter than its header")?;
         let word = |at: usize| {
-            header[at..at + 4].try_into().map(u32::from_le_bytes).map(|word| word as usize).unwrap_or_default()
+            header[at..at + 4]
+                .try_into()
+                .map(u32::from_le_bytes)
+                .map(|word| word as usize)
+                .unwrap_or_default()
         };
         if &header[..8] != MAGIC {
             return Err("wrong magic".into());
