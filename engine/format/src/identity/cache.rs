@@ -1,0 +1,172 @@
+//! Identities that were worked out before, keyed by path, size, modification time and inode.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{HubFile, IdentityError, ModelIdentity};
+use crate::gguf::Gguf;
+
+/// A folder of remembered identities. An entry that cannot be read, or that is of a file that has changed since, counts as
+/// absent and is written anew; a folder that cannot be written to only costs time.
+#[derive(Debug, Clone)]
+pub struct IdentityCache {
+    folder: PathBuf,
+}
+
+/// One remembered identity.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    version: u32,
+    stamp: Stamp,
+    /// Whether the SHA-256 was computed from the content, not taken from the hub.
+    hashed: bool,
+    identity: ModelIdentity,
+}
+
+/// What must be unchanged for an entry to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stamp {
+    path: PathBuf,
+    size: u64,
+    modified_ns: u64,
+    inode: u64,
+}
+
+/// Raised whenever identities gain a field or are worked out differently; older entries are then ignored.
+const ENTRY_VERSION: u32 = 1;
+/// Entries this process has written: tells apart the temporary files of its threads.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+const BLOCK: usize = 1 << 20;
+
+impl IdentityCache {
+    /// A cache in `folder`, which is made when the first entry is written.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The cache of this user: `identities` under `$INTACT_HOME`, else under `~/.cache/intact`, else under the system's
+    /// folder for temporary files.
+    #[must_use]
+    pub fn of_user() -> Self {
+        let home = std::env::var_os("INTACT_HOME").map(PathBuf::from);
+        let cache = || std::env::home_dir().map(|home| home.join(".cache/intact"));
+        let home = home.or_else(cache).unwrap_or_else(|| std::env::temp_dir().join("intact"));
+        Self::new(home.join("identities"))
+    }
+
+    /// The identity of the model file at `path`: remembered, else from its metadata and the hub's SHA-256 where the file
+    /// lies in a Hugging Face cache, else hashed.
+    ///
+    /// # Errors
+    /// [`IdentityError`] where the file is missing, unreadable, not a sound GGUF file, cut short, or written to meanwhile.
+    pub fn identify(&self, path: &Path) -> Result<ModelIdentity, IdentityError> {
+        let published = || HubFile::of(path).and_then(|hub| hub.sha256);
+        self.look_up(path, |entry| Some(entry.identity), published)
+    }
+
+    /// As [`Self::identify`], but never trusts the hub's SHA-256: for files whose download nobody has verified.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub fn identify_content(&self, path: &Path) -> Result<ModelIdentity, IdentityError> {
+        self.look_up(path, |entry| entry.hashed.then_some(entry.identity), || None)
+    }
+
+    fn look_up(
+        &self,
+        path: &Path,
+        acceptable: impl Fn(Entry) -> Option<ModelIdentity>,
+        published: impl Fn() -> Option<String>,
+    ) -> Result<ModelIdentity, IdentityError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => IdentityError::NotFound(path.to_owned()),
+            _ => IdentityError::Io { path: path.to_owned(), source },
+        };
+        let unsound = |source| IdentityError::Gguf { path: path.to_owned(), source };
+
+        let stamp = Stamp::of(path).map_err(failed)?;
+        if let Some(identity) = self.remembered(&stamp).and_then(acceptable) {
+            return Ok(identity);
+        }
+        let gguf = Gguf::open(path).map_err(unsound)?;
+        gguf.check_extent().map_err(unsound)?;
+        let published = published();
+        let hashed = published.is_none();
+        let sha256 = published.map_or_else(|| sha256(path), Ok).map_err(failed)?;
+        if Stamp::of(path).map_err(failed)? != stamp {
+            return Err(IdentityError::Changed(path.to_owned()));
+        }
+        let identity = ModelIdentity::new(path, &gguf, sha256).map_err(unsound)?;
+        let entry = Entry { version: ENTRY_VERSION, stamp, hashed, identity };
+        // The identity is right even where it cannot be remembered: the next call works it out again.
+        self.remember(&entry).ok();
+        Ok(entry.identity)
+    }
+
+    fn remembered(&self, stamp: &Stamp) -> Option<Entry> {
+        let text = fs::read(self.entry_path(stamp)).ok()?;
+        let entry: Entry = serde_json::from_slice(&text).ok()?;
+        (entry.version == ENTRY_VERSION && entry.stamp == *stamp).then_some(entry)
+    }
+
+    fn remember(&self, entry: &Entry) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let path = self.entry_path(&entry.stamp);
+        let turn = WRITES.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_extension(format!("{}-{turn}.tmp", std::process::id()));
+        let mut file = File::create(&temporary)?;
+        file.write_all(&serde_json::to_vec_pretty(entry)?)?;
+        fs::rename(&temporary, &path)
+    }
+
+    fn entry_path(&self, stamp: &Stamp) -> PathBuf {
+        let name = blake3::hash(stamp.path.as_os_str().as_encoded_bytes()).to_hex();
+        self.folder.join(format!("{}.json", &name[..32]))
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        let metadata = fs::metadata(&path)?;
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Self {
+            path,
+            size: metadata.len(),
+            modified_ns: u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX),
+            inode: inode(&metadata),
+        })
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> u64 {
+    0
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; BLOCK];
+    loop {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&block[..read]);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
