@@ -1,0 +1,21 @@
+//! llama.cpp, behind a small interface of our own: the only place that knows its crates, and the only one with
+//! `unsafe`. What differs between the releases that the engine is built against is in `release`.
+
+mod backend;
+mod context;
+mod error;
+mod model;
+mod release;
+mod sampler;
+mod settings;
+
+pub use backend::cpu_features;
+pub use context::{Context, Part, SequenceState};
+pub use error::LlamaError;
+pub use model::{Model, ModelSettings};
+pub use release::LLAMA_RELEASE;
+pub use sampler::{Sampler, Stage};
+pub use settings::{ContextSettings, FlashAttention};
+
+/// A token id of the model's vocabulary.
+pub type Token = i32;

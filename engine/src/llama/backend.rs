@@ -1,0 +1,27 @@
+//! The process-wide backend, and llama.cpp's log on its way to `tracing`.
+
+use std::sync::OnceLock;
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::{LogOptions, send_logs_to_tracing};
+
+use super::LlamaError;
+
+static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+
+/// The backend, started on first use. llama.cpp's log goes to `tracing` from then on and never to standard output.
+pub(super) fn backend() -> Result<&'static LlamaBackend, LlamaError> {
+    BACKEND
+        .get_or_init(|| {
+            send_logs_to_tracing(LogOptions::default().with_logs_enabled(true));
+            LlamaBackend::init().map_err(|error| error.to_string())
+        })
+        .as_ref()
+        .map_err(|reason| LlamaError::Backend(reason.clone()))
+}
+
+/// Instruction sets that this build of llama.cpp uses on the processor, as llama.cpp prints them.
+#[must_use]
+pub fn cpu_features() -> String {
+    super::release::system_info()
+}

@@ -1,0 +1,247 @@
+//! A context with one sequence in it: evaluation, logits, and the sequence's state as bytes.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::session::LlamaStateSeqFlags;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::token::LlamaToken;
+use self_cell::self_cell;
+
+use super::backend::backend;
+use super::{ContextSettings, LlamaError, Model, Token};
+
+/// The one sequence that a session's context holds.
+const SEQUENCE: i32 = 0;
+
+self_cell!(
+    /// A context and the model it borrows, so that both live as long as the session.
+    struct Bound {
+        owner: Arc<Model>,
+        #[covariant]
+        dependent: LlamaContext,
+    }
+);
+
+/// A llama.cpp context that shares its model and holds one sequence.
+pub struct Context {
+    bound: Bound,
+    n_ctx: u32,
+    n_batch: usize,
+}
+
+/// Which part of a sequence's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Everything.
+    Whole,
+    /// Only what cannot be cut at a token: sliding-window caches and recurrent state.
+    Uncuttable,
+}
+
+/// Bytes that [`Context::restore`] takes: either read from a context, or verified by whoever made them.
+#[derive(Clone)]
+pub struct SequenceState {
+    bytes: Vec<u8>,
+    part: Part,
+}
+
+impl SequenceState {
+    /// Takes bytes for a whole state. The caller vouches that their hash was checked and that they parse, to the last
+    /// byte, as the layout and the shape of the context they are meant for.
+    #[must_use]
+    pub fn verified(bytes: Vec<u8>) -> Self {
+        Self { bytes, part: Part::Whole }
+    }
+
+    /// The bytes, with llama.cpp's 8-byte prefix.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, with llama.cpp's 8-byte prefix.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl Context {
+    /// A context over a model.
+    ///
+    /// # Errors
+    /// When llama.cpp cannot create it with these settings.
+    pub fn new(model: &Arc<Model>, settings: &ContextSettings) -> Result<Self, LlamaError> {
+        let (backend, params) = (backend()?, settings.to_params()?);
+        let bound = Bound::try_new(Arc::clone(model), |model| {
+            let _creation = model.creation.lock().unwrap_or_else(PoisonError::into_inner);
+            model.inner.new_context(backend, params).map_err(|error| LlamaError::Context(error.to_string()))
+        })?;
+        let (whole, n_batch) = bound.with_dependent(|_, context| (context.n_ctx(), context.n_batch() as usize));
+        let n_ctx = if settings.kv_unified == Some(true) { whole } else { whole / settings.n_seq_max.unwrap_or(1).max(1) };
+        Ok(Self { bound, n_ctx, n_batch })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        self.bound.borrow_owner()
+    }
+
+    /// Tokens that the sequence has room for.
+    #[must_use]
+    pub fn n_ctx(&self) -> u32 {
+        self.n_ctx
+    }
+
+    /// Evaluates tokens from position `start` on, in one batch where the batch size allows it. The logits of the last
+    /// one are available afterwards.
+    ///
+    /// # Errors
+    /// When a token is outside the vocabulary, when there is no room, or when llama.cpp fails. The memory may hold
+    /// some of the tokens then: trim it.
+    pub fn evaluate(&mut self, tokens: &[Token], start: usize) -> Result<(), LlamaError> {
+        let n_vocab = self.model().n_vocab();
+        if let Some(&token) = tokens.iter().find(|&&token| !self.model().knows(token)) {
+            return Err(LlamaError::Token { token, n_vocab });
+        }
+        if start + tokens.len() > self.n_ctx as usize {
+            return Err(LlamaError::Full { tokens: tokens.len(), position: start });
+        }
+        let mut batch = LlamaBatch::new(tokens.len().clamp(1, self.n_batch), 1);
+        for (piece, tokens_of_piece) in tokens.chunks(self.n_batch).enumerate() {
+            let position = start + piece * self.n_batch;
+            let failed = |reason: String| LlamaError::Evaluate { tokens: tokens_of_piece.len(), position, reason };
+            batch.clear();
+            for (at, &token) in tokens_of_piece.iter().enumerate() {
+                let here = i32::try_from(position + at).map_err(|error| failed(error.to_string()))?;
+                let last = at + 1 == tokens_of_piece.len();
+                batch
+                    .add(LlamaToken(token), here, &[SEQUENCE], last)
+                    .map_err(|error| failed(error.to_string()))?;
+            }
+            self.bound
+                .with_dependent_mut(|_, context| context.decode(&mut batch))
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Logits of the token that was evaluated last: one for each token of the vocabulary.
+    #[must_use]
+    pub fn logits(&self) -> Vec<f32> {
+        self.bound.with_dependent(|_, context| context.get_logits_ith(-1).to_vec())
+    }
+
+    /// The sequence's state as llama.cpp writes it, with its 8-byte prefix.
+    ///
+    /// # Errors
+    /// When llama.cpp writes another number of bytes than it announced.
+    pub fn state(&self, part: Part) -> Result<SequenceState, LlamaError> {
+        self.bound.with_dependent(|_, context| {
+            let expected = context.state_seq_get_size_ext(SEQUENCE, part.flags());
+            let mut bytes = vec![0; expected];
+            #[expect(unsafe_code, reason = "the crate's safe form hides the bytes")]
+            // SAFETY: the buffer has the size that llama.cpp announced for this very state, which cannot change in
+            // between: the context is borrowed.
+            let written = unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), SEQUENCE, part.flags()) };
+            if written == expected {
+                Ok(SequenceState { bytes, part })
+            } else {
+                Err(LlamaError::StateRead { expected, written })
+            }
+        })
+    }
+
+    /// Bytes that [`Context::state`] would give.
+    #[must_use]
+    pub fn state_size(&self, part: Part) -> usize {
+        self.bound.with_dependent(|_, context| context.state_seq_get_size_ext(SEQUENCE, part.flags()))
+    }
+
+    /// Puts a state into the sequence, in place of what is there.
+    ///
+    /// # Errors
+    /// When llama.cpp does not take it; the sequence is empty or damaged then.
+    pub fn restore(&mut self, state: &SequenceState) -> Result<(), LlamaError> {
+        let taken = self.bound.with_dependent_mut(|_, context| {
+            #[expect(unsafe_code, reason = "the crate's safe form takes only what it read itself")]
+            // SAFETY: the length travels with the bytes and llama.cpp reads no further; the bytes come from a context
+            // or were verified against their hash, their layout and this context's shape.
+            unsafe {
+                context.state_seq_set_data_ext(&state.bytes, SEQUENCE, state.part.flags())
+            }
+        });
+        if taken { Ok(()) } else { Err(LlamaError::StateWrite { bytes: state.bytes.len() }) }
+    }
+
+    /// Removes the tokens from position `from` on. `false` where the memory cannot be cut there.
+    #[must_use]
+    pub fn trim(&mut self, from: usize) -> bool {
+        let from = u32::try_from(from).unwrap_or(u32::MAX);
+        self.bound
+            .with_dependent_mut(|_, context| context.clear_kv_cache_seq(Some(SEQUENCE.unsigned_abs()), Some(from), None))
+            .unwrap_or(false)
+    }
+
+    /// Empties the memory.
+    pub fn clear(&mut self) {
+        self.bound.with_dependent_mut(|_, context| context.clear_kv_cache());
+    }
+
+    /// The first and the last position in the memory; `None` where it is empty.
+    #[must_use]
+    pub fn positions(&self) -> Option<(usize, usize)> {
+        let (first, last) = self.bound.with_dependent(|_, context| {
+            (context.kv_cache_seq_pos_min(SEQUENCE), context.kv_cache_seq_pos_max(SEQUENCE))
+        });
+        Some((usize::try_from(first).ok()?, usize::try_from(last).ok()?))
+    }
+
+    /// llama.cpp's own sequence file, for the blind path: no integrity, no identity, written in place.
+    ///
+    /// # Errors
+    /// What llama.cpp says.
+    pub fn save_file(&self, path: &Path, tokens: &[Token]) -> Result<usize, LlamaError> {
+        let tokens: Vec<LlamaToken> = tokens.iter().copied().map(LlamaToken).collect();
+        self.bound
+            .with_dependent(|_, context| context.state_seq_save_file(path, SEQUENCE, &tokens))
+            .map_err(|error| LlamaError::StateFile { path: path.to_owned(), reason: error.to_string() })
+    }
+
+    /// llama.cpp's own loader, for the blind path: it empties the sequence before it validates, and can abort the
+    /// process on a damaged file.
+    ///
+    /// # Errors
+    /// What llama.cpp says.
+    pub fn load_file(&mut self, path: &Path) -> Result<Vec<Token>, LlamaError> {
+        let room = self.n_ctx as usize;
+        self.bound
+            .with_dependent_mut(|_, context| context.state_seq_load_file(path, SEQUENCE, room))
+            .map(|(tokens, _)| tokens.into_iter().map(|LlamaToken(token)| token).collect())
+            .map_err(|error| LlamaError::StateFile { path: path.to_owned(), reason: error.to_string() })
+    }
+}
+
+impl Part {
+    fn flags(self) -> LlamaStateSeqFlags {
+        match self {
+            Self::Whole => LlamaStateSeqFlags::empty(),
+            Self::Uncuttable => LlamaStateSeqFlags::PARTIAL_ONLY,
+        }
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Context").field("n_ctx", &self.n_ctx).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SequenceState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SequenceState").field("bytes", &self.bytes.len()).field("part", &self.part).finish()
+    }
+}

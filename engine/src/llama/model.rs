@@ -1,0 +1,164 @@
+//! A loaded model: its vocabulary, its metadata, its shape.
+
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+
+use super::backend::backend;
+use super::{LlamaError, Token, release};
+
+/// A loaded model, shared by every session over it.
+pub struct Model {
+    pub(super) inner: LlamaModel,
+    /// Held while a context is created: llama.cpp writes to the model then.
+    pub(super) creation: Mutex<()>,
+    path: PathBuf,
+}
+
+/// How a model is loaded. `None` means llama.cpp's own default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelSettings {
+    /// Layers kept on the accelerator.
+    pub gpu_layers: Option<u32>,
+    /// Map the file instead of reading it.
+    pub use_mmap: Option<bool>,
+    /// Lock the model in memory.
+    pub use_mlock: Option<bool>,
+    /// The accelerator for what is not split.
+    pub main_gpu: Option<i32>,
+}
+
+impl Model {
+    /// Loads a GGUF file.
+    ///
+    /// # Errors
+    /// When the file is not there or llama.cpp cannot load it.
+    pub fn load(path: &Path, settings: &ModelSettings) -> Result<Arc<Self>, LlamaError> {
+        let backend = backend()?;
+        if !path.is_file() {
+            return Err(LlamaError::ModelNotFound(path.to_owned()));
+        }
+        let mut params = LlamaModelParams::default();
+        if let Some(layers) = settings.gpu_layers {
+            params = params.with_n_gpu_layers(layers);
+        }
+        if let Some(mmap) = settings.use_mmap {
+            params = params.with_use_mmap(mmap);
+        }
+        if let Some(mlock) = settings.use_mlock {
+            params = params.with_use_mlock(mlock);
+        }
+        if let Some(gpu) = settings.main_gpu {
+            params = params.with_main_gpu(gpu);
+        }
+        let params = pin!(params);
+        let inner = LlamaModel::load_from_file(backend, path, &params)
+            .map_err(|error| LlamaError::Model { path: path.to_owned(), reason: error.to_string() })?;
+        Ok(Arc::new(Self { inner, creation: Mutex::new(()), path: path.to_owned() }))
+    }
+
+    /// The file it came from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tokens in the vocabulary.
+    #[must_use]
+    pub fn n_vocab(&self) -> usize {
+        usize::try_from(self.inner.n_vocab()).unwrap_or_default()
+    }
+
+    /// Context length that the model was trained with, in tokens.
+    #[must_use]
+    pub fn n_ctx_train(&self) -> u32 {
+        self.inner.n_ctx_train()
+    }
+
+    /// Does its memory hold one running state instead of a cell for each token?
+    #[must_use]
+    pub fn is_recurrent(&self) -> bool {
+        self.inner.is_recurrent()
+    }
+
+    /// Does it have attention layers and recurrent layers?
+    #[must_use]
+    pub fn is_hybrid(&self) -> bool {
+        self.inner.is_hybrid()
+    }
+
+    /// One value of the file's metadata, as text.
+    #[must_use]
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        self.inner.meta_val_str(key).ok()
+    }
+
+    /// `general.architecture`.
+    #[must_use]
+    pub fn architecture(&self) -> String {
+        self.metadata("general.architecture").unwrap_or_default()
+    }
+
+    /// The model's own chat template, in Jinja.
+    #[must_use]
+    pub fn chat_template(&self) -> Option<String> {
+        self.inner.chat_template(None).ok().and_then(|template| template.to_string().ok())
+    }
+
+    /// Tokens of a text. `add_special` adds what the vocabulary puts around a text; `parse_special` reads
+    /// `<|im_start|>` and the like as control tokens.
+    #[must_use]
+    pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<Token> {
+        release::tokenize(&self.inner, text, add_special, parse_special)
+    }
+
+    /// The bytes that a token stands for, which need not be whole characters. Control tokens have none unless
+    /// `special` is set. Empty for an id outside the vocabulary.
+    #[must_use]
+    pub fn piece(&self, token: Token, special: bool) -> Vec<u8> {
+        if !self.knows(token) {
+            return Vec::new();
+        }
+        release::piece(&self.inner, token, special)
+    }
+
+    /// The text of tokens, control tokens left out, unfinished characters replaced.
+    #[must_use]
+    pub fn text(&self, tokens: &[Token]) -> String {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.piece(token, false)).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Does this token end a generation?
+    #[must_use]
+    pub fn ends_generation(&self, token: Token) -> bool {
+        self.knows(token) && release::ends_generation(&self.inner, token)
+    }
+
+    /// Does the vocabulary put a begin-of-text token in front of a text?
+    #[must_use]
+    pub fn adds_bos(&self) -> bool {
+        release::adds_bos(&self.inner)
+    }
+
+    /// The begin-of-text and end-of-text tokens; -1 where there is none.
+    #[must_use]
+    pub fn bos_and_eos(&self) -> (Token, Token) {
+        release::special(&self.inner)
+    }
+
+    /// Is this id one of the vocabulary?
+    #[must_use]
+    pub fn knows(&self, token: Token) -> bool {
+        usize::try_from(token).is_ok_and(|token| token < self.n_vocab())
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Model").field("path", &self.path).finish_non_exhaustive()
+    }
+}

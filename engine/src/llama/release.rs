@@ -1,0 +1,76 @@
+//! What differs between the releases of llama.cpp and of its crates that this engine is built against.
+
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
+
+use super::{FlashAttention, Token};
+
+/// The llama.cpp release inside. `intact tags build` sets it for each release it builds; the default is the release
+/// that the pinned crates vendor.
+pub const LLAMA_RELEASE: &str = match option_env!("INTACT_LLAMA_RELEASE") {
+    Some(release) => release,
+    None => "v0.6.0",
+};
+
+pub(super) fn tokenize(model: &LlamaModel, text: &str, add_special: bool, parse_special: bool) -> Vec<Token> {
+    let tokens = model.vocab().tokenize(text.as_bytes(), add_special, parse_special);
+    tokens.into_iter().map(|LlamaToken(token)| token).collect()
+}
+
+pub(super) fn piece(model: &LlamaModel, token: Token, special: bool) -> Vec<u8> {
+    model.vocab().token_to_piece(LlamaToken(token), special, None)
+}
+
+pub(super) fn ends_generation(model: &LlamaModel, token: Token) -> bool {
+    model.vocab().is_eog(LlamaToken(token))
+}
+
+pub(super) fn adds_bos(model: &LlamaModel) -> bool {
+    model.vocab().should_add_bos()
+}
+
+pub(super) fn special(model: &LlamaModel) -> (Token, Token) {
+    (model.vocab().bos().0, model.vocab().eos().0)
+}
+
+pub(super) fn penalties(n_vocab: i32, last_n: i32, repeat: f32, frequency: f32, presence: f32) -> LlamaSampler {
+    LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence)
+}
+
+pub(super) fn with_flash_attention(params: LlamaContextParams, mode: FlashAttention) -> LlamaContextParams {
+    params.with_flash_attention_policy(match mode {
+        FlashAttention::Auto => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_AUTO,
+        FlashAttention::Off => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        FlashAttention::On => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    })
+}
+
+/// The types that llama.cpp takes for K and V, by ggml's names.
+pub(super) fn kv_type(name: &str) -> Option<KvCacheType> {
+    Some(match name {
+        "f32" => KvCacheType::F32,
+        "f16" => KvCacheType::F16,
+        "bf16" => KvCacheType::BF16,
+        "q8_0" => KvCacheType::Q8_0,
+        "q5_1" => KvCacheType::Q5_1,
+        "q5_0" => KvCacheType::Q5_0,
+        "q4_1" => KvCacheType::Q4_1,
+        "q4_0" => KvCacheType::Q4_0,
+        "iq4_nl" => KvCacheType::IQ4_NL,
+        _ => return None,
+    })
+}
+
+#[expect(unsafe_code, reason = "the crate does not offer llama_print_system_info")]
+pub(super) fn system_info() -> String {
+    // SAFETY: llama.cpp returns a pointer to a static, NUL-terminated string, or null; it is copied at once.
+    unsafe {
+        let text = llama_cpp_sys_2::llama_print_system_info();
+        if text.is_null() {
+            return String::new();
+        }
+        std::ffi::CStr::from_ptr(text).to_string_lossy().trim().to_owned()
+    }
+}

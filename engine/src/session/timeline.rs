@@ -1,0 +1,286 @@
+//! The token stream of a live session and the memory behind it.
+//!
+//! The last token is *pending* (not in the memory yet) or *evaluated* (in the memory, its logits kept). Tokens before
+//! which something is decided, that is the last one before sampling and a pending one, are always evaluated alone, so
+//! the batches are the same whether or not the session was saved and loaded in between, and so are the logits, bit by
+//! bit.
+
+use super::Memory;
+use crate::llama::{Context, LlamaError, Part, SequenceState, Token};
+
+/// A token stream over a context of its own.
+#[derive(Debug)]
+pub struct Timeline {
+    context: Context,
+    memory: Memory,
+    tokens: Vec<Token>,
+    in_memory: usize,
+    logits: Option<Vec<f32>>,
+    checkpoints: Vec<Checkpoint>,
+    evaluations: u64,
+}
+
+/// What cannot be cut of a memory, as it was after `length` tokens.
+#[derive(Debug)]
+struct Checkpoint {
+    length: usize,
+    state: SequenceState,
+}
+
+/// Checkpoints kept: one before the turn, one before the last token.
+const CHECKPOINTS: usize = 2;
+
+impl Timeline {
+    /// An empty stream over an empty context.
+    #[must_use]
+    pub fn new(context: Context, memory: Memory) -> Self {
+        Self {
+            context,
+            memory,
+            tokens: Vec::new(),
+            in_memory: 0,
+            logits: None,
+            checkpoints: Vec::new(),
+            evaluations: 0,
+        }
+    }
+
+    /// A stream whose memory, but for the last token, was put into the context from a file. The last token is
+    /// evaluated by the first call that needs its logits.
+    #[must_use]
+    pub fn restored(context: Context, memory: Memory, tokens: Vec<Token>) -> Self {
+        let in_memory = tokens.len().saturating_sub(1);
+        Self { tokens, in_memory, ..Self::new(context, memory) }
+    }
+
+    /// All tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// Is the last token not in the memory yet?
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.in_memory < self.tokens.len()
+    }
+
+    /// Tokens that are in the memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        self.in_memory
+    }
+
+    /// Tokens evaluated over the stream's life.
+    #[must_use]
+    pub fn evaluations(&self) -> u64 {
+        self.evaluations
+    }
+
+    /// Tokens that there is room for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        (self.context.n_ctx() as usize).saturating_sub(self.tokens.len())
+    }
+
+    /// The context.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The context, for the blind path, which changes the memory behind the stream's back.
+    pub(crate) fn context_mut(&mut self) -> &mut Context {
+        &mut self.context
+    }
+
+    /// The kind of memory.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    /// Appends tokens: the pending one is evaluated alone, then all of the new ones but the last in one batch.
+    ///
+    /// # Errors
+    /// When there is no room or evaluation fails; the stream is as it was then.
+    pub fn extend(&mut self, tokens: &[Token]) -> Result<(), LlamaError> {
+        let Some((_, settled)) = tokens.split_last() else { return Ok(()) };
+        let length = self.tokens.len();
+        if tokens.len() > self.room() {
+            return Err(LlamaError::Full { tokens: tokens.len(), position: length });
+        }
+        self.keep_checkpoint()?;
+        self.evaluate_pending()?;
+        self.tokens.extend_from_slice(tokens);
+        self.logits = None;
+        if let Err(error) = self.evaluate_batch(length, settled) {
+            self.truncate(length)?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Appends one token, which stays pending.
+    ///
+    /// # Errors
+    /// When there is no room or the token before it cannot be evaluated.
+    pub fn push(&mut self, token: Token) -> Result<(), LlamaError> {
+        if self.room() == 0 {
+            return Err(LlamaError::Full { tokens: 1, position: self.tokens.len() });
+        }
+        self.evaluate_pending()?;
+        self.tokens.push(token);
+        self.logits = None;
+        Ok(())
+    }
+
+    /// The logits after the last token; evaluates it if it is pending. `None` for an empty stream.
+    ///
+    /// # Errors
+    /// When evaluation fails.
+    pub fn logits(&mut self) -> Result<Option<&[f32]>, LlamaError> {
+        self.evaluate_pending()?;
+        Ok(self.logits.as_deref())
+    }
+
+    /// Like [`Timeline::logits`], in such a way that the last token can be held back again at once.
+    ///
+    /// # Errors
+    /// When evaluation fails.
+    pub fn settled_logits(&mut self) -> Result<Option<&[f32]>, LlamaError> {
+        if self.is_pending() {
+            self.keep_checkpoint()?;
+        }
+        self.logits()
+    }
+
+    /// Makes the last token pending again.
+    ///
+    /// # Errors
+    /// When what has to be evaluated for it cannot be.
+    pub fn hold_back(&mut self) -> Result<(), LlamaError> {
+        if !self.is_pending() && !self.tokens.is_empty() {
+            self.rewind(self.tokens.len() - 1)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the stream behind its first `length` tokens; the last of them is pending afterwards.
+    ///
+    /// # Errors
+    /// When what has to be evaluated for it cannot be.
+    pub fn truncate(&mut self, length: usize) -> Result<(), LlamaError> {
+        if length < self.tokens.len() {
+            self.tokens.truncate(length);
+            self.rewind(length.saturating_sub(1))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the stream; what both have in common from the start on is kept where the memory allows it.
+    ///
+    /// # Errors
+    /// When the new tokens do not fit or cannot be evaluated; the stream is empty then.
+    pub fn replace(&mut self, tokens: &[Token]) -> Result<(), LlamaError> {
+        let common = self.tokens.iter().zip(tokens).take_while(|(old, new)| old == new).count();
+        if tokens.len() > self.context.n_ctx() as usize {
+            return Err(LlamaError::Full { tokens: tokens.len(), position: 0 });
+        }
+        self.tokens.clear();
+        self.tokens.extend_from_slice(tokens);
+        self.rewind(common.min(tokens.len().saturating_sub(1)))
+    }
+
+    /// The state of the memory as llama.cpp writes it.
+    ///
+    /// # Errors
+    /// When llama.cpp cannot write it.
+    pub fn state(&mut self) -> Result<SequenceState, LlamaError> {
+        self.normalise()?;
+        self.context.state(Part::Whole)
+    }
+
+    fn evaluate_pending(&mut self) -> Result<(), LlamaError> {
+        let Some((last, settled)) = self.tokens.split_last() else { return Ok(()) };
+        if self.in_memory == self.tokens.len() {
+            return Ok(());
+        }
+        let (last, position) = (*last, settled.len());
+        if self.in_memory < position {
+            self.settle()?;
+        }
+        self.context.evaluate(&[last], position)?;
+        self.in_memory = position + 1;
+        self.evaluations += 1;
+        self.logits = Some(self.context.logits());
+        Ok(())
+    }
+
+    /// Evaluates all but the last token in one batch, from what is in the memory on.
+    fn settle(&mut self) -> Result<(), LlamaError> {
+        let (from, to) = (self.in_memory, self.tokens.len().saturating_sub(1));
+        let tokens = self.tokens.get(from..to).unwrap_or_default().to_vec();
+        self.evaluate_batch(from, &tokens)
+    }
+
+    fn evaluate_batch(&mut self, position: usize, tokens: &[Token]) -> Result<(), LlamaError> {
+        if !tokens.is_empty() {
+            self.context.evaluate(tokens, position)?;
+            self.in_memory = position + tokens.len();
+            self.evaluations += tokens.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Brings the memory back to at most `length` tokens, then forward to all tokens but the last.
+    fn rewind(&mut self, length: usize) -> Result<(), LlamaError> {
+        self.logits = None;
+        self.in_memory = self.rewound(length);
+        self.checkpoints.retain(|checkpoint| checkpoint.length <= length);
+        self.settle()
+    }
+
+    /// How many tokens the memory holds after it was brought back as far as necessary and as little as possible.
+    fn rewound(&mut self, length: usize) -> usize {
+        if length >= self.in_memory {
+            return self.in_memory;
+        }
+        if self.memory.can_be_cut() {
+            if length > 0 && self.context.trim(length) {
+                return length;
+            }
+        } else if let Some(checkpoint) = self.checkpoints.iter().rfind(|checkpoint| checkpoint.length <= length)
+            && checkpoint.length > 0
+            && self.context.restore(&checkpoint.state).is_ok()
+            && self.context.trim(checkpoint.length)
+        {
+            return checkpoint.length;
+        }
+        self.context.clear();
+        0
+    }
+
+    fn keep_checkpoint(&mut self) -> Result<(), LlamaError> {
+        if self.memory.can_be_cut() || self.in_memory == 0 {
+            return Ok(());
+        }
+        self.normalise()?;
+        let state = self.context.state(Part::Uncuttable)?;
+        self.checkpoints.retain(|checkpoint| checkpoint.length < self.in_memory);
+        self.checkpoints.push(Checkpoint { length: self.in_memory, state });
+        let surplus = self.checkpoints.len().saturating_sub(CHECKPOINTS);
+        self.checkpoints.drain(..surplus);
+        Ok(())
+    }
+
+    /// Closes the gaps in a window cache that has lost its first cells, as a restore would, so that the order in which
+    /// attention adds its cells up is the same with and without a restore.
+    fn normalise(&mut self) -> Result<(), LlamaError> {
+        if self.memory.window.is_some_and(|window| self.in_memory > window) && self.is_pending() {
+            let state = self.context.state(Part::Uncuttable)?;
+            self.context.restore(&state)?;
+        }
+        Ok(())
+    }
+}
