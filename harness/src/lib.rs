@@ -6,3 +6,4 @@
 pub mod exit;
 pub mod results;
 pub mod verdict;
+pub mod worker;

@@ -1,0 +1,273 @@
+//! The worker driver: starts a subject's process, asks it one request at a time, and turns every way in which it can
+//! fail into a value. Nothing a worker does can take the harness with it.
+
+mod process;
+mod stream;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use intact_protocol::{
+    Answer, Envelope, Hello, HelloRequest, Outcome, PROTOCOL, Replied, Request, write_line,
+};
+use thiserror::Error;
+
+use process::{Death, Process};
+use stream::{Answers, Log, Received};
+
+/// Stray lines that are tolerated between a request and its reply. Above that, the worker floods.
+const TOLERATED_STRAYS: u64 = 100_000;
+
+/// A subject's process, and the conversation with it.
+#[derive(Debug)]
+pub struct Worker {
+    process: Process,
+    stdin: Option<ChildStdin>,
+    answers: Answers,
+    log: Log,
+    seq: u64,
+    strays: u64,
+}
+
+/// Every way in which a worker can fail.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WorkerError {
+    /// Its process could not be started.
+    #[error("the worker `{command}` could not be started: {reason}")]
+    Spawn {
+        /// The command line.
+        command: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// It did not answer in time and was killed, with its whole process group.
+    #[error("no answer to `{op}` within {seconds} s")]
+    Hung {
+        /// The request.
+        op: &'static str,
+        /// The limit in seconds.
+        seconds: u64,
+    },
+    /// It died before it answered.
+    #[error("the worker died during `{op}`: {how}")]
+    Crashed {
+        /// The request.
+        op: &'static str,
+        /// `SIGSEGV`, `exit 3`, ...: short, for the cell's code.
+        code: String,
+        /// The same for a person.
+        how: String,
+    },
+    /// It answered something that the protocol does not allow.
+    #[error("the worker broke the protocol during `{op}`: {how}")]
+    Protocol {
+        /// The request.
+        op: &'static str,
+        /// What it did.
+        how: String,
+    },
+    /// It did not pass the compliance probe.
+    #[error("the worker is not one that can be trusted with a cell: {0}")]
+    Noncompliant(String),
+}
+
+impl Worker {
+    /// Starts a process; nothing has been said to it yet.
+    ///
+    /// # Errors
+    /// [`WorkerError::Spawn`].
+    pub fn spawn(command: &[String]) -> Result<Self, WorkerError> {
+        let refused = |reason: String| WorkerError::Spawn { command: command.join(" "), reason };
+        let (program, arguments) = command.split_first().ok_or_else(|| refused("no command line".into()))?;
+        let mut line = Command::new(Path::new(program));
+        line.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::spawn(line).map_err(|error| refused(error.to_string()))?;
+        let missing = || refused("its standard streams could not be taken".into());
+        let stdout = process.stdout().ok_or_else(missing)?;
+        let stderr = process.stderr().ok_or_else(missing)?;
+        let stdin = process.stdin().ok_or_else(missing)?;
+        Ok(Self {
+            process,
+            stdin: Some(stdin),
+            answers: Answers::read(stdout),
+            log: Log::read(stderr),
+            seq: 0,
+            strays: 0,
+        })
+    }
+
+    /// Starts a process and makes sure that it speaks the protocol: it must give a `hello` of the same version, and
+    /// answer a request that nobody knows with `unsupported`.
+    ///
+    /// # Errors
+    /// [`WorkerError`]; [`WorkerError::Noncompliant`] says what is wrong with its answers.
+    pub fn start(command: &[String], timeout: Duration) -> Result<(Self, Hello), WorkerError> {
+        let mut worker = Self::spawn(command)?;
+        let hello = worker.greet(timeout)?;
+        worker.probe(timeout)?;
+        Ok((worker, hello))
+    }
+
+    /// Asks and waits for the reply. Pieces of a streamed reply go to `on_text` as they come.
+    ///
+    /// # Errors
+    /// [`WorkerError`]. After an error the worker is dead: start another.
+    pub fn ask(
+        &mut self,
+        request: Request,
+        timeout: Duration,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Outcome, WorkerError> {
+        let op = operation(&request);
+        self.seq += 1;
+        let envelope = Envelope { seq: self.seq, request };
+        let mut line = Vec::new();
+        write_line(&mut line, &envelope).map_err(|error| WorkerError::Protocol {
+            op,
+            how: format!("the request cannot be written: {error}"),
+        })?;
+        self.exchange(op, &line, timeout, on_text)
+    }
+
+    /// The last lines that the worker wrote on standard error, oldest first.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// Forgets the log so far, so that the next cell starts with an empty one.
+    pub fn clear_log(&mut self) {
+        self.log.clear();
+    }
+
+    /// Lines on standard output that were not of the protocol, since the worker started.
+    #[must_use]
+    pub fn strays(&self) -> u64 {
+        self.strays
+    }
+
+    /// Asks the worker to leave, and kills it if it does not.
+    pub fn leave(mut self, timeout: Duration) {
+        let _said = self.ask(Request::Bye, timeout, &mut |_| {});
+        drop(self.stdin.take());
+        self.process.settle(timeout);
+    }
+
+    fn greet(&mut self, timeout: Duration) -> Result<Hello, WorkerError> {
+        let hello = Request::Hello(HelloRequest { protocol: PROTOCOL });
+        let outcome = self.ask(hello, timeout, &mut |_| {})?;
+        let Outcome::Ok { result } = outcome else {
+            return Err(WorkerError::Noncompliant(format!(
+                "it answers `hello` with {}",
+                outcome_name(&outcome)
+            )));
+        };
+        let Replied::Hello(hello) = *result else {
+            return Err(WorkerError::Noncompliant(
+                "it answers `hello` with the result of another request".into(),
+            ));
+        };
+        if hello.protocol == PROTOCOL {
+            return Ok(hello);
+        }
+        Err(WorkerError::Noncompliant(format!(
+            "it speaks protocol version {}, the harness speaks {PROTOCOL}: build both from the same sources",
+            hello.protocol
+        )))
+    }
+
+    fn probe(&mut self, timeout: Duration) -> Result<(), WorkerError> {
+        self.seq += 1;
+        let line = format!("{{\"seq\":{},\"request\":{{\"op\":\"compliance-probe\"}}}}\n", self.seq);
+        match self.exchange("compliance-probe", line.as_bytes(), timeout, &mut |_| {})? {
+            Outcome::Unsupported { .. } => Ok(()),
+            other => Err(WorkerError::Noncompliant(format!(
+                "it answers a request that nobody knows with {} instead of `unsupported`",
+                outcome_name(&other)
+            ))),
+        }
+    }
+
+    fn exchange(
+        &mut self,
+        op: &'static str,
+        line: &[u8],
+        timeout: Duration,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Outcome, WorkerError> {
+        let written = self.stdin.as_mut().map(|stdin| stdin.write_all(line).and_then(|()| stdin.flush()));
+        if !matches!(written, Some(Ok(()))) {
+            return Err(self.died(op));
+        }
+        let deadline = Instant::now() + timeout;
+        let mut strays = 0;
+        loop {
+            match self.answers.next(deadline.saturating_duration_since(Instant::now())) {
+                Received::Answer(Answer::Event { seq, text }) if seq == self.seq => on_text(&text),
+                Received::Answer(Answer::Reply { seq, outcome }) if seq == self.seq => return Ok(outcome),
+                Received::Answer(Answer::Event { seq, .. } | Answer::Reply { seq, .. }) => {
+                    self.process.kill();
+                    return Err(WorkerError::Protocol {
+                        op,
+                        how: format!("it answered request {seq} when {} was asked", self.seq),
+                    });
+                }
+                Received::Strays(more) => {
+                    strays += more;
+                    self.strays += more;
+                    if strays > TOLERATED_STRAYS {
+                        self.process.kill();
+                        return Err(WorkerError::Protocol {
+                            op,
+                            how: format!("it wrote more than {TOLERATED_STRAYS} lines that are no answer"),
+                        });
+                    }
+                }
+                Received::TooLate => {
+                    self.process.kill();
+                    return Err(WorkerError::Hung { op, seconds: timeout.as_secs() });
+                }
+                Received::Closed if strays > 0 && self.process.is_alive() => {
+                    self.process.kill();
+                    let how =
+                        format!("it closed its standard output after {strays} lines that are no answer");
+                    return Err(WorkerError::Protocol { op, how });
+                }
+                Received::Closed => return Err(self.died(op)),
+            }
+        }
+    }
+
+    fn died(&mut self, op: &'static str) -> WorkerError {
+        let Death { code, how } = self.process.post_mortem();
+        self.log.settle();
+        WorkerError::Crashed { op, code, how }
+    }
+}
+
+/// The name of a request's operation, as on the wire.
+#[must_use]
+pub fn operation(request: &Request) -> &'static str {
+    match request {
+        Request::Hello(_) => "hello",
+        Request::Open(_) => "open",
+        Request::Say(_) => "say",
+        Request::Save(_) => "save",
+        Request::Load(_) => "load",
+        Request::Check(_) => "check",
+        Request::Score(_) => "score",
+        Request::Forget(_) => "forget",
+        Request::Bye => "bye",
+    }
+}
+
+fn outcome_name(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ok { .. } => "`ok`".into(),
+        Outcome::Refused(refusal) => format!("`refused` ({}: {})", refusal.code, refusal.message),
+        Outcome::Unsupported { message, .. } => format!("`unsupported` ({message})"),
+        Outcome::Error { message } => format!("`error` ({message})"),
+    }
+}
