@@ -4,6 +4,8 @@
 //! not an outage, and any number of llama.cpp releases and foreign systems can take part in one run.
 
 pub mod exit;
+pub mod filter;
+pub mod nearest;
 pub mod results;
 pub mod verdict;
 pub mod worker;

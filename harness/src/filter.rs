@@ -1,0 +1,195 @@
+//! The filter language: one for the command line, the matrix, the expectations and the report.
+//!
+//! A filter is made of predicates over a cell's dimensions, such as `kv(q8_0)` or `reader(>=b8816)`, combined with
+//! `&`, `|`, `!` (or `not`) and parentheses; `&` binds tighter than `|`. `all()` and `none()` select everything and
+//! nothing. In a predicate's parentheses stand one or more matchers, separated by `|`:
+//!
+//! | matcher | selects values that |
+//! |---|---|
+//! | `text` or `=text` | are `text` |
+//! | `~text` | contain `text` |
+//! | `/regex/` | match the regular expression somewhere |
+//! | `#glob` | match the glob (`*`, `?`) as a whole |
+//! | `>=v`, `>v`, `<=v`, `<v` | are such versions: numbers compare as numbers, `b8816` as a llama.cpp build |
+//!
+//! A backslash takes `)`, `|` or itself literally.
+
+mod matcher;
+mod parse;
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::results::Dims;
+use crate::verdict::Verdict;
+pub use matcher::{Matcher, Order, compare_versions};
+
+/// Names of predicates that are not dimensions: the cell's id, and its verdict once it has one.
+pub const EXTRA_NAMES: [&str; 2] = ["id", "verdict"];
+
+/// A filter over cells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// Every cell.
+    All,
+    /// No cell.
+    None,
+    /// The named dimension matches one of the matchers.
+    Is {
+        /// The dimension, `id` or `verdict`.
+        name: String,
+        /// At least one.
+        matchers: Vec<Matcher>,
+    },
+    /// The cells that the filter does not select.
+    Not(Box<Filter>),
+    /// The cells that both select.
+    And(Box<Filter>, Box<Filter>),
+    /// The cells that either selects.
+    Or(Box<Filter>, Box<Filter>),
+}
+
+/// What a filter looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The cell's id; empty where a cell has none yet.
+    pub id: &'a str,
+    /// The cell's dimensions.
+    pub dims: &'a Dims,
+    /// The verdict; `None` before the cell has run. A predicate on it is then false.
+    pub verdict: Option<Verdict>,
+}
+
+/// A filter that could not be read: what, where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct FilterError {
+    /// The filter.
+    pub text: String,
+    /// Where it goes wrong, in bytes from its beginning.
+    pub position: usize,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let before = self.text.get(..self.position).unwrap_or(&self.text);
+        let column = before.chars().count();
+        writeln!(f, "the filter cannot be read: {}", self.message)?;
+        writeln!(f, "  {}", self.text)?;
+        write!(f, "  {:column$}^", "")
+    }
+}
+
+impl Filter {
+    /// Whether the filter selects this.
+    #[must_use]
+    pub fn selects(&self, subject: Subject<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Is { name, matchers } => {
+                subject.value(name).is_some_and(|value| matchers.iter().any(|matcher| matcher.matches(value)))
+            }
+            Self::Not(inner) => !inner.selects(subject),
+            Self::And(left, right) => left.selects(subject) && right.selects(subject),
+            Self::Or(left, right) => left.selects(subject) || right.selects(subject),
+        }
+    }
+
+    /// Whether the filter selects a combination of dimensions, without id and verdict.
+    #[must_use]
+    pub fn selects_dims(&self, dims: &Dims) -> bool {
+        self.selects(Subject { id: "", dims, verdict: None })
+    }
+
+    /// Makes sure that every name is one of `known`, [`EXTRA_NAMES`] included by themselves.
+    ///
+    /// # Errors
+    /// The first unknown name, with the nearest known one.
+    pub fn check_names(&self, text: &str, known: &[&str]) -> Result<(), FilterError> {
+        let Some(name) = self.first_unknown_name(known) else { return Ok(()) };
+        let all: Vec<&str> = known.iter().chain(&EXTRA_NAMES).copied().collect();
+        let hint = crate::nearest::nearest(name, &all).map_or_else(
+            || format!("known are {}", all.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Err(FilterError {
+            text: text.to_owned(),
+            position: text.find(name).unwrap_or(0),
+            message: format!("there is no dimension `{name}`; {hint}"),
+        })
+    }
+
+    fn first_unknown_name(&self, known: &[&str]) -> Option<&str> {
+        match self {
+            Self::All | Self::None => None,
+            Self::Is { name, .. } => {
+                let is_known = known.contains(&name.as_str()) || EXTRA_NAMES.contains(&name.as_str());
+                (!is_known).then_some(name)
+            }
+            Self::Not(inner) => inner.first_unknown_name(known),
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.first_unknown_name(known).or_else(|| right.first_unknown_name(known))
+            }
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn value(self, name: &str) -> Option<&'a str> {
+        match name {
+            "id" => Some(self.id),
+            "verdict" => self.verdict.map(Verdict::name),
+            _ => self.dims.get(name).map(String::as_str),
+        }
+    }
+}
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        parse::parse(text)
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f, 0)
+    }
+}
+
+impl Filter {
+    /// Binding strength: 0 for `|`, 1 for `&`, 2 for `!`; parentheses only where needed.
+    fn print(&self, f: &mut fmt::Formatter<'_>, around: u8) -> fmt::Result {
+        let (own, left, operator, right) = match self {
+            Self::All => return f.write_str("all()"),
+            Self::None => return f.write_str("none()"),
+            Self::Is { name, matchers } => {
+                write!(f, "{name}(")?;
+                for (index, matcher) in matchers.iter().enumerate() {
+                    write!(f, "{}{matcher}", if index == 0 { "" } else { "|" })?;
+                }
+                return f.write_str(")");
+            }
+            Self::Not(inner) => {
+                f.write_str("!")?;
+                return inner.print(f, 2);
+            }
+            Self::And(left, right) => (1, left, " & ", right),
+            Self::Or(left, right) => (0, left, " | ", right),
+        };
+        let enclosed = own < around;
+        f.write_str(if enclosed { "(" } else { "" })?;
+        left.print(f, own)?;
+        f.write_str(operator)?;
+        right.print(f, own + 1)?;
+        f.write_str(if enclosed { ")" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn dims(pairs: &[(&str, &str)]) -> Dims {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn selects(filter: &str, pairs: &[(&str, &str)]) -> bool {
+    let dims = dims(pairs);
+    let filter: Filter = filter.parse().unwrap_or_else(|error| panic!("{error}"));
+    filter.selects(Subject {
+        id: "engine/llama/kv=q8_0,fault=empty",
+        dims: &dims,
+        verdict: Some(Verdict::Exact),
+    })
+}
+
+#[test]
+fn every_matcher_selects_what_its_table_says() {
+    let cell = [("kv", "q8_0"), ("reader", "b8816"), ("format", "1.10"), ("model", "llama (f16)")];
+    for (filter, expected) in [
+        ("kv(q8_0)", true),
+        ("kv(=q8_0)", true),
+        ("kv( q8_0 )", true),
+        ("kv(q8)", false),
+        ("kv(f16|q8_0)", true),
+        ("kv(~8)", true),
+        ("kv(/^q[48]_/)", true),
+        ("kv(/^8/)", false),
+        ("kv(#q*)", true),
+        ("kv(#q?_?)", true),
+        ("kv(#q)", false),
+        ("reader(>=b8816)", true),
+        ("reader(>b8816)", false),
+        ("reader(<=b9000)", true),
+        ("reader(<b999)", false),
+        ("reader(<0.4.1)", true),
+        ("format(>=1.9)", true),
+        ("format(>=2.0)", false),
+        ("kv(>=1.0)", false),
+        ("!kv(f16)", true),
+        ("not kv(f16)", true),
+        ("kv(q8_0) & !reader(b8816)", false),
+        ("kv(f16) | reader(b8816)", true),
+        ("kv(f16) & kv(q8_0) | reader(b8816)", true),
+        ("kv(f16) & (kv(q8_0) | reader(b8816))", false),
+        ("kv(q8_0) and not (reader(b1) or reader(b2))", true),
+        ("model(llama (f16\\))", true),
+        ("id(=engine/llama/kv=q8_0,fault=empty)", true),
+        ("verdict(exact)", true),
+        ("temperature(0)", false),
+        ("all()", true),
+        ("none()", false),
+    ] {
+        assert_eq!(selects(filter, &cell), expected, "{filter}");
+    }
+}
+
+#[test]
+fn an_error_points_at_the_place() {
+    for (text, position, message) in [
+        ("", 0, "predicate"),
+        ("kv", 2, "expected `(`"),
+        ("kv(", 3, "expected `)`"),
+        ("kv()", 3, "needs a value"),
+        ("kv(q8_0) kv(f16)", 9, "expected `&`"),
+        ("kv(q8_0) &", 10, "predicate"),
+        ("(kv(q8_0)", 9, "expected `)`"),
+        ("kv(/[/)", 3, "regular expression"),
+        ("kv(>=new)", 3, "no version"),
+        ("kv(a|)", 5, "expected a value"),
+        ("ключ(a)", 0, "predicate"),
+    ] {
+        let error = text.parse::<Filter>().expect_err(text);
+        assert_eq!(error.position, position, "{text}: {error}");
+        assert!(error.message.contains(message), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_error_is_shown_with_a_caret_under_the_place() {
+    let error = "kv(é) kv".parse::<Filter>().expect_err("no operator");
+    assert_eq!(
+        error.to_string(),
+        "the filter cannot be read: expected `&`, `|` or the end\n  kv(é) kv\n        ^"
+    );
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_nearest() {
+    let text = "kv(f16) & modle(llama)";
+    let filter: Filter = text.parse().expect("a filter");
+    let error = filter.check_names(text, &["kv", "model"]).expect_err("unknown");
+    assert_eq!((error.position, error.message.contains("`model`")), (10, true), "{error}");
+    assert_eq!(filter.check_names(text, &["kv", "modle"]), Ok(()));
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_a_stack_overflow() {
+    let text = "(".repeat(100_000);
+    assert!(text.parse::<Filter>().expect_err("too deep").message.contains("deeper"));
+    let text = "!".repeat(100_000);
+    assert!(text.parse::<Filter>().expect_err("too deep").message.contains("deeper"));
+}
+
+fn matcher() -> impl Strategy<Value = Matcher> {
+    let text = "[a-z0-9_.=,/ )|\\\\-]{0,8}[a-z0-9)|\\\\]".prop_map(|text| text.trim().to_owned());
+    prop_oneof![
+        text.clone().prop_map(Matcher::Exact),
+        text.clone().prop_map(Matcher::Contains),
+        text.prop_map(|pattern| Matcher::glob(&pattern).expect("a glob")),
+        "[a-z/.*]{1,6}"
+            .prop_filter_map("an expression", |text| regex::Regex::new(&text).ok().map(Matcher::Regex)),
+        (0..4usize, "b[0-9]{1,4}|[0-9]{1,2}\\.[0-9]{1,2}")
+            .prop_map(|(sign, version)| Matcher::Version { order: Order::SIGNS[sign].1, version }),
+    ]
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let leaf = prop_oneof![
+        Just(Filter::All),
+        Just(Filter::None),
+        ("(kv|model|reader_kv)", prop::collection::vec(matcher(), 1..3))
+            .prop_map(|(name, matchers)| Filter::Is { name, matchers }),
+    ];
+    leaf.prop_recursive(5, 24, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|inner| Filter::Not(Box::new(inner))),
+            (inner.clone(), inner.clone())
+                .prop_map(|(left, right)| Filter::And(Box::new(left), Box::new(right))),
+            (inner.clone(), inner).prop_map(|(left, right)| Filter::Or(Box::new(left), Box::new(right))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_reads_back_as_the_same_filter(filter in filter()) {
+        let text = filter.to_string();
+        prop_assert_eq!(text.parse::<Filter>().map_err(|error| TestCaseError::fail(error.to_string()))?, filter);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_inside_its_bounds(text in "\\PC{0,40}") {
+        if let Err(error) = text.parse::<Filter>() {
+            prop_assert!(error.position <= text.len());
+            prop_assert!(text.is_char_boundary(error.position));
+        }
+    }
+}
