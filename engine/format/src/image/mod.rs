@@ -1,7 +1,18 @@
 //! KV images: a state cut in chunks that are named by their content, and put together again for a reader.
 
+mod assemble;
+mod chunk;
+mod cut;
+mod durable;
+mod error;
 mod reference;
+pub mod sidecar;
 
+pub use assemble::{Target, assemble, state};
+pub use chunk::{Chunk, ChunkMismatch};
+pub use cut::{Cut, CutOptions, DEFAULT_CHUNK_TOKENS, cut, cut_opaque};
+pub use durable::Durable;
+pub use error::ImageError;
 pub use reference::{
     CellImage, ChunkId, ChunkIdError, ChunkReference, ImageReference, OpaqueChunk, OpaqueImage, SectionImage,
 };

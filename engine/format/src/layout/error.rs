@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// The input ends inside a field.
-    #[error("the state ends inside `{field}` at byte {offset}: {needed} bytes needed, {available} left; the data is truncated or of another layout")]
+    #[error(
+        "the state ends inside `{field}` at byte {offset}: {needed} bytes needed, {available} left; the data is truncated or of another layout"
+    )]
     Truncated {
         /// The field that was read.
         field: &'static str,
@@ -16,7 +18,9 @@ pub enum LayoutError {
         available: usize,
     },
     /// A word has a value that no state of this layout and shape has.
-    #[error("`{field}` at byte {offset} is {found}, expected {expected}; the data is damaged or of another layout")]
+    #[error(
+        "`{field}` at byte {offset} is {found}, expected {expected}; the data is damaged or of another layout"
+    )]
     Unexpected {
         /// The field that was read.
         field: &'static str,
@@ -28,7 +32,9 @@ pub enum LayoutError {
         found: i64,
     },
     /// Bytes are left behind the last section.
-    #[error("{bytes} bytes are left at byte {offset}, behind the last section; the data is of another layout or another model")]
+    #[error(
+        "{bytes} bytes are left at byte {offset}, behind the last section; the data is of another layout or another model"
+    )]
     Trailing {
         /// Where the state should have ended.
         offset: usize,
@@ -36,7 +42,9 @@ pub enum LayoutError {
         bytes: usize,
     },
     /// More than one way to read the bytes is exact.
-    #[error("the state parses exactly as {first:?} and as {second:?}; save a longer state to tell them apart")]
+    #[error(
+        "the state parses exactly as {first:?} and as {second:?}; save a longer state to tell them apart"
+    )]
     Ambiguous {
         /// One reading.
         first: super::MemoryShape,

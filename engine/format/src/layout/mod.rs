@@ -5,14 +5,24 @@
 //! A writer finds its shape once, by saving a small state and asking [`identify`] for the one shape that parses exactly
 //! to the last byte.
 
+mod cursor;
+mod encode;
 mod error;
 mod ggml_type;
+mod parse;
+mod probe;
 mod shape;
+mod slice;
 mod state;
 mod table;
 
+pub use encode::{encode, encode_section};
 pub use error::LayoutError;
 pub use ggml_type::{BlockSize, GgmlType};
+pub use parse::{BLOB_MAGIC, BLOB_PREFIX_BYTES, Container, MAX_SEQUENCES, parse, parse_section};
+pub use probe::{identify, probe};
 pub use shape::{AttentionShape, MemoryShape, RecurrentShape, SectionShape, StreamShape};
-pub use state::{Attention, Block, Cell, CellData, Matrix, Order, Recurrent, Rotation, SecondRow, Section, State};
+pub use state::{
+    Attention, Block, Cell, CellData, Matrix, Order, Recurrent, Rotation, SecondRow, Section, State,
+};
 pub use table::{CellExtension, LAYOUTS, Layout, RotationRule};

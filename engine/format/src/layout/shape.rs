@@ -67,7 +67,9 @@ impl MemoryShape {
     /// One attention cache with K and V and plain cells: most dense and mixture-of-experts models.
     #[must_use]
     pub fn dense() -> Self {
-        Self { sections: vec![SectionShape::Attention(AttentionShape { extended_cells: false, values: true })] }
+        Self {
+            sections: vec![SectionShape::Attention(AttentionShape { extended_cells: false, values: true })],
+        }
     }
 
     /// Whether every section is an attention cache, so that a sequence can be cut at a cell.

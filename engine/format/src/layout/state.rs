@@ -171,6 +171,15 @@ impl Section<'_> {
         }
     }
 
+    /// The first position, or none without cells.
+    #[must_use]
+    pub fn first_position(&self) -> Option<i32> {
+        match self {
+            Self::Attention(attention) => attention.cells.iter().map(|cell| cell.position).min(),
+            Self::Recurrent(recurrent) => recurrent.positions.iter().copied().min(),
+        }
+    }
+
     /// The last position, or none without cells.
     #[must_use]
     pub fn last_position(&self) -> Option<i32> {

@@ -1,0 +1,178 @@
+//! From chunks back to a state that llama.cpp takes.
+
+use std::collections::HashMap;
+
+use super::{CellImage, Chunk, ChunkId, ImageError, ImageReference, OpaqueImage, SectionImage};
+use crate::layout::{Container, Layout, MemoryShape, Section, State, StreamShape, encode, parse_section};
+
+/// What the reader needs: the framing of the assembled state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Layout of the reading release.
+    pub layout: &'static Layout,
+    /// Raw blob for `llama_state_seq_set_data`, or the body of a sequence file.
+    pub container: Container,
+    /// The stream that the reader keeps the sequence in.
+    pub streams: StreamShape,
+    /// Sequence id to write. llama.cpp ignores it in favour of the one it is given.
+    pub sequence: i32,
+    /// The reader's own memory shape, where it is known: releases differ in whether the cell extension is seen.
+    pub shape: Option<MemoryShape>,
+}
+
+impl Target {
+    /// A raw blob for sequence 0 of a unified cache.
+    #[must_use]
+    pub const fn blob(layout: &'static Layout) -> Self {
+        Self { layout, container: Container::Blob, streams: StreamShape::SINGLE, sequence: 0, shape: None }
+    }
+}
+
+/// Puts an image together as one state in the target's framing. Every chunk is parsed to its last byte on the way, so the
+/// result holds nothing that was not understood.
+///
+/// # Errors
+/// When a chunk is missing, does not parse, or is not what the reference says; when the target cannot represent the state;
+/// for opaque images when the target is not a raw blob.
+pub fn assemble(
+    reference: &ImageReference,
+    chunks: &[Chunk<'_>],
+    target: &Target,
+) -> Result<Vec<u8>, ImageError> {
+    match reference {
+        ImageReference::Cells(image) => {
+            let mut state = state(image, chunks)?;
+            state.sequence = target.sequence;
+            state.streams = target.streams;
+            if let Some(shape) = &target.shape {
+                adopt_shape(&mut state, shape)?;
+            }
+            Ok(encode(&state, target.layout, target.container)?)
+        }
+        ImageReference::Opaque(image) => opaque(image, chunks, target),
+    }
+}
+
+/// Reads an image as one state that borrows the chunks.
+///
+/// # Errors
+/// When a chunk is missing, does not parse, or is not what the reference says.
+pub fn state<'a>(image: &CellImage, chunks: &'a [Chunk<'_>]) -> Result<State<'a>, ImageError> {
+    let layout =
+        Layout::by_id(&image.layout).ok_or_else(|| ImageError::UnknownLayout { id: image.layout.clone() })?;
+    if image.sections.len() != image.shape.sections.len() {
+        return Err(reference_error("a section list and a shape of different lengths"));
+    }
+    let by_id = index(chunks);
+    let sections = image
+        .sections
+        .iter()
+        .zip(&image.shape.sections)
+        .map(|(section, shape)| {
+            let mut joined: Option<Section<'a>> = None;
+            let mut next_cell = 0;
+            for part in &section.chunks {
+                let chunk = by_id.get(&part.id).ok_or(ImageError::Missing { id: part.id })?;
+                if part.first_cell != next_cell || chunk.payload().len() as u64 != part.bytes {
+                    return Err(reference_error("chunks that do not follow each other"));
+                }
+                let parsed = parse_section(chunk.payload(), layout, shape)
+                    .map_err(|source| ImageError::Chunk { id: part.id, source })?;
+                if parsed.cell_count() != part.cells as usize {
+                    return Err(reference_error("a chunk with another number of cells"));
+                }
+                next_cell =
+                    next_cell.checked_add(part.cells).ok_or_else(|| reference_error("too many cells"))?;
+                joined = Some(match joined {
+                    None => parsed,
+                    Some(before) => join(before, parsed)?,
+                });
+            }
+            let mut joined = joined.ok_or_else(|| reference_error("a section without chunks"))?;
+            check_section(section, &joined)?;
+            if let Section::Attention(attention) = &mut joined {
+                attention.rotation = attention.rotation.or(section.rotation);
+            }
+            Ok(joined)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(State { sequence: 0, streams: StreamShape::SINGLE, sections })
+}
+
+fn join<'a>(before: Section<'a>, next: Section<'a>) -> Result<Section<'a>, ImageError> {
+    match (before, next) {
+        (Section::Attention(mut before), Section::Attention(next)) => {
+            before.join(next)?;
+            Ok(Section::Attention(before))
+        }
+        _ => Err(reference_error("a recurrent section in several chunks")),
+    }
+}
+
+fn check_section(wanted: &SectionImage, found: &Section<'_>) -> Result<(), ImageError> {
+    let (transposed, rotation) = match found {
+        Section::Attention(found) => (found.transposed, found.rotation),
+        Section::Recurrent(_) => (false, None),
+    };
+    if found.cell_count() != wanted.cells as usize
+        || found.first_position().unwrap_or(-1) != wanted.first_position
+        || found.last_position().unwrap_or(-1) != wanted.last_position
+    {
+        return Err(reference_error("cells or positions that its chunks do not have"));
+    }
+    if transposed != wanted.transposed || (rotation.is_some() && rotation != wanted.rotation) {
+        return Err(reference_error("a transposition or rotation that its chunks do not have"));
+    }
+    Ok(())
+}
+
+fn adopt_shape(state: &mut State<'_>, shape: &MemoryShape) -> Result<(), ImageError> {
+    use crate::layout::SectionShape;
+    let differs = || ImageError::Shape { saved: state.shape(), here: shape.clone() };
+    let mine = state.shape();
+    if mine.sections.len() != shape.sections.len() {
+        return Err(differs());
+    }
+    for (section, wanted) in mine.sections.iter().zip(&shape.sections) {
+        let same = match (section, wanted) {
+            (SectionShape::Attention(mine), SectionShape::Attention(wanted)) => mine.values == wanted.values,
+            (mine, wanted) => mine == wanted,
+        };
+        if !same {
+            return Err(differs());
+        }
+    }
+    for (section, wanted) in state.sections.iter_mut().zip(&shape.sections) {
+        if let (Section::Attention(section), SectionShape::Attention(wanted)) = (section, wanted) {
+            section.shape = *wanted;
+        }
+    }
+    Ok(())
+}
+
+fn opaque(image: &OpaqueImage, chunks: &[Chunk<'_>], target: &Target) -> Result<Vec<u8>, ImageError> {
+    if target.container != Container::Blob {
+        return Err(ImageError::Opaque);
+    }
+    let by_id = index(chunks);
+    let mut blob = Vec::new();
+    for piece in &image.chunks {
+        let chunk = by_id.get(&piece.id).ok_or(ImageError::Missing { id: piece.id })?;
+        if chunk.payload().len() as u64 != piece.bytes {
+            return Err(reference_error("a chunk of another length"));
+        }
+        blob.extend_from_slice(chunk.payload());
+    }
+    if blob.len() as u64 != image.bytes {
+        return Err(reference_error("another total length"));
+    }
+    Ok(blob)
+}
+
+fn index<'a, 'c>(chunks: &'a [Chunk<'c>]) -> HashMap<ChunkId, &'a Chunk<'c>> {
+    chunks.iter().map(|chunk| (chunk.id(), chunk)).collect()
+}
+
+fn reference_error(what: &str) -> ImageError {
+    ImageError::Reference { what: what.to_owned() }
+}

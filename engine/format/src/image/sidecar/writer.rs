@@ -1,0 +1,187 @@
+//! Saving: one writer at a time, append, flush, compact.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::frame::{FRAME_HEADER_BYTES, Header, SIDECAR_HEADER_BYTES, sidecar_header};
+use super::reader::{Scan, scan};
+use super::{Frame, SidecarError};
+use crate::image::durable::{Durable, locked, temporary};
+use crate::image::{Chunk, ChunkId};
+
+/// A sidecar under an exclusive lock, until dropped. Hold it until the session document that refers to the new chunks has
+/// been renamed into place, so that no other process compacts them away in between.
+#[derive(Debug)]
+pub struct SidecarWriter {
+    path: PathBuf,
+    file: File,
+    scan: Scan,
+    durable: Durable,
+}
+
+/// What an append wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Chunks that were not there yet.
+    pub chunks: usize,
+    /// Bytes written, with frame headers.
+    pub bytes: u64,
+}
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Length of the file before.
+    pub before: u64,
+    /// Length of the file after.
+    pub after: u64,
+}
+
+impl SidecarWriter {
+    /// Opens a sidecar for writing, or makes one; waits while another process writes it; cuts off the tail that an
+    /// unfinished save left.
+    ///
+    /// # Errors
+    /// When the file system refuses, or the file is there and is not a sidecar of this version.
+    pub fn open(path: impl Into<PathBuf>, durable: Durable) -> Result<Self, SidecarError> {
+        let path = path.into();
+        let mut file = locked(&path).map_err(SidecarError::io(&path, "lock"))?;
+        let length = file.metadata().map_err(SidecarError::io(&path, "measure"))?.len();
+        // A kill while the file was made leaves it shorter than its header; it holds nothing yet.
+        if length < SIDECAR_HEADER_BYTES {
+            restart(&mut file, &path, &durable)?;
+        }
+        let mut scan = scan(&mut file, &path)?;
+        if scan.end < scan.length {
+            durable
+                .truncate(&file, scan.end)
+                .map_err(SidecarError::io(&path, "cut off an unfinished save"))?;
+            scan.damage.retain(|damage| !damage.torn_tail);
+            scan.length = scan.end;
+        }
+        Ok(Self { path, file, scan, durable })
+    }
+
+    /// Appends the chunks that are not there yet and flushes them to the disk. A chunk that is there, but may not have
+    /// reached the disk before, is hashed first.
+    ///
+    /// # Errors
+    /// When the file system refuses. The chunks that were there before stay readable.
+    pub fn append<'c>(
+        &mut self,
+        chunks: impl IntoIterator<Item = &'c Chunk<'c>>,
+    ) -> Result<Appended, SidecarError> {
+        let start = self.scan.end;
+        let mut appended = Appended::default();
+        for chunk in chunks {
+            if !self.has(chunk.id()) {
+                self.write_chunk(chunk)?;
+                appended.chunks += 1;
+            }
+        }
+        if self.scan.frames.iter().any(|frame| !frame.sealed) {
+            self.durable.sync(&self.file).map_err(SidecarError::io(&self.path, "flush"))?;
+            self.write_seal()?;
+        }
+        appended.bytes = self.scan.end - start;
+        Ok(appended)
+    }
+
+    /// Whether more than half of the file is not in `keep`.
+    #[must_use]
+    pub fn is_mostly_garbage(&self, keep: &HashSet<ChunkId>) -> bool {
+        let mut counted = HashSet::new();
+        let kept: u64 = self
+            .scan
+            .frames
+            .iter()
+            .filter(|frame| keep.contains(&frame.id) && counted.insert(frame.id))
+            .map(|frame| FRAME_HEADER_BYTES + frame.bytes)
+            .sum();
+        self.scan.length.saturating_sub(SIDECAR_HEADER_BYTES) > kept.saturating_mul(2).saturating_add(4096)
+    }
+
+    /// Writes a new file with the chunks of `keep` alone and renames it into place. Only after the document that refers to
+    /// exactly these chunks is on the disk.
+    ///
+    /// # Errors
+    /// When the file system refuses or a chunk of `keep` is damaged; then the old file stays.
+    pub fn compact(&mut self, keep: &HashSet<ChunkId>) -> Result<Compacted, SidecarError> {
+        let before = self.scan.length;
+        let temporary = temporary(&self.path);
+        let compacted = self.copy_kept(&temporary, keep);
+        let (file, scan) = compacted.inspect_err(|_| self.durable.discard(&temporary))?;
+        self.durable.rename(&temporary, &self.path).map_err(SidecarError::io(&self.path, "replace"))?;
+        let after = scan.length;
+        (self.file, self.scan) = (file, scan);
+        Ok(Compacted { before, after })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn has(&mut self, id: ChunkId) -> bool {
+        match self.scan.frame(&id) {
+            Some(Frame { sealed: true, .. }) => true,
+            Some(_) => self.scan.read(&mut self.file, &self.path, id).is_ok(),
+            None => false,
+        }
+    }
+
+    fn write_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), SidecarError> {
+        let bytes = chunk.payload().len() as u64;
+        let header = Header::Chunk { id: chunk.id(), bytes }.encode();
+        let offset = self.scan.end + FRAME_HEADER_BYTES;
+        self.write_at(self.scan.end, &header)?;
+        self.write_at(offset, chunk.payload())?;
+        self.scan.add(Frame { id: chunk.id(), offset, bytes, sealed: false });
+        self.scan.end = offset + bytes;
+        self.scan.length = self.scan.end;
+        Ok(())
+    }
+
+    fn write_seal(&mut self) -> Result<(), SidecarError> {
+        self.write_at(self.scan.end, &Header::Seal.encode())?;
+        self.scan.seal();
+        self.scan.end += FRAME_HEADER_BYTES;
+        self.scan.length = self.scan.end;
+        Ok(())
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SidecarError> {
+        self.file.seek(SeekFrom::Start(offset)).map_err(SidecarError::io(&self.path, "seek"))?;
+        self.durable.write(&mut self.file, bytes).map_err(SidecarError::io(&self.path, "append"))
+    }
+
+    fn copy_kept(&mut self, temporary: &Path, keep: &HashSet<ChunkId>) -> Result<(File, Scan), SidecarError> {
+        let io = |what| SidecarError::io(temporary, what);
+        // The lock moves with the name: whoever waits for the old file finds that it was replaced.
+        let file = self.durable.create(temporary).map_err(io("create"))?;
+        let mut copy =
+            Self { path: temporary.to_owned(), file, scan: Scan::empty(), durable: self.durable.clone() };
+        self.durable.write(&mut copy.file, &sidecar_header()).map_err(io("write the header"))?;
+        let ids: Vec<_> =
+            self.scan.frames.iter().map(|frame| frame.id).filter(|id| keep.contains(id)).collect();
+        for id in ids {
+            if copy.scan.frame(&id).is_none() {
+                let chunk = self.scan.read(&mut self.file, &self.path, id)?;
+                copy.write_chunk(&chunk)?;
+            }
+        }
+        self.durable.sync(&copy.file).map_err(io("flush"))?;
+        copy.write_seal()?;
+        Ok((copy.file, copy.scan))
+    }
+}
+
+fn restart(file: &mut File, path: &Path, durable: &Durable) -> Result<(), SidecarError> {
+    durable.truncate(file, 0).map_err(SidecarError::io(path, "empty"))?;
+    file.seek(SeekFrom::Start(0)).map_err(SidecarError::io(path, "seek"))?;
+    durable.write(file, &sidecar_header()).map_err(SidecarError::io(path, "write the header"))?;
+    durable.sync_folder(path).map_err(SidecarError::io(path, "flush the folder of"))
+}
