@@ -6,6 +6,8 @@
 pub mod exit;
 pub mod filter;
 pub mod nearest;
+pub mod report;
 pub mod results;
+pub mod tags;
 pub mod verdict;
 pub mod worker;

@@ -1,0 +1,219 @@
+//! Building the worker of one release with cargo, in the cache folder.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
+
+use super::workspace::{Sources, WorkspaceError};
+use super::{Release, log, worker_path};
+
+/// Builds workers in one cache folder.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    /// The cache folder: [`super::default_home`].
+    pub home: PathBuf,
+    /// The checkout that the worker's sources are in.
+    pub checkout: PathBuf,
+    /// Compilers at a time; `None` means one for each core.
+    pub jobs: Option<usize>,
+}
+
+/// A worker that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The worker.
+    pub worker: PathBuf,
+    /// Was anything compiled? Not where sources, packages and compiler are those of the last build.
+    pub compiled: bool,
+}
+
+/// How far a build has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Files of llama.cpp compiled.
+    pub compiled: usize,
+    /// Files of llama.cpp to compile; 0 until that is known.
+    pub files: usize,
+}
+
+/// Why a worker could not be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// Its sources could not be laid out.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// Something in the cache folder could not be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// cargo did not start.
+    #[error("cargo does not start: {0}; install Rust as on https://rustup.rs")]
+    NoCargo(io::Error),
+    /// It does not compile.
+    #[error("{tag} does not compile; the whole log is {log}\n{essence}", log = .log.display())]
+    Failed {
+        /// The release.
+        tag: String,
+        /// cargo's output.
+        log: PathBuf,
+        /// The lines of it that matter.
+        essence: String,
+    },
+}
+
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+impl Builder {
+    /// Builds the worker of a release, or finds that it is up to date. `progress` is called a few times a second while
+    /// something is compiled.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(&self, release: &Release, progress: &mut dyn FnMut(Progress)) -> Result<Built, BuildError> {
+        let folder = self.home.join(&release.tag);
+        let in_file = |path: &Path| {
+            let path = path.to_owned();
+            move |source| BuildError::Io { path, source }
+        };
+        fs::create_dir_all(&folder).map_err(in_file(&folder))?;
+        let lock = folder.join("lock");
+        let _held =
+            File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(in_file(&lock))?;
+
+        let sources = Sources::read(&self.checkout, release)?;
+        let (stamp_file, stamp) = (folder.join("stamp"), self.stamp(&sources)?);
+        let worker = worker_path(&self.home, release);
+        if worker.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
+            return Ok(Built { worker, compiled: false });
+        }
+
+        sources.write(&folder.join("sources"))?;
+        let log = folder.join("log");
+        let output = File::create(&log).map_err(in_file(&log))?;
+        if !self.run_cargo(&folder.join("sources"), output, progress)? {
+            let essence = log::essence(&String::from_utf8_lossy(&fs::read(&log).map_err(in_file(&log))?));
+            return Err(BuildError::Failed { tag: release.tag.clone(), log, essence });
+        }
+        let fresh = self.target().join("debug").join(worker.file_name().unwrap_or_default());
+        fs::copy(&fresh, &worker).map_err(in_file(&fresh))?;
+        fs::write(&stamp_file, stamp).map_err(in_file(&stamp_file))?;
+        Ok(Built { worker, compiled: true })
+    }
+
+    /// All releases share it: what is the same for several is compiled once.
+    fn target(&self) -> PathBuf {
+        self.home.join("target")
+    }
+
+    /// What a build depends on, as one line.
+    fn stamp(&self, sources: &Sources) -> Result<String, BuildError> {
+        let compiler = Command::new(cargo()).arg("--version").output().map_err(BuildError::NoCargo)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&compiler.stdout);
+        for (name, value) in self.environment() {
+            hasher.update(format!("{name}={value}\n").as_bytes());
+        }
+        sources.hash_into(&mut hasher);
+        Ok(hasher.finalize().to_string())
+    }
+
+    /// What decides how llama.cpp is compiled, the same for every release.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = vec![
+            ("LLAMA_LIB_PROFILE", "Release".to_owned()),
+            // llama.cpp tunes itself for this very processor unless this is set, which its packages only stop it from
+            // doing since 2025-11. Sessions would then differ by processor rather than by release.
+            ("SOURCE_DATE_EPOCH", "1".to_owned()),
+        ];
+        if is_on_path("ccache") {
+            environment.push(("CMAKE_C_COMPILER_LAUNCHER", "ccache".to_owned()));
+            environment.push(("CMAKE_CXX_COMPILER_LAUNCHER", "ccache".to_owned()));
+        }
+        environment
+    }
+
+    fn run_cargo(
+        &self,
+        workspace: &Path,
+        output: File,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<bool, BuildError> {
+        let started = SystemTime::now();
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let jobs = self.jobs.unwrap_or(cores).max(1).to_string();
+        let errors =
+            output.try_clone().map_err(|source| BuildError::Io { path: workspace.to_owned(), source })?;
+        let mut cargo = Command::new(cargo())
+            .args(["build", "--package", "intact-worker", "--jobs", &jobs])
+            .current_dir(workspace)
+            .env("CARGO_TARGET_DIR", self.target())
+            .env("CARGO_TERM_COLOR", "never")
+            .env("CMAKE_BUILD_PARALLEL_LEVEL", &jobs)
+            .env("CCACHE_NOHASHDIR", "1")
+            .envs(self.environment())
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(BuildError::NoCargo)?;
+        let mut last = Instant::now();
+        loop {
+            match cargo.try_wait() {
+                Ok(Some(status)) => return Ok(status.success()),
+                Ok(None) => thread::sleep(TICK / 5),
+                Err(source) => return Err(BuildError::Io { path: workspace.to_owned(), source }),
+            }
+            if last.elapsed() >= TICK {
+                last = Instant::now();
+                progress(self.progress_since(started));
+            }
+        }
+    }
+
+    /// Counts what the build of llama.cpp that was configured after `started` has compiled: cargo shows it as one step.
+    fn progress_since(&self, started: SystemTime) -> Progress {
+        let builds = fs::read_dir(self.target().join("debug/build")).into_iter().flatten().flatten();
+        let current = builds
+            .map(|entry| entry.path().join("out/build"))
+            .filter_map(|build| {
+                let commands = build.join("compile_commands.json");
+                let configured = fs::metadata(&commands).and_then(|data| data.modified()).ok()?;
+                (configured >= started).then_some((configured, build, commands))
+            })
+            .max_by_key(|(configured, ..)| *configured);
+        let Some((_, build, commands)) = current else { return Progress { compiled: 0, files: 0 } };
+        let files = fs::read_to_string(commands).map_or(0, |text| text.matches("\"file\":").count());
+        Progress { compiled: objects_in(&build).min(files), files }
+    }
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn objects_in(folder: &Path) -> usize {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => objects_in(&entry.path()),
+            _ => usize::from(entry.path().extension().is_some_and(|extension| extension == "o")),
+        })
+        .sum()
+}

@@ -1,0 +1,202 @@
+//! The releases, as `fixtures/tags.toml` lists them.
+
+use std::sync::LazyLock;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// One llama.cpp release that a worker can be built against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// llama.cpp's name of it: a build tag such as `b8783`, or a version such as `0.6.0`.
+    pub tag: String,
+    /// Version of `llama-cpp-sys-2` that is built for it.
+    pub package: String,
+    /// Further versions of that package with the same llama.cpp inside.
+    #[serde(default)]
+    pub twins: Vec<String>,
+    /// Version of `llama-cpp-2` that was published with it.
+    pub safe_package: String,
+    /// Commit of the packages' own repository that `package` was published from.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Day on which `package` was published.
+    pub published: Date,
+    /// Version word of its session files (GGSN).
+    pub session_version: u32,
+    /// Version word of its sequence files (GGSQ).
+    pub sequence_version: u32,
+    /// Id of its state layout.
+    pub layout: String,
+    /// Did something change in it that users notice? These are built by default.
+    #[serde(default)]
+    pub telling: bool,
+    /// What changed.
+    pub note: String,
+}
+
+/// A name that is no release's.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no llama.cpp release is called `{name}`; known are {known}")]
+pub struct UnknownTag {
+    /// The name.
+    pub name: String,
+    /// All tags.
+    pub known: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tags {
+    release: Vec<Release>,
+}
+
+static RELEASES: LazyLock<Vec<Release>> = LazyLock::new(|| {
+    let tags: Tags = toml::from_str(include_str!("../../../fixtures/tags.toml"))
+        .expect("the embedded table of releases is TOML");
+    tags.release
+});
+
+/// All known releases, oldest first.
+#[must_use]
+pub fn releases() -> &'static [Release] {
+    &RELEASES
+}
+
+/// The releases of these names, each a tag or a package version; without names the telling ones. Oldest first,
+/// each once.
+///
+/// # Errors
+/// [`UnknownTag`] for the first name that is no release's.
+pub fn select(names: &[String]) -> Result<Vec<&'static Release>, UnknownTag> {
+    if let Some(name) = names.iter().find(|name| !RELEASES.iter().any(|release| release.is_called(name))) {
+        let known = RELEASES.iter().map(|release| release.tag.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(UnknownTag { name: name.clone(), known });
+    }
+    let is_chosen = |release: &&Release| {
+        if names.is_empty() { release.telling } else { names.iter().any(|name| release.is_called(name)) }
+    };
+    Ok(RELEASES.iter().filter(is_chosen).collect())
+}
+
+impl Release {
+    /// Is this its tag, with or without a leading `v`, or one of its package versions?
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        let bare = name.strip_prefix('v').unwrap_or(name);
+        self.tag == bare || self.package == name || self.twins.iter().any(|twin| twin == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use intact_format::layout::Layout;
+
+    use super::*;
+
+    fn patch(version: &str) -> u32 {
+        version.strip_prefix("0.1.").and_then(|patch| patch.parse().ok()).expect("a version 0.1.x")
+    }
+
+    fn names(releases: &[&Release]) -> Vec<String> {
+        releases.iter().map(|release| release.tag.clone()).collect()
+    }
+
+    #[test]
+    fn releases_are_listed_oldest_first_and_no_package_twice() {
+        let mut packages: Vec<u32> = Vec::new();
+        for release in releases() {
+            let own = release.twins.iter().chain([&release.package]).map(|version| patch(version));
+            let newest_before = packages.iter().max().copied().unwrap_or_default();
+            packages.extend(
+                own.inspect(|&patch| assert!(patch > newest_before, "{} is out of order", release.tag)),
+            );
+        }
+        let count = packages.len();
+        packages.sort_unstable();
+        packages.dedup();
+        assert_eq!(packages.len(), count);
+    }
+
+    #[test]
+    fn every_release_has_the_layout_and_the_versions_that_the_layout_table_gives_its_packages() {
+        for release in releases() {
+            let layout = Layout::by_id(&release.layout).expect("a known layout");
+            for version in release.twins.iter().chain([&release.package]) {
+                assert_eq!(Layout::of_crate(patch(version)), Some(layout), "{} {version}", release.tag);
+            }
+            assert_eq!(layout.session_file_version, release.session_version, "{}", release.tag);
+            assert_eq!(layout.sequence_file_version, release.sequence_version, "{}", release.tag);
+        }
+    }
+
+    #[test]
+    fn the_newest_release_is_the_one_that_this_workspace_pins() {
+        let manifest: toml::Table =
+            include_str!("../../../Cargo.toml").parse().expect("the workspace's manifest is TOML");
+        let pinned = &manifest["workspace"]["dependencies"]["llama-cpp-sys-2"]["version"];
+        let newest = releases().last().expect("a release");
+        assert_eq!(pinned.as_str(), Some(format!("={}", newest.package).as_str()));
+    }
+
+    #[test]
+    fn without_names_the_telling_releases_are_chosen() {
+        let packages: Vec<_> =
+            select(&[]).expect("known").iter().map(|release| release.package.as_str()).collect();
+        let telling = ["0.1.109", "0.1.131", "0.1.141", "0.1.146", "0.1.156", "0.1.159", "0.1.161"];
+        assert_eq!(packages, telling);
+    }
+
+    #[test]
+    fn a_release_is_found_by_tag_version_and_package() {
+        let chosen =
+            select(&["v0.6.0".into(), "b8783".into(), "0.1.145".into(), "0.6.0".into()]).expect("known");
+        assert_eq!(names(&chosen), ["b8783", "0.6.0"]);
+        let unknown = select(&["b8783".into(), "b1".into()]).expect_err("no such release");
+        assert_eq!(unknown.name, "b1");
+        assert!(unknown.to_string().contains("b8783"), "{unknown}");
+    }
+
+    /// Only where the sources are at hand: a machine that built some release.
+    #[test]
+    fn versions_are_those_of_the_vendored_headers() {
+        for release in releases() {
+            for version in release.twins.iter().chain([&release.package]) {
+                let Some(header) = vendored(version, "llama.cpp/include/llama.h") else { continue };
+                let word =
+                    |name| defined(&header, name).unwrap_or_else(|| panic!("{version} defines {name}"));
+                assert_eq!(word("LLAMA_SESSION_VERSION"), release.session_version, "{version}");
+                assert_eq!(word("LLAMA_STATE_SEQ_VERSION"), release.sequence_version, "{version}");
+            }
+            let published_from = vendored(&release.package, ".cargo_vcs_info.json");
+            if let (Some(info), Some(commit)) = (published_from, &release.commit) {
+                assert!(
+                    info.contains(commit.as_str()),
+                    "{} was published from another commit",
+                    release.package
+                );
+            }
+        }
+    }
+
+    fn defined(header: &str, name: &str) -> Option<u32> {
+        let line = header.lines().find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name))?;
+        line.trim().parse().ok()
+    }
+
+    /// A file of a `llama-cpp-sys-2` package in cargo's registry.
+    fn vendored(version: &str, file: &str) -> Option<String> {
+        let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo = cargo.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))?;
+        let registries = fs::read_dir(cargo.join("registry/src")).ok()?.flatten();
+        let package = Path::new(&format!("llama-cpp-sys-2-{version}")).join(file);
+        registries
+            .map(|registry| registry.path().join(&package))
+            .find_map(|path| fs::read_to_string(path).ok())
+    }
+}

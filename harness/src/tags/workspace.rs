@@ -1,0 +1,189 @@
+//! The folder that a release's worker is built in: a copy of the worker's sources, brought up to date without touching
+//! files that are the same, so that cargo rebuilds only what changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::{Release, manifest};
+
+/// Why the folder could not be made.
+#[derive(Debug, Error)]
+pub enum WorkspaceError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A manifest of the project is not one.
+    #[error("{path} is not a manifest: {source}", path = .path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: toml::de::Error,
+    },
+    /// The project's sources are not where they were when this command was compiled.
+    #[error("{} holds no sources of intact; name the folder of its checkout with --source", .0.display())]
+    NoSources(PathBuf),
+}
+
+/// A worker's sources for one release, by path.
+pub(super) struct Sources {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// Folders of a crate that its build does not read.
+const UNREAD: [&str; 3] = ["tests", "benches", "target"];
+
+impl Sources {
+    /// Reads them from a checkout of this project.
+    pub(super) fn read(checkout: &Path, release: &Release) -> Result<Self, WorkspaceError> {
+        if !checkout.join(manifest::MEMBERS[0]).is_dir() {
+            return Err(WorkspaceError::NoSources(checkout.to_owned()));
+        }
+        let mut files = BTreeMap::new();
+        for member in manifest::MEMBERS {
+            collect(checkout, Path::new(member), &mut files)?;
+        }
+        for single in ["Cargo.toml", "Cargo.lock", "fixtures/tags.toml"] {
+            files.insert(single.into(), read(&checkout.join(single))?);
+        }
+        for (path, bytes) in &mut files {
+            if path.file_name().is_some_and(|name| name == "Cargo.toml") {
+                let text = String::from_utf8_lossy(bytes);
+                let made = match path.parent() {
+                    Some(parent) if parent != Path::new("") => manifest::of_member(&text),
+                    _ => manifest::of_workspace(&text, release),
+                };
+                let malformed = |source| WorkspaceError::Manifest { path: checkout.join(path), source };
+                *bytes = made.map_err(malformed)?.into_bytes();
+            }
+        }
+        Ok(Self { files })
+    }
+
+    /// A hash over paths and contents, continued from `hasher`.
+    pub(super) fn hash_into(&self, hasher: &mut blake3::Hasher) {
+        for (path, bytes) in &self.files {
+            hasher.update(path.as_os_str().as_encoded_bytes());
+            hasher.update(&[0]);
+            hasher.update(blake3::hash(bytes).as_bytes());
+        }
+    }
+
+    /// Makes `folder` hold exactly these sources. Its lock file, once cargo has made it the release's own, stays.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), WorkspaceError> {
+        let mut present = BTreeMap::new();
+        for member in manifest::MEMBERS.iter().filter(|member| folder.join(member).is_dir()) {
+            collect(folder, Path::new(member), &mut present)?;
+        }
+        for path in present.keys().filter(|path| !self.files.contains_key(*path)) {
+            let path = folder.join(path);
+            fs::remove_file(&path).map_err(|source| WorkspaceError::Io { path, source })?;
+        }
+        for (path, bytes) in &self.files {
+            let target = folder.join(path);
+            let there = fs::read(&target).ok();
+            if there.as_ref() == Some(bytes) || (there.is_some() && path == Path::new("Cargo.lock")) {
+                continue;
+            }
+            let parent = target.parent().unwrap_or(folder);
+            fs::create_dir_all(parent)
+                .and_then(|()| fs::write(&target, bytes))
+                .map_err(|source| WorkspaceError::Io { path: target.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), WorkspaceError> {
+    let absolute = root.join(folder);
+    let failed = |source| WorkspaceError::Io { path: absolute.clone(), source };
+    for entry in fs::read_dir(&absolute).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = folder.join(entry.file_name());
+        let name = entry.file_name();
+        let unread = UNREAD.iter().any(|unread| name == *unread) || name.as_encoded_bytes().starts_with(b".");
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() && !unread {
+            collect(root, &path, files)?;
+        } else if kind.is_file() && !unread {
+            files.insert(path.clone(), read(&root.join(path))?);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, WorkspaceError> {
+    fs::read(path).map_err(|source| WorkspaceError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::super::select;
+    use super::*;
+
+    fn checkout() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    fn modified(path: &Path) -> SystemTime {
+        fs::metadata(path).and_then(|data| data.modified()).expect("a file")
+    }
+
+    #[test]
+    fn writing_again_touches_only_what_changed_and_removes_what_is_gone() {
+        let release = select(&["b8783".into()]).expect("known")[0];
+        let folder = tempfile::tempdir().expect("folder");
+        let mut sources = Sources::read(&checkout(), release).expect("sources");
+        sources.write(folder.path()).expect("written");
+
+        let worker = folder.path().join("harness/worker/Cargo.toml");
+        let lock = folder.path().join("Cargo.lock");
+        let before = modified(&worker);
+        fs::write(folder.path().join("engine/src/stray.rs"), "").expect("stray");
+        fs::write(&lock, "the release's own").expect("lock");
+        sources.files.insert("engine/src/new.rs".into(), b"// new".to_vec());
+        sources.write(folder.path()).expect("written again");
+
+        assert_eq!(modified(&worker), before);
+        assert!(!folder.path().join("engine/src/stray.rs").exists());
+        assert!(folder.path().join("engine/src/new.rs").is_file());
+        assert_eq!(fs::read_to_string(&lock).expect("lock"), "the release's own");
+    }
+
+    #[test]
+    fn the_hash_follows_every_file_and_the_release() {
+        let hash = |sources: &Sources| {
+            let mut hasher = blake3::Hasher::new();
+            sources.hash_into(&mut hasher);
+            hasher.finalize()
+        };
+        let [older, newer] = ["b8233", "b8783"].map(|tag| {
+            let release = select(&[tag.into()]).expect("known")[0];
+            Sources::read(&checkout(), release).expect("sources")
+        });
+        assert_ne!(hash(&older), hash(&newer));
+        let mut edited = Sources { files: newer.files.clone() };
+        assert_eq!(hash(&edited), hash(&newer));
+        edited.files.entry("engine/src/lib.rs".into()).or_default().push(b' ');
+        assert_ne!(hash(&edited), hash(&newer));
+    }
+
+    #[test]
+    fn a_folder_without_sources_is_named() {
+        let release = select(&[]).expect("known")[0];
+        let empty = tempfile::tempdir().expect("folder");
+        let error = Sources::read(empty.path(), release).err().expect("no sources there");
+        assert!(error.to_string().contains("--source"), "{error}");
+    }
+}
