@@ -1,3 +1,7 @@
-//! The intact command: does a saved chat session come back intact?.
+//! The intact command: does a saved chat session come back intact?
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    intact_harness::command::main()
+}

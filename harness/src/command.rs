@@ -1,0 +1,84 @@
+//! The command line of `intact`: one subcommand a file.
+
+mod chat;
+mod check;
+mod completions;
+mod failure;
+mod models;
+mod panic;
+mod report;
+mod schema;
+mod summary;
+mod table;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use failure::Failure;
+
+/// Do saved LLM chat sessions come back intact?
+///
+/// intact saves chat sessions, loads them again elsewhere (another release, model, setting or file format), and judges
+/// what came back against the same conversation that was never interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "intact", version, max_term_width = 100, after_long_help = AFTER_HELP)]
+#[command(arg_required_else_help = true, infer_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Report(report::Report),
+    Chat(chat::Chat),
+    Models(models::Models),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  intact run --out out               judge the default matrix, then open out/report.html
+  intact run --model my-model.gguf   the same on a model of yours
+  intact check my-session.json --model my-model.gguf
+                                     will this one file load here, and how?
+
+Exit codes:
+  0    fine
+  2    the command line is wrong
+  4    nothing was selected
+  5    the run is incomplete
+  94   a filter is wrong
+  96   something that is needed is missing or cannot be read
+  100  the gate failed; for check and verify: the file will not load, or is damaged
+  101  no verdict
+  102  an expectation is out of date";
+
+/// Runs the command with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    panic::install();
+    let exit = match Arguments::parse().command.carry_out() {
+        Ok(exit) => exit,
+        Err(failure) => failure.report(),
+    };
+    ExitCode::from(exit.code())
+}
+
+impl Command {
+    fn carry_out(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Check(check) => check.carry_out(),
+            Self::Report(report) => report.carry_out(),
+            Self::Chat(chat) => chat.carry_out(),
+            Self::Models(models) => models.carry_out(),
+            Self::Schema(schema) => schema.carry_out(),
+            Self::Completions(completions) => completions.carry_out(),
+        }
+    }
+}

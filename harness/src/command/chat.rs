@@ -1,0 +1,248 @@
+//! `intact chat`: talk to a model in the terminal, save the session, load it again.
+
+mod line;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use intact_protocol::{Load, Loaded, ParameterSource, Replied, Request, Save, Saved, Say};
+
+use super::Failure;
+use super::check::route;
+use super::worker::{Answered, ModelArguments, Session, told};
+use crate::exit::Exit;
+use line::Line;
+
+/// How long one answer may take before the worker counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+const HELP: &str = "\
+/save [FILE]  save the session (default: <session>.json)
+/load FILE    load a session and go on with it
+/new [ID]     start a new session
+/help         this text
+/quit         leave (so does the end of input)
+Anything else is said to the model. A message that starts with / is written with //.";
+
+/// Talk to a model in the terminal; save the session and load it again
+///
+/// /save [FILE] saves, /load FILE loads, /quit leaves, /help lists the rest. Reads standard input line by line, so
+/// that a conversation can also be piped in.
+#[derive(Debug, Args)]
+pub(super) struct Chat {
+    #[command(flatten)]
+    model: ModelArguments,
+
+    /// What the model is told before the conversation
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+
+    /// Id of the session
+    #[arg(long, value_name = "ID", default_value = "chat")]
+    session: String,
+
+    /// Most tokens of one reply
+    #[arg(long, value_name = "TOKENS")]
+    max_tokens: Option<u32>,
+
+    /// Always take the likeliest token
+    #[arg(long)]
+    greedy: bool,
+
+    /// Load this session file first
+    #[arg(long, value_name = "FILE")]
+    load: Option<PathBuf>,
+}
+
+struct Conversation {
+    worker: Option<Session>,
+    id: String,
+    system: Option<String>,
+    max_tokens: Option<u32>,
+    greedy: bool,
+}
+
+impl Chat {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let worker = self.model.open()?;
+        let interactive = io::stdin().is_terminal();
+        eprintln!(
+            "{} model, {} tokens of context, llama.cpp {}. /help lists the commands.",
+            worker.opened.architecture, worker.opened.n_ctx, worker.hello.release
+        );
+        for note in &worker.opened.notes {
+            eprintln!("note: {note}");
+        }
+        let mut conversation = Conversation {
+            worker: Some(worker),
+            id: self.session,
+            system: self.system,
+            max_tokens: self.max_tokens,
+            greedy: self.greedy,
+        };
+        if let Some(file) = self.load {
+            conversation.tell(&Line::Load(file));
+        }
+        prompt(interactive);
+        for line in io::stdin().lock().lines() {
+            match Line::parse(&line.map_err(|error| Failure::setup(format!("standard input: {error}")))?) {
+                Line::Quit => break,
+                line => conversation.tell(&line),
+            }
+            prompt(interactive);
+        }
+        conversation.leave();
+        Ok(Exit::Fine)
+    }
+}
+
+fn prompt(interactive: bool) {
+    if interactive {
+        eprint!("> ");
+    }
+}
+
+impl Conversation {
+    /// Does what a line asks. An error is told and ends nothing.
+    fn tell(&mut self, line: &Line) {
+        let done = match line {
+            Line::Empty | Line::Quit => Ok(()),
+            Line::Help => {
+                eprintln!("{HELP}");
+                Ok(())
+            }
+            Line::Unknown(command) => Err(Failure::setup(format!("there is no command {command}"))
+                .help("/help lists the commands; a message that starts with / is written with //")),
+            Line::Save(file) => self.save(file.clone()),
+            Line::Load(file) => self.load(file.clone()),
+            Line::LoadWhat => Err(Failure::setup("load which file?").help("/load FILE")),
+            Line::New(id) => self.start_anew(id.clone()),
+            Line::Message(text) => self.say(text),
+        };
+        if let Err(failure) = done {
+            failure.report();
+        }
+    }
+
+    fn say(&mut self, text: &str) -> Result<(), Failure> {
+        let say = Say {
+            session: self.id.clone(),
+            system: self.system.clone(),
+            text: text.to_owned(),
+            reply: None,
+            max_tokens: self.max_tokens,
+            greedy: self.greedy,
+            stream: true,
+        };
+        let mut streamed = false;
+        let mut out = io::stdout();
+        let answer = self.ask(Request::Say(say), &mut |piece| {
+            streamed = true;
+            let _ = write!(out, "{}", printable(piece)).and_then(|()| out.flush());
+        });
+        if streamed {
+            println!();
+        }
+        match answer? {
+            Ok(Replied::Say(said)) => {
+                if !streamed {
+                    println!("{}", printable(&said.text));
+                }
+                Ok(())
+            }
+            other => Err(Failure::setup(told(&other))),
+        }
+    }
+
+    fn save(&mut self, file: Option<PathBuf>) -> Result<(), Failure> {
+        let file = file.unwrap_or_else(|| PathBuf::from(format!("{}.json", self.id)));
+        let path = std::path::absolute(&file).map_err(|error| Failure::unreadable(&file, &error))?;
+        let save = Save { session: self.id.clone(), path, format: None, manifest: false };
+        match self.ask(Request::Save(save), &mut |_| {})? {
+            Ok(Replied::Save(saved)) => {
+                eprintln!("{}", saved_words(&saved));
+                Ok(())
+            }
+            other => Err(Failure::setup(format!("not saved: {}", told(&other)))),
+        }
+    }
+
+    fn load(&mut self, file: PathBuf) -> Result<(), Failure> {
+        let path = std::path::absolute(&file).map_err(|error| Failure::unreadable(&file, &error))?;
+        let load = Load {
+            path,
+            session: None,
+            reader_format: None,
+            routes: None,
+            parameters: ParameterSource::Saved,
+            manifest: false,
+        };
+        match self.ask(Request::Load(load), &mut |_| {})? {
+            Ok(Replied::Load(loaded)) => {
+                self.id.clone_from(&loaded.session);
+                eprintln!("{}", loaded_words(&loaded));
+                Ok(())
+            }
+            other => Err(Failure::setup(format!("not loaded: {}", told(&other)))
+                .help(format!("the session {} goes on as it was", self.id))),
+        }
+    }
+
+    fn start_anew(&mut self, id: Option<String>) -> Result<(), Failure> {
+        let forget = intact_protocol::Forget { session: self.id.clone() };
+        let fresh = id.is_none();
+        self.id = id.unwrap_or_else(|| self.id.clone());
+        if fresh {
+            // A session that was never started cannot be forgotten, and need not be.
+            let _outcome = self.ask(Request::Forget(forget), &mut |_| {})?;
+        }
+        eprintln!("session {} starts with your next message", self.id);
+        Ok(())
+    }
+
+    fn ask(&mut self, request: Request, on_text: &mut dyn FnMut(&str)) -> Result<Answered, Failure> {
+        let worker = self
+            .worker
+            .as_mut()
+            .ok_or_else(|| Failure::setup("the worker is gone and could not be restarted"))?;
+        worker.ask(request, PATIENCE, on_text).or_else(|died| {
+            self.worker = self.worker.take().and_then(|dead| dead.restart().ok());
+            Err(died
+                .also("the worker was restarted; what was live in it is gone, saved sessions can be loaded"))
+        })
+    }
+
+    fn leave(self) {
+        if let Some(worker) = self.worker {
+            worker.leave();
+        }
+    }
+}
+
+fn saved_words(saved: &Saved) -> String {
+    let files: Vec<_> = saved.files.iter().map(|file| file.display().to_string()).collect();
+    format!("saved {} tokens, {} bytes written: {}", saved.tokens, saved.bytes, files.join(", "))
+}
+
+fn loaded_words(loaded: &Loaded) -> String {
+    let receipt = &loaded.receipt;
+    let mut words = format!(
+        "loaded {}: {} ({}), {} tokens restored, {} evaluated",
+        loaded.session,
+        receipt.route,
+        route(&receipt.route),
+        receipt.tokens_restored,
+        receipt.tokens_evaluated
+    );
+    for axis in receipt.axes.iter().filter(|axis| axis.consequence != "same") {
+        words += &format!("\n  {}: {} then, {} now; {}", axis.axis, axis.saved, axis.here, axis.reason);
+    }
+    words
+}
+
+/// Text from a model, without anything but line breaks and tabs that a terminal would act on.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,78 @@
+//! What a line that the person typed means.
+
+use std::path::PathBuf;
+
+/// A line of input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Nothing.
+    Empty,
+    /// Something to say to the model.
+    Message(String),
+    /// Save, to this file or the default one.
+    Save(Option<PathBuf>),
+    /// Load this file.
+    Load(PathBuf),
+    /// Load, but no file was named.
+    LoadWhat,
+    /// Start a new session, of this id or the same.
+    New(Option<String>),
+    /// List the commands.
+    Help,
+    /// Leave.
+    Quit,
+    /// A command that there is not.
+    Unknown(String),
+}
+
+impl Line {
+    /// Reads a line: a command behind one slash, everything else a message.
+    pub(super) fn parse(line: &str) -> Self {
+        let line = line.trim();
+        let Some(command) = line.strip_prefix('/') else {
+            return if line.is_empty() { Self::Empty } else { Self::Message(line.to_owned()) };
+        };
+        if command.starts_with('/') {
+            return Self::Message(command.to_owned());
+        }
+        let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let rest = Some(rest.trim()).filter(|rest| !rest.is_empty());
+        match (name, rest) {
+            ("save", file) => Self::Save(file.map(PathBuf::from)),
+            ("load", Some(file)) => Self::Load(PathBuf::from(file)),
+            ("load", None) => Self::LoadWhat,
+            ("new", id) => Self::New(id.map(str::to_owned)),
+            ("help" | "?", _) => Self::Help,
+            ("quit" | "exit" | "q", _) => Self::Quit,
+            _ => Self::Unknown(format!("/{name}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_command_a_message_or_nothing() {
+        let path = |file: &str| PathBuf::from(file);
+        for (line, means) in [
+            ("", Line::Empty),
+            ("  ", Line::Empty),
+            ("hello there", Line::Message("hello there".into())),
+            ("//etc is a folder", Line::Message("/etc is a folder".into())),
+            ("/save", Line::Save(None)),
+            ("/save my chat.json ", Line::Save(Some(path("my chat.json")))),
+            ("/load a.json", Line::Load(path("a.json"))),
+            ("/load", Line::LoadWhat),
+            ("/new", Line::New(None)),
+            ("/new b", Line::New(Some("b".into()))),
+            ("/help", Line::Help),
+            ("/quit", Line::Quit),
+            ("/savee x", Line::Unknown("/savee".into())),
+            ("/", Line::Unknown("/".into())),
+        ] {
+            assert_eq!(Line::parse(line), means, "{line:?}");
+        }
+    }
+}

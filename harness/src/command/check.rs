@@ -1,0 +1,181 @@
+//! `intact check`: will this session file load here, and how?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
+
+use super::Failure;
+use super::table::{plain, table};
+use super::worker::{ModelArguments, told};
+use crate::exit::Exit;
+
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Tell whether a session file will load with a model here, and how
+///
+/// Compares everything that must match (the axes) between the file and this model, machine and release. Nothing is
+/// loaded or changed. Ends with exit code 0 if the file will load, 100 if it will be refused.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The session file
+    file: PathBuf,
+
+    #[command(flatten)]
+    model: ModelArguments,
+
+    /// Which ways of loading are allowed
+    #[arg(long, value_enum, default_value_t)]
+    policy: Policy,
+
+    /// Compare with the manifest beside the session file too
+    #[arg(long)]
+    manifest: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Policy {
+    /// The saved KV as it is, nothing else
+    Strict,
+    /// Also the saved KV translated, or the saved tokens evaluated again
+    #[default]
+    Default,
+    /// Also the messages told again to another model
+    Replay,
+}
+
+impl Policy {
+    fn routes(self) -> Option<Vec<String>> {
+        let routes = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+        match self {
+            Self::Strict => routes(&["direct"]),
+            Self::Default => None,
+            Self::Replay => routes(&["direct", "transcoded", "reprefilled", "replayed"]),
+        }
+    }
+}
+
+impl Check {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        if let Err(error) = std::fs::File::open(&self.file) {
+            return Err(Failure::unreadable(&self.file, &error));
+        }
+        let mut session = self.model.open()?;
+        let path =
+            std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
+        let request = CheckRequest { path, routes: self.policy.routes(), manifest: self.manifest };
+        let answer = session.ask(Request::Check(request), PATIENCE, &mut |_| {})?;
+        session.leave();
+        let checked = match answer {
+            Ok(Replied::Check(checked)) => checked,
+            Err(Outcome::Refused(refusal)) => {
+                Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) }
+            }
+            other => return Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&checked).map_err(Failure::setup)?);
+        } else {
+            print!("{}", rendered(&checked));
+        }
+        Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
+    }
+}
+
+fn loads(checked: &Checked) -> bool {
+    checked.refusal.is_none() && checked.route != "refused"
+}
+
+fn rendered(checked: &Checked) -> String {
+    let mut out = String::new();
+    if !checked.axes.is_empty() {
+        let (differing, same): (Vec<_>, Vec<_>) =
+            checked.axes.iter().partition(|axis| axis.consequence != "same");
+        let rows: Vec<_> = differing.iter().chain(&same).map(|axis| row(axis)).collect();
+        out = table(["axis", "saved", "here", "consequence"], &rows) + "\n";
+        for axis in differing.iter().filter(|axis| !axis.reason.is_empty()) {
+            out += &format!("{}: {}\n", plain(&axis.axis), plain(&axis.reason));
+        }
+        if !differing.is_empty() {
+            out.push('\n');
+        }
+    }
+    match &checked.refusal {
+        Some(refusal) => {
+            out +=
+                &format!("This file will be refused here ({}).\n{}\n", plain(&refusal.code), refusal.message);
+        }
+        None => {
+            out +=
+                &format!("This file will load here. Route: {}, {}.\n", checked.route, route(&checked.route))
+        }
+    }
+    out
+}
+
+fn row(axis: &AxisReport) -> [String; 4] {
+    let short = |value: &str| {
+        if value.chars().count() > 40 {
+            value.chars().take(37).chain("...".chars()).collect()
+        } else {
+            value.to_owned()
+        }
+    };
+    [axis.axis.clone(), short(&axis.saved), short(&axis.here), axis.consequence.clone()]
+}
+
+/// What a route means for whoever waits for the load.
+pub(super) fn route(name: &str) -> &'static str {
+    match name {
+        "direct" => "the saved KV is used as it is",
+        "transcoded" => "the saved KV is translated for this context",
+        "reprefilled" => "the KV cannot be used, so the saved tokens are evaluated again",
+        "replayed" => "another model: the messages are told to it again",
+        "refused" => "no allowed way is left",
+        _ => "as the worker names it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use intact_protocol::Refusal;
+
+    use super::*;
+
+    fn axis(name: &str, consequence: &str) -> AxisReport {
+        let [saved, here] = ["f16", "q8_0"].map(str::to_owned);
+        AxisReport {
+            axis: name.into(),
+            saved,
+            here,
+            consequence: consequence.into(),
+            reason: "Types differ.".into(),
+        }
+    }
+
+    #[test]
+    fn what_differs_comes_first_and_says_why() {
+        let axes = vec![axis("release", "same"), axis("kv-type", "reprefill")];
+        let checked = Checked { route: "reprefilled".into(), axes, refusal: None };
+        let text = rendered(&checked);
+        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
+        assert!(at("kv-type") < at("release"));
+        assert!(at("kv-type: Types differ.") < at("evaluated again"));
+        assert!(!text.contains("release: Types differ."));
+        assert!(loads(&checked));
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_code() {
+        let refusal =
+            Refusal { code: "model-mismatch".into(), message: "Other weights.".into(), axes: Vec::new() };
+        let checked = Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) };
+        assert!(!loads(&checked));
+        assert_eq!(rendered(&checked), "This file will be refused here (model-mismatch).\nOther weights.\n");
+    }
+}

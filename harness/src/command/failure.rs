@@ -1,0 +1,91 @@
+//! What a subcommand could not do, told so that the reader knows what to do next.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use thiserror::Error;
+
+use crate::exit::Exit;
+
+/// Why a subcommand ended without doing what it was asked to do.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{message}")]
+pub(super) struct Failure {
+    message: String,
+    #[help]
+    help: Option<String>,
+    exit: Exit,
+}
+
+impl Failure {
+    /// Something that is needed is missing or does not work.
+    pub(super) fn setup(message: impl Display) -> Self {
+        Self { message: message.to_string(), help: None, exit: Exit::SetUp }
+    }
+
+    /// The output could not be written.
+    #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+    pub(super) fn output(error: io::Error) -> Self {
+        Self::setup(format!("the output could not be written: {error}"))
+    }
+
+    /// A file could not be read.
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let failure = Self::setup(format!("{} cannot be read: {error}", path.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                failure.help("check the path; it is taken relative to the working directory")
+            }
+            io::ErrorKind::IsADirectory => failure.help("give the file itself, not its folder"),
+            _ => failure,
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn help(self, help: impl Display) -> Self {
+        Self { help: Some(help.to_string()), ..self }
+    }
+
+    /// One more thing to know, after what there is.
+    pub(super) fn also(self, help: impl Display) -> Self {
+        let all = self.help.as_ref().map_or_else(|| help.to_string(), |first| format!("{first}\n{help}"));
+        self.help(all)
+    }
+
+    /// Ends with another exit code.
+    pub(super) fn exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Writes it to standard error and gives the exit code.
+    pub(super) fn report(&self) -> Exit {
+        eprintln!("{}", self.rendered(io::IsTerminal::is_terminal(&io::stderr())));
+        self.exit
+    }
+
+    fn rendered(&self, fancy: bool) -> String {
+        let theme = if fancy { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let mut text = String::new();
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        match handler.render_report(&mut text, self) {
+            Ok(()) => text.trim_end().to_owned(),
+            Err(_) => self.message.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_named_and_the_reader_is_told_what_to_check() {
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        let failure = Failure::unreadable(Path::new("chat.json"), &error);
+        let text = failure.rendered(false);
+        assert!(text.contains("chat.json cannot be read") && text.contains("check the path"), "{text}");
+        assert_eq!(failure.exit, Exit::SetUp);
+    }
+}

@@ -1,0 +1,97 @@
+//! `intact models`: the tiny models that come with intact.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use intact_fixtures::{FixtureError, ModelEntry};
+
+use super::Failure;
+use super::table::table;
+use crate::exit::Exit;
+use crate::nearest::nearest;
+
+/// List or make the tiny models that come with intact
+///
+/// They are random, made on the spot from a seed, and the same bytes on every machine. They talk nonsense, but keep
+/// their sessions the way real models do.
+#[derive(Debug, Args)]
+pub(super) struct Models {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the models
+    List,
+    /// Make model files
+    Generate(Generate),
+}
+
+#[derive(Debug, Args)]
+struct Generate {
+    /// Ids of the models, as `intact models list` gives them
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    ids: Vec<String>,
+
+    /// Make all of them
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+
+    /// Where the files go [default: $INTACT_HOME/models, else ~/.cache/intact/models]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+impl Models {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        match self.action {
+            Action::List => {
+                let rows: Vec<_> = intact_fixtures::list().iter().map(row).collect();
+                print!("{}", table(["id", "family", "memory", "weights", "seed", "about"], &rows));
+                Ok(Exit::Fine)
+            }
+            Action::Generate(generate) => generate.carry_out(),
+        }
+    }
+}
+
+fn row(model: &ModelEntry) -> [String; 6] {
+    let family = &model.family;
+    [
+        model.id.clone(),
+        family.name.clone(),
+        family.memory.clone(),
+        model.weights.name().into(),
+        model.seed.to_string(),
+        family.about.clone(),
+    ]
+}
+
+impl Generate {
+    fn carry_out(self) -> Result<Exit, Failure> {
+        let known: Vec<&str> = intact_fixtures::ids().collect();
+        let dir = self.dir.map_or_else(intact_fixtures::default_dir, Ok).map_err(Failure::setup)?;
+        let ids = if self.all { known.iter().map(ToString::to_string).collect() } else { self.ids };
+        if let Some(unknown) = ids.iter().find(|id| !known.contains(&id.as_str())) {
+            return Err(unknown_model(unknown, &known));
+        }
+        for id in ids {
+            let path = intact_fixtures::ensure(&id, &dir).map_err(failed)?;
+            let bytes = fs::metadata(&path).map_err(|error| Failure::unreadable(&path, &error))?.len();
+            println!("{} ({bytes} bytes)", path.display());
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+fn unknown_model(id: &str, known: &[&str]) -> Failure {
+    let meant = nearest(id, known).map(|name| format!("did you mean {name}? "));
+    Failure::setup(format!("there is no model {id}"))
+        .help(format!("{}`intact models list` lists them all", meant.unwrap_or_default()))
+}
+
+fn failed(error: FixtureError) -> Failure {
+    Failure::setup(error)
+}

@@ -1,0 +1,52 @@
+//! The end of a run on the terminal: what happened, where to read on, what to do next.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::table::plain;
+use crate::report::{Story, Style, by_kind, kind_words};
+use crate::results::Results;
+use crate::verdict::Verdict;
+
+/// Findings that are shown; the report has them all.
+const SHOWN: usize = 10;
+
+/// What a run found, for a person at a terminal.
+pub(super) fn summary(results: &Results, out: &Path) -> String {
+    let story = Story::of(results);
+    let mut text = format!("\n{}\n{}\n\n", story.headline, story.lead);
+    let (judged, unprotected) = (&story.judged, &story.unprotected);
+    let heads = [judged.subjects.join("+"), unprotected.subjects.join("+")];
+    let _ = writeln!(text, "  {:22} {:>8} {:>8}", "", heads[0], heads[1]);
+    for verdict in Verdict::ALL {
+        let (ours, theirs) = (judged.count(verdict), unprotected.count(verdict));
+        if ours + theirs > 0 {
+            let glyph = Style::of(verdict).glyph;
+            let _ = writeln!(text, "  {glyph} {:20} {ours:>8} {theirs:>8}", verdict.name());
+        }
+    }
+    let _ = writeln!(text, "\n{}\n", story.without.sentence);
+    for (kind, findings) in by_kind(&results.gate.findings) {
+        let _ = writeln!(text, "{} {}:", findings.len(), kind_words(kind, findings.len()));
+        for finding in findings.iter().take(SHOWN) {
+            let cell = finding.cell.as_deref().map(|id| format!("{id}\n    ")).unwrap_or_default();
+            let _ = writeln!(text, "  {}{}", cell, plain(&finding.message));
+        }
+        if findings.len() > SHOWN {
+            let _ = writeln!(text, "  and {} more, in the report", findings.len() - SHOWN);
+        }
+        text.push('\n');
+    }
+    let _ = writeln!(text, "{}", story.gate);
+    let _ = writeln!(text, "Report: {}", out.join("report.html").display());
+    if let Some(next) = next(results) {
+        let _ = writeln!(text, "Next:   {next}");
+    }
+    text
+}
+
+/// The command that gets the reader on, if any: the first finding's cell alone.
+fn next(results: &Results) -> Option<&str> {
+    let cell = results.gate.findings.iter().find_map(|finding| finding.cell.as_deref())?;
+    results.cells.iter().find(|known| known.id == cell).map(|cell| cell.reproduce.as_str())
+}

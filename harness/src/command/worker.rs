@@ -1,0 +1,187 @@
+//! The worker behind `check` and `chat`: found, started, opened with a model.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use intact_protocol::{FlashAttention, Hello, Open, Opened, Outcome, Replied, Request, Settings};
+
+use super::Failure;
+use crate::worker::Worker;
+
+/// How long a worker may take to say who it is.
+const GREETING: Duration = Duration::from_secs(60);
+/// How long a worker may take to load a model. Models of many gigabytes come from slow disks.
+const OPENING: Duration = Duration::from_secs(1800);
+
+/// The model, and the settings of the context that sessions live in.
+#[derive(Debug, Args)]
+pub(super) struct ModelArguments {
+    /// The model, a GGUF file
+    #[arg(short, long, value_name = "FILE.gguf")]
+    pub(super) model: PathBuf,
+
+    /// Context length of a session, in tokens
+    #[arg(long, value_name = "TOKENS", help_heading = "Context")]
+    context: Option<u32>,
+
+    /// KV type of K and V, by ggml's name, for example q8_0
+    ///
+    /// A quantized V needs flash attention.
+    #[arg(long, value_name = "TYPE", help_heading = "Context")]
+    kv: Option<String>,
+
+    /// Whether flash attention is used
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Context")]
+    flash_attention: Option<When>,
+
+    /// The worker to use, instead of the one beside this command
+    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
+    worker: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    /// llama.cpp decides
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
+}
+
+/// A worker with a model open.
+pub(super) struct Session {
+    worker: Worker,
+    command: Vec<String>,
+    open: Open,
+    /// Who the worker is.
+    pub(super) hello: Hello,
+    /// What was opened.
+    pub(super) opened: Opened,
+}
+
+impl ModelArguments {
+    /// Starts a worker and opens the model in it.
+    pub(super) fn open(self) -> Result<Session, Failure> {
+        if !self.model.is_file() {
+            let missing = Failure::setup(format!("there is no model file {}", self.model.display()));
+            return Err(
+                missing.help("give a GGUF file; `intact models generate llama` makes a tiny one to try with")
+            );
+        }
+        let settings = Settings {
+            n_ctx: self.context,
+            type_k: self.kv.clone(),
+            type_v: self.kv,
+            flash_attention: self.flash_attention.map(When::setting),
+            ..Settings::default()
+        };
+        let open =
+            Open { model: self.model, settings, preset: None, model_repo: None, forget_layouts: false };
+        Session::start(vec![find(self.worker.as_deref())?.display().to_string()], open)
+    }
+}
+
+impl When {
+    fn setting(self) -> FlashAttention {
+        match self {
+            Self::Auto => FlashAttention::Auto,
+            Self::On => FlashAttention::On,
+            Self::Off => FlashAttention::Off,
+        }
+    }
+}
+
+impl Session {
+    fn start(command: Vec<String>, open: Open) -> Result<Self, Failure> {
+        let (mut worker, hello) = Worker::start(&command, GREETING).map_err(|error| {
+            Failure::setup(error)
+                .help("build it with `cargo build -p intact-worker`, or name another with --worker")
+        })?;
+        let outcome = worker.ask(Request::Open(Box::new(open.clone())), OPENING, &mut |_| {});
+        let opened = match outcome {
+            Ok(outcome) => match replied(outcome) {
+                Ok(Replied::Open(opened)) => opened,
+                other => return Err(Failure::setup(format!("the model was not opened: {}", told(&other)))),
+            },
+            Err(error) => return Err(Failure::setup(error).help(last_words(&worker))),
+        };
+        Ok(Self { worker, command, open, hello, opened })
+    }
+
+    /// Asks the worker; pieces of a streamed reply go to `on_text`.
+    pub(super) fn ask(
+        &mut self,
+        request: Request,
+        timeout: Duration,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Answered, Failure> {
+        let answer = self.worker.ask(request, timeout, on_text);
+        answer.map(replied).map_err(|error| Failure::setup(error).help(last_words(&self.worker)))
+    }
+
+    /// A new worker in place of one that died. What was live in it is gone.
+    pub(super) fn restart(self) -> Result<Self, Failure> {
+        Self::start(self.command, self.open)
+    }
+
+    /// Lets the worker go.
+    pub(super) fn leave(self) {
+        self.worker.leave(Duration::from_secs(5));
+    }
+}
+
+/// What a request that was carried out gave, or the outcome that it had instead.
+pub(super) type Answered = Result<Replied, Outcome>;
+
+fn replied(outcome: Outcome) -> Answered {
+    match outcome {
+        Outcome::Ok { result } => Ok(*result),
+        other => Err(other),
+    }
+}
+
+/// An answer other than the one wished for, for a person.
+pub(super) fn told(answer: &Answered) -> String {
+    match answer {
+        Err(Outcome::Refused(refusal)) if refusal.code.is_empty() => refusal.message.clone(),
+        Err(Outcome::Refused(refusal)) => format!("{} ({})", refusal.message, refusal.code),
+        Err(Outcome::Unsupported { message, .. }) => format!("the worker cannot do that: {message}"),
+        Err(Outcome::Error { message }) => message.clone(),
+        Err(Outcome::Ok { .. }) | Ok(_) => "the worker answered another question than the one asked".into(),
+    }
+}
+
+fn last_words(worker: &Worker) -> String {
+    let log = worker.log();
+    let tail: Vec<_> = log.iter().rev().take(8).rev().map(|line| super::table::plain(line)).collect();
+    if tail.is_empty() {
+        "the worker wrote nothing about it".into()
+    } else {
+        format!("the worker's last words:\n{}", tail.join("\n"))
+    }
+}
+
+/// The worker: the one given, else the one beside this command, else one in the search path.
+pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let name = format!("intact-worker{}", env::consts::EXE_SUFFIX);
+    if let Some(given) = given {
+        return if given.components().count() > 1 && !given.is_file() {
+            Err(Failure::setup(format!("there is no worker {}", given.display())))
+        } else {
+            Ok(given.to_owned())
+        };
+    }
+    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(&name)));
+    let path = env::var_os("PATH").unwrap_or_default();
+    beside
+        .into_iter()
+        .chain(env::split_paths(&path).map(|folder| folder.join(&name)))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            Failure::setup("the worker intact-worker is neither beside this command nor in the search path")
+            .help("build it with `cargo build -p intact-worker`, or name one with --worker or INTACT_WORKER")
+        })
+}

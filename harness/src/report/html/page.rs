@@ -1,0 +1,244 @@
+//! What the page's template is filled with.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::report::pivot::Pivot;
+use crate::report::story::{Answer, Line, Story, Tally, by_kind, kind_words};
+use crate::report::style::Style;
+use crate::results::{AxisControl, Finding, Results};
+use crate::verdict::Verdict;
+
+/// Lines of an answer that are shown; the matrix has them all.
+const LINES: usize = 8;
+/// Findings of a kind that are shown.
+const FINDINGS: usize = 25;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(super) struct Page<'a> {
+    results: &'a Results,
+    story: Story,
+    bars: Vec<Bar>,
+    answers: Vec<Part>,
+    findings: Vec<Group<'a>>,
+    pivots: Vec<Table>,
+    legend: Vec<Meaning>,
+    controls: Vec<Control<'a>>,
+    seconds: String,
+    command: String,
+    css: &'static str,
+    script: &'static str,
+    data: String,
+}
+
+struct Bar {
+    subject: String,
+    part: &'static str,
+    shares: Vec<Share>,
+}
+
+struct Share {
+    name: &'static str,
+    glyph: char,
+    tone: &'static str,
+    count: usize,
+}
+
+struct Part {
+    id: &'static str,
+    title: &'static str,
+    sentence: String,
+    lines: Vec<Shown>,
+    more: usize,
+}
+
+struct Shown {
+    count: usize,
+    verdict: Verdict,
+    glyph: char,
+    tone: &'static str,
+    what: String,
+    example: String,
+    fragment: String,
+}
+
+struct Group<'a> {
+    title: String,
+    items: Vec<Item<'a>>,
+    more: usize,
+}
+
+struct Item<'a> {
+    cell: Option<&'a str>,
+    fragment: String,
+    message: &'a str,
+}
+
+struct Table {
+    family: String,
+    columns: Vec<String>,
+    rows: Vec<TableRow>,
+}
+
+struct TableRow {
+    name: String,
+    slots: Vec<Vec<Share>>,
+}
+
+struct Meaning {
+    name: &'static str,
+    glyph: char,
+    tone: &'static str,
+    meaning: &'static str,
+    judged: usize,
+    unprotected: usize,
+}
+
+struct Control<'a> {
+    axis: &'a str,
+    tested: bool,
+    counts: [Vec<Share>; 2],
+    note: &'a str,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn of(results: &'a Results, data: String) -> Self {
+        let story = Story::of(results);
+        Self {
+            bars: [bar(&story.judged, "judged"), bar(&story.unprotected, "without protection")]
+                .into_iter()
+                .flatten()
+                .collect(),
+            answers: answers(&story),
+            findings: by_kind(&results.gate.findings).into_iter().map(group).collect(),
+            pivots: Pivot::by_family(results).into_iter().map(table).collect(),
+            legend: Verdict::ALL.into_iter().map(|verdict| meaning(verdict, &story)).collect(),
+            controls: results.controls.iter().map(control).collect(),
+            seconds: format!("{:.1}", results.run.seconds),
+            command: results.run.command.join(" "),
+            css: include_str!("../../../templates/report.css"),
+            script: include_str!("../../../templates/report.js"),
+            results,
+            story,
+            data,
+        }
+    }
+}
+
+fn bar(tally: &Tally, part: &'static str) -> Option<Bar> {
+    let shares: Vec<_> = tally.counts.iter().map(|(verdict, count)| share(*verdict, *count)).collect();
+    (!shares.is_empty()).then(|| Bar { subject: tally.subjects.join(", "), part, shares })
+}
+
+fn share(verdict: Verdict, count: usize) -> Share {
+    let style = Style::of(verdict);
+    Share { name: verdict.name(), glyph: style.glyph, tone: style.tone.name(), count }
+}
+
+fn shares(counts: &BTreeMap<Verdict, u32>) -> Vec<Share> {
+    counts.iter().map(|(verdict, count)| share(*verdict, *count as usize)).collect()
+}
+
+fn answers(story: &Story) -> Vec<Part> {
+    let mut parts = vec![
+        part("refused", "What was refused, and why", &story.refused),
+        part("without", "What happened without protection", &story.without),
+    ];
+    if !story.unjudged.lines.is_empty() {
+        parts.push(part("unjudged", "What was not judged", &story.unjudged));
+    }
+    parts
+}
+
+fn part(id: &'static str, title: &'static str, answer: &Answer) -> Part {
+    Part {
+        id,
+        title,
+        sentence: answer.sentence.clone(),
+        lines: answer.lines.iter().take(LINES).map(shown).collect(),
+        more: answer.lines.len().saturating_sub(LINES),
+    }
+}
+
+fn shown(line: &Line) -> Shown {
+    let style = Style::of(line.verdict);
+    Shown {
+        count: line.count,
+        verdict: line.verdict,
+        glyph: style.glyph,
+        tone: style.tone.name(),
+        what: line.what.clone(),
+        example: line.example.clone(),
+        fragment: fragment(&line.cell),
+    }
+}
+
+fn group((kind, findings): (crate::results::FindingKind, Vec<&Finding>)) -> Group<'_> {
+    Group {
+        title: format!("{} {}", findings.len(), kind_words(kind, findings.len())),
+        more: findings.len().saturating_sub(FINDINGS),
+        items: findings
+            .into_iter()
+            .take(FINDINGS)
+            .map(|finding| Item {
+                cell: finding.cell.as_deref(),
+                fragment: finding.cell.as_deref().map(fragment).unwrap_or_default(),
+                message: &finding.message,
+            })
+            .collect(),
+    }
+}
+
+fn table(pivot: Pivot) -> Table {
+    Table {
+        rows: pivot
+            .rows
+            .into_iter()
+            .map(|row| TableRow {
+                name: row.name,
+                slots: row.slots.iter().map(|slot| shares(&slot.counts)).collect(),
+            })
+            .collect(),
+        family: pivot.family,
+        columns: pivot.columns,
+    }
+}
+
+fn meaning(verdict: Verdict, story: &Story) -> Meaning {
+    let style = Style::of(verdict);
+    Meaning {
+        name: verdict.name(),
+        glyph: style.glyph,
+        tone: style.tone.name(),
+        meaning: verdict.meaning(),
+        judged: story.judged.count(verdict),
+        unprotected: story.unprotected.count(verdict),
+    }
+}
+
+fn control(control: &AxisControl) -> Control<'_> {
+    Control {
+        axis: &control.axis,
+        tested: control.tested,
+        counts: [shares(&control.unprotected), shares(&control.judged)],
+        note: control.note.as_deref().unwrap_or_default(),
+    }
+}
+
+/// The id of a cell as part of an address.
+fn fragment(id: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    id.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_fragment_is_percent_encoded() {
+        assert_eq!(super::fragment("a-1 é&\"<"), "a-1%20%C3%A9%26%22%3C");
+    }
+}

@@ -1,0 +1,217 @@
+//! `report.md`: the story and its tables, to be read as it is or in a CI summary.
+
+use std::fmt::Write;
+
+use super::pivot::{Pivot, Slot};
+use super::story::{Answer, Story, by_kind, kind_words};
+use super::style::Style;
+use crate::results::{AxisControl, Part, Results};
+use crate::verdict::Verdict;
+
+/// Rows of a list that are shown before it is cut short.
+const SHOWN: usize = 40;
+
+/// Renders a run as Markdown.
+#[must_use]
+pub fn markdown(results: &Results) -> String {
+    let story = Story::of(results);
+    [
+        opening(&story),
+        unexpected(results),
+        section("What was refused, and why", &story.refused),
+        section("What happened without protection", &story.without),
+        verdicts(&story),
+        families(results),
+        controls(&results.controls),
+        section("Not judged", &story.unjudged),
+        about(results),
+    ]
+    .into_iter()
+    .filter(|part| !part.is_empty())
+    .collect::<Vec<_>>()
+    .join("\n")
+}
+
+fn opening(story: &Story) -> String {
+    format!(
+        "# Did saved chat sessions come back intact?\n\n**{}**\n\n{}\n\n{}\n",
+        text(&story.headline),
+        text(&story.lead),
+        text(&story.gate)
+    )
+}
+
+fn unexpected(results: &Results) -> String {
+    let mut out = String::new();
+    for (kind, findings) in by_kind(&results.gate.findings) {
+        let _ = writeln!(out, "## {} {}\n", findings.len(), kind_words(kind, findings.len()));
+        for finding in findings.iter().take(SHOWN) {
+            let cell = finding.cell.as_ref().and_then(|id| results.cells.iter().find(|cell| cell.id == *id));
+            let name = finding.cell.as_deref().map(|id| format!("{} ", code(id))).unwrap_or_default();
+            let _ = writeln!(out, "- {name}{}", text(&finding.message));
+            if let Some(cell) = cell {
+                let _ = writeln!(out, "  - reproduce: {}", code(&cell.reproduce));
+            }
+        }
+        cut_short(&mut out, findings.len());
+        out.push('\n');
+    }
+    out.trim_end_matches('\n').to_owned() + if out.is_empty() { "" } else { "\n" }
+}
+
+fn section(title: &str, answer: &Answer) -> String {
+    let mut out = format!("## {title}\n\n{}\n", text(&answer.sentence));
+    if answer.lines.is_empty() {
+        return out;
+    }
+    out.push_str("\n| cells | verdict | what | for example |\n|---:|---|---|---|\n");
+    for line in answer.lines.iter().take(SHOWN) {
+        let row = format!(
+            "| {} | {} | {} | {} |",
+            line.count,
+            named(line.verdict),
+            text(&line.what),
+            text(&line.example)
+        );
+        let _ = writeln!(out, "{row}");
+    }
+    cut_short(&mut out, answer.lines.len());
+    out
+}
+
+fn verdicts(story: &Story) -> String {
+    let (judged, unprotected) = (&story.judged, &story.unprotected);
+    let mut out = format!(
+        "## Verdicts\n\n| verdict | {} | {} | meaning |\n|---|---:|---:|---|\n",
+        text(&heading(&judged.subjects)),
+        text(&heading(&unprotected.subjects))
+    );
+    for verdict in Verdict::ALL {
+        let (ours, theirs) = (judged.count(verdict), unprotected.count(verdict));
+        if ours + theirs > 0 {
+            let _ = writeln!(out, "| {} | {ours} | {theirs} | {} |", named(verdict), verdict.meaning());
+        }
+    }
+    out
+}
+
+fn families(results: &Results) -> String {
+    let mut out = String::new();
+    for pivot in Pivot::by_family(results) {
+        let columns: Vec<_> = pivot.columns.iter().map(|column| text(column)).collect();
+        let _ = writeln!(out, "## Family {}\n", text(&pivot.family));
+        let _ =
+            writeln!(out, "| scenario | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
+        for row in &pivot.rows {
+            let slots: Vec<_> = row.slots.iter().map(slot).collect();
+            let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));
+        }
+        out.push('\n');
+    }
+    out.trim_end_matches('\n').to_owned() + if out.is_empty() { "" } else { "\n" }
+}
+
+fn slot(slot: &Slot) -> String {
+    let parts: Vec<_> =
+        slot.counts.iter().map(|(verdict, count)| format!("{} {count}", Style::of(*verdict).glyph)).collect();
+    parts.join(", ")
+}
+
+fn controls(controls: &[AxisControl]) -> String {
+    if controls.is_empty() {
+        return String::new();
+    }
+    let mut out = "## Negative controls\n\nAn axis counts as tested only where the unprotected path goes wrong or is \
+                   stopped when nothing but that axis differs.\n\n| axis | tested | unprotected | judged | note |\n\
+                   |---|---|---|---|---|\n"
+        .to_owned();
+    for control in controls {
+        let counts =
+            |counts: &std::collections::BTreeMap<Verdict, u32>| slot(&Slot { counts: counts.clone() });
+        let tested = if control.tested { "yes" } else { "**no**" };
+        let note = text(control.note.as_deref().unwrap_or_default());
+        let (theirs, ours) = (counts(&control.unprotected), counts(&control.judged));
+        let _ = writeln!(out, "| {} | {tested} | {theirs} | {ours} | {note} |", text(&control.axis));
+    }
+    out
+}
+
+fn about(results: &Results) -> String {
+    let (run, host) = (&results.run, &results.environment);
+    let mut out = "## This run\n\n".to_owned();
+    for subject in &results.subjects {
+        let part = if subject.part == Part::Control { "unprotected" } else { "judged" };
+        let what = match (&subject.hello, &subject.problem) {
+            (Some(hello), _) => format!("{} {}, llama.cpp {}", hello.subject, hello.version, hello.release),
+            (None, Some(problem)) => format!("could not take part: {problem}"),
+            (None, None) => "did not take part".to_owned(),
+        };
+        let _ = writeln!(out, "- {} ({part}): {}", code(&subject.name), text(&what));
+    }
+    let plan = &results.plan;
+    let _ = writeln!(out, "- plan {}: {} cells, {} selected", code(&plan.name), plan.planned, plan.selected);
+    let _ = writeln!(
+        out,
+        "- intact {}, seed {}, started {}, {:.1} s",
+        run.harness, run.seed, run.started, run.seconds
+    );
+    let cpu = host.cpu.as_deref().unwrap_or("unknown processor");
+    let _ = writeln!(out, "- {} {}, {}, {} cores", host.os, host.arch, text(cpu), host.cores);
+    let _ = writeln!(out, "- {}", code(&run.command.join(" ")));
+    out
+}
+
+fn cut_short(out: &mut String, length: usize) {
+    if length > SHOWN {
+        let _ = writeln!(out, "\n… and {} more; see `report.html` or `results.json`.", length - SHOWN);
+    }
+}
+
+fn heading(subjects: &[String]) -> String {
+    if subjects.is_empty() { "none".into() } else { subjects.join(", ") }
+}
+
+fn named(verdict: Verdict) -> String {
+    format!("{} {verdict}", Style::of(verdict).glyph)
+}
+
+/// Text that Markdown shows as it is: one line, nothing interpreted.
+fn text(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for character in raw.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => out.extend(['\\', character]),
+            character if character.is_control() => out.push(' '),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+/// Text as code, in a list or a table alike.
+fn code(raw: &str) -> String {
+    let line: String = raw.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let fence = "`".repeat(1 + longest_run(&line, '`'));
+    let space = if line.starts_with('`') || line.ends_with('`') { " " } else { "" };
+    format!("{fence}{space}{line}{space}{fence}")
+}
+
+fn longest_run(text: &str, of: char) -> usize {
+    text.split(|c| c != of).map(|run| run.chars().count()).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_code_stay_what_they_are() {
+        assert_eq!(text("a|b\n<script>*x*"), r"a\|b &lt;script&gt;\*x\*");
+        assert_eq!(code("plain"), "`plain`");
+        assert_eq!(code("a `b` c"), "``a `b` c``");
+        assert_eq!(code("`x"), "`` `x ``");
+    }
+}
