@@ -1,6 +1,20 @@
 //! Session files, passports, KV layouts and images of intact: pure Rust, no llama.cpp.
 
+pub mod canary;
+pub mod digest;
 pub mod gguf;
 pub mod identity;
 pub mod image;
+pub mod kv_type;
 pub mod layout;
+pub mod manifest;
+pub mod media;
+pub mod message;
+pub mod parameters;
+pub mod passport;
+pub mod preset;
+pub mod route;
+pub mod session;
+pub mod session_id;
+pub mod token;
+pub mod version;

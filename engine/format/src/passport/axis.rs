@@ -1,0 +1,109 @@
+//! The axes on which two passports are compared.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::canary::CanaryRule;
+use crate::route::RefusalCode;
+
+use super::rules::{RULES, Rule};
+
+/// One thing that may differ between where a session was saved and where it shall be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the table of rules says what each is and what follows from it")]
+pub enum Axis {
+    Engine,
+    Format,
+    Release,
+    Layout,
+    ModelRepository,
+    ModelRevision,
+    ModelFile,
+    ModelSize,
+    ModelContent,
+    Architecture,
+    Quantization,
+    ModelShape,
+    Vocabulary,
+    ChatTemplate,
+    KvTypeK,
+    KvTypeV,
+    VTransposed,
+    RotationK,
+    RotationV,
+    KvUnified,
+    Streams,
+    SequencesMax,
+    ContextLength,
+    SlidingWindowFull,
+    RopeScaling,
+    RopeBase,
+    RopeScale,
+    Yarn,
+    Adapters,
+    Preset,
+    Backend,
+    CpuFeatures,
+    Threads,
+    FlashAttention,
+    SavedAt,
+}
+
+/// A name that no axis has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an axis of a passport")]
+pub struct UnknownAxis(pub String);
+
+impl Axis {
+    /// Every axis, in the order of a report.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        RULES.iter().map(|rule| rule.axis)
+    }
+
+    /// The stable, kebab-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.rule().name
+    }
+
+    /// What it is, in a few words.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.rule().meaning
+    }
+
+    /// How close the canary can be where this axis differs.
+    #[must_use]
+    pub fn canary_rule(self) -> CanaryRule {
+        self.rule().canary
+    }
+
+    /// The code of a refusal that this axis is to blame for.
+    #[must_use]
+    pub fn refusal_code(self) -> RefusalCode {
+        self.rule().code
+    }
+
+    pub(super) fn rule(self) -> &'static Rule {
+        &RULES[self as usize]
+    }
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Axis {
+    type Err = UnknownAxis;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = RULES.iter().find(|rule| rule.name == name);
+        found.map(|rule| rule.axis).ok_or_else(|| UnknownAxis(name.chars().take(64).collect()))
+    }
+}

@@ -1,0 +1,118 @@
+//! Routes: how a load is carried out, and why it is refused.
+
+mod code;
+mod decision;
+mod refusal;
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use code::RefusalCode;
+pub use decision::{Decision, ImageStatus, LoadSituation, decide};
+pub use refusal::Refusal;
+
+/// How a load is carried out, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// The saved bytes went back as they were.
+    Direct,
+    /// The saved KV was encoded for this context.
+    Transcoded,
+    /// The saved tokens were evaluated again. Where the file keeps none (format 1.0), the messages are rendered with the
+    /// chat template here, and the result must have the token counts that the file does keep.
+    Reprefilled,
+    /// The messages were rendered with the chat template here and evaluated.
+    Replayed,
+}
+
+/// A name that no route has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a route; the routes are direct, transcoded, reprefilled, replayed")]
+pub struct UnknownRoute(pub String);
+
+/// Which routes a load may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "Vec<Route>", into = "Vec<Route>")]
+#[schemars(with = "Vec<Route>")]
+pub struct LoadPolicy([bool; 4]);
+
+impl Route {
+    /// Every route, best first.
+    pub const ALL: [Self; 4] = [Self::Direct, Self::Transcoded, Self::Reprefilled, Self::Replayed];
+
+    /// The stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Transcoded => "transcoded",
+            Self::Reprefilled => "reprefilled",
+            Self::Replayed => "replayed",
+        }
+    }
+}
+
+impl LoadPolicy {
+    /// The saved bytes as they were, or nothing.
+    pub const STRICT: Self = Self([true, false, false, false]);
+    /// Everything that keeps the saved tokens.
+    pub const TOKENS: Self = Self([true, true, true, false]);
+    /// Everything, evaluating the text with another model included.
+    pub const ALL: Self = Self([true; 4]);
+
+    /// Whether `route` may be taken.
+    #[must_use]
+    pub fn allows(self, route: Route) -> bool {
+        self.0[route as usize]
+    }
+
+    /// The routes that may be taken, best first.
+    pub fn routes(self) -> impl Iterator<Item = Route> {
+        Route::ALL.into_iter().filter(move |route| self.allows(*route))
+    }
+}
+
+impl Default for LoadPolicy {
+    fn default() -> Self {
+        Self::TOKENS
+    }
+}
+
+impl FromIterator<Route> for LoadPolicy {
+    fn from_iter<I: IntoIterator<Item = Route>>(routes: I) -> Self {
+        let mut policy = Self([false; 4]);
+        routes.into_iter().for_each(|route| policy.0[route as usize] = true);
+        policy
+    }
+}
+
+impl From<Vec<Route>> for LoadPolicy {
+    fn from(routes: Vec<Route>) -> Self {
+        routes.into_iter().collect()
+    }
+}
+
+impl From<LoadPolicy> for Vec<Route> {
+    fn from(policy: LoadPolicy) -> Self {
+        policy.routes().collect()
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Route {
+    type Err = UnknownRoute;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|route| route.as_str() == name);
+        found.ok_or_else(|| UnknownRoute(name.chars().take(32).collect()))
+    }
+}

@@ -1,0 +1,83 @@
+//! Bytes to sessions and back.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    DocumentV1_0, DocumentV1_1, DocumentV2_0, Read, ReadError, SessionDocument, WriteError, Written, migrate,
+};
+use crate::version::FormatVersion;
+
+/// The one field that every version has.
+#[derive(Deserialize)]
+struct Gate {
+    #[serde(rename = "FormatVersion")]
+    format_version: Option<String>,
+}
+
+pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadError> {
+    let written_as = version(bytes)?;
+    written_as.readable_by(newest.min(FormatVersion::CURRENT))?;
+    let mut notes = Vec::new();
+    let current = match written_as {
+        FormatVersion::V1_0 => {
+            let next = migrate::to_1_1(parse::<DocumentV1_0>(bytes, written_as)?, &mut notes);
+            migrate::to_2_0(next, &mut notes)
+        }
+        FormatVersion::V1_1 => migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes),
+        FormatVersion::V2_0 => parse::<DocumentV2_0>(bytes, written_as)?.opened()?,
+        found => return Err(ReadError::NoSuchVersion { found }),
+    };
+    let document = current.into_session()?;
+    document.validate()?;
+    Ok(Read { written_as, document, notes })
+}
+
+pub(super) fn write(document: &SessionDocument, version: FormatVersion) -> Result<Written, WriteError> {
+    document.validate()?;
+    let mut notes = Vec::new();
+    let current = DocumentV2_0::of(document);
+    let bytes = match version {
+        FormatVersion::V2_0 => encode(&current.sealed()?)?,
+        FormatVersion::V1_1 => encode(&migrate::back_to_1_1(current, &mut notes))?,
+        FormatVersion::V1_0 => {
+            let older = migrate::back_to_1_1(current, &mut notes);
+            encode(&migrate::back_to_1_0(older, &mut notes))?
+        }
+        unknown => return Err(WriteError::UnknownVersion(unknown)),
+    };
+    Ok(Written { bytes, notes })
+}
+
+/// The version alone, so that nothing else of a newer file is looked at.
+fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
+    let not_a_session = |reason: String| ReadError::NotASession { reason };
+    if bytes.is_empty() {
+        return Err(not_a_session("the file is empty".to_owned()));
+    }
+    let gate: Gate = serde_json::from_slice(bytes).map_err(|error| {
+        let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        if error.is_eof() && object {
+            ReadError::Truncated { bytes: bytes.len() }
+        } else {
+            not_a_session(error.to_string())
+        }
+    })?;
+    let text = gate.format_version.ok_or_else(|| not_a_session("it has no FormatVersion".to_owned()))?;
+    Ok(text.parse()?)
+}
+
+fn parse<D: DeserializeOwned>(bytes: &[u8], version: FormatVersion) -> Result<D, ReadError> {
+    serde_json::from_slice(bytes).map_err(|source| ReadError::Malformed { version, source })
+}
+
+/// The document's bytes, proven to read back as the same document: JSON has no word for a number that is not finite.
+fn encode<D: Serialize + DeserializeOwned + PartialEq>(document: &D) -> Result<Vec<u8>, WriteError> {
+    let mut bytes = serde_json::to_vec(document)?;
+    bytes.push(b'\n');
+    match serde_json::from_slice::<D>(&bytes) {
+        Ok(back) if back == *document => Ok(bytes),
+        Ok(_) => Err(WriteError::Unfaithful { reason: "another document".to_owned() }),
+        Err(error) => Err(WriteError::Unfaithful { reason: error.to_string() }),
+    }
+}

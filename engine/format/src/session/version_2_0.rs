@@ -1,0 +1,240 @@
+//! Format 2.0: passport, parameters, canary, KV image, and a digest over all of it.
+
+use std::io::BufWriter;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::version_1_0::{kv_fields, span_of};
+use super::{Invalid, ReadError, SessionDocument};
+use crate::canary::Canary;
+use crate::digest::Digest;
+use crate::image::ImageReference;
+use crate::manifest::Manifest;
+use crate::media::{MediaFormat, MediaMetadata};
+use crate::message::{Message, Role};
+use crate::parameters::{Parameters, SamplerState};
+use crate::passport::Passport;
+use crate::session_id::SessionId;
+use crate::token::Token;
+use crate::version::FormatVersion;
+
+/// A session file of format 2.0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[schemars(title = "Session file, format 2.0")]
+pub struct Document {
+    /// `2.0`.
+    pub format_version: FormatVersion,
+    /// BLAKE3 over the document as compact JSON, keys in the order of the schema, without this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
+    pub digest: Option<Digest>,
+    /// The session's id.
+    pub session_id: String,
+    /// When it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub saved_at: Option<Timestamp>,
+    /// The messages, oldest first.
+    pub history: Vec<HistoryEntry>,
+    /// What the session was saved with, as older formats have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Manifest>,
+    /// All parameter sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Parameters>,
+    /// What choosing tokens depends on besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<SamplerState>,
+    /// What was in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passport: Option<Passport>,
+    /// What the model said at the saved point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// The KV image; it covers all tokens but the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageReference>,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct HistoryEntry {
+    /// Unique in its session.
+    pub id: i32,
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+    /// What is attached, without its bytes.
+    pub media: Vec<Media>,
+    /// Positions in the KV cache; -1 for not known.
+    #[serde(rename = "KVSize")]
+    pub kv_size: i64,
+    /// The first of them; -1 for not known.
+    #[serde(rename = "KVStartPosition")]
+    pub kv_start_position: i64,
+    /// 1 in the KV cache, 0 marked for clean-up, -1 not in the KV cache.
+    #[serde(rename = "KVStatus")]
+    pub kv_status: i64,
+    /// The message's tokens, template framing included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_ids: Option<Vec<Token>>,
+}
+
+/// What is known about an attached picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Media {
+    /// The digest of its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Number of its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Its format.
+    pub format: MediaFormat,
+    /// Its MIME type.
+    pub mime_type: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// What it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The name of the file that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+}
+
+impl Document {
+    /// The document of a session, without its digest.
+    #[must_use]
+    pub fn of(session: &SessionDocument) -> Self {
+        Self {
+            format_version: FormatVersion::V2_0,
+            digest: None,
+            session_id: session.session_id.to_string(),
+            saved_at: session.saved_at,
+            history: session.history.iter().map(HistoryEntry::of).collect(),
+            manifest: session.manifest.clone(),
+            parameters: session.parameters.clone(),
+            sampler: session.sampler,
+            passport: session.passport.clone(),
+            canary: session.canary.clone(),
+            image: session.image.clone(),
+        }
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// [`Invalid`] where the fields of one message or the session's id cannot be.
+    pub fn into_session(self) -> Result<SessionDocument, Invalid> {
+        Ok(SessionDocument {
+            session_id: SessionId::new(self.session_id)?,
+            saved_at: self.saved_at,
+            history: self.history.into_iter().map(HistoryEntry::into_message).collect::<Result<_, _>>()?,
+            manifest: self.manifest,
+            parameters: self.parameters,
+            sampler: self.sampler,
+            passport: self.passport,
+            canary: self.canary,
+            image: self.image,
+        })
+    }
+
+    /// The same document with the digest of its content.
+    ///
+    /// # Errors
+    /// None in practice: every key is a string or an integer.
+    pub fn sealed(mut self) -> Result<Self, serde_json::Error> {
+        self.digest = None;
+        self.digest = Some(self.content_digest()?);
+        Ok(self)
+    }
+
+    /// The document without its digest, which must be the one of its content.
+    ///
+    /// # Errors
+    /// [`ReadError::Unsealed`] without a digest, [`ReadError::Digest`] where it is another one.
+    pub fn opened(mut self) -> Result<Self, ReadError> {
+        let declared = self.digest.take().ok_or(ReadError::Unsealed)?;
+        let malformed = |source| ReadError::Malformed { version: FormatVersion::V2_0, source };
+        let actual = self.content_digest().map_err(malformed)?;
+        if declared == actual { Ok(self) } else { Err(ReadError::Digest { declared, actual }) }
+    }
+
+    fn content_digest(&self) -> Result<Digest, serde_json::Error> {
+        let mut hasher = blake3::Hasher::new();
+        serde_json::to_writer(BufWriter::new(&mut hasher), self)?;
+        Ok(hasher.finalize().into())
+    }
+}
+
+impl HistoryEntry {
+    /// The entry of a message.
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
+        let (kv_size, kv_start_position, kv_status) = kv_fields(message);
+        Self {
+            id: message.id,
+            role: message.role,
+            content: message.content.clone(),
+            media: message.media.iter().map(Media::of).collect(),
+            kv_size,
+            kv_start_position,
+            kv_status,
+            token_ids: message.tokens.clone(),
+        }
+    }
+
+    /// The message.
+    ///
+    /// # Errors
+    /// [`Invalid::Span`] where the KV fields are ones that no message has.
+    pub fn into_message(self) -> Result<Message, Invalid> {
+        let (span, status) = span_of(self.id, self.kv_size, self.kv_start_position, self.kv_status)?;
+        Ok(Message {
+            id: self.id,
+            role: self.role,
+            content: self.content,
+            media: self.media.into_iter().map(Media::into_metadata).collect(),
+            span,
+            status,
+            tokens: self.token_ids,
+        })
+    }
+}
+
+impl Media {
+    fn of(media: &MediaMetadata) -> Self {
+        Self {
+            digest: media.digest,
+            size: media.size,
+            format: media.format,
+            mime_type: media.mime_type.clone(),
+            width: media.width,
+            height: media.height,
+            description: media.description.clone(),
+            file_name: media.file_name.clone(),
+        }
+    }
+
+    fn into_metadata(self) -> MediaMetadata {
+        MediaMetadata {
+            digest: self.digest,
+            size: self.size,
+            format: self.format,
+            mime_type: self.mime_type,
+            width: self.width,
+            height: self.height,
+            description: self.description,
+            file_name: self.file_name,
+        }
+    }
+}
