@@ -1,0 +1,6 @@
+//! KV state: layouts, images, sidecars.
+
+mod generated;
+mod images;
+mod layouts;
+mod sidecars;

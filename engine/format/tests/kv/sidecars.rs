@@ -1,0 +1,262 @@
+//! Sidecars: what is appended is read back, what is damaged is refused, and what is killed leaves the old or the new.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use intact_format::image::sidecar::{
+    FRAME_HEADER_BYTES, SIDECAR_HEADER_BYTES, Sidecar, SidecarError, SidecarWriter, verify,
+};
+use intact_format::image::{Chunk, ChunkId, CutOptions, Durable, ImageReference, cut};
+use intact_format::layout::{Layout, Section, State};
+use proptest::prelude::*;
+
+use crate::generated::{Noise, dense};
+
+fn chunk(text: &str) -> Chunk<'static> {
+    Chunk::new(text.as_bytes().to_vec())
+}
+
+fn append(path: &Path, chunks: &[Chunk<'_>]) -> u64 {
+    SidecarWriter::open(path, Durable::default()).unwrap().append(chunks).unwrap().bytes
+}
+
+fn ids(chunks: &[Chunk<'_>]) -> HashSet<ChunkId> {
+    chunks.iter().map(Chunk::id).collect()
+}
+
+#[test]
+fn chunks_are_stored_once_and_read_back_by_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    let (one, two) = (chunk("one"), chunk("two"));
+    assert_eq!(append(&path, &[one.clone(), one.clone()]), 2 * FRAME_HEADER_BYTES + 3);
+    assert_eq!(append(&path, &[one.clone(), two.clone()]), 2 * FRAME_HEADER_BYTES + 3);
+    assert_eq!(append(&path, &[one.clone(), two.clone()]), 0, "nothing is new");
+    let mut sidecar = Sidecar::open(&path).unwrap();
+    assert_eq!(sidecar.read(one.id()).unwrap(), one);
+    assert_eq!(sidecar.read(two.id()).unwrap(), two);
+    assert!(matches!(sidecar.read(chunk("three").id()), Err(SidecarError::Missing { .. })));
+    assert_eq!(sidecar.damage(), []);
+}
+
+#[test]
+fn missing_foreign_and_newer_files_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    assert!(matches!(Sidecar::open(&path), Err(SidecarError::NotFound { .. })));
+    for foreign in [&b""[..], b"INTACT", b"GGUF and more than sixteen bytes"] {
+        fs::write(&path, foreign).unwrap();
+        assert!(matches!(Sidecar::open(&path), Err(SidecarError::NotASidecar { .. })));
+    }
+    let error = SidecarWriter::open(&path, Durable::default()).unwrap_err();
+    assert!(matches!(error, SidecarError::NotASidecar { .. }), "a foreign file is not overwritten");
+    fs::remove_file(&path).unwrap();
+    append(&path, &[]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] = 2;
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Sidecar::open(&path), Err(SidecarError::Version { found: 2, known: 1, .. })));
+}
+
+#[test]
+fn a_torn_tail_is_ignored_and_cut_off_by_the_next_save() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    append(&path, &[chunk("one")]);
+    let sound = fs::read(&path).unwrap();
+    append(&path, &[chunk("two")]);
+    let whole = fs::read(&path).unwrap();
+    for length in sound.len()..sound.len() + FRAME_HEADER_BYTES as usize + 3 {
+        fs::write(&path, &whole[..length]).unwrap();
+        let mut sidecar = Sidecar::open(&path).unwrap();
+        assert!(sidecar.read(chunk("one").id()).is_ok(), "{length}");
+        assert!(sidecar.frame(&chunk("two").id()).is_none(), "{length}");
+        assert!(verify(&path, None).unwrap().is_sound(), "{length}");
+        append(&path, &[chunk("two")]);
+        assert_eq!(fs::read(&path).unwrap(), whole, "{length}");
+    }
+}
+
+#[test]
+fn damage_in_the_middle_loses_one_chunk_and_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    append(&path, &[chunk("one"), chunk("two"), chunk("three")]);
+    let whole = fs::read(&path).unwrap();
+    let header = SIDECAR_HEADER_BYTES + FRAME_HEADER_BYTES + 3;
+    for at in header..header + 56 {
+        let mut bytes = whole.clone();
+        bytes[at as usize] ^= 0x40;
+        fs::write(&path, &bytes).unwrap();
+        let mut sidecar = Sidecar::open(&path).unwrap();
+        assert!(sidecar.read(chunk("one").id()).is_ok(), "{at}");
+        assert!(sidecar.frame(&chunk("two").id()).is_none(), "{at}");
+        assert!(sidecar.read(chunk("three").id()).is_ok(), "{at}");
+        assert!(!verify(&path, None).unwrap().is_sound(), "{at}");
+    }
+    let mut bytes = whole;
+    bytes[(header + FRAME_HEADER_BYTES) as usize] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let error = Sidecar::open(&path).unwrap().read(chunk("two").id()).unwrap_err();
+    assert!(matches!(error, SidecarError::Damaged { .. }), "{error}");
+    assert_eq!(verify(&path, None).unwrap().damaged, [chunk("two").id()]);
+}
+
+#[test]
+fn a_chunk_that_never_reached_the_disk_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    append(&path, &[chunk("one")]);
+    let mut bytes = fs::read(&path).unwrap();
+    // A power cut after the append and before its flush: the length is there, the content and the seal are not.
+    bytes.truncate(bytes.len() - FRAME_HEADER_BYTES as usize);
+    let last = bytes.len() - 1;
+    bytes[last] = 0;
+    fs::write(&path, &bytes).unwrap();
+    append(&path, &[chunk("one")]);
+    assert_eq!(Sidecar::open(&path).unwrap().read(chunk("one").id()).unwrap(), chunk("one"));
+}
+
+#[test]
+fn compaction_keeps_what_it_is_told_to_keep() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    let old = chunk(&"old".repeat(10_000));
+    let new = chunk("new");
+    append(&path, &[old.clone(), new.clone()]);
+    let mut writer = SidecarWriter::open(&path, Durable::default()).unwrap();
+    assert!(!writer.is_mostly_garbage(&ids(&[old.clone(), new.clone()])));
+    let keep = ids(std::slice::from_ref(&new));
+    assert!(writer.is_mostly_garbage(&keep));
+    let compacted = writer.compact(&keep).unwrap();
+    assert!(compacted.after < compacted.before / 10, "{compacted:?}");
+    writer.append(&[chunk("newer")]).unwrap();
+    drop(writer);
+    let mut sidecar = Sidecar::open(&path).unwrap();
+    assert!(sidecar.frame(&old.id()).is_none());
+    assert_eq!(sidecar.read(new.id()).unwrap(), new);
+    assert_eq!(sidecar.read(chunk("newer").id()).unwrap(), chunk("newer"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn writers_wait_for_each_other_across_a_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    let chunks: Vec<_> = (0..24).map(|index| chunk(&format!("chunk {index}").repeat(500))).collect();
+    let (path, chunks) = (path.as_path(), chunks.as_slice());
+    std::thread::scope(|scope| {
+        for mine in chunks.chunks(6) {
+            scope.spawn(move || {
+                for one in mine {
+                    let mut writer = SidecarWriter::open(path, Durable::default()).unwrap();
+                    writer.append(std::slice::from_ref(one)).unwrap();
+                    writer.compact(&ids(chunks)).unwrap();
+                }
+            });
+        }
+    });
+    let mut sidecar = Sidecar::open(path).unwrap();
+    for one in chunks {
+        assert_eq!(&sidecar.read(one.id()).unwrap(), one);
+    }
+}
+
+/// One save as the engine makes it: sidecar, then document, then compaction.
+fn save(folder: &Path, state: &State<'_>, durable: &Durable) -> Result<(), SidecarError> {
+    let (path, document) = (folder.join("s.kv"), folder.join("s.json"));
+    let cut = cut(state, Layout::newest(), CutOptions { chunk_tokens: 4, drop_last: false }).unwrap();
+    let mut writer = SidecarWriter::open(&path, durable.clone())?;
+    writer.append(&cut.chunks)?;
+    let json = serde_json::to_vec(&cut.reference).unwrap();
+    let io = |source| SidecarError::Io { path: document.clone(), what: "replace", source };
+    durable.replace(&document, &json).map_err(io)?;
+    writer.compact(&ids(&cut.chunks))?;
+    Ok(())
+}
+
+fn load(folder: &Path) -> (ImageReference, Vec<Chunk<'static>>) {
+    let reference: ImageReference =
+        serde_json::from_slice(&fs::read(folder.join("s.json")).unwrap()).unwrap();
+    let chunks = Sidecar::open(folder.join("s.kv")).unwrap().read_image(&reference).unwrap();
+    (reference, chunks)
+}
+
+#[test]
+fn a_save_that_is_killed_anywhere_leaves_the_old_session_or_the_new_one() {
+    let long = dense(Layout::newest(), 14, 7);
+    let mut short = long.clone();
+    let Section::Attention(section) = &mut short.sections[0] else { panic!("attention") };
+    *section = section.slice(0..9);
+    let folder = tempfile::tempdir().unwrap();
+    let fuse = Durable::until(u64::MAX);
+    save(folder.path(), &short, &Durable::default()).unwrap();
+    let old = load(folder.path());
+    save(folder.path(), &long, &fuse).unwrap();
+    let new = load(folder.path());
+    let units = u64::MAX - fuse.left().unwrap();
+    assert_ne!(old, new);
+    let (mut olds, mut news) = (0, 0);
+    for kill in (0..units).step_by(37).chain(units - 200..units) {
+        let folder = tempfile::tempdir().unwrap();
+        save(folder.path(), &short, &Durable::default()).unwrap();
+        save(folder.path(), &long, &Durable::until(kill)).unwrap_err();
+        let after = load(folder.path());
+        assert!(after == old || after == new, "killed after {kill} of {units}");
+        if after == old {
+            olds += 1
+        } else {
+            news += 1
+        }
+        save(folder.path(), &long, &Durable::default()).unwrap();
+        assert_eq!(load(folder.path()), new, "a save after the kill at {kill}");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "killed after {kill}: only the session is left"
+        );
+    }
+    assert!(olds > 20 && news > 20, "{olds} old, {news} new");
+}
+
+proptest! {
+    #[test]
+    fn no_mutation_makes_a_chunk_of_other_bytes(
+        seed in any::<u64>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        length in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.kv");
+        let mut noise = Noise(seed);
+        let chunks: Vec<_> = (0..4)
+            .map(|_| Chunk::new((0..noise.below(300)).map(|_| noise.byte()).collect::<Vec<_>>()))
+            .collect();
+        append(&path, &chunks);
+        let mut bytes = fs::read(&path).unwrap();
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(length) = length {
+            bytes.truncate(length.index(bytes.len()));
+        }
+        fs::write(&path, &bytes).unwrap();
+        if let Ok(mut sidecar) = Sidecar::open(&path) {
+            for chunk in &chunks {
+                if let Ok(read) = sidecar.read(chunk.id()) {
+                    prop_assert_eq!(&read, chunk);
+                }
+            }
+            verify(&path, None).unwrap();
+            append(&path, &chunks);
+            let mut sidecar = Sidecar::open(&path).unwrap();
+            for frame in sidecar.frames().to_vec() {
+                if let Ok(read) = sidecar.read(frame.id) {
+                    prop_assert_eq!(read.id(), frame.id);
+                }
+            }
+        }
+    }
+}
