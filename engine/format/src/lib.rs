@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod digest;
+pub mod foreign;
 pub mod gguf;
 pub mod identity;
 pub mod image;
