@@ -154,6 +154,9 @@ pub struct Saved {
     pub bytes: u64,
     /// Tokens of the session.
     pub tokens: u32,
+    /// Digest of the parameters in force at the save, made as [`Receipt::parameters`] is, to tell whether they survived.
+    #[serde(default)]
+    pub parameters: Option<String>,
     /// How long it took.
     #[serde(default)]
     pub timings: Timings,
