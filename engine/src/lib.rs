@@ -1,4 +1,25 @@
 //! Chat sessions over llama.cpp that are saved, restored, verified, or refused with a reason.
 
+pub mod cancel;
+pub mod cleanup;
+mod clock;
+mod context;
+mod engine;
+mod error;
 pub mod llama;
+mod load;
+pub mod passport;
+pub mod preset;
+pub mod probe;
+mod request;
+pub mod sampler;
+mod save;
 pub mod session;
+pub mod template;
+
+pub use engine::Engine;
+pub use error::EngineError;
+pub use request::{
+    Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, Replay, SaveOptions, Saved, StartOptions, Timings,
+};
+pub use save::{SIDECAR_EXTENSION, sidecar_path};
