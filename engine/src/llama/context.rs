@@ -29,6 +29,7 @@ pub struct Context {
     bound: Bound,
     n_ctx: u32,
     n_batch: usize,
+    threads: u32,
 }
 
 /// Which part of a sequence's memory.
@@ -75,13 +76,14 @@ impl Context {
     /// When llama.cpp cannot create it with these settings.
     pub fn new(model: &Arc<Model>, settings: &ContextSettings) -> Result<Self, LlamaError> {
         let (backend, params) = (backend()?, settings.to_params()?);
+        let threads = u32::try_from(params.n_threads()).unwrap_or_default();
         let bound = Bound::try_new(Arc::clone(model), |model| {
             let _creation = model.creation.lock().unwrap_or_else(PoisonError::into_inner);
             model.inner.new_context(backend, params).map_err(|error| LlamaError::Context(error.to_string()))
         })?;
         let (whole, n_batch) = bound.with_dependent(|_, context| (context.n_ctx(), context.n_batch() as usize));
         let n_ctx = if settings.kv_unified == Some(true) { whole } else { whole / settings.n_seq_max.unwrap_or(1).max(1) };
-        Ok(Self { bound, n_ctx, n_batch })
+        Ok(Self { bound, n_ctx, n_batch, threads })
     }
 
     /// The model.
@@ -96,6 +98,12 @@ impl Context {
         self.n_ctx
     }
 
+    /// Threads that evaluate single tokens.
+    #[must_use]
+    pub fn threads(&self) -> u32 {
+        self.threads
+    }
+
     /// Evaluates tokens from position `start` on, in one batch where the batch size allows it. The logits of the last
     /// one are available afterwards.
     ///
@@ -105,7 +113,7 @@ impl Context {
     pub fn evaluate(&mut self, tokens: &[Token], start: usize) -> Result<(), LlamaError> {
         let n_vocab = self.model().n_vocab();
         if let Some(&token) = tokens.iter().find(|&&token| !self.model().knows(token)) {
-            return Err(LlamaError::Token { token, n_vocab });
+            return Err(LlamaError::Token { token: token.0, n_vocab });
         }
         if start + tokens.len() > self.n_ctx as usize {
             return Err(LlamaError::Full { tokens: tokens.len(), position: start });
@@ -119,7 +127,7 @@ impl Context {
                 let here = i32::try_from(position + at).map_err(|error| failed(error.to_string()))?;
                 let last = at + 1 == tokens_of_piece.len();
                 batch
-                    .add(LlamaToken(token), here, &[SEQUENCE], last)
+                    .add(LlamaToken(token.0), here, &[SEQUENCE], last)
                     .map_err(|error| failed(error.to_string()))?;
             }
             self.bound
@@ -205,7 +213,7 @@ impl Context {
     /// # Errors
     /// What llama.cpp says.
     pub fn save_file(&self, path: &Path, tokens: &[Token]) -> Result<usize, LlamaError> {
-        let tokens: Vec<LlamaToken> = tokens.iter().copied().map(LlamaToken).collect();
+        let tokens: Vec<LlamaToken> = tokens.iter().map(|token| LlamaToken(token.0)).collect();
         self.bound
             .with_dependent(|_, context| context.state_seq_save_file(path, SEQUENCE, &tokens))
             .map_err(|error| LlamaError::StateFile { path: path.to_owned(), reason: error.to_string() })
@@ -220,7 +228,7 @@ impl Context {
         let room = self.n_ctx as usize;
         self.bound
             .with_dependent_mut(|_, context| context.state_seq_load_file(path, SEQUENCE, room))
-            .map(|(tokens, _)| tokens.into_iter().map(|LlamaToken(token)| token).collect())
+            .map(|(tokens, _)| tokens.into_iter().map(|LlamaToken(token)| Token(token)).collect())
             .map_err(|error| LlamaError::StateFile { path: path.to_owned(), reason: error.to_string() })
     }
 }

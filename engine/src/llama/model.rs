@@ -153,7 +153,7 @@ impl Model {
     /// Is this id one of the vocabulary?
     #[must_use]
     pub fn knows(&self, token: Token) -> bool {
-        usize::try_from(token).is_ok_and(|token| token < self.n_vocab())
+        usize::try_from(token.0).is_ok_and(|token| token < self.n_vocab())
     }
 }
 

@@ -7,24 +7,23 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::{FlashAttention, Token};
 
-/// The llama.cpp release inside. `intact tags build` sets it for each release it builds; the default is the release
-/// that the pinned crates vendor.
-pub const LLAMA_RELEASE: &str = match option_env!("INTACT_LLAMA_RELEASE") {
-    Some(release) => release,
-    None => "v0.6.0",
-};
+/// The llama.cpp release inside, as `fixtures/tags.toml` names it.
+pub const LLAMA_RELEASE: &str = env!("INTACT_LLAMA_RELEASE");
+
+/// Version of the `llama-cpp-sys-2` package that vendors it.
+pub const LLAMA_PACKAGE: &str = env!("INTACT_LLAMA_PACKAGE");
 
 pub(super) fn tokenize(model: &LlamaModel, text: &str, add_special: bool, parse_special: bool) -> Vec<Token> {
     let tokens = model.vocab().tokenize(text.as_bytes(), add_special, parse_special);
-    tokens.into_iter().map(|LlamaToken(token)| token).collect()
+    tokens.into_iter().map(|LlamaToken(token)| Token(token)).collect()
 }
 
 pub(super) fn piece(model: &LlamaModel, token: Token, special: bool) -> Vec<u8> {
-    model.vocab().token_to_piece(LlamaToken(token), special, None)
+    model.vocab().token_to_piece(LlamaToken(token.0), special, None)
 }
 
 pub(super) fn ends_generation(model: &LlamaModel, token: Token) -> bool {
-    model.vocab().is_eog(LlamaToken(token))
+    model.vocab().is_eog(LlamaToken(token.0))
 }
 
 pub(super) fn adds_bos(model: &LlamaModel) -> bool {
@@ -32,7 +31,7 @@ pub(super) fn adds_bos(model: &LlamaModel) -> bool {
 }
 
 pub(super) fn special(model: &LlamaModel) -> (Token, Token) {
-    (model.vocab().bos().0, model.vocab().eos().0)
+    (Token(model.vocab().bos().0), Token(model.vocab().eos().0))
 }
 
 pub(super) fn penalties(n_vocab: i32, last_n: i32, repeat: f32, frequency: f32, presence: f32) -> LlamaSampler {

@@ -129,7 +129,7 @@ impl Sampler {
 
     /// Tells the chain about a token that is part of the session, without sampling.
     pub fn accept(&mut self, token: Token) {
-        self.chain.accept(LlamaToken(token));
+        self.chain.accept(LlamaToken(token.0));
     }
 
     /// Chooses a token and accepts it. `None` where no token is left to choose from.
@@ -138,8 +138,8 @@ impl Sampler {
         let mut candidates = LlamaTokenDataArray::from_iter(candidates, false);
         self.chain.apply(&mut candidates);
         let LlamaToken(token) = candidates.selected_token()?;
-        self.accept(token);
-        Some(token)
+        self.accept(Token(token));
+        Some(Token(token))
     }
 }
 
@@ -154,7 +154,7 @@ fn sampler(model: &Model, stage: &Stage) -> Result<LlamaSampler, LlamaError> {
     Ok(match *stage {
         Stage::LogitBias(ref biases) => {
             let biases: Vec<_> =
-                biases.iter().map(|&(token, bias)| LlamaLogitBias::new(LlamaToken(token), bias)).collect();
+                biases.iter().map(|&(token, bias)| LlamaLogitBias::new(LlamaToken(token.0), bias)).collect();
             LlamaSampler::logit_bias(n_vocab, &biases)
         }
         Stage::Penalties { last_n, repeat, frequency, presence } => {

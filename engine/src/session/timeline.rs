@@ -89,6 +89,12 @@ impl Timeline {
         &self.context
     }
 
+    /// Gives the context back, as it is.
+    #[must_use]
+    pub fn into_context(self) -> Context {
+        self.context
+    }
+
     /// The context, for the blind path, which changes the memory behind the stream's back.
     pub(crate) fn context_mut(&mut self) -> &mut Context {
         &mut self.context

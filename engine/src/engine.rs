@@ -1,0 +1,275 @@
+//! The engine: one model, many live sessions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use intact_format::identity::{IdentityCache, ModelIdentity};
+use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
+use intact_format::passport::Passport;
+use intact_format::session_id::SessionId;
+
+use crate::context::{settings, with_forced};
+use crate::error::EngineError;
+use crate::llama::{Context, Model, ModelSettings, Token};
+use crate::passport;
+use crate::probe::Probe;
+use crate::request::{EngineOptions, StartOptions};
+use crate::sampler;
+use crate::session::{Chat, Generation, Memory, Reply, Session, Timeline};
+use crate::template::ChatTemplate;
+
+/// One model and the live sessions over it. Every call blocks until it is done; put the engine on a thread of its own, or
+/// behind a lock, to use it from asynchronous code. A send is stopped from another thread by its
+/// [`CancelToken`](crate::cancel::CancelToken).
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) model: Arc<Model>,
+    pub(crate) identity: ModelIdentity,
+    pub(crate) template: Arc<ChatTemplate>,
+    pub(crate) preset: Option<String>,
+    pub(crate) parameters: Parameters,
+    pub(crate) forced: ContextParameters,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) current: Option<SessionId>,
+    forget_layouts: bool,
+    probes: HashMap<String, Probe>,
+}
+
+/// An empty context with everything that is known about it.
+pub(crate) struct Room {
+    pub(crate) context: Context,
+    pub(crate) probe: Probe,
+    pub(crate) memory: Memory,
+    pub(crate) passport: Passport,
+}
+
+impl Engine {
+    /// Loads the model and identifies it by its content, from a cache where the file has not changed.
+    ///
+    /// # Errors
+    /// When no model is named, or it cannot be loaded, or it is no sound GGUF file, or its chat template is no template.
+    pub fn create(options: EngineOptions) -> Result<Self, EngineError> {
+        let source = &options.parameters.model_source_parameters;
+        let path: PathBuf =
+            options.model.clone().or_else(|| source.model_file_path.clone()).ok_or(EngineError::NoModel)?;
+        let repository = options.model_repository.clone().or_else(|| source.hugging_face_repo_id.clone());
+        let model = Model::load(&path, &model_settings(&options.parameters))?;
+        let identity = IdentityCache::of_user().identify(&path)?.with_repository(repository);
+        let (bos, eos) = model.bos_and_eos();
+        let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
+        let template = ChatTemplate::of_model(model.chat_template().as_deref(), &text(bos), &text(eos))?;
+        Ok(Self {
+            identity,
+            template: Arc::new(template),
+            preset: options.preset,
+            parameters: with_forced(&options.parameters, &options.context),
+            forced: options.context,
+            sessions: BTreeMap::new(),
+            current: None,
+            forget_layouts: options.forget_layouts,
+            probes: HashMap::new(),
+            model,
+        })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// What the model is.
+    #[must_use]
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// The parameters that sessions start with.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The preset that they come from.
+    #[must_use]
+    pub fn preset(&self) -> Option<&str> {
+        self.preset.as_deref()
+    }
+
+    /// What is in force for a session with the engine's parameters, and what the memory of such a session looks like.
+    ///
+    /// # Errors
+    /// When llama.cpp cannot create a context with these parameters.
+    pub fn survey(&mut self) -> Result<(Passport, Probe, Memory), EngineError> {
+        let parameters = self.parameters.clone();
+        let preset = self.preset.clone();
+        let room = self.room(&parameters, preset.as_deref())?;
+        Ok((room.passport, room.probe, room.memory))
+    }
+
+    /// Starts a session, which becomes the current one.
+    ///
+    /// # Errors
+    /// When the id is taken or cannot be one, or llama.cpp cannot create the context.
+    pub fn start(&mut self, options: StartOptions) -> Result<SessionId, EngineError> {
+        let id = match options.id {
+            Some(id) => SessionId::new(id)?,
+            None => self.generated_id()?,
+        };
+        if self.sessions.contains_key(&id) {
+            return Err(EngineError::SessionExists { id });
+        }
+        let mut parameters = options.parameters.unwrap_or_else(|| self.parameters.clone());
+        parameters = with_forced(&parameters, &self.forced);
+        if let Some(prompt) = options.system_prompt {
+            parameters.chat_parameters.system_prompt = prompt;
+        }
+        let preset = options.preset.or_else(|| self.preset.clone());
+        let room = self.room(&parameters, preset.as_deref())?;
+        let mut session = Session {
+            id: id.clone(),
+            chat: Chat::default(),
+            timeline: Timeline::new(room.context, room.memory),
+            seed: sampler::session_seed(&parameters.sampler_parameters),
+            template: Arc::clone(&self.template),
+            parameters,
+            probe: room.probe,
+            passport: room.passport,
+        };
+        session.begin()?;
+        self.register(session);
+        Ok(id)
+    }
+
+    /// Sends a message to the current session; starts one if there is none.
+    ///
+    /// # Errors
+    /// Those of [`Session::say`] and [`Engine::start`].
+    pub fn send(
+        &mut self,
+        text: &str,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, EngineError> {
+        if self.current.is_none() {
+            self.start(StartOptions::default())?;
+        }
+        self.current_session()?.say(text, generation, on_text)
+    }
+
+    /// Sends a message to a session. The current session stays the current one.
+    ///
+    /// # Errors
+    /// Those of [`Session::say`], and when there is no such session.
+    pub fn send_to(
+        &mut self,
+        id: &str,
+        text: &str,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, EngineError> {
+        self.session_mut(id)?.say(text, generation, on_text)
+    }
+
+    /// Unloads messages of the current session by a strategy. Gives the number of messages that left its context.
+    ///
+    /// # Errors
+    /// When there is no current session, or what remains cannot be evaluated again.
+    pub fn clean_up(&mut self, strategy: CacheCleanupStrategy) -> Result<usize, EngineError> {
+        self.current_session()?.clean_up(strategy)
+    }
+
+    /// Closes a session.
+    ///
+    /// # Errors
+    /// When there is no such session.
+    pub fn close(&mut self, id: &str) -> Result<(), EngineError> {
+        let id = self.session(id)?.id.clone();
+        self.sessions.remove(&id);
+        self.current = self.current.take().filter(|current| *current != id);
+        Ok(())
+    }
+
+    /// The live sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// The id of the current session.
+    #[must_use]
+    pub fn current(&self) -> Option<&SessionId> {
+        self.current.as_ref()
+    }
+
+    /// A live session.
+    ///
+    /// # Errors
+    /// When there is none with that id.
+    pub fn session(&self, id: &str) -> Result<&Session, EngineError> {
+        let found = SessionId::new(id).ok().and_then(|id| self.sessions.get(&id));
+        found.ok_or_else(|| EngineError::SessionNotFound { id: id.to_owned() })
+    }
+
+    /// A live session.
+    ///
+    /// # Errors
+    /// When there is none with that id.
+    pub fn session_mut(&mut self, id: &str) -> Result<&mut Session, EngineError> {
+        let found = SessionId::new(id).ok().and_then(|id| self.sessions.get_mut(&id));
+        found.ok_or_else(|| EngineError::SessionNotFound { id: id.to_owned() })
+    }
+
+    fn current_session(&mut self) -> Result<&mut Session, EngineError> {
+        let current = self.current.as_ref().ok_or(EngineError::NoCurrentSession)?;
+        self.sessions.get_mut(current).ok_or(EngineError::NoCurrentSession)
+    }
+
+    /// Makes a session live and current. A live one of the same id is dropped; says whether there was one.
+    pub(crate) fn register(&mut self, session: Session) -> bool {
+        let id = session.id.clone();
+        self.current = Some(id.clone());
+        let replaced = self.sessions.insert(id.clone(), session).is_some();
+        if replaced {
+            tracing::info!(session = %id, "a live session was replaced by the loaded one");
+        }
+        replaced
+    }
+
+    /// An empty context for these parameters.
+    pub(crate) fn room(&mut self, parameters: &Parameters, preset: Option<&str>) -> Result<Room, EngineError> {
+        let settings = settings(&parameters.context_parameters)?;
+        let mut context = Context::new(&self.model, &settings)?;
+        let key = format!("{settings:?}");
+        let probe = match self.probes.get(&key) {
+            Some(probe) => probe.clone(),
+            None => Probe::of(&mut context, self.forget_layouts)?,
+        };
+        self.probes.insert(key, probe.clone());
+        let memory = Memory::of(&self.model, probe.is_windowed());
+        let context_parameters = &parameters.context_parameters;
+        let passport = passport::of(&context, &probe, memory, context_parameters, &self.identity, preset);
+        Ok(Room { context, probe, memory, passport })
+    }
+
+    fn generated_id(&self) -> Result<SessionId, EngineError> {
+        let random = || RandomState::new().hash_one(self.sessions.len());
+        Ok(SessionId::new(format!("{:016x}{:016x}", random(), random()))?)
+    }
+
+    /// The path that a save takes where none is given.
+    pub(crate) fn default_path(id: &SessionId) -> PathBuf {
+        Path::new(&id.default_file_name()).to_owned()
+    }
+}
+
+fn model_settings(parameters: &Parameters) -> ModelSettings {
+    let inference = &parameters.model_inference_parameters;
+    ModelSettings {
+        gpu_layers: inference.gpu_layers.and_then(|layers| u32::try_from(layers).ok()),
+        use_mmap: inference.use_memory_mapping,
+        use_mlock: inference.use_memory_locking,
+        main_gpu: inference.main_gpu,
+    }
+}

@@ -1,0 +1,159 @@
+//! Loading: into a context of its own, verified, and only then made live. A refusal leaves live sessions as they were,
+//! because nothing of theirs has been touched.
+
+mod attempt;
+mod reading;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use intact_format::message::Message;
+use intact_format::parameters::Parameters;
+use intact_format::passport::{Consequence, worst};
+use intact_format::route::{Decision, LoadSituation, Refusal, RefusalCode, Route, decide};
+use intact_format::session::SessionDocument;
+
+use self::attempt::Attempt;
+use self::reading::{ImageFile, Reading};
+use crate::clock::Stopwatch;
+use crate::context::{excess, with_forced};
+use crate::engine::{Engine, Room};
+use crate::error::EngineError;
+use crate::request::{Check, LoadOptions, LoadParameters, Loaded, Receipt};
+use crate::sampler;
+use crate::session::{Chat, Session};
+
+/// Everything that is known before the first route is tried.
+struct Plan {
+    reading: Reading,
+    parameters: Parameters,
+    room: Room,
+    image: ImageFile,
+    decision: Result<Decision, Refusal>,
+    notes: Vec<String>,
+}
+
+impl Engine {
+    /// Loads a session file. The session becomes the current one; a live session of the same id is replaced.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] with a code and the axes to blame; live sessions are as they were then.
+    pub fn load(&mut self, path: &Path, options: &LoadOptions) -> Result<Loaded, EngineError> {
+        let mut clock = Stopwatch::start();
+        let Plan { reading, parameters, room, image, decision, mut notes } =
+            self.plan(path, options, &mut clock)?;
+        let decision = decision?;
+        let quoted = reading.differences.clone();
+        let document = reading.document;
+        let attempt = Attempt::new(&document, &image, room, &self.template, &self.model);
+        let success = attempt.first_success(&decision, &mut clock)?;
+        notes.extend(success.notes);
+
+        let id = document.session_id.clone();
+        let session = Session {
+            id: id.clone(),
+            chat: success.chat,
+            timeline: success.timeline,
+            seed: document.sampler.map_or_else(|| sampler::session_seed(&parameters.sampler_parameters), |s| s.seed),
+            template: Arc::clone(&self.template),
+            parameters,
+            probe: success.probe,
+            passport: success.passport,
+        };
+        let receipt = Receipt {
+            route: success.route,
+            because: if success.route == decision.route { decision.because } else { success.because },
+            axes: quoted,
+            tokens_restored: success.tokens_restored,
+            tokens_evaluated: success.tokens_evaluated,
+            canary: success.canary,
+            parameters: session.parameters.digest(),
+            replaced: self.register(session),
+            notes,
+            timings: clock.stop(),
+        };
+        Ok(Loaded { id, receipt })
+    }
+
+    /// Says what a load would do: every axis, the route, or the refusal. Nothing changes.
+    ///
+    /// # Errors
+    /// When the file cannot be read as a session file at all, or the context cannot be created.
+    pub fn check(&mut self, path: &Path, options: &LoadOptions) -> Result<Check, EngineError> {
+        let plan = self.plan(path, options, &mut Stopwatch::start())?;
+        let (route, because) = match plan.decision {
+            Ok(decision) => (Ok(decision.route), decision.because),
+            Err(refusal) => (Err(refusal), String::new()),
+        };
+        Ok(Check { route, because, axes: plan.reading.differences, notes: plan.notes })
+    }
+
+    fn plan(&mut self, path: &Path, options: &LoadOptions, clock: &mut Stopwatch) -> Result<Plan, EngineError> {
+        let mut reading = Reading::of(path, options.reader_format)?;
+        clock.lap("read");
+        let mut notes = std::mem::take(&mut reading.notes);
+        let (parameters, preset) = self.parameters_for(&reading.document, options.parameters, &mut notes)?;
+        let room = self.room(&parameters, preset.as_deref()).map_err(|error| match error {
+            EngineError::Llama(_) | EngineError::Unsupported { .. } if options.parameters == LoadParameters::Saved => {
+                Refusal::new(RefusalCode::ParametersInvalid, error).into()
+            }
+            error => error,
+        })?;
+        clock.lap("context");
+        if options.manifest {
+            reading::check_manifest(path, &room.passport)?;
+        }
+        reading.compare(&room.passport);
+        let wanted = worst(&reading.differences) <= Consequence::Transcode
+            && (options.policy.allows(Route::Direct) || options.policy.allows(Route::Transcoded));
+        let image = ImageFile::read(path, &reading.document, wanted);
+        clock.lap("verify");
+        let decision = decide(&LoadSituation {
+            differences: &reading.differences,
+            image: image.status,
+            tokens: tokens_of(&reading.document),
+            n_ctx: room.passport.cache.n_ctx,
+            quantized: room.passport.cache.type_k.is_quantized() || room.passport.cache.type_v.is_quantized(),
+            policy: options.policy,
+        });
+        notes.extend(image.problem.clone());
+        Ok(Plan { reading, parameters, room, image, decision, notes })
+    }
+
+    /// The parameters of a loaded session, and the preset they come from.
+    fn parameters_for(
+        &self,
+        document: &SessionDocument,
+        source: LoadParameters,
+        notes: &mut Vec<String>,
+    ) -> Result<(Parameters, Option<String>), EngineError> {
+        let saved = document.parameters.as_ref();
+        match (source, saved) {
+            (LoadParameters::Saved, Some(saved)) => {
+                let own = &self.parameters.context_parameters;
+                if let Some(excess) = excess(&saved.context_parameters, own, &self.model) {
+                    return Err(Refusal::new(RefusalCode::ParametersInvalid, excess).into());
+                }
+                let preset = document.passport.as_ref().and_then(|passport| passport.preset.clone());
+                Ok((with_forced(saved, &self.forced), preset))
+            }
+            (LoadParameters::Saved, None) => {
+                notes.push("The file keeps no parameters; the session has those of the engine.".to_owned());
+                Ok((self.parameters.clone(), self.preset.clone()))
+            }
+            (LoadParameters::Preset, _) => Ok((self.parameters.clone(), self.preset.clone())),
+            (LoadParameters::Defaults, _) => Ok((with_forced(&Parameters::default(), &self.forced), None)),
+        }
+    }
+}
+
+/// Tokens that the session takes in the context.
+fn tokens_of(document: &SessionDocument) -> u64 {
+    document.tokens().map_or_else(|| document.positions(), |tokens| tokens.len() as u64)
+}
+
+/// The chat of a document.
+fn chat_of(document: &SessionDocument, with_tokens: bool) -> Chat {
+    let strip = |message: &Message| Message { tokens: None, span: None, ..message.clone() };
+    Chat::of(if with_tokens { document.history.clone() } else { document.history.iter().map(strip).collect() })
+}

@@ -1,0 +1,164 @@
+//! What a context's memory looks like: found out by saving a small state and reading it.
+
+use intact_format::layout::{
+    Container, Layout, LayoutError, MemoryShape, Order, Rotation, Section, SectionShape, State, StreamShape, identify,
+    parse,
+};
+
+use crate::llama::{Context, LLAMA_PACKAGE, LlamaError, Part, Token};
+
+/// Tokens that are evaluated for a probe: enough to tell every layout apart.
+const PROBE_TOKENS: usize = 4;
+
+/// What a context's memory looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// Its state was understood to the last byte.
+    Understood(Understood),
+    /// It was not; images are opaque.
+    Opaque {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A state that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Understood {
+    /// The layout of this llama.cpp.
+    pub layout: &'static Layout,
+    /// The caches.
+    pub shape: MemoryShape,
+    /// Where the sequence is among the streams.
+    pub streams: StreamShape,
+    /// Types, row sizes, rotation and transposition of every cache.
+    pub sections: Vec<SectionForm>,
+}
+
+/// The form of one cache: everything that a state for it must have in common with the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionForm {
+    /// V is stored by element.
+    pub transposed: bool,
+    /// Rotation of K and V, where the layout records it.
+    pub rotation: Option<Rotation>,
+    /// Type and order of each K matrix, or of each recurrent row.
+    pub keys: Vec<(i32, Order)>,
+    /// Type and order of each V matrix, or of each recurrent state.
+    pub values: Vec<(i32, Order)>,
+}
+
+impl Probe {
+    /// Probes an empty context and leaves it empty. `forget_layouts` plays a release whose layout is not known.
+    ///
+    /// # Errors
+    /// When llama.cpp cannot evaluate or save.
+    pub fn of(context: &mut Context, forget_layouts: bool) -> Result<Self, LlamaError> {
+        let tokens: Vec<Token> = (0..).map(Token).take(PROBE_TOKENS.min(context.model().n_vocab())).collect();
+        context.evaluate(&tokens, 0)?;
+        let state = context.state(Part::Whole)?;
+        context.clear();
+        if forget_layouts {
+            return Ok(Self::Opaque { reason: "the layouts were forgotten on purpose".to_owned() });
+        }
+        let patch = LLAMA_PACKAGE.rsplit('.').next().and_then(|patch| patch.parse().ok());
+        let Some(layout) = patch.and_then(Layout::of_crate) else {
+            let reason = format!("the layout of llama-cpp-sys-2 {LLAMA_PACKAGE} is not known");
+            return Ok(Self::Opaque { reason });
+        };
+        Ok(Understood::read(state.bytes(), layout)
+            .map_or_else(|error| Self::Opaque { reason: error.to_string() }, Self::Understood))
+    }
+
+    /// What was understood.
+    #[must_use]
+    pub fn understood(&self) -> Option<&Understood> {
+        match self {
+            Self::Understood(understood) => Some(understood),
+            Self::Opaque { .. } => None,
+        }
+    }
+
+    /// Is there a cache that keeps a window only? `None` where that is not known.
+    #[must_use]
+    pub fn is_windowed(&self) -> Option<bool> {
+        let attention = |section: &&SectionShape| matches!(section, SectionShape::Attention(shape) if shape.values);
+        self.understood().map(|understood| understood.shape.sections.iter().filter(attention).count() > 1)
+    }
+
+    /// The layout's id, or why images are opaque.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Understood(understood) => understood.layout.id.to_owned(),
+            Self::Opaque { reason } => format!("opaque: {reason}"),
+        }
+    }
+}
+
+impl Understood {
+    fn read(bytes: &[u8], layout: &'static Layout) -> Result<Self, LayoutError> {
+        let shape = identify(bytes, layout, Container::Blob)?;
+        let state = parse(bytes, layout, &shape, Container::Blob)?;
+        Ok(Self { layout, streams: state.streams, sections: forms(&state), shape })
+    }
+
+    /// Reads a state of this memory.
+    ///
+    /// # Errors
+    /// When it does not parse to its last byte, or has another form than this memory.
+    pub fn parse<'b>(&self, bytes: &'b [u8]) -> Result<State<'b>, LayoutError> {
+        let state = parse(bytes, self.layout, &self.shape, Container::Blob)?;
+        if state.streams != self.streams {
+            let what = format!("streams {:?} instead of {:?}", state.streams, self.streams);
+            return Err(LayoutError::Mismatch { what });
+        }
+        for (at, (found, wanted)) in forms(&state).iter().zip(&self.sections).enumerate() {
+            if let Some(what) = wanted.difference(found) {
+                return Err(LayoutError::Mismatch { what: format!("cache {at} has {what}") });
+            }
+        }
+        Ok(state)
+    }
+}
+
+impl SectionForm {
+    fn difference(&self, found: &Self) -> Option<&'static str> {
+        let Self { transposed, rotation, keys, values } = self;
+        if *transposed != found.transposed {
+            Some("V stored the other way round")
+        } else if *rotation != found.rotation {
+            Some("another rotation")
+        } else if *keys != found.keys {
+            Some("K of another type, size or number of layers")
+        } else if *values != found.values {
+            Some("V of another type, size or number of layers")
+        } else {
+            None
+        }
+    }
+}
+
+fn forms(state: &State<'_>) -> Vec<SectionForm> {
+    let matrices = |matrices: &[intact_format::layout::Matrix<'_>]| {
+        matrices.iter().map(|matrix| (matrix.kind.0, matrix.order)).collect()
+    };
+    state
+        .sections
+        .iter()
+        .map(|section| match section {
+            Section::Attention(cache) => SectionForm {
+                transposed: cache.transposed,
+                rotation: cache.rotation,
+                keys: matrices(&cache.keys),
+                values: matrices(&cache.values),
+            },
+            Section::Recurrent(memory) => SectionForm {
+                transposed: false,
+                rotation: None,
+                keys: matrices(&memory.rows),
+                values: matrices(&memory.states),
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! What the engine is asked for, and what it gives back.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use intact_format::canary::CanaryDistance;
+use intact_format::digest::Digest;
+use intact_format::parameters::{ContextParameters, Parameters};
+use intact_format::passport::Difference;
+use intact_format::route::{LoadPolicy, Refusal, Route};
+use intact_format::session_id::SessionId;
+use intact_format::version::FormatVersion;
+
+/// How an engine is made.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// The model file; `None` takes the one that the parameters name.
+    pub model: Option<PathBuf>,
+    /// Where the model came from, `owner/name`; `None` takes what the file's path or the parameters tell.
+    pub model_repository: Option<String>,
+    /// Name of the preset that the parameters come from.
+    pub preset: Option<String>,
+    /// The parameters that sessions start with.
+    pub parameters: Parameters,
+    /// Context parameters that hold for every session of this engine, whatever its parameters say: field by field, where
+    /// given.
+    pub context: ContextParameters,
+    /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.
+    pub forget_layouts: bool,
+}
+
+/// How a session is started.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// Its id; `None` generates one.
+    pub id: Option<String>,
+    /// Name of its preset; `None` takes the engine's.
+    pub preset: Option<String>,
+    /// Its parameters; `None` takes the engine's.
+    pub parameters: Option<Parameters>,
+    /// Its system prompt; `None` takes the parameters'.
+    pub system_prompt: Option<String>,
+}
+
+/// How a session is saved.
+#[derive(Debug, Clone, Default)]
+pub struct SaveOptions {
+    /// The session file; `None` is `<id>.json` in the working directory.
+    pub path: Option<PathBuf>,
+    /// The format; `None` is the newest.
+    pub format: Option<FormatVersion>,
+    /// Write the manifest file beside it too.
+    pub manifest: bool,
+}
+
+/// What a save wrote.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// The session file.
+    pub path: PathBuf,
+    /// Every file written, the session file first.
+    pub files: Vec<PathBuf>,
+    /// Bytes written: the document, and the chunks that were not there yet.
+    pub bytes: u64,
+    /// Tokens of the session.
+    pub tokens: usize,
+    /// What the format cannot hold, and what else the user should know.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How a session is loaded.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The routes that may be taken.
+    pub policy: LoadPolicy,
+    /// Where the parameters come from.
+    pub parameters: LoadParameters,
+    /// Compare with the manifest file too, and refuse where it differs.
+    pub manifest: bool,
+    /// Read as a reader would whose newest format this is.
+    pub reader_format: Option<FormatVersion>,
+}
+
+/// Where a loaded session takes its parameters from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoadParameters {
+    /// Those that were saved; the engine's where the file has none.
+    #[default]
+    Saved,
+    /// Those of the engine, which are its preset's.
+    Preset,
+    /// The library's defaults, as in the seed system.
+    Defaults,
+}
+
+/// A session that was loaded.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Its id; it is the current session now.
+    pub id: SessionId,
+    /// How it was loaded.
+    pub receipt: Receipt,
+}
+
+/// How a load was carried out.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The route.
+    pub route: Route,
+    /// Why not a better one; empty for the best.
+    pub because: String,
+    /// Every axis, the ones that are the same too.
+    pub axes: Vec<Difference>,
+    /// Tokens whose KV came from the file.
+    pub tokens_restored: usize,
+    /// Tokens that were evaluated.
+    pub tokens_evaluated: u64,
+    /// How far the model is from what it said when the session was saved; none where the file has no canary.
+    pub canary: Option<CanaryDistance>,
+    /// Digest of the parameters in force.
+    pub parameters: Digest,
+    /// A live session of the same id was replaced.
+    pub replaced: bool,
+    /// Further remarks, one sentence each.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// What a load would do.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// The route, or why there is none.
+    pub route: Result<Route, Refusal>,
+    /// Why not a better one; empty for the best.
+    pub because: String,
+    /// Every axis, the ones that are the same too.
+    pub axes: Vec<Difference>,
+    /// Further remarks, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What a replay does with the assistant's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// Keeps them as they are.
+    KeepReplies,
+    /// Generates them anew.
+    Regenerate,
+}
+
+/// How long the parts of an operation took.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Timings {
+    /// The whole operation.
+    pub total: Duration,
+    /// Its parts by name.
+    pub steps: BTreeMap<&'static str, Duration>,
+}
+
+impl SaveOptions {
+    /// A save to a path, in the newest format.
+    #[must_use]
+    pub fn to(path: impl AsRef<Path>) -> Self {
+        Self { path: Some(path.as_ref().to_owned()), ..Self::default() }
+    }
+}

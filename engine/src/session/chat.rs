@@ -1,0 +1,157 @@
+//! The messages of a session, and how each becomes tokens of the stream.
+
+use intact_format::message::{KvSpan, KvStatus, Message, Role};
+
+use crate::llama::{Model, Token};
+use crate::template::{ChatMessage, ChatTemplate, TemplateError};
+
+/// The messages of a session in order. Those that are loaded tile the token stream: the run of a message includes its
+/// template framing.
+#[derive(Debug, Clone, Default)]
+pub struct Chat {
+    messages: Vec<Message>,
+    next_id: i32,
+}
+
+impl Chat {
+    /// The chat of a saved session.
+    #[must_use]
+    pub fn of(messages: Vec<Message>) -> Self {
+        let next_id = messages.iter().map(|message| message.id).max().map_or(0, |id| id.saturating_add(1));
+        Self { messages, next_id }
+    }
+
+    /// Every message, unloaded ones too.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The messages that are in the token stream.
+    pub fn loaded(&self) -> impl Iterator<Item = &Message> {
+        self.messages.iter().filter(|message| message.status != KvStatus::Unloaded)
+    }
+
+    /// Appends a message whose run is not known yet.
+    pub fn push(&mut self, role: Role, content: impl Into<String>) {
+        self.messages.push(Message::new(self.next_id, role, content));
+        self.next_id = self.next_id.saturating_add(1);
+    }
+
+    /// Drops messages from the end until `count` are left.
+    pub fn truncate(&mut self, count: usize) {
+        self.messages.truncate(count);
+    }
+
+    /// Notes the run of the last message, which starts at `start`.
+    pub fn note_run(&mut self, start: usize, tokens: &[Token]) {
+        if let Some(message) = self.messages.last_mut() {
+            set_run(message, start, tokens.to_vec());
+        }
+    }
+
+    /// Keeps the loaded messages with these indices among the loaded ones in the stream and unloads the others.
+    pub fn keep_loaded(&mut self, keep: &[usize]) {
+        let loaded = self.messages.iter_mut().filter(|message| message.status != KvStatus::Unloaded);
+        for (at, message) in loaded.enumerate() {
+            if !keep.contains(&at) {
+                message.status = KvStatus::Unloaded;
+                message.span = None;
+                message.tokens = None;
+            }
+        }
+    }
+
+    /// The runs of all loaded messages as one stream, with every span brought up to date. Runs that are not known, and
+    /// all of them where the template rewrites earlier messages, are rendered.
+    ///
+    /// # Errors
+    /// When the template refuses the messages.
+    pub fn stream(&mut self, template: &ChatTemplate, model: &Model) -> Result<Vec<Token>, TemplateError> {
+        let rendered = rendered(&self.loaded().cloned().collect::<Vec<_>>(), template, model)?;
+        let mut stream: Vec<Token> = Vec::new();
+        let loaded = self.messages.iter_mut().filter(|message| message.status != KvStatus::Unloaded);
+        for (message, run) in loaded.zip(rendered) {
+            let start = stream.len();
+            stream.extend_from_slice(&run);
+            set_run(message, start, run);
+        }
+        Ok(stream)
+    }
+
+    /// The messages as a template takes them.
+    #[must_use]
+    pub fn for_template(&self) -> Vec<ChatMessage<'_>> {
+        for_template(self.loaded())
+    }
+}
+
+/// The run of message `at`: what the template adds for it.
+fn run(
+    messages: &[ChatMessage<'_>],
+    at: usize,
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<Vec<Token>, TemplateError> {
+    let text = template.suffix(messages, at)?;
+    // A system message that the template can only show with the next one has no text of its own.
+    let first = at == 0 || (at == 1 && template.suffix(messages, 0)?.is_empty());
+    Ok(tokens_at(&text, first, model))
+}
+
+fn rendered(messages: &[Message], template: &ChatTemplate, model: &Model) -> Result<Vec<Vec<Token>>, TemplateError> {
+    let chat = for_template(messages.iter());
+    let begins = messages.first().is_none_or(|first| first.span.is_some_and(|span| span.start == 0));
+    messages
+        .iter()
+        .enumerate()
+        .map(|(at, message)| match &message.tokens {
+            Some(tokens) if begins || at > 0 => Ok(tokens.clone()),
+            _ => run(&chat, at, template, model),
+        })
+        .collect::<Result<_, _>>()
+        .or_else(|error| match error {
+            TemplateError::Rewrites { .. } => rerendered(&chat, template, model),
+            error => Err(error),
+        })
+}
+
+/// The runs of messages whose template rewrites earlier messages: the whole text, cut behind each message's content.
+fn rerendered(chat: &[ChatMessage<'_>], template: &ChatTemplate, model: &Model) -> Result<Vec<Vec<Token>>, TemplateError> {
+    let text = template.render(chat, false)?;
+    let mut from = 0;
+    let mut runs = Vec::with_capacity(chat.len());
+    for (at, message) in chat.iter().enumerate() {
+        let content = message.content.trim();
+        let to = match text.get(from..).and_then(|rest| rest.find(content)) {
+            _ if at + 1 == chat.len() => text.len(),
+            Some(found) => from + found + content.len(),
+            None => from,
+        };
+        runs.push(tokens_at(text.get(from..to).unwrap_or_default(), at == 0, model));
+        from = to;
+    }
+    Ok(runs)
+}
+
+/// Tokens of template text, control tokens read as such, with the begin-of-text token in front of a stream where the
+/// vocabulary wants it and the template did not write it.
+fn tokens_at(text: &str, first: bool, model: &Model) -> Vec<Token> {
+    let mut tokens = model.tokenize(text, false, true);
+    let (bos, _) = model.bos_and_eos();
+    if first && !tokens.is_empty() && model.adds_bos() && tokens.first() != Some(&bos) {
+        tokens.insert(0, bos);
+    }
+    tokens
+}
+
+fn for_template<'m>(messages: impl Iterator<Item = &'m Message>) -> Vec<ChatMessage<'m>> {
+    messages.map(|message| ChatMessage { role: message.role, content: &message.content }).collect()
+}
+
+fn set_run(message: &mut Message, start: usize, tokens: Vec<Token>) {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    message.span = Some(KvSpan { start: count(start), size: count(tokens.len()) });
+    message.status = KvStatus::Loaded;
+    message.tokens = Some(tokens);
+}

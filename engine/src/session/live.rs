@@ -1,0 +1,379 @@
+//! A live session: its chat, its token stream, its parameters.
+
+use std::sync::Arc;
+
+use intact_format::message::Role;
+use intact_format::parameters::{CacheCleanupStrategy, Parameters};
+use intact_format::passport::Passport;
+use intact_format::session_id::SessionId;
+
+use super::{Chat, Timeline};
+use crate::cancel::CancelToken;
+use crate::cleanup::{self, MessageSize};
+use crate::error::EngineError;
+use crate::llama::{LlamaError, Model, Sampler, Stage, Token};
+use crate::probe::Probe;
+use crate::sampler;
+use crate::template::ChatTemplate;
+
+/// A live session.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) chat: Chat,
+    pub(crate) timeline: Timeline,
+    pub(crate) parameters: Parameters,
+    pub(crate) seed: u32,
+    pub(crate) template: Arc<ChatTemplate>,
+    pub(crate) probe: Probe,
+    pub(crate) passport: Passport,
+}
+
+/// How a reply comes about.
+#[derive(Debug, Clone, Default)]
+pub struct Generation {
+    /// The reply's text, forced token by token as if it had been sampled; `None` generates it.
+    pub forced: Option<String>,
+    /// Most tokens to generate; `None` takes the session's parameter.
+    pub max_tokens: Option<u32>,
+    /// Take the likeliest token each time, whatever the sampler parameters say.
+    pub greedy: bool,
+    /// Stops the reply.
+    pub cancel: Option<CancelToken>,
+}
+
+/// A reply of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Its text.
+    pub text: String,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Tokens of the whole session now.
+    pub tokens: usize,
+    /// Tokens that were evaluated for the message and the reply.
+    pub tokens_evaluated: u64,
+    /// Messages that had to leave the context to make room.
+    pub unloaded: usize,
+}
+
+/// Why a reply ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The model ended its turn, or the forced text did.
+    EndOfTurn,
+    /// It reached the most tokens allowed.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+}
+
+/// The share of the context that is kept free for a reply: a quarter.
+const REPLY_SHARE: usize = 4;
+
+impl Session {
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// The chat.
+    #[must_use]
+    pub fn chat(&self) -> &Chat {
+        &self.chat
+    }
+
+    /// The token stream.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// The parameters in force.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        self.timeline.context().model()
+    }
+
+    /// Puts in the system prompt and the history that the parameters start a chat with.
+    pub(crate) fn begin(&mut self) -> Result<(), EngineError> {
+        let parameters = &self.parameters.chat_parameters;
+        if !parameters.system_prompt.is_empty() {
+            self.chat.push(Role::System, parameters.system_prompt.clone());
+        }
+        for message in &parameters.history {
+            self.chat.push(message.role, message.content.clone());
+        }
+        if self.chat.messages().is_empty() {
+            return Ok(());
+        }
+        // A template that refuses a chat without a user's message gets these together with the first one.
+        match self.chat.stream(&self.template, &Arc::clone(self.model())) {
+            Ok(stream) => Ok(self.timeline.extend(&stream)?),
+            Err(error) => {
+                tracing::debug!(session = %self.id, %error, "the first messages wait for the user's");
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a user's message and the model's reply. `on_text` gets the reply piece by piece.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`] leaves the user's message in place; any other error leaves the chat as it was.
+    pub fn say(
+        &mut self,
+        text: &str,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, EngineError> {
+        let (messages, tokens) = (self.chat.messages().len(), self.timeline.tokens().len());
+        self.chat.push(Role::User, text);
+        match self.reply(generation, on_text) {
+            Err(error) if !matches!(error, EngineError::Cancelled { .. }) => {
+                self.chat.truncate(messages);
+                self.timeline.truncate(tokens)?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn reply(&mut self, generation: &Generation, on_text: &mut dyn FnMut(&str)) -> Result<Reply, EngineError> {
+        let model = Arc::clone(self.model());
+        let before = self.timeline.evaluations();
+        let forced = generation.forced.as_deref().map(|text| model.tokenize(text, false, false));
+        let max_tokens = generation.max_tokens.unwrap_or(self.parameters.chat_parameters.max_tokens) as usize;
+        let header = self.header(&model)?;
+        let closing = self.closing(&model)?;
+        let n_ctx = self.timeline.context().n_ctx() as usize;
+        let reply = forced.as_ref().map_or(max_tokens.min(n_ctx / REPLY_SHARE), Vec::len);
+        let unloaded = self.make_room(header.len() + reply + closing.len())?;
+
+        let prompt_end = self.feed(&header, &model)?;
+        let generated = match forced {
+            Some(tokens) => self.force(&tokens, generation, on_text),
+            None => self.generate(max_tokens, closing.len(), generation, on_text),
+        };
+        let (tokens, text, finish) = match generated {
+            Ok(generated) => generated,
+            Err(error) => {
+                self.timeline.truncate(prompt_end)?;
+                return Err(error);
+            }
+        };
+        for &token in &closing {
+            self.timeline.push(token)?;
+        }
+        self.chat.push(Role::Assistant, text.clone());
+        self.chat.note_run(prompt_end, &[header, tokens, closing].concat());
+        Ok(Reply {
+            text,
+            finish,
+            tokens: self.timeline.tokens().len(),
+            tokens_evaluated: self.timeline.evaluations() - before,
+            unloaded,
+        })
+    }
+
+    /// Brings the stream up to the last message, adds the reply's header, and says where the header starts.
+    fn feed(&mut self, header: &[Token], model: &Model) -> Result<usize, EngineError> {
+        let mut stream = self.chat.stream(&self.template, model)?;
+        let end = stream.len();
+        stream.extend_from_slice(header);
+        match stream.strip_prefix(self.timeline.tokens()) {
+            Some(new) => self.timeline.extend(new)?,
+            None => self.timeline.replace(&stream)?,
+        }
+        Ok(end)
+    }
+
+    /// Unloads messages by the session's strategy until the last message and `extra` more tokens fit.
+    fn make_room(&mut self, extra: usize) -> Result<usize, EngineError> {
+        let model = Arc::clone(self.model());
+        let needed = self.chat.stream(&self.template, &model)?.len() + extra;
+        let n_ctx = self.timeline.context().n_ctx() as usize;
+        if needed <= n_ctx {
+            return Ok(0);
+        }
+        let mut sizes = self.sizes();
+        let last = sizes.pop().map_or(0, |message| message.tokens);
+        let too_long = || EngineError::MessageTooLong { id: self.id.clone(), tokens: last + extra, n_ctx };
+        let budget = n_ctx.checked_sub(last + extra).ok_or_else(too_long)?;
+        let mut keep = cleanup::keep(self.parameters.chat_parameters.cache_cleanup_strategy, &sizes, budget)?;
+        let unloaded = sizes.len() - keep.len();
+        keep.push(sizes.len());
+        self.chat.keep_loaded(&keep);
+        tracing::info!(session = %self.id, unloaded, "messages left the context to make room");
+        Ok(unloaded)
+    }
+
+    /// Unloads messages by a strategy. Gives the number of messages that left the context.
+    ///
+    /// # Errors
+    /// When what remains does not fit or cannot be evaluated again.
+    pub fn clean_up(&mut self, strategy: CacheCleanupStrategy) -> Result<usize, EngineError> {
+        let model = Arc::clone(self.model());
+        let sizes = self.sizes();
+        let keep = cleanup::keep(strategy, &sizes, self.timeline.context().n_ctx() as usize)?;
+        self.chat.keep_loaded(&keep);
+        let stream = self.chat.stream(&self.template, &model)?;
+        self.timeline.replace(&stream)?;
+        Ok(sizes.len() - keep.len())
+    }
+
+    /// Forces the tokens of a text, each evaluated alone, and gives the logits after the session's last token and after
+    /// each of them. They become an assistant's message without framing.
+    ///
+    /// # Errors
+    /// When the session is empty, the text does not fit, or evaluation fails.
+    pub fn score(&mut self, text: &str, max_tokens: usize) -> Result<(Vec<Token>, Vec<Vec<f32>>), EngineError> {
+        let mut tokens = self.model().tokenize(text, false, false);
+        tokens.truncate(max_tokens);
+        let start = self.timeline.tokens().len();
+        if tokens.len() > self.timeline.room() {
+            return Err(LlamaError::Full { tokens: tokens.len(), position: start }.into());
+        }
+        let first = self.timeline.settled_logits()?.ok_or_else(|| EngineError::Empty { id: self.id.clone() })?;
+        let mut rows = vec![first.to_vec()];
+        for (at, &token) in tokens.iter().enumerate() {
+            self.timeline.push(token)?;
+            let last = at + 1 == tokens.len();
+            let row = if last { self.timeline.settled_logits()? } else { self.timeline.logits()? };
+            rows.extend(row.map(<[f32]>::to_vec));
+        }
+        if !tokens.is_empty() {
+            self.chat.push(Role::Assistant, self.model().text(&tokens));
+            self.chat.note_run(start, &tokens);
+        }
+        Ok((tokens, rows))
+    }
+
+    fn sizes(&self) -> Vec<MessageSize> {
+        self.chat
+            .loaded()
+            .map(|message| MessageSize {
+                role: message.role,
+                tokens: message.tokens.as_ref().map_or(0, Vec::len),
+            })
+            .collect()
+    }
+
+    fn header(&self, model: &Model) -> Result<Vec<Token>, EngineError> {
+        let text = self.template.generation_prompt(&self.chat.for_template())?;
+        Ok(model.tokenize(&text, false, true))
+    }
+
+    fn closing(&self, model: &Model) -> Result<Vec<Token>, EngineError> {
+        let text = self.template.closing(&self.chat.for_template())?;
+        Ok(model.tokenize(&text, false, true))
+    }
+
+    fn force(
+        &mut self,
+        tokens: &[Token],
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<(Vec<Token>, String, Finish), EngineError> {
+        let mut text = StreamedText::new();
+        for &token in tokens {
+            self.stop_if_cancelled(generation)?;
+            self.timeline.push(token)?;
+            text.add(&self.model().piece(token, false), on_text);
+        }
+        Ok((tokens.to_vec(), text.finish(on_text), Finish::EndOfTurn))
+    }
+
+    fn generate(
+        &mut self,
+        max_tokens: usize,
+        closing: usize,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<(Vec<Token>, String, Finish), EngineError> {
+        let mut sampler = self.sampler(generation.greedy)?;
+        let (mut tokens, mut text) = (Vec::new(), StreamedText::new());
+        let finish = loop {
+            self.stop_if_cancelled(generation)?;
+            if tokens.len() >= max_tokens {
+                break Finish::MaxTokens;
+            }
+            if self.timeline.room() <= closing {
+                break Finish::ContextFull;
+            }
+            let logits = self.timeline.logits()?.unwrap_or_default();
+            let token = sampler.sample(logits).ok_or_else(|| EngineError::NothingToSample { id: self.id.clone() })?;
+            if self.model().ends_generation(token) {
+                break Finish::EndOfTurn;
+            }
+            self.timeline.push(token)?;
+            tokens.push(token);
+            text.add(&self.model().piece(token, false), on_text);
+        };
+        Ok((tokens, text.finish(on_text), finish))
+    }
+
+    /// A sampler for one reply: a pure function of the parameters, the session's seed and its tokens.
+    fn sampler(&self, greedy: bool) -> Result<Sampler, EngineError> {
+        let tokens = self.timeline.tokens();
+        let seed = sampler::reply_seed(self.seed, tokens.len());
+        let stages: Vec<Stage> = if greedy {
+            sampler::greedy_plan()
+        } else {
+            sampler::plan(&self.parameters.sampler_parameters, seed, self.timeline.context().n_ctx())
+        };
+        let mut sampler = Sampler::new(self.model(), &stages)?;
+        tokens.iter().for_each(|&token| sampler.accept(token));
+        Ok(sampler)
+    }
+
+    fn stop_if_cancelled(&self, generation: &Generation) -> Result<(), EngineError> {
+        match &generation.cancel {
+            Some(cancel) if cancel.is_cancelled() => Err(EngineError::Cancelled { id: self.id.clone() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes of tokens on their way to whole characters.
+struct StreamedText {
+    text: String,
+    rest: Vec<u8>,
+}
+
+impl StreamedText {
+    fn new() -> Self {
+        Self { text: String::new(), rest: Vec::new() }
+    }
+
+    fn add(&mut self, bytes: &[u8], on_text: &mut dyn FnMut(&str)) {
+        self.rest.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.rest) {
+            Ok(text) => text.len(),
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Err(_) => self.rest.len(),
+        };
+        let piece = String::from_utf8_lossy(&self.rest[..whole]).into_owned();
+        self.rest.drain(..whole);
+        if !piece.is_empty() {
+            on_text(&piece);
+            self.text.push_str(&piece);
+        }
+    }
+
+    fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
+        if !self.rest.is_empty() {
+            let piece = String::from_utf8_lossy(&self.rest).into_owned();
+            on_text(&piece);
+            self.text.push_str(&piece);
+        }
+        self.text
+    }
+}
