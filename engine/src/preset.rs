@@ -10,9 +10,8 @@
 //!
 //! 1. *Which versions go together*, the same minor version or the same or a higher one on the loading side: **the same
 //!    major and the same or a higher minor version**, as its portability page says.
-//! 2. *Whether a preset that comes with a message holds for that message or is never applied again*: **it starts the
-//!    session where there is none yet, and is otherwise not applied**. A live session's parameters change only by being
-//!    set.
+//! 2. *Whether a preset that comes with a message holds for that message or is never applied again*: **a preset belongs
+//!    to a session**. It is given where the session starts, and a message brings none.
 //! 3. *Whether the default file of a session is `<id>` or `<id>.json`*: **`<id>.json`**.
 //! 4. *Whether positions are saved so that a session "can continue", or the file is independent of the machine*: formats
 //!    1.0 and 1.1 keep positions and evaluate the chat again; **format 2.0 keeps the KV itself** and says on which machine
@@ -87,23 +86,20 @@ impl Preset {
     /// The name of its class, which manifests carry: `Qwen25Preset`.
     #[must_use]
     pub fn class_name(&self) -> String {
-        if self.name.ends_with(CLASS_SUFFIX) {
-            self.name.clone()
-        } else {
-            format!("{}{CLASS_SUFFIX}", self.name)
-        }
+        class_name(&self.name)
     }
 
-    /// What must be equal for two presets to count as the same family: the built-in preset's name, and behind a `+` a
-    /// digest of how a custom preset configures model loading, context, sampler and chat. The model's source and the
-    /// release are axes of their own and take no part.
+    /// What must be equal for two presets to count as the same family: the class name of the built-in preset, and behind a
+    /// `+` a digest of how a custom preset configures model loading, context, sampler and chat. The model's source and the
+    /// release are axes of their own and take no part. This is what passports and manifests carry.
     #[must_use]
     pub fn family(&self) -> String {
+        let class = class_name(&self.built_in);
         if !self.customized {
-            return self.built_in.clone();
+            return class;
         }
         let digest = configuration(&self.parameters).digest().to_string();
-        format!("{}+{}", self.built_in, digest.chars().take(16).collect::<String>())
+        format!("{class}+{}", digest.chars().take(16).collect::<String>())
     }
 }
 
@@ -114,6 +110,10 @@ fn configuration(parameters: &Parameters) -> Parameters {
         binary_manager_parameters: intact_format::parameters::BinaryManagerParameters::default(),
         ..parameters.clone()
     }
+}
+
+fn class_name(name: &str) -> String {
+    format!("{}{CLASS_SUFFIX}", plain_name(name))
 }
 
 /// The name without the suffix of class names.

@@ -108,6 +108,9 @@ impl ChatTemplate {
 
     /// The whole chat as text; with the opening of an answer where `add_generation_prompt` is set.
     ///
+    /// Some templates refuse two messages of one speaker in a row, which a cancelled reply or a clean-up leaves behind.
+    /// Such neighbours are then rendered as one message, with an empty line between them.
+    ///
     /// # Errors
     /// [`TemplateError::Refused`] where the template itself refuses the messages, [`TemplateError::Failed`] where it cannot
     /// be rendered.
@@ -116,10 +119,27 @@ impl ChatTemplate {
         messages: &[ChatMessage<'_>],
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
-        let messages: Vec<_> = messages
-            .iter()
-            .map(|message| context! { role => message.role.as_str(), content => message.content })
-            .collect();
+        let chat: Vec<_> =
+            messages.iter().map(|message| (message.role, message.content.to_owned())).collect();
+        match self.render_as_it_is(&chat, add_generation_prompt) {
+            Err(TemplateError::Refused { reason }) => {
+                let merged = merged(&chat);
+                let changed = merged.len() < chat.len();
+                let retried =
+                    changed.then(|| self.render_as_it_is(&merged, add_generation_prompt).ok()).flatten();
+                retried.ok_or(TemplateError::Refused { reason })
+            }
+            rendered => rendered,
+        }
+    }
+
+    fn render_as_it_is(
+        &self,
+        messages: &[(Role, String)],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
+        let messages: Vec<_> =
+            messages.iter().map(|(role, content)| context! { role => role.as_str(), content }).collect();
         let template =
             self.environment.get_template(jinja::NAME).map_err(|error| TemplateError::from_jinja(&error))?;
         let rendered = template.render(context! {
@@ -138,4 +158,16 @@ impl ChatTemplate {
     pub fn begins_with_bos(&self, text: &str) -> bool {
         !self.bos.is_empty() && text.starts_with(&self.bos)
     }
+}
+
+/// Neighbours of the same speaker as one message.
+fn merged(messages: &[(Role, String)]) -> Vec<(Role, String)> {
+    let mut merged: Vec<(Role, String)> = Vec::new();
+    for (role, content) in messages {
+        match merged.last_mut() {
+            Some((last, text)) if last == role => *text = format!("{text}\n\n{content}"),
+            _ => merged.push((*role, content.clone())),
+        }
+    }
+    merged
 }

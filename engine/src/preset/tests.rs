@@ -31,7 +31,7 @@ fn every_built_in_preset_names_a_model_file_and_a_context() {
         assert!(source.hugging_face_file_name.as_deref().unwrap().ends_with(".gguf"), "{name}");
         assert!(preset.parameters.context_parameters.context_size.unwrap() >= 2048, "{name}");
         assert!(!preset.description.is_empty(), "{name}");
-        assert_eq!(preset.family(), name);
+        assert_eq!(preset.family(), preset.class_name());
     }
 }
 
@@ -130,7 +130,7 @@ fn parameters_that_do_not_exist_or_do_not_fit_are_refused_by_name() {
 fn a_preset_without_a_name_goes_by_the_name_of_what_it_extends() {
     let preset = Preset::from_json(r#"{"extends": "Qwen25Preset"}"#).unwrap();
     assert_eq!(preset.name, "Qwen25");
-    assert_eq!(preset.family(), "Qwen25");
+    assert_eq!(preset.family(), "Qwen25Preset");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn presets_extend_presets_that_extend_presets() {
     let top = library.by_name("Top").unwrap();
     assert_eq!(top.parameters.sampler_parameters.temperature, 0.1);
     assert_eq!(top.parameters.chat_parameters.max_tokens, 4096);
-    assert!(top.family().starts_with("Qwen3+"), "{}", top.family());
+    assert!(top.family().starts_with("Qwen3Preset+"), "{}", top.family());
 }
 
 #[test]
@@ -199,11 +199,10 @@ fn a_custom_preset_that_is_configured_identically_is_of_the_same_family() {
             "ModelSourceParameters": {"ModelFilePath": "/models/mine.gguf"}, "SamplerParameters": {"TopK": 20}}}"#,
     )
     .unwrap();
-    assert_eq!(same.family(), "Qwen25");
+    assert_eq!(same.family(), "Qwen25Preset");
     let warmer = Preset::from_json(
         r#"{"extends": "Qwen25", "name": "Mine", "parameters": {"SamplerParameters": {"Temperature": 1.5}}}"#,
     )
     .unwrap();
-    assert_ne!(warmer.family(), "Qwen25");
-    assert!(warmer.family().starts_with("Qwen25+"));
+    assert!(warmer.family().starts_with("Qwen25Preset+"));
 }

@@ -146,9 +146,19 @@ fn moving_the_system_prompt_to_the_newest_question_is_reported() {
 
 #[test]
 fn what_a_template_refuses_is_told_in_its_own_words() {
-    let error = style("turns").render(&[user("one"), user("two")], false).unwrap_err();
+    let error = style("turns").render(&[assistant("one")], false).unwrap_err();
     let reason = "Conversation roles must alternate user/assistant/user/assistant/...".to_owned();
     assert_eq!(error, TemplateError::Refused { reason });
+}
+
+#[test]
+fn two_messages_in_a_row_are_rendered_as_one_where_the_template_refuses_them() {
+    let twice = [user("one"), user("two")];
+    let rendered = style("turns").render(&twice, false).unwrap();
+    assert_eq!(rendered, "<s><start_of_turn>user\none\n\ntwo<end_of_turn>\n");
+    assert_eq!(style("turns").suffix(&twice, 1), Err(TemplateError::Rewrites { message: 0, by: 1 }));
+    let apart = style("chatml").suffix(&twice, 1).unwrap();
+    assert_eq!(apart, "<|im_start|>user\ntwo<|im_end|>\n");
 }
 
 #[test]
