@@ -4,12 +4,15 @@ mod chat;
 mod check;
 mod completions;
 mod failure;
+mod inspect;
+mod kind;
 mod models;
 mod panic;
 mod report;
 mod schema;
 mod summary;
 mod table;
+mod verify;
 mod worker;
 
 use std::process::ExitCode;
@@ -33,7 +36,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Inspect(inspect::Inspect),
     Check(check::Check),
+    Verify(verify::Verify),
     Report(report::Report),
     Chat(chat::Chat),
     Models(models::Models),
@@ -73,7 +78,9 @@ pub fn main() -> ExitCode {
 impl Command {
     fn carry_out(self) -> Result<Exit, Failure> {
         match self {
+            Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
+            Self::Verify(verify) => verify.carry_out(),
             Self::Report(report) => report.carry_out(),
             Self::Chat(chat) => chat.carry_out(),
             Self::Models(models) => models.carry_out(),

@@ -5,6 +5,7 @@
   const { verdicts, dimensions, values, attempts, cells, controls } = data;
   const byId = new Map(cells.map((cell, index) => [cell.id, index]));
   const TRIED = 'what was tried';
+  const ALL = 'everything';
   const HEAP = 60; // More tiles than this in one slot are shown as one tile for each verdict.
 
   for (const cell of cells) {
@@ -15,7 +16,8 @@
     cell.words = [cell.id, cell.look.name, cell.code, cell.route, cell.attempt, cell.matched ? '' : 'unexpected',
       ...dimensions.map((name) => `${name}:${cell.dims[name]}`)].filter(Boolean).join(' ').toLowerCase();
   }
-  const value = (cell, name) => (name === TRIED ? cell.attempt : cell.dims[name]);
+  const value = (cell, name) => (name === TRIED ? cell.attempt : name === ALL ? '' : cell.dims[name]);
+  const unprotected = (cell) => controls.includes(cell.dims.subject);
   const varied = [TRIED, ...dimensions.filter((name) => new Set(cells.map((c) => c.dims[name])).size > 1)];
 
   // State lives in the address, so that a view can be shared.
@@ -66,6 +68,7 @@
     const button = tile(cell.look, 'button', { type: 'button', title: cell.id, tabIndex: -1 });
     button.setAttribute('aria-label', describe(cell));
     if (!cell.matched) button.classList.add('surprise');
+    if (unprotected(cell)) button.classList.add('unprotected');
     button.dataset.cell = byId.get(cell.id);
     return button;
   };
@@ -78,7 +81,8 @@
   };
   const slot = (list) => {
     const tiles = make('div', { className: 'tiles' });
-    if (list.length <= HEAP) tiles.append(...list.map(cellTile));
+    const sorted = [...list].sort((a, b) => unprotected(a) - unprotected(b));
+    if (list.length <= HEAP) tiles.append(...sorted.map(cellTile));
     else for (const [verdict, same] of [...grouped(list, (cell) => cell.verdict)].sort((a, b) => a[0] - b[0])) tiles.append(heap(verdicts[verdict], same));
     return make('td', {}, tiles);
   };
@@ -90,7 +94,7 @@
     const parts = [];
     for (const [table, inTable] of grouped(list, (cell) => value(cell, state.tables))) {
       const head = make('tr', {}, make('th', { scope: 'col', textContent: state.rows }),
-        ...columns.map((name) => make('th', { scope: 'col', textContent: controls.includes(name) && state.columns === 'subject' ? `${name} (unprotected)` : name })));
+        ...columns.map((name) => make('th', { scope: 'col', textContent: state.columns === 'subject' && controls.includes(name) ? `${name} (unprotected)` : name })));
       const body = make('tbody');
       const byRow = [...grouped(inTable, (cell) => value(cell, state.rows))];
       if (state.rows === TRIED) byRow.sort((a, b) => a[1][0].rank - b[1][0].rank);
@@ -98,7 +102,8 @@
         const slots = grouped(inRow, (cell) => value(cell, state.columns));
         body.append(make('tr', {}, make('th', { scope: 'row', textContent: row }), ...columns.map((name) => slot(slots.get(name) ?? []))));
       }
-      parts.push(make('h3', { textContent: table }), make('div', { className: 'scroll' }, make('table', {}, make('thead', {}, head), body)));
+      if (table) parts.push(make('h3', { textContent: table }));
+      parts.push( make('div', { className: 'scroll' }, make('table', {}, make('thead', {}, head), body)));
     }
     if (list.length === 0) parts.push(make('p', { className: 'hint', textContent: 'No cell matches. Clear the filter to see them all.' }));
     grid.replaceChildren(...parts);
@@ -172,7 +177,7 @@
   };
   const expectation = (cell) => {
     const outcome = cell.expected.outcome.join(' or ') + (cell.expected.code ? ` (${cell.expected.code})` : '');
-    return controls.includes(cell.dims.subject) ? 'nothing: this subject has no protection and is not judged' : outcome;
+    return unprotected(cell) ? 'nothing: this subject has no protection and is not judged' : outcome;
   };
   const drawerBody = (cell) => {
     const receipt = cell.receipt;
@@ -237,12 +242,12 @@
   const search = make('input', { type: 'search', placeholder: 'Filter, for example: kv:q8_0 -blind' });
   search.setAttribute('aria-label', 'Filter cells by words');
   search.addEventListener('input', () => { state.q = search.value; update(); });
-  const choose = (key, label) => {
-    const select = make('select', {}, ...varied.map((name) => make('option', { value: name, textContent: name })));
+  const choose = (key, label, names) => {
+    const select = make('select', {}, ...names.map((name) => make('option', { value: name, textContent: name })));
     select.addEventListener('change', () => { state[key] = select.value; update(); });
     return { key, select, label: make('label', {}, label, select) };
   };
-  const chooses = [choose('tables', 'Tables'), choose('rows', 'Rows'), choose('columns', 'Columns')];
+  const chooses = [choose('rows', 'Rows', varied), choose('columns', 'Columns', varied), choose('tables', 'Tables', [ALL, ...varied])];
   const chips = [...grouped(cells, (cell) => cell.verdict)].sort((a, b) => a[0] - b[0]).map(([verdict, list]) => {
     const look = verdicts[verdict];
     const chip = make('button', { type: 'button', className: 'chip', title: look.meaning }, tile(look, 'span', { ariaHidden: 'true' }), `${look.name} ${list.length}`);

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::Failure;
-use super::table::table;
 use crate::exit::Exit;
 use crate::nearest::nearest;
 use crate::schemas::{self, Published};
@@ -24,14 +23,14 @@ impl Schema {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let published = schemas::published();
         let Some(name) = self.name else {
-            let rows: Vec<_> =
-                published.iter().map(|one| [one.name.to_owned(), one.about.to_owned()]).collect();
-            print!("{}", table(["name", "describes"], &rows));
+            for one in &published {
+                println!("{}", one.name);
+            }
             return Ok(Exit::Fine);
         };
         let found =
             published.iter().find(|one| one.name == name).ok_or_else(|| unknown(&name, &published))?;
-        println!("{}", found.text());
+        print!("{}", found.text);
         Ok(Exit::Fine)
     }
 }

@@ -1,5 +1,6 @@
 //! `report.md`: the story and its tables, to be read as it is or in a CI summary.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::pivot::{Pivot, Slot};
@@ -21,7 +22,7 @@ pub fn markdown(results: &Results) -> String {
         section("What was refused, and why", &story.refused),
         section("What happened without protection", &story.without),
         verdicts(&story),
-        families(results),
+        matrix(results),
         controls(&results.controls),
         section("Not judged", &story.unjudged),
         about(results),
@@ -95,26 +96,37 @@ fn verdicts(story: &Story) -> String {
     out
 }
 
-fn families(results: &Results) -> String {
-    let mut out = String::new();
-    for pivot in Pivot::by_family(results) {
-        let columns: Vec<_> = pivot.columns.iter().map(|column| text(column)).collect();
-        let _ = writeln!(out, "## Family {}\n", text(&pivot.family));
-        let _ =
-            writeln!(out, "| scenario | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
-        for row in &pivot.rows {
-            let slots: Vec<_> = row.slots.iter().map(slot).collect();
-            let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));
-        }
-        out.push('\n');
+fn matrix(results: &Results) -> String {
+    let pivot = Pivot::of(results);
+    let mut out =
+        "## What was tried, by family of models\n\nJudged cells, and behind the stroke the same without \
+                   protection.\n\n"
+            .to_owned();
+    let families: Vec<_> = pivot.families.iter().map(|family| text(family)).collect();
+    let _ = writeln!(out, "| | {} |\n|---|{}", families.join(" | "), "---|".repeat(families.len()));
+    for row in &pivot.rows {
+        let slots: Vec<_> = row.slots.iter().map(slot).collect();
+        let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));
     }
-    out.trim_end_matches('\n').to_owned() + if out.is_empty() { "" } else { "\n" }
+    out
 }
 
 fn slot(slot: &Slot) -> String {
-    let parts: Vec<_> =
-        slot.counts.iter().map(|(verdict, count)| format!("{} {count}", Style::of(*verdict).glyph)).collect();
-    parts.join(", ")
+    match (counts(&slot.judged), counts(&slot.unprotected)) {
+        (judged, unprotected) if unprotected.is_empty() => judged,
+        (judged, unprotected) => format!("{judged} / {unprotected}"),
+    }
+}
+
+fn counts(counts: &BTreeMap<Verdict, u32>) -> String {
+    let parts: Vec<_> = counts
+        .iter()
+        .map(|(verdict, count)| match (Style::of(*verdict).glyph, count) {
+            (glyph, 1) => glyph.to_string(),
+            (glyph, count) => format!("{glyph}{count}"),
+        })
+        .collect();
+    parts.join(" ")
 }
 
 fn controls(controls: &[AxisControl]) -> String {
@@ -126,8 +138,6 @@ fn controls(controls: &[AxisControl]) -> String {
                    |---|---|---|---|---|\n"
         .to_owned();
     for control in controls {
-        let counts =
-            |counts: &std::collections::BTreeMap<Verdict, u32>| slot(&Slot { counts: counts.clone() });
         let tested = if control.tested { "yes" } else { "**no**" };
         let note = text(control.note.as_deref().unwrap_or_default());
         let (theirs, ours) = (counts(&control.unprotected), counts(&control.judged));

@@ -1,65 +1,58 @@
-//! Cells as a table: rows by one dimension, columns by another, and in every slot how many cells ended how.
+//! Cells as a table: what was tried × family of models, and in every slot how many cells ended how.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attempt::{Attempt, Attempts, dim};
-use crate::results::{Cell, Results};
+use super::story::is_control;
+use crate::results::Results;
 use crate::verdict::Verdict;
 
-/// A table of verdicts for the cells of one family.
+/// What was tried × family of models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pivot {
-    /// The family of models.
-    pub family: String,
-    /// Heading of each column.
-    pub columns: Vec<String>,
-    /// The rows.
+    /// Families, in order of appearance: the heading of each column.
+    pub families: Vec<String>,
+    /// What was tried.
     pub rows: Vec<Row>,
 }
 
 /// One row of a [`Pivot`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its heading.
+    /// What was tried, in words.
     pub name: String,
-    /// One slot for each column.
+    /// One slot for each family.
     pub slots: Vec<Slot>,
 }
 
 /// How many cells of a row and column ended how, best first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Cells by verdict.
-    pub counts: BTreeMap<Verdict, u32>,
+    /// Cells of the judged subjects by verdict.
+    pub judged: BTreeMap<Verdict, u32>,
+    /// Cells of the unprotected subjects by verdict.
+    pub unprotected: BTreeMap<Verdict, u32>,
 }
 
 impl Pivot {
-    /// One table for each family of the run, in order of appearance: what was tried × who tried it.
+    /// The table of a run.
     #[must_use]
-    pub fn by_family(results: &Results) -> Vec<Self> {
-        let families = distinct(results.cells.iter().map(|cell| dim(cell, "family")));
-        let columns = distinct(results.cells.iter().map(|cell| dim(cell, "subject")));
+    pub fn of(results: &Results) -> Self {
+        let mut seen = BTreeSet::new();
+        let families = results.cells.iter().map(|cell| dim(cell, "family"));
+        let families: Vec<_> = families.filter(|family| seen.insert(family.clone())).collect();
+        let column_of: BTreeMap<_, _> = families.iter().cloned().zip(0..).collect();
         let attempts = Attempts::of(results);
-        families.into_iter().map(|family| Self::of(&results.cells, &attempts, family, &columns)).collect()
-    }
-
-    fn of(cells: &[Cell], attempts: &Attempts<'_>, family: String, columns: &[String]) -> Self {
         let mut rows: BTreeMap<Attempt, Vec<Slot>> = BTreeMap::new();
-        for cell in cells.iter().filter(|cell| dim(cell, "family") == family) {
+        for cell in &results.cells {
             let slots =
-                rows.entry(attempts.of_cell(cell)).or_insert_with(|| vec![Slot::default(); columns.len()]);
-            let subject = dim(cell, "subject");
-            if let Some(column) = columns.iter().position(|column| *column == subject) {
-                *slots[column].counts.entry(cell.verdict).or_default() += 1;
-            }
+                rows.entry(attempts.of_cell(cell)).or_insert_with(|| vec![Slot::default(); families.len()]);
+            let slot: &mut Slot = &mut slots[column_of[&dim(cell, "family")]];
+            let side = if is_control(results, cell) { &mut slot.unprotected } else { &mut slot.judged };
+            *side.entry(cell.verdict).or_default() += 1;
         }
         let rows =
             rows.into_iter().map(|(attempt, slots)| Row { name: attempt.to_string(), slots }).collect();
-        Self { family, columns: columns.to_vec(), rows }
+        Self { families, rows }
     }
-}
-
-fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    values.filter(|value| seen.insert(value.clone())).collect()
 }

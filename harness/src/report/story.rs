@@ -35,7 +35,7 @@ pub struct Story {
 pub struct Answer {
     /// The sentence.
     pub sentence: String,
-    /// The lines, most frequent first.
+    /// The lines.
     pub lines: Vec<Line>,
 }
 
@@ -313,7 +313,9 @@ fn without(attempts: &Attempts<'_>, judged: &[&Cell], controls: &[&Cell]) -> Ans
             compared.judged()
         ),
     };
-    Answer { sentence, lines: lines(&went_wrong, |cell| attempts.name(cell)) }
+    let mut lines = lines(&went_wrong, |cell| attempts.name(cell));
+    lines.sort_by_key(|line| std::cmp::Reverse(line.verdict));
+    Answer { sentence, lines }
 }
 
 /// Cells outside a neighbourhood are never in the same place.

@@ -68,7 +68,7 @@ pub(super) fn json(results: &Results) -> Result<String, serde_json::Error> {
         .iter()
         .map(|cell| tile(cell, attempts[&naming.of_cell(cell)], &dimensions, &mut values))
         .collect();
-    let (rows, columns) = layout(results);
+    let view = View::of(results);
     let data = Data {
         verdicts: Verdict::ALL.map(look).into(),
         controls: results
@@ -79,23 +79,31 @@ pub(super) fn json(results: &Results) -> Result<String, serde_json::Error> {
             .collect(),
         dimensions,
         values: values.list,
-        rows,
-        columns,
-        tables: "family",
+        rows: view.rows,
+        columns: view.columns,
+        tables: view.tables,
         attempts: attempts.keys().map(ToString::to_string).collect(),
         cells,
     };
     Ok(inert(&serde_json::to_string(&data)?))
 }
 
-/// Writer × reader where a run compares several of either, what was tried × who tried it otherwise.
-fn layout(results: &Results) -> (&'static str, &'static str) {
-    let several = |name| results.cells.iter().map(|cell| dim(cell, name)).collect::<BTreeSet<_>>().len();
-    let subjects = several("subject");
-    if several("writer").max(several("reader")) > subjects {
-        ("writer", "reader")
-    } else {
-        ("what was tried", "subject")
+/// How the matrix is laid out at first: writer × reader for each family where a run compares several of either, and
+/// what was tried × family otherwise.
+struct View {
+    rows: &'static str,
+    columns: &'static str,
+    tables: &'static str,
+}
+
+impl View {
+    fn of(results: &Results) -> Self {
+        let several = |name| results.cells.iter().map(|cell| dim(cell, name)).collect::<BTreeSet<_>>().len();
+        if several("writer").max(several("reader")) > several("subject") {
+            Self { rows: "writer", columns: "reader", tables: "family" }
+        } else {
+            Self { rows: "what was tried", columns: "family", tables: "everything" }
+        }
     }
 }
 

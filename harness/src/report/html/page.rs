@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
-use crate::report::pivot::Pivot;
+use crate::report::pivot::{Pivot, Row, Slot};
 use crate::report::story::{Answer, Line, Story, Tally, by_kind, kind_words};
 use crate::report::style::Style;
 use crate::results::{AxisControl, Finding, Results};
@@ -23,7 +23,8 @@ pub(super) struct Page<'a> {
     bars: Vec<Bar>,
     answers: Vec<Part>,
     findings: Vec<Group<'a>>,
-    pivots: Vec<Table>,
+    families: Vec<String>,
+    rows: Vec<TableRow>,
     legend: Vec<Meaning>,
     controls: Vec<Control<'a>>,
     seconds: String,
@@ -76,15 +77,9 @@ struct Item<'a> {
     message: &'a str,
 }
 
-struct Table {
-    family: String,
-    columns: Vec<String>,
-    rows: Vec<TableRow>,
-}
-
 struct TableRow {
     name: String,
-    slots: Vec<Vec<Share>>,
+    slots: Vec<[Vec<Share>; 2]>,
 }
 
 struct Meaning {
@@ -106,6 +101,7 @@ struct Control<'a> {
 impl<'a> Page<'a> {
     pub(super) fn of(results: &'a Results, data: String) -> Self {
         let story = Story::of(results);
+        let pivot = Pivot::of(results);
         Self {
             bars: [bar(&story.judged, "judged"), bar(&story.unprotected, "without protection")]
                 .into_iter()
@@ -113,7 +109,8 @@ impl<'a> Page<'a> {
                 .collect(),
             answers: answers(&story),
             findings: by_kind(&results.gate.findings).into_iter().map(group).collect(),
-            pivots: Pivot::by_family(results).into_iter().map(table).collect(),
+            rows: pivot.rows.iter().map(row).collect(),
+            families: pivot.families,
             legend: Verdict::ALL.into_iter().map(|verdict| meaning(verdict, &story)).collect(),
             controls: results.controls.iter().map(control).collect(),
             seconds: format!("{:.1}", results.run.seconds),
@@ -191,19 +188,9 @@ fn group((kind, findings): (crate::results::FindingKind, Vec<&Finding>)) -> Grou
     }
 }
 
-fn table(pivot: Pivot) -> Table {
-    Table {
-        rows: pivot
-            .rows
-            .into_iter()
-            .map(|row| TableRow {
-                name: row.name,
-                slots: row.slots.iter().map(|slot| shares(&slot.counts)).collect(),
-            })
-            .collect(),
-        family: pivot.family,
-        columns: pivot.columns,
-    }
+fn row(row: &Row) -> TableRow {
+    let sides = |slot: &Slot| [shares(&slot.judged), shares(&slot.unprotected)];
+    TableRow { name: row.name.clone(), slots: row.slots.iter().map(sides).collect() }
 }
 
 fn meaning(verdict: Verdict, story: &Story) -> Meaning {

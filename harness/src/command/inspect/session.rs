@@ -1,0 +1,274 @@
+//! A session file and the image beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use intact_format::canary::Canary;
+use intact_format::image::ImageReference;
+use intact_format::image::sidecar::Sidecar;
+use intact_format::manifest::Manifest;
+use intact_format::message::{KvStatus, Message};
+use intact_format::parameters::Parameters;
+use intact_format::passport::Passport;
+use intact_format::session::{self, SessionDocument};
+use intact_format::version::FormatVersion;
+use serde::Serialize;
+
+use super::bytes;
+use crate::command::Failure;
+use crate::command::table::{facts, plain, table};
+
+/// Characters of a message that the table shows.
+const PREVIEW: usize = 56;
+
+/// What is in a session file.
+#[derive(Serialize)]
+pub(super) struct Session {
+    kind: &'static str,
+    file: PathBuf,
+    bytes: u64,
+    format: String,
+    session_id: String,
+    saved_at: Option<String>,
+    tokens: Option<usize>,
+    positions: u64,
+    messages: Vec<Turn>,
+    manifest: Option<Manifest>,
+    parameters: Option<Parameters>,
+    passport: Option<Passport>,
+    canary: Option<Canary>,
+    image: Option<ImageReference>,
+    sidecar: Option<Beside>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Turn {
+    id: i32,
+    role: &'static str,
+    content: String,
+    media: usize,
+    start: Option<u32>,
+    size: Option<u32>,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Beside {
+    file: PathBuf,
+    bytes: Option<u64>,
+    problem: Option<String>,
+}
+
+impl Session {
+    pub(super) fn read(file: &Path) -> Result<Self, Failure> {
+        let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+        let read = session::read(&content, FormatVersion::CURRENT).map_err(|error| {
+            Failure::setup(format!("{}: {error}", file.display()))
+                .help("`intact inspect` knows session files, their .kv images, llama.cpp's GGSQ and GGSN files and GGUF models")
+        })?;
+        let SessionDocument {
+            session_id,
+            saved_at,
+            history,
+            manifest,
+            parameters,
+            passport,
+            canary,
+            image,
+            ..
+        } = read.document.clone();
+        Ok(Self {
+            kind: "session",
+            file: file.to_owned(),
+            bytes: content.len() as u64,
+            format: read.written_as.to_string(),
+            session_id: session_id.to_string(),
+            saved_at: saved_at.map(|time| time.to_string()),
+            tokens: read.document.tokens().map(|tokens| tokens.len()),
+            positions: read.document.positions(),
+            messages: history.iter().map(turn).collect(),
+            manifest,
+            parameters,
+            passport,
+            canary,
+            sidecar: image.is_some().then(|| beside(file)),
+            image,
+            notes: read.notes,
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut lines = vec![
+            ("file".to_owned(), format!("session file, format {}, {}", self.format, bytes(self.bytes))),
+            ("session".into(), self.session_id.clone()),
+            ("saved".into(), self.saved_at.clone().unwrap_or_else(|| "the file does not say when".into())),
+            (
+                "tokens".into(),
+                self.tokens.map_or_else(
+                    || format!("not in the file; {} positions", self.positions),
+                    |count| count.to_string(),
+                ),
+            ),
+        ];
+        lines.extend(self.passport.iter().flat_map(passport));
+        lines.extend(self.canary.iter().map(|canary| {
+            (
+                "canary".to_owned(),
+                format!(
+                    "top {} logits after token {} at position {}",
+                    canary.top_k.len(),
+                    canary.token,
+                    canary.position
+                ),
+            )
+        }));
+        lines.extend(self.image.iter().flat_map(image));
+        lines.extend(self.sidecar.iter().map(|beside| ("image file".to_owned(), beside.text())));
+        let rows: Vec<_> = self.messages.iter().map(Turn::row).collect();
+        let mut text = facts(&lines) + "\n" + &table(["id", "role", "positions", "kv", "content"], &rows);
+        for note in &self.notes {
+            text += &format!("note: {note}\n");
+        }
+        text
+    }
+}
+
+fn turn(message: &Message) -> Turn {
+    Turn {
+        id: message.id,
+        role: message.role.as_str(),
+        content: message.content.clone(),
+        media: message.media.len(),
+        start: message.span.map(|span| span.start),
+        size: message.span.map(|span| span.size),
+        status: match message.status {
+            KvStatus::Loaded => "loaded",
+            KvStatus::MarkedForCleanup => "marked",
+            KvStatus::Unloaded => "unloaded",
+        },
+    }
+}
+
+impl Turn {
+    fn row(&self) -> [String; 5] {
+        let positions = match (self.start, self.size) {
+            (Some(start), Some(size)) if size > 0 => {
+                format!("{start}..{}", u64::from(start) + u64::from(size))
+            }
+            _ => "-".to_owned(),
+        };
+        let mut content: String =
+            self.content.lines().collect::<Vec<_>>().join(" ").chars().take(PREVIEW).collect();
+        if content.len() < self.content.len() {
+            content.push_str(" ...");
+        }
+        if self.media > 0 {
+            content = format!("[{} attached] {content}", self.media);
+        }
+        [self.id.to_string(), self.role.into(), positions, self.status.into(), content]
+    }
+}
+
+fn passport(passport: &Passport) -> Vec<(String, String)> {
+    let (model, cache) = (&passport.model, &passport.cache);
+    let adapters: Vec<_> =
+        passport.adapters.iter().map(|adapter| format!("{} × {}", adapter.file, adapter.scale)).collect();
+    let from = model.repository.as_ref().map(|repository| format!(" from {repository}")).unwrap_or_default();
+    let mut lines = vec![
+        (
+            "model",
+            format!(
+                "{}{from}: {}, {}, {}",
+                model.file,
+                model.architecture,
+                model.quantization,
+                bytes(model.size)
+            ),
+        ),
+        ("model hash", format!("sha256 {}", model.sha256)),
+        ("written by", format!("engine {}, llama.cpp {}", passport.engine, passport.release)),
+        ("layout", passport.layout.clone().unwrap_or_else(|| "not known".into())),
+        (
+            "cache",
+            format!(
+                "K {}, V {}{}, {} tokens of context, {} sequences, {}",
+                cache.type_k,
+                cache.type_v,
+                if cache.v_transposed { " transposed" } else { "" },
+                cache.n_ctx,
+                cache.n_seq_max,
+                if cache.unified { "unified" } else { "a stream for each" }
+            ),
+        ),
+        ("rope", format!("base {}, scale {}", passport.rope.base, passport.rope.scale)),
+        ("preset", passport.preset.clone().unwrap_or_else(|| "none".into())),
+        (
+            "machine",
+            format!(
+                "{}, {} threads, {}",
+                passport.machine.backend,
+                passport.machine.threads,
+                passport.machine.cpu_features.join(" ")
+            ),
+        ),
+    ];
+    if !adapters.is_empty() {
+        lines.push(("adapters", adapters.join(", ")));
+    }
+    lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn image(image: &ImageReference) -> Vec<(String, String)> {
+    match image {
+        ImageReference::Opaque(opaque) => {
+            vec![(
+                "image".into(),
+                format!(
+                    "opaque, {} chunks, {}: {}",
+                    opaque.chunks.len(),
+                    bytes(opaque.bytes),
+                    plain(&opaque.reason)
+                ),
+            )]
+        }
+        ImageReference::Cells(cells) => {
+            let mut lines =
+                vec![("image".to_owned(), format!("layout {}, {}", cells.layout, bytes(cells.bytes)))];
+            lines.extend(cells.sections.iter().map(|section| {
+                let value = section.value_type.as_ref().map(|kind| format!(", V {kind}")).unwrap_or_default();
+                let cells = format!(
+                    "{} cells at positions {}..={}",
+                    section.cells, section.first_position, section.last_position
+                );
+                (
+                    "section".to_owned(),
+                    format!("{cells}, K {}{value}, {} chunks", section.key_type, section.chunks.len()),
+                )
+            }));
+            lines
+        }
+    }
+}
+
+/// Where the image of a session file is.
+pub(in crate::command) fn sidecar_of(file: &Path) -> PathBuf {
+    file.with_extension("kv")
+}
+
+fn beside(file: &Path) -> Beside {
+    let file = sidecar_of(file);
+    match Sidecar::open(&file) {
+        Ok(sidecar) => Beside { bytes: Some(sidecar.length()), problem: None, file },
+        Err(error) => Beside { bytes: None, problem: Some(error.to_string()), file },
+    }
+}
+
+impl Beside {
+    fn text(&self) -> String {
+        match (self.bytes, &self.problem) {
+            (Some(length), _) => format!("{}, {}", self.file.display(), bytes(length)),
+            (None, problem) => format!("unusable: {}", problem.as_deref().unwrap_or("missing")),
+        }
+    }
+}

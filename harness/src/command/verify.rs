@@ -1,0 +1,154 @@
+//! `intact verify`: is a file whole? Hashes and bounds only; no model is needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use intact_format::foreign::{ForeignFile, ForeignKind};
+use intact_format::gguf::Gguf;
+use intact_format::image::ImageReference;
+use intact_format::image::sidecar::{self, Verification};
+use intact_format::session;
+use intact_format::version::FormatVersion;
+use serde::Serialize;
+
+use super::Failure;
+use super::inspect::sidecar_of;
+use super::kind::Kind;
+use super::table::plain;
+use crate::exit::Exit;
+
+/// Check that a session file and its image are whole: hashes and bounds only
+///
+/// Reads every byte and compares it with the hashes in the file. Whether the session fits a model is another
+/// question: `intact check` answers it. Ends with exit code 0 if all is well, 100 if something is damaged or missing.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// The session file, or an image or state file alone
+    file: PathBuf,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was checked.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// What was checked.
+    what: &'static str,
+    /// Whether it is whole.
+    whole: bool,
+    /// In words.
+    message: String,
+}
+
+impl Finding {
+    fn whole(what: &'static str, message: impl Into<String>) -> Self {
+        Self { what, whole: true, message: message.into() }
+    }
+
+    fn damaged(what: &'static str, message: impl ToString) -> Self {
+        Self { what, whole: false, message: message.to_string() }
+    }
+}
+
+impl Verify {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let file = &self.file;
+        let findings = match Kind::of(file)? {
+            Kind::Session => session_file(file)?,
+            Kind::Sidecar => vec![image(file, None)],
+            Kind::Foreign(_) => vec![foreign(file)?],
+            Kind::Model => vec![model(file)],
+        };
+        let whole = findings.iter().all(|finding| finding.whole);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&findings).map_err(Failure::setup)?);
+        } else {
+            for finding in &findings {
+                let mark = if finding.whole { "ok     " } else { "damaged" };
+                println!("{mark}  {}: {}", finding.what, plain(&finding.message));
+            }
+        }
+        Ok(if whole { Exit::Fine } else { Exit::GateFailed })
+    }
+}
+
+fn session_file(file: &Path) -> Result<Vec<Finding>, Failure> {
+    let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let read = match session::read(&content, FormatVersion::CURRENT) {
+        Ok(read) => read,
+        Err(error) => return Ok(vec![Finding::damaged("document", error)]),
+    };
+    let vouched = if read.written_as >= FormatVersion::V2_0 {
+        "its digest is right"
+    } else {
+        "this format has no digest, so only its form was checked"
+    };
+    let document = Finding::whole("document", format!("format {}, {vouched}", read.written_as));
+    let image = read.document.image.as_ref().map(|reference| image(&sidecar_of(file), Some(reference)));
+    Ok([document].into_iter().chain(image).collect())
+}
+
+fn image(file: &Path, reference: Option<&ImageReference>) -> Finding {
+    match sidecar::verify(file, reference) {
+        Ok(found) if found.is_sound() => Finding::whole("image", sound(&found)),
+        Ok(found) => Finding::damaged("image", problems(&found)),
+        Err(error) => Finding::damaged("image", error),
+    }
+}
+
+fn sound(found: &Verification) -> String {
+    let mut words = format!("{} chunks, {} bytes, every hash is right", found.frames, found.bytes);
+    if !found.damage.is_empty() {
+        words += "; an unfinished save at the end does no harm";
+    }
+    words
+}
+
+fn problems(found: &Verification) -> String {
+    let mut problems = Vec::new();
+    if let Some(first) = found.damaged.first() {
+        problems.push(format!(
+            "{} chunks are not what their hash says, the first is {first}",
+            found.damaged.len()
+        ));
+    }
+    if let Some(first) = found.missing.first() {
+        problems.push(format!("{} chunks are missing, the first is {first}", found.missing.len()));
+    }
+    for gap in found.damage.iter().filter(|gap| !gap.torn_tail) {
+        problems.push(format!("bytes {}..{} are no chunk", gap.bytes.start, gap.bytes.end));
+    }
+    problems.join("; ")
+}
+
+fn foreign(file: &Path) -> Result<Finding, Failure> {
+    const WHAT: &str = "state file of llama.cpp";
+    let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let read = match ForeignFile::read(&content) {
+        Ok(read) => read,
+        Err(error) => return Ok(Finding::damaged(WHAT, error)),
+    };
+    let unvouched = "it has no checksum, so its content cannot be verified";
+    Ok(match read.kind {
+        ForeignKind::SessionFile => Finding::whole(WHAT, format!("its head is well formed; {unvouched}")),
+        ForeignKind::SequenceFile if read.fits().is_empty() => Finding::damaged(
+            WHAT,
+            "its bytes fit no layout that is known: truncated, damaged, or of another release",
+        ),
+        ForeignKind::SequenceFile => {
+            Finding::whole(WHAT, format!("it is whole to its last byte; {unvouched}"))
+        }
+    })
+}
+
+fn model(file: &Path) -> Finding {
+    match Gguf::open(file) {
+        Ok(gguf) => {
+            Finding::whole("model", format!("its head is well formed, {} tensors", gguf.tensors.len()))
+        }
+        Err(error) => Finding::damaged("model", error),
+    }
+}
