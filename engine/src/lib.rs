@@ -1,5 +1,6 @@
 //! Chat sessions over llama.cpp that are saved, restored, verified, or refused with a reason.
 
+pub mod blind;
 pub mod cancel;
 pub mod cleanup;
 mod clock;

@@ -100,6 +100,19 @@ impl Timeline {
         &mut self.context
     }
 
+    /// Takes somebody's word for what the memory holds: the blind path.
+    pub(crate) fn overwrite(&mut self, tokens: Vec<Token>, in_memory: usize) {
+        let pending = tokens.len().saturating_sub(1);
+        if in_memory > pending {
+            // Whether the memory can be cut there is not looked at: the blind path does not look.
+            let _ = self.context.trim(pending);
+        }
+        self.in_memory = in_memory.min(pending);
+        self.tokens = tokens;
+        self.logits = None;
+        self.checkpoints.clear();
+    }
+
     /// The kind of memory.
     #[must_use]
     pub fn memory(&self) -> Memory {

@@ -1,3 +1,55 @@
-//! The intact engine behind the worker protocol.
+//! `intact-worker`: the engine, or the blind path, behind the worker protocol on standard input and output.
 
-fn main() {}
+mod connection;
+mod outcome;
+mod serve;
+mod settings;
+mod standard_output;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Serves the worker protocol (JSON Lines) on standard input and output.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// What is behind the protocol.
+    #[arg(long, value_enum, default_value_t = Subject::Engine)]
+    subject: Subject,
+}
+
+/// What is behind the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// The engine: verified, transactional loads.
+    Engine,
+    /// llama.cpp's own state files without any checks, as wrappers use them.
+    Blind,
+}
+
+/// The environment variable that chooses what is logged to standard error.
+const LOG_VARIABLE: &str = "INTACT_LOG";
+
+fn main() -> ExitCode {
+    // Before anything else: llama.cpp prints, and whatever it prints must not reach the protocol.
+    let output = match standard_output::claim() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("intact-worker: standard output cannot be claimed: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    match connection::run(arguments.subject, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("intact-worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The path that every wrapper of llama.cpp takes: its own sequence file into the live sequence, and a bare JSON for the
+//! rest. No integrity, no identity, no checks. It exists to show what the unprotected path does where the engine refuses or
+//! re-encodes; nothing else should use it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use intact_format::message::Role;
+use intact_format::session_id::SessionId;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::llama::Token;
+use crate::request::StartOptions;
+use crate::save::sidecar_path;
+use crate::session::Chat;
+
+/// What the bare JSON holds.
+#[derive(Serialize, Deserialize)]
+struct BareSession {
+    session: String,
+    messages: Vec<BareMessage>,
+    tokens: Vec<Token>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BareMessage {
+    role: Role,
+    content: String,
+    tokens: Vec<Token>,
+}
+
+/// What a blind load gave.
+#[derive(Debug, Clone)]
+pub struct BlindlyLoaded {
+    /// The session.
+    pub id: SessionId,
+    /// Tokens that the state file said it holds.
+    pub tokens_restored: usize,
+}
+
+impl Engine {
+    /// Saves blindly: the bare JSON at `path`, llama.cpp's sequence file beside it as `<name>.kv`. Gives both paths.
+    ///
+    /// # Errors
+    /// When there is no such session, or a file cannot be written.
+    pub fn blind_save(&mut self, id: &str, path: &Path) -> Result<[PathBuf; 2], EngineError> {
+        let session = self.session(id)?;
+        let messages = session.chat().messages().iter().map(|message| BareMessage {
+            role: message.role,
+            content: message.content.clone(),
+            tokens: message.tokens.clone().unwrap_or_default(),
+        });
+        let tokens = session.timeline().tokens();
+        let bare = BareSession {
+            session: session.id().to_string(),
+            messages: messages.collect(),
+            tokens: tokens.to_vec(),
+        };
+        let state = sidecar_path(path);
+        session.timeline().context().save_file(&state, &tokens[..session.timeline().in_memory()])?;
+        let failed = |source| EngineError::Io { action: "write", path: path.to_owned(), source };
+        let json = serde_json::to_vec(&bare).map_err(|error| failed(error.into()))?;
+        fs::write(path, json).map_err(failed)?;
+        Ok([path.to_owned(), state])
+    }
+
+    /// Loads blindly, into the live session of that id where there is one.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or llama.cpp refuses; the live session's memory is gone then.
+    pub fn blind_load(&mut self, path: &Path, id: Option<&str>) -> Result<BlindlyLoaded, EngineError> {
+        let failed = |source| EngineError::Io { action: "read", path: path.to_owned(), source };
+        let bytes = fs::read(path).map_err(failed)?;
+        let bare: BareSession = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+        let id = SessionId::new(id.unwrap_or(&bare.session))?;
+        if self.session(id.as_str()).is_err() {
+            let options = StartOptions {
+                id: Some(id.to_string()),
+                system_prompt: Some(String::new()),
+                ..StartOptions::default()
+            };
+            self.start(options)?;
+        }
+        let session = self.session_mut(id.as_str())?;
+        let restored = session.timeline.context_mut().load_file(&sidecar_path(path))?;
+        let mut chat = Chat::default();
+        let mut start = 0;
+        for message in bare.messages {
+            chat.push(message.role, message.content);
+            chat.note_run(start, &message.tokens);
+            start += message.tokens.len();
+        }
+        session.chat = chat;
+        session.timeline.overwrite(bare.tokens, restored.len());
+        self.current = Some(id.clone());
+        Ok(BlindlyLoaded { id, tokens_restored: restored.len() })
+    }
+}

@@ -1,0 +1,97 @@
+//! The engine's answers in the protocol's words.
+
+use std::time::Duration;
+
+use intact_engine::{EngineError, Receipt as EngineReceipt, Timings as EngineTimings};
+use intact_format::message::{Message as DocumentMessage, Role as DocumentRole};
+use intact_format::passport::Difference;
+use intact_protocol::{AxisReport, Message, Outcome, Receipt, Refusal, Role, Timings};
+
+/// The subject cannot do this.
+pub(crate) fn unsupported(message: impl Into<String>) -> Outcome {
+    Outcome::Unsupported { message: message.into(), issue: None }
+}
+
+/// A decision of the engine's is a refusal with a code; everything else is an error.
+pub(crate) fn failure(error: &EngineError) -> Outcome {
+    if let EngineError::Unsupported { .. } = error {
+        return unsupported(error.to_string());
+    }
+    match error.code() {
+        Some(code) => Outcome::Refused(refusal(code, error)),
+        None => Outcome::Error { message: error.to_string() },
+    }
+}
+
+fn refusal(code: &str, error: &EngineError) -> Refusal {
+    let axes = error
+        .refusal()
+        .map_or_else(Vec::new, |refusal| refusal.axes.iter().map(|axis| axis.axis.to_string()).collect());
+    Refusal { code: code.to_owned(), message: error.to_string(), axes }
+}
+
+/// A refusal that the format gave.
+pub(crate) fn told(refusal: &intact_format::route::Refusal) -> Refusal {
+    Refusal {
+        code: refusal.code.to_string(),
+        message: refusal.message.clone(),
+        axes: refusal.axes.iter().map(|axis| axis.axis.to_string()).collect(),
+    }
+}
+
+pub(crate) fn receipt(receipt: EngineReceipt) -> Receipt {
+    let mut notes = receipt.notes;
+    notes.extend(Some(receipt.because).filter(|because| !because.is_empty()));
+    notes.dedup();
+    Receipt {
+        route: receipt.route.to_string(),
+        axes: receipt.axes.iter().filter(|axis| axis.saved != axis.here).map(axis).collect(),
+        tokens_restored: small(receipt.tokens_restored),
+        tokens_evaluated: u32::try_from(receipt.tokens_evaluated).unwrap_or(u32::MAX),
+        // JSON has no infinity: a canary that cannot be compared has the greatest distance there is.
+        canary_distance: receipt.canary.map(|canary| canary.max_abs.min(f32::MAX)),
+        parameters: Some(receipt.parameters.to_string()),
+        notes,
+        timings: timings(&receipt.timings),
+    }
+}
+
+pub(crate) fn axis(difference: &Difference) -> AxisReport {
+    AxisReport {
+        axis: difference.axis.to_string(),
+        saved: difference.saved.clone(),
+        here: difference.here.clone(),
+        consequence: difference.consequence.to_string(),
+        reason: difference.reason.clone(),
+    }
+}
+
+pub(crate) fn history(messages: &[DocumentMessage]) -> Vec<Message> {
+    messages
+        .iter()
+        .map(|message| Message { role: role(message.role), text: message.content.clone() })
+        .collect()
+}
+
+pub(crate) fn timings(timings: &EngineTimings) -> Timings {
+    Timings {
+        total_seconds: timings.total.as_secs_f64(),
+        steps: timings
+            .steps
+            .iter()
+            .map(|(name, step)| ((*name).to_owned(), Duration::as_secs_f64(step)))
+            .collect(),
+    }
+}
+
+pub(crate) fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn role(role: DocumentRole) -> Role {
+    match role {
+        DocumentRole::System => Role::System,
+        DocumentRole::User => Role::User,
+        DocumentRole::Assistant => Role::Assistant,
+    }
+}

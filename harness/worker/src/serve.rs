@@ -1,0 +1,277 @@
+//! What each request does.
+
+use std::collections::BTreeMap;
+
+use intact_engine::preset::Preset;
+use intact_engine::session::Generation;
+use intact_engine::{
+    Engine, EngineError, EngineOptions, LoadOptions, LoadParameters, SaveOptions, StartOptions,
+};
+use intact_engine::{llama, passport};
+use intact_format::parameters::Parameters;
+use intact_format::route::{LoadPolicy, Route, UnknownRoute};
+use intact_format::version::{FormatVersion, VersionParseError};
+use intact_protocol::{
+    Check, Checked, Hello, Load, Loaded, Logits, Open, Opened, Outcome, PROTOCOL, ParameterSource, Receipt,
+    Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored, Timings,
+};
+
+use crate::Subject;
+use crate::outcome::{axis, failure, history, receipt, small, timings, told, unsupported};
+use crate::settings::{context_parameters, inapplicable};
+
+/// A worker's state: the engine, once a model is open.
+pub(crate) struct Server {
+    subject: Subject,
+    engine: Option<Engine>,
+}
+
+/// An outcome that is no success, on its way out of a handler.
+type Failure = Box<Outcome>;
+
+const OPERATIONS: [&str; 9] = ["hello", "open", "say", "save", "load", "check", "score", "forget", "bye"];
+
+impl Server {
+    pub(crate) fn new(subject: Subject) -> Self {
+        Self { subject, engine: None }
+    }
+
+    /// Carries out one request. `event` gets the pieces of a streamed reply.
+    pub(crate) fn handle(&mut self, request: Request, event: &mut dyn FnMut(&str)) -> Outcome {
+        let replied = match request {
+            Request::Hello(_) => Ok(Replied::Hello(self.hello())),
+            Request::Open(open) => self.open(*open).map(Replied::Open),
+            Request::Say(say) => self.say(say, event).map(Replied::Say),
+            Request::Save(save) => self.save(save).map(Replied::Save),
+            Request::Load(load) => self.load(load).map(Replied::Load),
+            Request::Check(check) => self.check(check).map(Replied::Check),
+            Request::Score(score) => self.score(score).map(Replied::Score),
+            Request::Forget(forget) => self
+                .engine()
+                .and_then(|engine| engine.close(&forget.session).map_err(failed))
+                .map(|()| Replied::Forget),
+            Request::Bye => Ok(Replied::Bye),
+        };
+        match replied {
+            Ok(result) => Outcome::Ok { result: Box::new(result) },
+            Err(failure) => *failure,
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let blind = self.subject == Subject::Blind;
+        let operations = OPERATIONS.iter().filter(|operation| !(blind && **operation == "check"));
+        let formats: Vec<String> = FormatVersion::ALL.iter().map(ToString::to_string).collect();
+        Hello {
+            protocol: PROTOCOL,
+            subject: if blind { "blind" } else { "engine" }.to_owned(),
+            version: passport::ENGINE_VERSION.to_owned(),
+            release: llama::LLAMA_RELEASE.to_owned(),
+            versions: BTreeMap::from([("llama-cpp-sys-2".to_owned(), llama::LLAMA_PACKAGE.to_owned())]),
+            operations: operations.map(|operation| (*operation).to_owned()).collect(),
+            formats: if blind { Vec::new() } else { formats },
+            features: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, open: Open) -> Result<Opened, Failure> {
+        if let Some(what) = inapplicable(&open.settings) {
+            return Err(Box::new(unsupported(format!("{what} cannot be applied"))));
+        }
+        self.engine = None;
+        let context = context_parameters(&open.settings, &open.model)
+            .map_err(|error| refused("kv-type-unknown", &error.to_string()))?;
+        let (preset, parameters) = match open.preset {
+            None => (None, Parameters::default()),
+            Some(name) => {
+                let preset =
+                    Preset::by_name(&name).map_err(|error| refused("preset-unknown", &error.to_string()))?;
+                (Some(preset.family()), preset.parameters)
+            }
+        };
+        let mut engine = Engine::create(EngineOptions {
+            model: Some(open.model),
+            model_repository: open.model_repo,
+            preset,
+            parameters,
+            context,
+            forget_layouts: open.forget_layouts,
+        })
+        .map_err(failed)?;
+        let (passport, probe, memory) = engine.survey().map_err(failed)?;
+        let opened = Opened {
+            architecture: passport.model.architecture,
+            memory: memory.name().to_owned(),
+            n_vocab: small(engine.model().n_vocab()),
+            n_ctx: passport.cache.n_ctx,
+            layout: probe.describe(),
+            notes: overridden(&open.settings, passport.cache.n_ctx),
+        };
+        self.engine = Some(engine);
+        Ok(opened)
+    }
+
+    fn say(&mut self, say: Say, event: &mut dyn FnMut(&str)) -> Result<Said, Failure> {
+        let engine = self.engine()?;
+        if engine.session(&say.session).is_err() {
+            let options = StartOptions {
+                id: Some(say.session.clone()),
+                system_prompt: say.system,
+                ..StartOptions::default()
+            };
+            engine.start(options).map_err(failed)?;
+        }
+        let generation =
+            Generation { forced: say.reply, max_tokens: say.max_tokens, greedy: say.greedy, cancel: None };
+        let mut silent = |_: &str| {};
+        let on_text: &mut dyn FnMut(&str) = if say.stream { event } else { &mut silent };
+        let reply = engine.send_to(&say.session, &say.text, &generation, on_text).map_err(failed)?;
+        let tokens_evaluated = u32::try_from(reply.tokens_evaluated).unwrap_or(u32::MAX);
+        Ok(Said { text: reply.text, tokens: small(reply.tokens), tokens_evaluated })
+    }
+
+    fn save(&mut self, save: Save) -> Result<Saved, Failure> {
+        let subject = self.subject;
+        let engine = self.engine()?;
+        if subject == Subject::Blind {
+            let files = engine.blind_save(&save.session, &save.path).map_err(blindly)?;
+            let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+            let tokens = small(engine.session(&save.session).map_err(failed)?.timeline().tokens().len());
+            return Ok(Saved {
+                files: files.to_vec(),
+                bytes,
+                tokens,
+                parameters: None,
+                timings: Timings::default(),
+            });
+        }
+        let format =
+            save.format.as_deref().map(str::parse::<FormatVersion>).transpose().map_err(unknown_format)?;
+        let options = SaveOptions { path: Some(save.path), format, manifest: save.manifest };
+        let saved = engine.save(&save.session, &options).map_err(failed)?;
+        let keeps_parameters = format.is_none_or(|format| format >= FormatVersion::V2_0);
+        let parameters = engine.session(&save.session).map_err(failed)?.parameters().digest();
+        Ok(Saved {
+            files: saved.files,
+            bytes: saved.bytes,
+            tokens: small(saved.tokens),
+            parameters: keeps_parameters.then(|| parameters.to_string()),
+            timings: timings(&saved.timings),
+        })
+    }
+
+    fn load(&mut self, load: Load) -> Result<Loaded, Failure> {
+        let subject = self.subject;
+        let engine = self.engine()?;
+        let (session, receipt) = if subject == Subject::Blind {
+            let loaded = engine.blind_load(&load.path, load.session.as_deref()).map_err(blindly)?;
+            let receipt = Receipt {
+                route: "blind".to_owned(),
+                axes: Vec::new(),
+                tokens_restored: small(loaded.tokens_restored),
+                tokens_evaluated: 0,
+                canary_distance: None,
+                parameters: None,
+                notes: Vec::new(),
+                timings: Timings::default(),
+            };
+            (loaded.id.to_string(), receipt)
+        } else {
+            let reader = load.reader_format.as_deref().map(str::parse).transpose().map_err(unknown_format)?;
+            let options = LoadOptions {
+                policy: policy(load.routes.as_deref())?,
+                parameters: match load.parameters {
+                    ParameterSource::Saved => LoadParameters::Saved,
+                    ParameterSource::Preset => LoadParameters::Preset,
+                    ParameterSource::Defaults => LoadParameters::Defaults,
+                },
+                manifest: load.manifest,
+                reader_format: reader,
+            };
+            let loaded = engine.load(&load.path, &options).map_err(failed)?;
+            (loaded.id.to_string(), receipt(loaded.receipt))
+        };
+        let messages = history(engine.session(&session).map_err(failed)?.chat().messages());
+        Ok(Loaded { session, receipt, history: Some(messages) })
+    }
+
+    fn check(&mut self, check: Check) -> Result<Checked, Failure> {
+        if self.subject == Subject::Blind {
+            return Err(Box::new(unsupported("the blind path checks nothing")));
+        }
+        let options = LoadOptions {
+            policy: policy(check.routes.as_deref())?,
+            manifest: check.manifest,
+            ..LoadOptions::default()
+        };
+        let found = match self.engine()?.check(&check.path, &options) {
+            Ok(found) => found,
+            Err(EngineError::Refused(refusal)) => {
+                let axes = refusal.axes.iter().map(axis).collect();
+                return Ok(Checked { route: "refused".to_owned(), axes, refusal: Some(told(&refusal)) });
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Checked {
+            route: found.route.as_ref().map_or_else(|_| "refused".to_owned(), ToString::to_string),
+            axes: found.axes.iter().map(axis).collect(),
+            refusal: found.route.err().as_ref().map(told),
+        })
+    }
+
+    fn score(&mut self, score: Score) -> Result<Scored, Failure> {
+        let engine = self.engine()?;
+        let n_vocab = engine.model().n_vocab();
+        let session = engine.session_mut(&score.session).map_err(failed)?;
+        let (tokens, rows) = session.score(&score.text, score.max_tokens as usize).map_err(failed)?;
+        let mut logits = Logits::new(n_vocab);
+        rows.iter().for_each(|row| logits.push(row));
+        logits.write(&score.path).map_err(|error| Box::new(Outcome::Error { message: error.to_string() }))?;
+        Ok(Scored {
+            path: score.path,
+            rows: small(rows.len()),
+            n_vocab: small(n_vocab),
+            tokens: tokens.into_iter().map(i32::from).collect(),
+        })
+    }
+
+    fn engine(&mut self) -> Result<&mut Engine, Failure> {
+        self.engine.as_mut().ok_or_else(|| refused("nothing-open", "no model is open; send `open` first"))
+    }
+}
+
+fn policy(routes: Option<&[String]>) -> Result<LoadPolicy, Failure> {
+    let Some(routes) = routes else { return Ok(LoadPolicy::default()) };
+    let routes: Result<Vec<Route>, UnknownRoute> = routes.iter().map(|route| route.parse()).collect();
+    routes.map(LoadPolicy::from).map_err(|error| refused("route-unknown", &error.to_string()))
+}
+
+/// Settings that llama.cpp did not take as they were given.
+fn overridden(settings: &intact_protocol::Settings, n_ctx: u32) -> Vec<String> {
+    let length = settings.n_ctx.filter(|&asked| asked != n_ctx);
+    length.map(|asked| format!("n_ctx {asked} was rounded to {n_ctx}")).into_iter().collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the end of an error's way, for map_err")]
+fn unknown_format(error: VersionParseError) -> Failure {
+    refused("format-unknown", &error.to_string())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the end of an error's way, for map_err")]
+fn failed(error: EngineError) -> Failure {
+    Box::new(failure(&error))
+}
+
+/// The blind path refuses without saying why.
+#[expect(clippy::needless_pass_by_value, reason = "the end of an error's way, for map_err")]
+fn blindly(error: EngineError) -> Failure {
+    refused("", &error.to_string())
+}
+
+fn refused(code: &str, message: &str) -> Failure {
+    Box::new(Outcome::Refused(Refusal {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        axes: Vec::new(),
+    }))
+}
