@@ -1,7 +1,8 @@
 //! Context parameters: whose count, and what llama.cpp makes of them.
 
 use intact_format::parameters::{
-    AttentionType, ContextParameters, FlashAttentionMode, Parameters, ParametersOverlay, PoolingType, RopeScalingType,
+    AttentionType, ContextParameters, FlashAttentionMode, Parameters, ParametersOverlay, PoolingType,
+    RopeScalingType,
 };
 
 use crate::error::EngineError;
@@ -23,7 +24,11 @@ pub(crate) fn with_forced(parameters: &Parameters, forced: &ContextParameters) -
 }
 
 /// Why context parameters that came from outside cannot be used: they ask for more than the model can make use of.
-pub(crate) fn excess(parameters: &ContextParameters, own: &ContextParameters, model: &Model) -> Option<String> {
+pub(crate) fn excess(
+    parameters: &ContextParameters,
+    own: &ContextParameters,
+    model: &Model,
+) -> Option<String> {
     let most = model.n_ctx_train().max(own.context_size.unwrap_or(0));
     let limits = [
         ("ContextSize", parameters.context_size, most),
@@ -34,7 +39,9 @@ pub(crate) fn excess(parameters: &ContextParameters, own: &ContextParameters, mo
         ("NThreadsBatch", parameters.n_threads_batch, MAX_THREADS),
     ];
     limits.into_iter().find_map(|(name, value, most)| {
-        value.filter(|&value| value == 0 || value > most).map(|value| format!("{name} is {value}, allowed are 1 to {most}"))
+        value
+            .filter(|&value| value == 0 || value > most)
+            .map(|value| format!("{name} is {value}, allowed are 1 to {most}"))
     })
 }
 
@@ -87,7 +94,10 @@ fn unsuitable(parameters: &ContextParameters) -> Option<&'static str> {
         Some("Embeddings: a context for embeddings cannot chat, so it")
     } else if parameters.attention_type == Some(AttentionType::NonCausal) {
         Some("AttentionType NonCausal: such a context cannot chat, so it")
-    } else if parameters.pooling_type.is_some_and(|kind| !matches!(kind, PoolingType::Unspecified | PoolingType::None)) {
+    } else if parameters
+        .pooling_type
+        .is_some_and(|kind| !matches!(kind, PoolingType::Unspecified | PoolingType::None))
+    {
         Some("PoolingType: a context that pools cannot chat, so it")
     } else if parameters.rope_scaling_type == Some(RopeScalingType::LongRope) {
         Some("RopeScalingType LongRope, which llama.cpp takes from the model file alone, so it")

@@ -238,7 +238,11 @@ impl Engine {
     }
 
     /// An empty context for these parameters.
-    pub(crate) fn room(&mut self, parameters: &Parameters, preset: Option<&str>) -> Result<Room, EngineError> {
+    pub(crate) fn room(
+        &mut self,
+        parameters: &Parameters,
+        preset: Option<&str>,
+    ) -> Result<Room, EngineError> {
         let settings = settings(&parameters.context_parameters)?;
         let mut context = Context::new(&self.model, &settings)?;
         let key = format!("{settings:?}");

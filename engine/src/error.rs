@@ -38,7 +38,9 @@ pub enum EngineError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The reply was stopped. What was generated is gone, the user's message stays.
-    #[error("the reply in session `{id}` was cancelled; the message stays and can be answered by the next one")]
+    #[error(
+        "the reply in session `{id}` was cancelled; the message stays and can be answered by the next one"
+    )]
     Cancelled {
         /// The session.
         id: SessionId,

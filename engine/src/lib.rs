@@ -12,6 +12,7 @@ mod load;
 pub mod passport;
 pub mod preset;
 pub mod probe;
+mod replay;
 mod request;
 pub mod sampler;
 mod save;
@@ -20,7 +21,9 @@ pub mod template;
 
 pub use engine::Engine;
 pub use error::EngineError;
+pub use replay::{Replay, Replayed};
 pub use request::{
-    Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, Replay, SaveOptions, Saved, StartOptions, Timings,
+    Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, SaveOptions, Saved, StartOptions,
+    Timings,
 };
 pub use save::{SIDECAR_EXTENSION, sidecar_path};

@@ -13,9 +13,8 @@ pub use backend::cpu_features;
 pub use context::{Context, Part, SequenceState};
 pub use error::LlamaError;
 pub use model::{Model, ModelSettings};
-pub use release::LLAMA_RELEASE;
+pub use release::{LLAMA_PACKAGE, LLAMA_RELEASE};
 pub use sampler::{Sampler, Stage};
 pub use settings::{ContextSettings, FlashAttention};
 
-/// A token id of the model's vocabulary.
-pub type Token = i32;
+pub use intact_format::token::Token;

@@ -54,7 +54,9 @@ impl Engine {
             id: id.clone(),
             chat: success.chat,
             timeline: success.timeline,
-            seed: document.sampler.map_or_else(|| sampler::session_seed(&parameters.sampler_parameters), |s| s.seed),
+            seed: document
+                .sampler
+                .map_or_else(|| sampler::session_seed(&parameters.sampler_parameters), |s| s.seed),
             template: Arc::clone(&self.template),
             parameters,
             probe: success.probe,
@@ -88,13 +90,20 @@ impl Engine {
         Ok(Check { route, because, axes: plan.reading.differences, notes: plan.notes })
     }
 
-    fn plan(&mut self, path: &Path, options: &LoadOptions, clock: &mut Stopwatch) -> Result<Plan, EngineError> {
+    fn plan(
+        &mut self,
+        path: &Path,
+        options: &LoadOptions,
+        clock: &mut Stopwatch,
+    ) -> Result<Plan, EngineError> {
         let mut reading = Reading::of(path, options.reader_format)?;
         clock.lap("read");
         let mut notes = std::mem::take(&mut reading.notes);
         let (parameters, preset) = self.parameters_for(&reading.document, options.parameters, &mut notes)?;
         let room = self.room(&parameters, preset.as_deref()).map_err(|error| match error {
-            EngineError::Llama(_) | EngineError::Unsupported { .. } if options.parameters == LoadParameters::Saved => {
+            EngineError::Llama(_) | EngineError::Unsupported { .. }
+                if options.parameters == LoadParameters::Saved =>
+            {
                 Refusal::new(RefusalCode::ParametersInvalid, error).into()
             }
             error => error,
@@ -155,5 +164,9 @@ fn tokens_of(document: &SessionDocument) -> u64 {
 /// The chat of a document.
 fn chat_of(document: &SessionDocument, with_tokens: bool) -> Chat {
     let strip = |message: &Message| Message { tokens: None, span: None, ..message.clone() };
-    Chat::of(if with_tokens { document.history.clone() } else { document.history.iter().map(strip).collect() })
+    Chat::of(if with_tokens {
+        document.history.clone()
+    } else {
+        document.history.iter().map(strip).collect()
+    })
 }

@@ -105,7 +105,8 @@ fn rope(model: &Model, parameters: &ContextParameters) -> RopeSettings {
 
 fn machine(context: &Context, probe: &Probe, parameters: &ContextParameters) -> Machine {
     let transposed = probe.understood().map(|found| found.sections.iter().any(|section| section.transposed));
-    let asked = parameters.flash_attention_mode != Some(intact_format::parameters::FlashAttentionMode::Disabled);
+    let asked =
+        parameters.flash_attention_mode != Some(intact_format::parameters::FlashAttentionMode::Disabled);
     Machine {
         backend: "CPU".to_owned(),
         cpu_features: cpu_features(),

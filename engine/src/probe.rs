@@ -1,8 +1,8 @@
 //! What a context's memory looks like: found out by saving a small state and reading it.
 
 use intact_format::layout::{
-    Container, Layout, LayoutError, MemoryShape, Order, Rotation, Section, SectionShape, State, StreamShape, identify,
-    parse,
+    Container, Layout, LayoutError, MemoryShape, Order, Rotation, Section, SectionShape, State, StreamShape,
+    identify, parse,
 };
 
 use crate::llama::{Context, LLAMA_PACKAGE, LlamaError, Part, Token};
@@ -82,7 +82,8 @@ impl Probe {
     /// Is there a cache that keeps a window only? `None` where that is not known.
     #[must_use]
     pub fn is_windowed(&self) -> Option<bool> {
-        let attention = |section: &&SectionShape| matches!(section, SectionShape::Attention(shape) if shape.values);
+        let attention =
+            |section: &&SectionShape| matches!(section, SectionShape::Attention(shape) if shape.values);
         self.understood().map(|understood| understood.shape.sections.iter().filter(attention).count() > 1)
     }
 

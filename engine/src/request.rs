@@ -12,6 +12,8 @@ use intact_format::route::{LoadPolicy, Refusal, Route};
 use intact_format::session_id::SessionId;
 use intact_format::version::FormatVersion;
 
+use crate::preset::Preset;
+
 /// How an engine is made.
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
@@ -143,15 +145,6 @@ pub struct Check {
     pub notes: Vec<String>,
 }
 
-/// What a replay does with the assistant's messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replay {
-    /// Keeps them as they are.
-    KeepReplies,
-    /// Generates them anew.
-    Regenerate,
-}
-
 /// How long the parts of an operation took.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Timings {
@@ -159,6 +152,22 @@ pub struct Timings {
     pub total: Duration,
     /// Its parts by name.
     pub steps: BTreeMap<&'static str, Duration>,
+}
+
+impl EngineOptions {
+    /// An engine with the parameters of a preset.
+    #[must_use]
+    pub fn of_preset(preset: &Preset) -> Self {
+        Self { preset: Some(preset.family()), parameters: preset.parameters.clone(), ..Self::default() }
+    }
+}
+
+impl StartOptions {
+    /// A session with the parameters of a preset.
+    #[must_use]
+    pub fn of_preset(preset: &Preset) -> Self {
+        Self { preset: Some(preset.family()), parameters: Some(preset.parameters.clone()), ..Self::default() }
+    }
 }
 
 impl SaveOptions {

@@ -108,7 +108,11 @@ fn take_image(
     Ok((canary, image))
 }
 
-fn cut_state(timeline: &mut Timeline, probe: &Probe, clock: &mut Stopwatch) -> Result<Cut<'static>, EngineError> {
+fn cut_state(
+    timeline: &mut Timeline,
+    probe: &Probe,
+    clock: &mut Stopwatch,
+) -> Result<Cut<'static>, EngineError> {
     let drop_last = !timeline.is_pending() && timeline.memory().can_be_cut() && probe.understood().is_some();
     if !drop_last {
         timeline.hold_back()?;

@@ -39,7 +39,7 @@ fn score(timeline: &mut Timeline, forced: &[Token]) -> Vec<Vec<u32>> {
 }
 
 fn tokens(seed: i32, count: usize) -> Vec<Token> {
-    (0..).map(|at: i32| 32 + (seed * 31 + at * 17 + at * at * 5) % 95).take(count).collect()
+    (0..).map(|at: i32| Token(32 + (seed * 31 + at * 17 + at * at * 5) % 95)).take(count).collect()
 }
 
 #[test]

@@ -81,8 +81,13 @@ impl Context {
             let _creation = model.creation.lock().unwrap_or_else(PoisonError::into_inner);
             model.inner.new_context(backend, params).map_err(|error| LlamaError::Context(error.to_string()))
         })?;
-        let (whole, n_batch) = bound.with_dependent(|_, context| (context.n_ctx(), context.n_batch() as usize));
-        let n_ctx = if settings.kv_unified == Some(true) { whole } else { whole / settings.n_seq_max.unwrap_or(1).max(1) };
+        let (whole, n_batch) =
+            bound.with_dependent(|_, context| (context.n_ctx(), context.n_batch() as usize));
+        let n_ctx = if settings.kv_unified == Some(true) {
+            whole
+        } else {
+            whole / settings.n_seq_max.unwrap_or(1).max(1)
+        };
         Ok(Self { bound, n_ctx, n_batch, threads })
     }
 
@@ -121,7 +126,8 @@ impl Context {
         let mut batch = LlamaBatch::new(tokens.len().clamp(1, self.n_batch), 1);
         for (piece, tokens_of_piece) in tokens.chunks(self.n_batch).enumerate() {
             let position = start + piece * self.n_batch;
-            let failed = |reason: String| LlamaError::Evaluate { tokens: tokens_of_piece.len(), position, reason };
+            let failed =
+                |reason: String| LlamaError::Evaluate { tokens: tokens_of_piece.len(), position, reason };
             batch.clear();
             for (at, &token) in tokens_of_piece.iter().enumerate() {
                 let here = i32::try_from(position + at).map_err(|error| failed(error.to_string()))?;
@@ -154,7 +160,8 @@ impl Context {
             #[expect(unsafe_code, reason = "the crate's safe form hides the bytes")]
             // SAFETY: the buffer has the size that llama.cpp announced for this very state, which cannot change in
             // between: the context is borrowed.
-            let written = unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), SEQUENCE, part.flags()) };
+            let written =
+                unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), SEQUENCE, part.flags()) };
             if written == expected {
                 Ok(SequenceState { bytes, part })
             } else {
@@ -190,7 +197,9 @@ impl Context {
     pub fn trim(&mut self, from: usize) -> bool {
         let from = u32::try_from(from).unwrap_or(u32::MAX);
         self.bound
-            .with_dependent_mut(|_, context| context.clear_kv_cache_seq(Some(SEQUENCE.unsigned_abs()), Some(from), None))
+            .with_dependent_mut(|_, context| {
+                context.clear_kv_cache_seq(Some(SEQUENCE.unsigned_abs()), Some(from), None)
+            })
             .unwrap_or(false)
     }
 
@@ -250,6 +259,10 @@ impl std::fmt::Debug for Context {
 
 impl std::fmt::Debug for SequenceState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("SequenceState").field("bytes", &self.bytes.len()).field("part", &self.part).finish()
+        formatter
+            .debug_struct("SequenceState")
+            .field("bytes", &self.bytes.len())
+            .field("part", &self.part)
+            .finish()
     }
 }

@@ -23,7 +23,9 @@ pub enum LlamaError {
     #[error("llama.cpp cannot create a context with these settings: {0}; its log says which one")]
     Context(String),
     /// A KV type that llama.cpp does not have.
-    #[error("`{0}` is not a KV type of this llama.cpp; use f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl")]
+    #[error(
+        "`{0}` is not a KV type of this llama.cpp; use f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl"
+    )]
     KvType(String),
     /// There is no room for more tokens.
     #[error("no room in the context for {tokens} more tokens at position {position}")]

@@ -34,7 +34,13 @@ pub(super) fn special(model: &LlamaModel) -> (Token, Token) {
     (Token(model.vocab().bos().0), Token(model.vocab().eos().0))
 }
 
-pub(super) fn penalties(n_vocab: i32, last_n: i32, repeat: f32, frequency: f32, presence: f32) -> LlamaSampler {
+pub(super) fn penalties(
+    n_vocab: i32,
+    last_n: i32,
+    repeat: f32,
+    frequency: f32,
+    presence: f32,
+) -> LlamaSampler {
     LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence)
 }
 

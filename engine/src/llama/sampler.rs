@@ -134,7 +134,8 @@ impl Sampler {
 
     /// Chooses a token and accepts it. `None` where no token is left to choose from.
     pub fn sample(&mut self, logits: &[f32]) -> Option<Token> {
-        let candidates = (0..).zip(logits).map(|(token, &logit)| LlamaTokenData::new(LlamaToken(token), logit, 0.0));
+        let candidates =
+            (0..).zip(logits).map(|(token, &logit)| LlamaTokenData::new(LlamaToken(token), logit, 0.0));
         let mut candidates = LlamaTokenDataArray::from_iter(candidates, false);
         self.chain.apply(&mut candidates);
         let LlamaToken(token) = candidates.selected_token()?;
@@ -172,7 +173,9 @@ fn sampler(model: &Model, stage: &Stage) -> Result<LlamaSampler, LlamaError> {
         Stage::TopP { p, min_keep } => LlamaSampler::top_p(p, min_keep),
         Stage::MinP { p, min_keep } => LlamaSampler::min_p(p, min_keep),
         Stage::Xtc { p, threshold, min_keep, seed } => LlamaSampler::xtc(p, threshold, min_keep, seed),
-        Stage::Temperature { temperature, range, exponent } => LlamaSampler::temp_ext(temperature, range, exponent),
+        Stage::Temperature { temperature, range, exponent } => {
+            LlamaSampler::temp_ext(temperature, range, exponent)
+        }
         Stage::Mirostat { seed, tau, eta } => LlamaSampler::mirostat(n_vocab, seed, tau, eta, MIROSTAT_M),
         Stage::MirostatV2 { seed, tau, eta } => LlamaSampler::mirostat_v2(seed, tau, eta),
         Stage::Distribution { seed } => LlamaSampler::dist(seed),

@@ -62,11 +62,25 @@ impl<'a> Attempt<'a> {
         model: &'a Arc<Model>,
     ) -> Self {
         let Room { context, probe, memory, passport } = room;
-        Self { document, image, template, model, probe, memory, passport, context: Some(context), evaluated: 0 }
+        Self {
+            document,
+            image,
+            template,
+            model,
+            probe,
+            memory,
+            passport,
+            context: Some(context),
+            evaluated: 0,
+        }
     }
 
     /// Takes the routes of a decision in order until one works.
-    pub(super) fn first_success(mut self, decision: &Decision, clock: &mut Stopwatch) -> Result<Success, Refusal> {
+    pub(super) fn first_success(
+        mut self,
+        decision: &Decision,
+        clock: &mut Stopwatch,
+    ) -> Result<Success, Refusal> {
         let mut failures: Vec<(Route, Refusal)> = Vec::new();
         for route in decision.routes() {
             match self.take(route, decision, clock) {
@@ -98,7 +112,12 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    fn take(&mut self, route: Route, decision: &Decision, clock: &mut Stopwatch) -> Result<Restored, Refusal> {
+    fn take(
+        &mut self,
+        route: Route,
+        decision: &Decision,
+        clock: &mut Stopwatch,
+    ) -> Result<Restored, Refusal> {
         let context = self.context.take().ok_or_else(|| engine_failed("the context is gone"))?;
         let (chat, mut timeline, tokens_restored) = match route {
             Route::Direct | Route::Transcoded => self.from_image(context)?,
@@ -108,7 +127,8 @@ impl<'a> Attempt<'a> {
         clock.lap("restore");
         let logits = timeline.settled_logits().map_err(engine_failed)?.map(<[f32]>::to_vec);
         clock.lap("canary");
-        let canary = self.document.canary.as_ref().zip(logits).map(|(canary, logits)| canary.distance(&logits));
+        let canary =
+            self.document.canary.as_ref().zip(logits).map(|(canary, logits)| canary.distance(&logits));
         let rule = decision.canary_rule(route);
         match canary {
             Some(distance) if !rule.accepts(&distance) => {
@@ -129,7 +149,8 @@ impl<'a> Attempt<'a> {
         };
         let restored = tokens.len().saturating_sub(1);
         if let Some(reference) = &self.document.image {
-            let outcome = self.verified(reference, restored).and_then(|state| put(&mut context, &state, restored));
+            let outcome =
+                self.verified(reference, restored).and_then(|state| put(&mut context, &state, restored));
             if let Err(refusal) = outcome {
                 context.clear();
                 self.context = Some(context);
@@ -151,7 +172,8 @@ impl<'a> Attempt<'a> {
                     sequence: 0,
                     shape: Some(here.shape.clone()),
                 };
-                let bytes = assemble(reference, &self.image.chunks, &target).map_err(|error| damaged(&error))?;
+                let bytes =
+                    assemble(reference, &self.image.chunks, &target).map_err(|error| damaged(&error))?;
                 let state = here.parse(&bytes).map_err(|error| damaged(&error))?;
                 let last = state.last_position().and_then(|last| usize::try_from(last).ok());
                 if last.map(|last| last + 1) != Some(positions) {
@@ -161,7 +183,8 @@ impl<'a> Attempt<'a> {
             }
             (ImageReference::Opaque(_), None) => {
                 let target = Target::blob(intact_format::layout::Layout::newest());
-                let bytes = assemble(reference, &self.image.chunks, &target).map_err(|error| damaged(&error))?;
+                let bytes =
+                    assemble(reference, &self.image.chunks, &target).map_err(|error| damaged(&error))?;
                 Ok(SequenceState::verified(bytes))
             }
             _ => Err(Refusal::new(RefusalCode::LayoutDiffers, "the layout is known on one side only")),
@@ -173,7 +196,8 @@ impl<'a> Attempt<'a> {
             let sizes = |chat: &Chat| chat.loaded().map(|m| m.span.map(|span| span.size)).collect::<Vec<_>>();
             let saved = sizes(&chat_of(self.document, true));
             return self.rendered(context, |chat| {
-                let differs = sizes(chat).iter().zip(&saved).any(|(here, saved)| saved.is_some() && here != saved);
+                let differs =
+                    sizes(chat).iter().zip(&saved).any(|(here, saved)| saved.is_some() && here != saved);
                 let detail = "the messages tokenize to other lengths here than they had";
                 if differs { Err(Refusal::new(RefusalCode::TokenizationDiffers, detail)) } else { Ok(()) }
             });

@@ -48,7 +48,8 @@ impl ImageFile {
     /// Reads and hashes the image where it is wanted. A session of no more than one token needs none.
     pub(super) fn read(session_file: &Path, document: &SessionDocument, wanted: bool) -> Self {
         let Some(reference) = &document.image else {
-            let needs_none = document.passport.is_some() && document.tokens().is_some_and(|tokens| tokens.len() <= 1);
+            let needs_none =
+                document.passport.is_some() && document.tokens().is_some_and(|tokens| tokens.len() <= 1);
             return Self::without(if needs_none { ImageStatus::Present } else { ImageStatus::None }, None);
         };
         let status = match reference {
@@ -58,9 +59,12 @@ impl ImageFile {
         if !wanted {
             return Self::without(status, None);
         }
-        match Sidecar::open(sidecar_path(session_file)).and_then(|mut sidecar| sidecar.read_image(reference)) {
+        match Sidecar::open(sidecar_path(session_file)).and_then(|mut sidecar| sidecar.read_image(reference))
+        {
             Ok(chunks) => Self { status, chunks, problem: None },
-            Err(error @ SidecarError::NotFound { .. }) => Self::without(ImageStatus::Missing, Some(error.to_string())),
+            Err(error @ SidecarError::NotFound { .. }) => {
+                Self::without(ImageStatus::Missing, Some(error.to_string()))
+            }
             Err(error) => Self::without(ImageStatus::Damaged, Some(error.to_string())),
         }
     }
@@ -76,7 +80,8 @@ pub(super) fn check_manifest(session_file: &Path, here: &Passport) -> Result<(),
     let bytes = fs::read(&path).map_err(|error| {
         Refusal::new(RefusalCode::ManifestMissing, format!("{} cannot be read: {error}", path.display()))
     })?;
-    let manifest = Manifest::read(&bytes).map_err(|error| Refusal::new(RefusalCode::ManifestInvalid, error))?;
+    let manifest =
+        Manifest::read(&bytes).map_err(|error| Refusal::new(RefusalCode::ManifestInvalid, error))?;
     manifest.check(session_file, here)
 }
 

@@ -99,7 +99,11 @@ fn run(
     Ok(tokens_at(&text, first, model))
 }
 
-fn rendered(messages: &[Message], template: &ChatTemplate, model: &Model) -> Result<Vec<Vec<Token>>, TemplateError> {
+fn rendered(
+    messages: &[Message],
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<Vec<Vec<Token>>, TemplateError> {
     let chat = for_template(messages.iter());
     let begins = messages.first().is_none_or(|first| first.span.is_some_and(|span| span.start == 0));
     messages
@@ -117,7 +121,11 @@ fn rendered(messages: &[Message], template: &ChatTemplate, model: &Model) -> Res
 }
 
 /// The runs of messages whose template rewrites earlier messages: the whole text, cut behind each message's content.
-fn rerendered(chat: &[ChatMessage<'_>], template: &ChatTemplate, model: &Model) -> Result<Vec<Vec<Token>>, TemplateError> {
+fn rerendered(
+    chat: &[ChatMessage<'_>],
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<Vec<Vec<Token>>, TemplateError> {
     let text = template.render(chat, false)?;
     let mut from = 0;
     let mut runs = Vec::with_capacity(chat.len());

@@ -146,7 +146,11 @@ impl Session {
         }
     }
 
-    fn reply(&mut self, generation: &Generation, on_text: &mut dyn FnMut(&str)) -> Result<Reply, EngineError> {
+    fn reply(
+        &mut self,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, EngineError> {
         let model = Arc::clone(self.model());
         let before = self.timeline.evaluations();
         let forced = generation.forced.as_deref().map(|text| model.tokenize(text, false, false));
@@ -234,14 +238,19 @@ impl Session {
     ///
     /// # Errors
     /// When the session is empty, the text does not fit, or evaluation fails.
-    pub fn score(&mut self, text: &str, max_tokens: usize) -> Result<(Vec<Token>, Vec<Vec<f32>>), EngineError> {
+    pub fn score(
+        &mut self,
+        text: &str,
+        max_tokens: usize,
+    ) -> Result<(Vec<Token>, Vec<Vec<f32>>), EngineError> {
         let mut tokens = self.model().tokenize(text, false, false);
         tokens.truncate(max_tokens);
         let start = self.timeline.tokens().len();
         if tokens.len() > self.timeline.room() {
             return Err(LlamaError::Full { tokens: tokens.len(), position: start }.into());
         }
-        let first = self.timeline.settled_logits()?.ok_or_else(|| EngineError::Empty { id: self.id.clone() })?;
+        let first =
+            self.timeline.settled_logits()?.ok_or_else(|| EngineError::Empty { id: self.id.clone() })?;
         let mut rows = vec![first.to_vec()];
         for (at, &token) in tokens.iter().enumerate() {
             self.timeline.push(token)?;
@@ -309,7 +318,8 @@ impl Session {
                 break Finish::ContextFull;
             }
             let logits = self.timeline.logits()?.unwrap_or_default();
-            let token = sampler.sample(logits).ok_or_else(|| EngineError::NothingToSample { id: self.id.clone() })?;
+            let token =
+                sampler.sample(logits).ok_or_else(|| EngineError::NothingToSample { id: self.id.clone() })?;
             if self.model().ends_generation(token) {
                 break Finish::EndOfTurn;
             }

@@ -18,7 +18,8 @@ impl Memory {
     #[must_use]
     pub fn of(model: &Model, windowed: Option<bool>) -> Self {
         let key = format!("{}.attention.sliding_window", model.architecture());
-        let length = model.metadata(&key).and_then(|text| text.parse().ok()).filter(|&length: &usize| length > 0);
+        let length =
+            model.metadata(&key).and_then(|text| text.parse().ok()).filter(|&length: &usize| length > 0);
         Self {
             attention: !model.is_recurrent() || model.is_hybrid(),
             window: match windowed {

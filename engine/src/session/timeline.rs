@@ -269,7 +269,8 @@ impl Timeline {
             if length > 0 && self.context.trim(length) {
                 return length;
             }
-        } else if let Some(checkpoint) = self.checkpoints.iter().rfind(|checkpoint| checkpoint.length <= length)
+        } else if let Some(checkpoint) =
+            self.checkpoints.iter().rfind(|checkpoint| checkpoint.length <= length)
             && checkpoint.length > 0
             && self.context.restore(&checkpoint.state).is_ok()
             && self.context.trim(checkpoint.length)
