@@ -1,6 +1,6 @@
 //! From chunks back to a state that llama.cpp takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{CellImage, Chunk, ChunkId, ImageError, ImageReference, OpaqueImage, SectionImage};
 use crate::layout::{Container, Layout, MemoryShape, Section, State, StreamShape, encode, parse_section};
@@ -28,6 +28,10 @@ impl Target {
     }
 }
 
+/// Bytes of chunks that an image may name more than once. Equal chunks are rare and small (sections without rows); without
+/// a limit a small file could ask for any amount of memory.
+const REPEATED_BYTES: u64 = 64 << 10;
+
 /// Puts an image together as one state in the target's framing. Every chunk is parsed to its last byte on the way, so the
 /// result holds nothing that was not understood.
 ///
@@ -39,6 +43,7 @@ pub fn assemble(
     chunks: &[Chunk<'_>],
     target: &Target,
 ) -> Result<Vec<u8>, ImageError> {
+    check_repetition(reference)?;
     match reference {
         ImageReference::Cells(image) => {
             let mut state = state(image, chunks)?;
@@ -167,6 +172,14 @@ fn opaque(image: &OpaqueImage, chunks: &[Chunk<'_>], target: &Target) -> Result<
         return Err(reference_error("another total length"));
     }
     Ok(blob)
+}
+
+/// Fails for an image that names so many chunks repeatedly that its size has nothing to do with that of its file.
+pub(super) fn check_repetition(reference: &ImageReference) -> Result<(), ImageError> {
+    let mut seen = HashSet::new();
+    let repeated = reference.chunk_ids().filter(|(id, _)| !seen.insert(*id));
+    let bytes = repeated.fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
+    if bytes > REPEATED_BYTES { Err(reference_error("the same chunk many times")) } else { Ok(()) }
 }
 
 fn index<'a, 'c>(chunks: &'a [Chunk<'c>]) -> HashMap<ChunkId, &'a Chunk<'c>> {

@@ -1,7 +1,9 @@
 //! From a state to chunks.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
+use super::assemble::check_repetition;
 use super::{
     CellImage, Chunk, ChunkReference, ImageError, ImageReference, OpaqueChunk, OpaqueImage, SectionImage,
 };
@@ -58,13 +60,19 @@ pub fn cut(state: &State<'_>, layout: &Layout, options: CutOptions) -> Result<Cu
     let bytes = chunks.iter().map(|chunk: &Chunk<'_>| chunk.payload().len() as u64).sum();
     let (layout, shape, chunk_tokens) = (layout.id.to_owned(), state.shape(), options.chunk_tokens);
     let reference = ImageReference::Cells(CellImage { layout, shape, chunk_tokens, sections, bytes });
+    check_repetition(&reference)?;
     Ok(Cut { reference, chunks })
 }
 
 /// Stores a blob that was not understood: it can only go back to where it came from.
 #[must_use]
 pub fn cut_opaque(blob: &[u8], reason: impl Into<String>) -> Cut<'_> {
-    let chunks: Vec<_> = blob.chunks(OPAQUE_CHUNK_BYTES).map(Chunk::new).collect();
+    let mut chunks: Vec<_> = blob.chunks(OPAQUE_CHUNK_BYTES).map(Chunk::new).collect();
+    let distinct: HashSet<_> = chunks.iter().map(Chunk::id).collect();
+    if distinct.len() < chunks.len() {
+        // An image names each chunk once.
+        chunks = vec![Chunk::new(blob)];
+    }
     let pieces = chunks
         .iter()
         .map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 })

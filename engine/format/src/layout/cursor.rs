@@ -41,7 +41,7 @@ impl<'a> Cursor<'a> {
         count: usize,
         size: u64,
     ) -> Result<&'a [u8], LayoutError> {
-        let needed = (count as u64).checked_mul(size).unwrap_or(u64::MAX);
+        let needed = (count as u64).saturating_mul(size);
         match usize::try_from(needed) {
             Ok(length) if length <= self.remaining() => {
                 let taken = &self.bytes[self.offset..self.offset + length];

@@ -317,9 +317,10 @@ fn recurrent<'a>(
     }
     let mut rows = Vec::new();
     let mut second_rows = Vec::new();
+    let mut with_second = shape.second_rows.iter().copied().peekable();
     for layer in 0..present {
         let row = self::rows(cursor, count, &RECURRENT_ROW)?;
-        if layout.second_rows && shape.second_rows.contains(&layer) {
+        if layout.second_rows && with_second.next_if_eq(&layer).is_some() {
             let block_bytes = row.kind.block().map_or(1, |block| block.bytes);
             let matrix = row_data(cursor, count, row.kind, block_bytes, &SECOND_ROW)?;
             second_rows.push(SecondRow { layer, matrix });

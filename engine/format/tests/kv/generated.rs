@@ -47,7 +47,10 @@ pub(crate) fn states() -> impl Strategy<Value = Generated> {
                 // A recurrent section names neither its sequence nor its stream.
                 sequence: if attention || prefix { sequence } else { 0 },
                 streams: if attention {
-                    StreamShape { count, index: u32::try_from(stream.index(count as usize)).unwrap() }
+                    StreamShape {
+                        count,
+                        index: u32::try_from(stream.index(count as usize)).expect("small numbers"),
+                    }
                 } else {
                     StreamShape::SINGLE
                 },
@@ -74,7 +77,7 @@ pub(crate) fn dense(layout: &'static Layout, cells: usize, seed: u64) -> State<'
     let mut section = section(&choices, layout);
     if let Section::Attention(section) = &mut section {
         for (index, cell) in section.cells.iter_mut().enumerate() {
-            cell.position = i32::try_from(index).unwrap();
+            cell.position = i32::try_from(index).expect("small numbers");
         }
     }
     State { sequence: 0, streams: StreamShape::SINGLE, sections: vec![section] }
@@ -115,7 +118,7 @@ fn attention(choices: &Choices, layout: &Layout, noise: &mut Noise) -> Attention
     let cells = (0..choices.cells)
         .map(|_| {
             let cell = Cell { position, extension: extended_cells.then(|| cell_data(layout, noise)) };
-            position += i32::try_from(noise.below(2)).unwrap();
+            position += i32::try_from(noise.below(2)).expect("small numbers");
             cell
         })
         .collect::<Vec<_>>();
@@ -143,7 +146,7 @@ fn attention(choices: &Choices, layout: &Layout, noise: &mut Noise) -> Attention
 }
 
 fn cell_data(layout: &Layout, noise: &mut Noise) -> CellData {
-    let mut coordinate = || i32::try_from(noise.below(100)).unwrap();
+    let mut coordinate = || i32::try_from(noise.below(100)).expect("small numbers");
     CellData {
         x: coordinate(),
         y: coordinate(),
@@ -153,12 +156,12 @@ fn cell_data(layout: &Layout, noise: &mut Noise) -> CellData {
 
 fn recurrent(choices: &Choices, layout: &Layout, noise: &mut Noise) -> Recurrent<'static> {
     let cells = choices.cells.min(2);
-    let layers = u32::try_from(choices.layers).unwrap();
+    let layers = u32::try_from(choices.layers).expect("small numbers");
     let rows = (0..layers).map(|_| by_cell(GgmlType::F32, 4, cells, noise)).collect();
     let second = layout.second_rows && choices.flags[3];
     Recurrent {
         positions: (0..cells).map(|_| choices.first_position).collect(),
-        model_layers: layers + u32::try_from(noise.below(3)).unwrap(),
+        model_layers: layers + u32::try_from(noise.below(3)).expect("small numbers"),
         rows,
         second_rows: (0..layers)
             .filter(|layer| second && (choices.seed >> layer) & 1 == 1)
@@ -169,13 +172,13 @@ fn recurrent(choices: &Choices, layout: &Layout, noise: &mut Noise) -> Recurrent
 }
 
 fn by_cell(kind: GgmlType, blocks: u64, cells: usize, noise: &mut Noise) -> Matrix<'static> {
-    let row_bytes = blocks * u64::from(kind.block().unwrap().bytes);
+    let row_bytes = blocks * u64::from(kind.block().expect("a cache type").bytes);
     matrix(kind, Order::ByCell { row_bytes }, cells, noise)
 }
 
 fn by_element(kind: GgmlType, elements: u64, cells: usize, noise: &mut Noise) -> Matrix<'static> {
-    let element_bytes = kind.block().unwrap().bytes;
-    let order = Order::ByElement { element_bytes, elements: u32::try_from(elements).unwrap() };
+    let element_bytes = kind.block().expect("a cache type").bytes;
+    let order = Order::ByElement { element_bytes, elements: u32::try_from(elements).expect("small numbers") };
     matrix(kind, order, cells, noise)
 }
 
@@ -201,7 +204,7 @@ impl Noise {
     }
 
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).unwrap()
+        usize::try_from(self.next() % limit.max(1) as u64).expect("small numbers")
     }
 
     pub(crate) fn byte(&mut self) -> u8 {

@@ -6,7 +6,7 @@ use intact_format::image::{
 use intact_format::layout::{Container, Layout, Section, State, StreamShape, encode};
 use proptest::prelude::*;
 
-use crate::generated::{Generated, dense, states};
+use crate::generated::{Generated, Noise, dense, states};
 
 fn cells(reference: &ImageReference) -> &intact_format::image::CellImage {
     match reference {
@@ -16,7 +16,7 @@ fn cells(reference: &ImageReference) -> &intact_format::image::CellImage {
 }
 
 fn cut_every(state: &State<'_>, chunk_tokens: u32) -> Cut<'static> {
-    cut(state, Layout::newest(), CutOptions { chunk_tokens, drop_last: false }).unwrap()
+    cut(state, Layout::newest(), CutOptions { chunk_tokens, drop_last: false }).expect("the state can be cut")
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn an_image_whose_reference_was_edited_is_refused() {
         ("last position", |image| image.sections[0].last_position = 10),
         ("transposed", |image| image.sections[0].transposed = true),
         ("order", |image| image.sections[0].chunks.swap(0, 1)),
-        ("a chunk less", |image| drop(image.sections[0].chunks.pop())),
+        ("a chunk less", |image| image.sections[0].chunks.truncate(2)),
         ("a chunk twice", |image| {
             let chunk = image.sections[0].chunks[2].clone();
             image.sections[0].chunks.push(chunk);
         }),
-        ("shape", |image| drop(image.shape.sections.pop())),
+        ("shape", |image| image.shape.sections.clear()),
     ];
     for (what, edit) in edits {
         let mut reference = whole.reference.clone();
@@ -120,12 +120,25 @@ fn a_payload_is_only_taken_under_its_own_id() {
 
 #[test]
 fn an_opaque_image_goes_back_as_it_is_and_nowhere_else() {
-    let blob = vec![42; 20 << 20];
-    let cut = cut_opaque(&blob, "a layout of the future");
-    assert_eq!(cut.chunks.len(), 3);
-    assert_eq!(assemble(&cut.reference, &cut.chunks, &Target::blob(Layout::newest())).unwrap(), blob);
-    let file = Target { container: Container::File, ..Target::blob(Layout::newest()) };
-    assert_eq!(assemble(&cut.reference, &cut.chunks, &file), Err(ImageError::Opaque));
+    let mut noise = Noise(1);
+    let varied: Vec<u8> = (0..20 << 20).map(|_| noise.byte()).collect();
+    for (blob, pieces) in [(varied, 3), (vec![42; 20 << 20], 1), (Vec::new(), 0)] {
+        let cut = cut_opaque(&blob, "a layout of the future");
+        assert_eq!(cut.chunks.len(), pieces);
+        assert!(assemble(&cut.reference, &cut.chunks, &Target::blob(Layout::newest())).unwrap() == blob);
+        let file = Target { container: Container::File, ..Target::blob(Layout::newest()) };
+        assert_eq!(assemble(&cut.reference, &cut.chunks, &file), Err(ImageError::Opaque));
+    }
+}
+
+#[test]
+fn an_image_cannot_ask_for_the_same_chunk_over_and_over() {
+    let mut cut = cut_opaque(&[1; 1000], "a layout of the future");
+    let ImageReference::Opaque(image) = &mut cut.reference else { panic!("an opaque image") };
+    image.chunks = std::iter::repeat_n(image.chunks[0].clone(), 1_000_000).collect();
+    image.bytes = 1_000_000_000;
+    let error = assemble(&cut.reference, &cut.chunks, &Target::blob(Layout::newest())).unwrap_err();
+    assert!(matches!(error, ImageError::Reference { .. }), "{error}");
 }
 
 #[test]
