@@ -8,10 +8,13 @@ mod inspect;
 mod kind;
 mod models;
 mod panic;
+mod progress;
 mod report;
+mod run;
 mod schema;
 mod summary;
 mod table;
+mod tags;
 mod verify;
 mod worker;
 
@@ -36,12 +39,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
     Inspect(inspect::Inspect),
     Check(check::Check),
     Verify(verify::Verify),
     Report(report::Report),
     Chat(chat::Chat),
     Models(models::Models),
+    Tags(tags::Tags),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -78,12 +83,14 @@ pub fn main() -> ExitCode {
 impl Command {
     fn carry_out(self) -> Result<Exit, Failure> {
         match self {
+            Self::Run(run) => run.carry_out(),
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Verify(verify) => verify.carry_out(),
             Self::Report(report) => report.carry_out(),
             Self::Chat(chat) => chat.carry_out(),
             Self::Models(models) => models.carry_out(),
+            Self::Tags(tags) => tags.carry_out(),
             Self::Schema(schema) => schema.carry_out(),
             Self::Completions(completions) => completions.carry_out(),
         }

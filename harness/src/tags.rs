@@ -7,12 +7,14 @@
 mod compile;
 mod log;
 mod manifest;
+mod probe;
 mod release;
 mod workspace;
 
 use std::path::{Path, PathBuf};
 
 pub use compile::{BuildError, Builder, Built, Progress};
+pub use probe::{ProbeError, Probed, probe};
 pub use release::{Release, UnknownTag, releases, select};
 pub use workspace::WorkspaceError;
 

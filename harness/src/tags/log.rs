@@ -3,7 +3,7 @@
 /// Lines shown of a failed build.
 const LINES: usize = 20;
 
-/// The lines around the errors, or the last lines where none is called one.
+/// The lines around the first errors, or the last lines where none is called one.
 pub(super) fn essence(log: &str) -> String {
     let lines: Vec<&str> = log.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let is_error = |line: &str| {
@@ -16,11 +16,11 @@ pub(super) fn essence(log: &str) -> String {
     let near_error = |at: usize| {
         (at.saturating_sub(1)..=at + 2).any(|near| lines.get(near).is_some_and(|line| is_error(line)))
     };
-    let mut chosen: Vec<&str> = (0..lines.len()).filter(|&at| near_error(at)).map(|at| lines[at]).collect();
+    let chosen: Vec<&str> = (0..lines.len()).filter(|&at| near_error(at)).map(|at| lines[at]).collect();
     if chosen.is_empty() {
-        chosen = lines;
+        return lines[lines.len().saturating_sub(LINES)..].join("\n");
     }
-    chosen[chosen.len().saturating_sub(LINES)..].join("\n")
+    chosen[..chosen.len().min(LINES)].join("\n")
 }
 
 #[cfg(test)]

@@ -1,0 +1,218 @@
+//! `intact tags`: workers for llama.cpp releases.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use super::Failure;
+use super::table::table;
+use crate::exit::Exit;
+use crate::tags::{Builder, Progress, Release, built_worker, default_home, probe, releases, select};
+
+/// Build workers for other llama.cpp releases, so that sessions can cross between them
+///
+/// A worker is linked with one llama.cpp. Each is compiled from the same sources against the package that vendors the
+/// release, in a cache folder: about half an hour on two cores the first time, minutes when ccache has seen it.
+#[derive(Debug, Args)]
+pub(super) struct Tags {
+    #[command(subcommand)]
+    action: Action,
+
+    /// Where workers are built [default: $INTACT_HOME/tags, else ~/.cache/intact/tags]
+    #[arg(long, value_name = "DIR", global = true)]
+    home: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the releases, and which workers are built
+    List(List),
+    /// Build workers; without names those of the releases in which something changed
+    Build(Build),
+    /// Ask the built workers what they are and whether they load what they save
+    Probe(Probe),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Build {
+    /// Tags such as b8783 or 0.6.0, or versions of llama-cpp-sys-2 such as 0.1.146
+    #[arg(value_name = "TAG")]
+    tags: Vec<String>,
+
+    /// Build every release
+    #[arg(long, conflicts_with = "tags")]
+    all: bool,
+
+    /// Compilers at a time [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// The checkout that the worker's sources are taken from [default: the one this command was built in]
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Probe {
+    /// Tags, or versions of llama-cpp-sys-2; without names all that are built
+    #[arg(value_name = "TAG")]
+    tags: Vec<String>,
+
+    /// The model to try with [default: a tiny one that comes with intact]
+    #[arg(long, value_name = "FILE.gguf")]
+    model: Option<PathBuf>,
+}
+
+impl Tags {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let home = self.home.or_else(default_home).ok_or_else(|| {
+            Failure::setup("no home folder is known").help("name a folder for the workers with --home")
+        })?;
+        match self.action {
+            Action::List(list) => list.carry_out(&home),
+            Action::Build(build) => build.carry_out(home),
+            Action::Probe(probe) => probe.carry_out(&home),
+        }
+    }
+}
+
+impl List {
+    fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(releases()).map_err(Failure::setup)?);
+            return Ok(Exit::Fine);
+        }
+        let rows: Vec<_> = releases().iter().map(|release| row(release, home)).collect();
+        let head = ["release", "published", "llama-cpp-sys-2", "state", "layout", "worker", "note"];
+        print!("{}", table(head, &rows));
+        Ok(Exit::Fine)
+    }
+}
+
+fn row(release: &Release, home: &Path) -> [String; 7] {
+    let worker = match built_worker(home, release) {
+        Some(_) => "built",
+        None if release.telling => "-",
+        None => "(not by default)",
+    };
+    [
+        release.tag.clone(),
+        release.published.to_string(),
+        release.package.clone(),
+        format!("{}/{}", release.session_version, release.sequence_version),
+        release.layout.clone(),
+        worker.into(),
+        release.note.clone(),
+    ]
+}
+
+impl Build {
+    fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
+        let chosen = if self.all { releases().iter().collect() } else { chosen(&self.tags)? };
+        let checkout = self.source.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        let builder = Builder { home, checkout, jobs: self.jobs };
+        let mut failed = Vec::new();
+        for (number, release) in chosen.iter().enumerate() {
+            let bar = progress_bar(&format!("{}/{} {}", number + 1, chosen.len(), release.tag));
+            let built = builder.build(release, &mut |progress| show(&bar, progress));
+            let took = HumanDuration(bar.elapsed());
+            bar.finish_and_clear();
+            match built {
+                Ok(built) if built.compiled => println!("{}: built in {took}", release.tag),
+                Ok(_) => println!("{}: up to date", release.tag),
+                Err(error) => {
+                    println!("{}: failed after {took}", release.tag);
+                    eprintln!("{error}\n");
+                    failed.push(release.tag.as_str());
+                }
+            }
+        }
+        if failed.is_empty() {
+            return Ok(Exit::Fine);
+        }
+        Err(Failure::setup(format!(
+            "{} of {} workers were not built: {}",
+            failed.len(),
+            chosen.len(),
+            failed.join(", ")
+        ))
+        .help("the compiler's words are above; the others are built and can be used"))
+    }
+}
+
+impl Probe {
+    fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
+        let named = if self.tags.is_empty() { releases().iter().collect() } else { chosen(&self.tags)? };
+        let built: Vec<_> =
+            named.into_iter().filter_map(|release| Some((release, built_worker(home, release)?))).collect();
+        if built.is_empty() {
+            return Err(
+                Failure::setup("none of these workers is built").help("build them with `intact tags build`")
+            );
+        }
+        let model = match self.model {
+            Some(model) => model,
+            None => intact_fixtures::default_dir()
+                .and_then(|folder| intact_fixtures::ensure("llama", &folder))
+                .map_err(Failure::setup)?,
+        };
+        let mut failed = 0;
+        let rows: Vec<_> = built
+            .iter()
+            .map(|(release, worker)| match probe(release, worker, &model) {
+                Ok(probed) => [
+                    release.tag.clone(),
+                    "complies".into(),
+                    probed.opened.layout,
+                    probed.hello.formats.join(" "),
+                    probed.route,
+                    probed.opened.notes.join(" "),
+                ],
+                Err(error) => {
+                    failed += 1;
+                    let unknown = String::new;
+                    [release.tag.clone(), "fails".into(), unknown(), unknown(), unknown(), error.to_string()]
+                }
+            })
+            .collect();
+        print!("{}", table(["release", "protocol", "layout", "formats", "own session", "notes"], &rows));
+        if failed == 0 {
+            return Ok(Exit::Fine);
+        }
+        Err(Failure::setup(format!("{failed} of {} workers do not do what a worker must do", built.len())))
+    }
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Release>, Failure> {
+    select(names).map_err(|unknown| Failure::setup(unknown).help("`intact tags list` lists them all"))
+}
+
+fn progress_bar(prefix: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0).with_prefix(prefix.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {msg} {elapsed}, about {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message("sources");
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    let Progress { compiled, files } = progress;
+    bar.set_length(files as u64);
+    bar.set_position(compiled as u64);
+    bar.set_message(match files {
+        0 => "Rust packages".into(),
+        _ if compiled == files => "linking".into(),
+        _ => format!("llama.cpp, {compiled} of {files} files"),
+    });
+}
