@@ -15,6 +15,7 @@ pub mod parameters;
 pub mod passport;
 pub mod preset;
 pub mod route;
+pub mod schema;
 pub mod session;
 pub mod session_id;
 pub mod token;

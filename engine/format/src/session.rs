@@ -7,6 +7,10 @@
 //! Format 1.0 writes its version too: the seed system refuses a file of another version, so its file has to say which it
 //! is. A JSON file without a `FormatVersion` is not a session file.
 //!
+//! Where the seed's pages contradict each other: a file loads under the same major version and the same *or a higher* minor
+//! version, as its portability page has it, and not under the very same version only. KV positions are kept and given back,
+//! but formats 1.x hold no KV, so a load evaluates the messages again; the positions tell whether it came to the same.
+//!
 //! Keys of the document, its messages and parameters are the seed's (`SessionId`, `KVSize`); the records inside it that
 //! are new (passport, canary, image) have snake_case keys.
 

@@ -28,8 +28,7 @@ pub struct VersionParseError(pub String);
 /// A file that is newer than its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the session file has format {found} and this reader knows formats up to {newest}; \
-     load it with a version of intact that reads format {found}, or save it again as format {newest}"
+    "the session file has format {found}, which takes a reader of {found} or newer; this one reads up to {newest}"
 )]
 pub struct VersionTooNew {
     /// Version of the file, which is also the version a reader needs.
@@ -67,14 +66,9 @@ impl FormatVersion {
     /// # Errors
     /// [`VersionTooNew`] when the file's major, or its minor within a major that the reader knows, is newer.
     pub fn readable_by(self, newest: Self) -> Result<(), VersionTooNew> {
-        let of_major =
-            Self::ALL.into_iter().filter(|known| known.major == self.major && *known <= newest).max();
-        let newest = of_major.unwrap_or(newest);
-        if self.major == newest.major && self.minor <= newest.minor {
-            Ok(())
-        } else {
-            Err(VersionTooNew { found: self, newest })
-        }
+        let of_major = Self::ALL.into_iter().filter(|known| known.major == self.major && *known <= newest);
+        let newest = of_major.max().unwrap_or(newest);
+        if self <= newest { Ok(()) } else { Err(VersionTooNew { found: self, newest }) }
     }
 }
 

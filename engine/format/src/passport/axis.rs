@@ -23,11 +23,11 @@ pub enum Axis {
     ModelRepository,
     ModelRevision,
     ModelFile,
-    ModelSize,
-    ModelContent,
     Architecture,
-    Quantization,
     ModelShape,
+    ModelContent,
+    ModelSize,
+    Quantization,
     Vocabulary,
     ChatTemplate,
     KvTypeK,
@@ -105,5 +105,17 @@ impl FromStr for Axis {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = RULES.iter().find(|rule| rule.name == name);
         found.map(|rule| rule.axis).ok_or_else(|| UnknownAxis(name.chars().take(64).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_in_the_order_of_the_axes() {
+        for axis in Axis::all() {
+            assert_eq!(axis.rule().axis, axis);
+        }
     }
 }

@@ -86,3 +86,14 @@ impl fmt::Display for Consequence {
         f.pad(self.as_str())
     }
 }
+
+/// One line: the axis, both values, what follows and why.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { axis, saved, here, consequence, reason } = self;
+        match consequence {
+            Consequence::Same => write!(f, "{axis}: {saved}"),
+            _ => write!(f, "{axis}: saved {saved}, here {here}: {consequence}, because {reason}"),
+        }
+    }
+}

@@ -43,12 +43,10 @@ impl Rule {
 const BY_CONTENT: &str = "only a name: the content of the model file decides";
 const NAMES_ONLY: &str = "the session file does not depend on it";
 const LAST_BITS: &str = "the KV means the same; logits may differ in their last bits";
-const OTHER_MODEL: &str =
-    "KV computed by one model means nothing to another; the saved tokens can be evaluated again";
-const OTHER_POSITIONS: &str = "positions are written into K with it; the saved tokens can be evaluated again";
-const OTHER_TYPE: &str =
-    "the saved KV has another precision than the cache here; the saved tokens can be evaluated again";
-const OTHER_ROTATION: &str = "the saved KV is stored in another basis, which would be read as garbage; the saved tokens can be evaluated again";
+const OTHER_MODEL: &str = "KV computed by one model means nothing to another";
+const OTHER_POSITIONS: &str = "positions are written into K with it";
+const OTHER_TYPE: &str = "the saved KV has another precision than the cache here";
+const OTHER_ROTATION: &str = "the saved KV is stored in another basis, which would be read as garbage";
 const ANY_ROOM: &str = "an image holds the cells of one sequence, which fit any cache with room for them";
 
 /// Every axis, in the order of [`Axis`] and of reports. Where several are equally grave, the first gives a refusal its code.
@@ -81,10 +79,7 @@ pub(super) static RULES: [Rule; 35] = [
                 Harmless,
                 "the layouts of both releases are known and compared on their own; logits may differ in their last bits",
             ),
-            (
-                Reprefill,
-                "how one of the releases lays out its state is not known; the saved tokens can be evaluated again",
-            ),
+            (Reprefill, "how one of the releases lays out its state is not known"),
         ),
         canary: Floor,
         code: RefusalCode::ReleaseDiffers,
@@ -95,8 +90,8 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "how the release lays out its state",
         value: |mine, _| mine.layout.clone().unwrap_or_else(|| "unknown".to_owned()),
         differs: ByLayout(
-            (Transcode, "both layouts are known, so the saved KV can be encoded for the one here"),
-            (Reprefill, "one of the layouts is not known; the saved tokens can be evaluated again"),
+            (Transcode, "both layouts are known"),
+            (Reprefill, "one of the layouts is not known"),
         ),
         canary: Floor,
         code: RefusalCode::LayoutDiffers,
@@ -153,7 +148,7 @@ pub(super) static RULES: [Rule; 35] = [
         value: |mine, _| mine.model.sha256.clone(),
         differs: Always(
             Reprefill,
-            "the weights are others: KV that they did not compute would be read as garbage; the saved tokens can be evaluated again",
+            "the weights are others: KV that they did not compute would be read as garbage",
         ),
         canary: Reported,
         code: RefusalCode::WeightsDiffer,
@@ -181,10 +176,7 @@ pub(super) static RULES: [Rule; 35] = [
         name: "vocabulary",
         meaning: "hash of everything that turns text into tokens",
         value: |mine, _| mine.model.vocabulary.clone(),
-        differs: Always(
-            Replay,
-            "the saved token ids stand for other text here; only the messages can be used",
-        ),
+        differs: Always(Replay, "the saved token ids stand for other text here"),
         canary: Reported,
         code: RefusalCode::TokenizerDiffers,
     },
@@ -193,10 +185,7 @@ pub(super) static RULES: [Rule; 35] = [
         name: "chat-template",
         meaning: "hash of the chat template",
         value: |mine, _| mine.model.chat_template.clone().unwrap_or_else(|| "none".to_owned()),
-        differs: Always(
-            Replay,
-            "the saved tokens frame the messages in another way than new ones would be; only the messages can be used",
-        ),
+        differs: Always(Replay, "the saved tokens frame the messages in another way than new ones would be"),
         canary: Reported,
         code: RefusalCode::ChatTemplateDiffers,
     },
@@ -223,7 +212,7 @@ pub(super) static RULES: [Rule; 35] = [
         name: "v-transposed",
         meaning: "whether V is stored transposed, as it is without flash attention",
         value: |mine, _| yes_no(mine.cache.v_transposed),
-        differs: Always(Transcode, "the rows of V lie the other way round; they can be turned"),
+        differs: Always(Transcode, "the rows of V lie the other way round"),
         canary: Floor,
         code: RefusalCode::LayoutDiffers,
     },
@@ -289,10 +278,7 @@ pub(super) static RULES: [Rule; 35] = [
         name: "sliding-window-full",
         meaning: "whether sliding-window caches keep the whole context",
         value: |mine, _| mine.cache.swa_full.map_or_else(|| "no window".to_owned(), yes_no),
-        differs: Always(
-            Reprefill,
-            "the window caches hold other cells; the saved tokens can be evaluated again",
-        ),
+        differs: Always(Reprefill, "the window caches hold other cells"),
         canary: Floor,
         code: RefusalCode::SlidingWindowDiffers,
     },
@@ -337,10 +323,7 @@ pub(super) static RULES: [Rule; 35] = [
         name: "adapters",
         meaning: "LoRA adapters and control vectors, with their scales",
         value: |mine, _| adapters(&mine.adapters),
-        differs: Always(
-            Reprefill,
-            "the saved KV was computed with other adapters; the saved tokens can be evaluated again",
-        ),
+        differs: Always(Reprefill, "the saved KV was computed with other adapters"),
         canary: Reported,
         code: RefusalCode::AdaptersDiffer,
     },

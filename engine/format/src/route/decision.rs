@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Route::{self, Direct, Replayed, Reprefilled, Transcoded};
 use super::{LoadPolicy, Refusal, RefusalCode};
 use crate::canary::CanaryRule;
-use crate::passport::{Consequence, Difference, worst};
+use crate::passport::{Axis, Consequence, Difference, worst};
 
 /// What is known of the KV image of a session file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -79,9 +79,7 @@ const SAFE_ROUTES: [[&[Route]; 5]; 6] = [
 /// A [`Refusal`] where the session does not fit the context, or the policy allows none of the safe routes.
 pub fn decide(situation: &LoadSituation<'_>) -> Result<Decision, Refusal> {
     if situation.tokens > u64::from(situation.n_ctx) {
-        let (tokens, n_ctx) = (situation.tokens, situation.n_ctx);
-        let detail = format!("the session has {tokens} tokens and the context here has room for {n_ctx}");
-        return Err(Refusal::new(RefusalCode::ContextTooSmall, detail));
+        return Err(Refusal::of_axes(RefusalCode::ContextTooSmall, vec![too_long(situation)]));
     }
     let gravest = worst(situation.differences);
     let safe = SAFE_ROUTES[gravest as usize][situation.image as usize];
@@ -122,6 +120,16 @@ fn canary_rule(difference: &Difference) -> Option<CanaryRule> {
     (difference.consequence != Consequence::Same).then(|| difference.axis.canary_rule())
 }
 
+fn too_long(situation: &LoadSituation<'_>) -> Difference {
+    Difference {
+        axis: Axis::ContextLength,
+        saved: format!("{} tokens", situation.tokens),
+        here: format!("room for {}", situation.n_ctx),
+        consequence: Consequence::Refuse,
+        reason: "the session does not fit".to_owned(),
+    }
+}
+
 /// The image's state where it is to blame alone.
 fn image_code(image: ImageStatus) -> Option<RefusalCode> {
     match image {
@@ -159,12 +167,7 @@ fn blamed(situation: &LoadSituation<'_>, gravest: Consequence) -> Vec<Difference
 
 fn because(situation: &LoadSituation<'_>, gravest: Consequence) -> String {
     let axes = blamed(situation, gravest);
-    let mut reasons: Vec<_> = axes
-        .iter()
-        .map(|Difference { axis, saved, here, reason, .. }| {
-            format!("{axis}: saved {saved}, here {here}: {reason}")
-        })
-        .collect();
+    let mut reasons: Vec<_> = axes.iter().map(Difference::to_string).collect();
     reasons.extend(image_code(situation.image).map(|code| code.summary().to_owned()));
     if reasons.is_empty() {
         reasons.push("the load policy forbids the better routes".to_owned());

@@ -30,8 +30,8 @@ impl Refusal {
     #[must_use]
     pub fn of_axes(code: RefusalCode, axes: Vec<Difference>) -> Self {
         let mut message = code.summary().to_owned();
-        for Difference { axis, saved, here, reason, .. } in &axes {
-            message.push_str(&format!("\n  {axis}: saved {saved}, here {here}: {reason}"));
+        for difference in &axes {
+            message.push_str(&format!("\n  {difference}"));
         }
         message.push_str(&format!("\n{}", code.next_step()));
         Self { code, message, axes }

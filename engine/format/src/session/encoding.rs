@@ -56,8 +56,8 @@ fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
         return Err(not_a_session("the file is empty".to_owned()));
     }
     let gate: Gate = serde_json::from_slice(bytes).map_err(|error| {
-        let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        if error.is_eof() && object {
+        let text = bytes.trim_ascii();
+        if text.starts_with(b"{") && (error.is_eof() || !text.ends_with(b"}")) {
             ReadError::Truncated { bytes: bytes.len() }
         } else {
             not_a_session(error.to_string())

@@ -1,6 +1,7 @@
 //! Why a session file cannot be read or written.
 
 use crate::digest::Digest;
+use crate::passport::{Axis, Consequence, Difference};
 use crate::route::{Refusal, RefusalCode};
 use crate::session_id::SessionIdError;
 use crate::version::{FormatVersion, VersionParseError, VersionTooNew};
@@ -188,7 +189,17 @@ impl ReadError {
 
 impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
-        Self::new(error.code(), &error)
+        let mut refusal = Self::new(error.code(), &error);
+        if let ReadError::TooNew(VersionTooNew { found, newest }) = error {
+            refusal.axes.push(Difference {
+                axis: Axis::Format,
+                saved: found.to_string(),
+                here: newest.to_string(),
+                consequence: Consequence::Refuse,
+                reason: "an older reader would lose what it does not know".to_owned(),
+            });
+        }
+        refusal
     }
 }
 

@@ -9,8 +9,10 @@ use crate::image::{CellImage, ImageReference, OpaqueImage, SectionImage};
 use crate::message::{KvStatus, Message, Role};
 use crate::token::Token;
 
+type Check = fn(&SessionDocument) -> Result<(), Invalid>;
+
 /// The checks, in an order in which each can rely on those before it.
-const CHECKS: [fn(&SessionDocument) -> Result<(), Invalid>; 8] = [
+const CHECKS: [Check; 8] = [
     ids_are_unique,
     only_the_first_message_is_a_system_prompt,
     unloaded_messages_have_no_cells,

@@ -23,13 +23,16 @@ use crate::version::FormatVersion;
 /// A session file of format 2.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[schemars(title = "Session file, format 2.0")]
+#[schemars(
+    title = "Session file, format 2.0",
+    extend("required" = ["FormatVersion", "Digest", "SessionId", "History"])
+)]
 pub struct Document {
     /// `2.0`.
     pub format_version: FormatVersion,
     /// BLAKE3 over the document as compact JSON, keys in the order of the schema, without this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(required)]
+    #[schemars(with = "Digest")]
     pub digest: Option<Digest>,
     /// The session's id.
     pub session_id: String,

@@ -1,0 +1,163 @@
+//! What is written is what is read, in every version and across versions.
+
+use intact_format::passport::Axis;
+use intact_format::route::{Refusal, RefusalCode};
+use intact_format::session::{self, ReadError, SessionDocument, WriteError};
+use intact_format::version::FormatVersion;
+use proptest::prelude::*;
+
+use crate::sample;
+
+fn written(session: &SessionDocument, version: FormatVersion) -> Vec<u8> {
+    session::write(session, version).expect("a sound session").bytes
+}
+
+fn read(bytes: &[u8]) -> session::Read {
+    session::read(bytes, FormatVersion::CURRENT).expect("what was written")
+}
+
+proptest! {
+    #[test]
+    fn the_newest_version_gives_back_the_very_session(session in sample::sessions()) {
+        let back = read(&written(&session, FormatVersion::CURRENT));
+        prop_assert_eq!(back.written_as, FormatVersion::CURRENT);
+        prop_assert_eq!(back.notes, Vec::<String>::new());
+        prop_assert_eq!(back.document, session);
+    }
+
+    #[test]
+    fn an_older_version_keeps_the_history_and_is_stable(session in sample::sessions()) {
+        for version in [FormatVersion::V1_0, FormatVersion::V1_1] {
+            let bytes = written(&session, version);
+            let back = read(&bytes);
+            prop_assert_eq!(back.written_as, version);
+            prop_assert!(!back.notes.is_empty());
+            prop_assert_eq!(back.document.history.len(), session.history.len());
+            for (back, message) in back.document.history.iter().zip(&session.history) {
+                prop_assert_eq!((back.id, back.role, &back.content), (message.id, message.role, &message.content));
+                prop_assert_eq!((back.span, back.status), (message.span, message.status));
+                let tokens = if version == FormatVersion::V1_0 { &None } else { &message.tokens };
+                prop_assert_eq!(&back.tokens, tokens);
+            }
+            prop_assert_eq!(written(&back.document, version), bytes, "written again as {}", version);
+        }
+    }
+
+    #[test]
+    fn a_migrated_session_can_be_written_as_the_newest(session in sample::sessions()) {
+        for version in FormatVersion::ALL {
+            let migrated = read(&written(&session, version)).document;
+            prop_assert_eq!(&read(&written(&migrated, FormatVersion::CURRENT)).document, &migrated);
+        }
+    }
+
+    #[test]
+    fn an_older_reader_refuses_every_newer_file(session in sample::sessions()) {
+        for file in FormatVersion::ALL {
+            for reader in FormatVersion::ALL.into_iter().filter(|reader| *reader < file) {
+                let refused = session::read(&written(&session, file), reader).unwrap_err();
+                prop_assert_eq!(refused.code(), RefusalCode::FormatTooNew);
+                let named = matches!(refused, ReadError::TooNew(error) if error.found == file && error.newest == reader);
+                prop_assert!(named, "{} by a reader of {}", file, reader);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_newer_file_is_refused_for_its_version_whatever_else_is_in_it() {
+    for version in ["2.1", "3.0", "1.2"] {
+        let newer = format!(r#"{{"Novelty":[1,2,3],"FormatVersion":"{version}","SessionId":7}}"#);
+        let refused = session::read(newer.as_bytes(), FormatVersion::CURRENT).unwrap_err();
+        assert_eq!(refused.code(), RefusalCode::FormatTooNew, "{refused}");
+        assert!(refused.to_string().contains(version), "{refused}");
+        let refusal = Refusal::from(refused);
+        assert_eq!(refusal.axes[0].axis, Axis::Format);
+        assert!(refusal.message.ends_with(RefusalCode::FormatTooNew.next_step()), "{refusal}");
+    }
+}
+
+#[test]
+fn an_unknown_field_is_refused_in_every_version() {
+    for version in FormatVersion::ALL {
+        let text = String::from_utf8(written(&sample::session(), version)).unwrap();
+        for place in [r#"{"FormatVersion""#, r#"{"Id":0"#] {
+            let grown = text.replacen(place, &format!("{}{}", r#"{"Novelty":1,"#, &place[1..]), 1);
+            assert_ne!(grown, text);
+            let refused = session::read(grown.as_bytes(), FormatVersion::CURRENT).unwrap_err();
+            assert!(matches!(refused, ReadError::Malformed { .. }), "{version}: {refused}");
+            assert!(refused.to_string().contains("Novelty"), "{version}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_never_was_is_not_a_session() {
+    let refused = session::read(br#"{"FormatVersion":"0.9"}"#, FormatVersion::CURRENT).unwrap_err();
+    assert_eq!(refused.code(), RefusalCode::NotASessionFile);
+    insta::assert_snapshot!(refused, @"there is no session format 0.9; the formats are 1.0, 1.1, 2.0");
+}
+
+#[test]
+fn what_an_older_version_cannot_hold_is_said() {
+    let notes = |version| session::write(&sample::session(), version).unwrap().notes.join("\n");
+    assert_eq!(notes(FormatVersion::V2_0), "");
+    insta::assert_snapshot!(notes(FormatVersion::V1_1), @r"
+    formats 1.x cannot hold the KV image: left out
+    formats 1.x cannot hold the canary: left out
+    formats 1.x cannot hold the parameters: left out
+    formats 1.x cannot hold the sampler's seed: left out
+    formats 1.x cannot hold the passport, except for what the manifest has: left out
+    formats 1.x cannot hold the digests of media: left out
+    ");
+    insta::assert_snapshot!(notes(FormatVersion::V1_0), @r"
+    formats 1.x cannot hold the KV image: left out
+    formats 1.x cannot hold the canary: left out
+    formats 1.x cannot hold the parameters: left out
+    formats 1.x cannot hold the sampler's seed: left out
+    formats 1.x cannot hold the passport, except for what the manifest has: left out
+    formats 1.x cannot hold the digests of media: left out
+    format 1.0 cannot hold the manifest: left out; it can be written as a file of its own
+    format 1.0 cannot hold token ids: left out
+    ");
+}
+
+#[test]
+fn what_an_older_file_does_not_hold_is_said() {
+    let notes = |version| read(&written(&sample::session(), version)).notes.join("\n");
+    insta::assert_snapshot!(notes(FormatVersion::V1_0), @r"
+    format 1.0 keeps no token ids: the messages have to be tokenized again
+    format 1.0 does not say which model, release or preset the session was saved with
+    formats 1.x keep no KV image: the session has to be evaluated again
+    formats 1.x keep no parameters: those of the preset or the defaults apply
+    formats 1.x keep no canary: nothing proves that the model here says what it said
+    ");
+}
+
+#[test]
+fn fields_that_the_seed_leaves_out_have_its_defaults() {
+    let minimal =
+        br#"{"FormatVersion":"1.0","SessionId":"s","History":[{"Id":1,"Role":"user","Content":"hi"}]}"#;
+    let message = &read(minimal).document.history[0];
+    assert_eq!((message.span, message.media.len()), (None, 0));
+    let bytes = String::from_utf8(written(&read(minimal).document, FormatVersion::V1_0)).unwrap();
+    assert!(bytes.contains(r#""KVSize":-1,"KVStartPosition":-1,"KVStatus":1"#), "{bytes}");
+}
+
+#[test]
+fn a_number_that_json_cannot_say_is_not_written() {
+    for number in [f32::NAN, f32::INFINITY] {
+        let mut session = sample::session();
+        session.parameters.as_mut().unwrap().sampler_parameters.temperature = number;
+        let refused = session::write(&session, FormatVersion::CURRENT);
+        assert!(matches!(refused, Err(WriteError::Unfaithful { .. })), "{refused:?}");
+        // Formats 1.x have no numbers that could be so.
+        assert!(session::write(&session, FormatVersion::V1_1).is_ok());
+    }
+}
+
+#[test]
+fn a_version_that_does_not_exist_is_not_written() {
+    let refused = session::write(&sample::session(), FormatVersion::new(1, 2)).unwrap_err();
+    insta::assert_snapshot!(refused, @"format 1.2 cannot be written; the formats are 1.0, 1.1, 2.0");
+}
