@@ -3,6 +3,7 @@
 use intact_format::schema::SCHEMAS;
 use schemars::{Schema, schema_for};
 
+use crate::config::Config;
 use crate::results::Results;
 
 /// A published schema.
@@ -19,6 +20,7 @@ pub struct Published {
 pub fn published() -> Vec<Published> {
     let of = |name, schema: Schema| Published { name, text: format!("{:#}\n", schema.as_value()) };
     let mut all = vec![
+        of("config", schema_for!(Config)),
         of("results", schema_for!(Results)),
         of("request", schema_for!(intact_protocol::Envelope)),
         of("answer", schema_for!(intact_protocol::Answer)),

@@ -31,7 +31,12 @@ pub(super) fn facts(facts: &[(String, String)]) -> String {
 
 /// One line without anything that a terminal would act on.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let visible = |character: char| match character {
+        '\n' | '\r' | '\t' => ' ',
+        other if other.is_control() => '\u{fffd}',
+        other => other,
+    };
+    text.chars().map(visible).collect()
 }
 
 #[cfg(test)]

@@ -51,6 +51,12 @@ enum When {
     Off,
 }
 
+/// There is no such model.
+pub(super) fn missing_model(model: &Path) -> Failure {
+    Failure::setup(format!("there is no model file {}", model.display()))
+        .help("give a GGUF file; `intact models generate llama` makes a tiny one to try with")
+}
+
 /// A worker with a model open.
 pub(super) struct Session {
     worker: Worker,
@@ -66,10 +72,7 @@ impl ModelArguments {
     /// Starts a worker and opens the model in it.
     pub(super) fn open(self) -> Result<Session, Failure> {
         if !self.model.is_file() {
-            let missing = Failure::setup(format!("there is no model file {}", self.model.display()));
-            return Err(
-                missing.help("give a GGUF file; `intact models generate llama` makes a tiny one to try with")
-            );
+            return Err(missing_model(&self.model));
         }
         let settings = Settings {
             n_ctx: self.context,

@@ -165,7 +165,8 @@ fn lead(tally: &Tally) -> String {
         return "Either nothing was selected or nothing could be run; the list of what has no verdict says why.".into();
     }
     let parts = tally.counts.iter().filter(|(verdict, _)| verdict.is_verdict());
-    let parts: Vec<_> = parts.map(|(verdict, count)| format!("{count} {}", became(*verdict))).collect();
+    let parts: Vec<_> =
+        parts.map(|(verdict, count)| format!("{count} {}", became(*verdict, *count))).collect();
     let harmed = match tally.count(Verdict::RefusedDestructive) {
         0 => "No live session was harmed.".to_owned(),
         1 => "One live session was harmed.".to_owned(),
@@ -174,24 +175,25 @@ fn lead(tally: &Tally) -> String {
     format!("Of {} loads by {}, {}. {harmed}", tally.judged(), tally.names(), listed(&parts))
 }
 
-/// What became of a session, to follow a number.
-fn became(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Exact => "came back bit for bit",
-        Verdict::Equivalent => "came back within the noise floor",
-        Verdict::Recomputed => "came back right but had to be computed again",
-        Verdict::Refused => "were refused with a reason",
-        Verdict::Degraded => "came back degraded",
-        Verdict::Inert => "reported success and restored nothing",
-        Verdict::RefusedUnclear => "failed without a reason",
-        Verdict::RefusedDestructive => "were refused and harmed a live session",
-        Verdict::Hung => "never answered",
-        Verdict::Crashed => "crashed the process",
-        Verdict::Corrupt => "came back wrong without any error",
-        Verdict::Unsupported => "are not supported",
-        Verdict::Filtered => "are impossible",
-        Verdict::NotRun => "were not run",
-        Verdict::HarnessError => "failed in the harness",
+/// What became of sessions, to follow their number.
+fn became(verdict: Verdict, count: usize) -> &'static str {
+    match (verdict, count) {
+        (Verdict::Exact, _) => "came back bit for bit",
+        (Verdict::Equivalent, _) => "came back within the noise floor",
+        (Verdict::Recomputed, _) => "came back right but had to be computed again",
+        (Verdict::Refused, 1) => "was refused with a reason",
+        (Verdict::Refused, _) => "were refused with a reason",
+        (Verdict::Degraded, _) => "came back degraded",
+        (Verdict::Inert, _) => "reported success and restored nothing",
+        (Verdict::RefusedUnclear, _) => "failed without a reason",
+        (Verdict::RefusedDestructive, 1) => "was refused and harmed a live session",
+        (Verdict::RefusedDestructive, _) => "were refused and harmed a live session",
+        (Verdict::Hung, _) => "never answered",
+        (Verdict::Crashed, _) => "crashed the process",
+        (Verdict::Corrupt, _) => "came back wrong without any error",
+        (Verdict::Unsupported | Verdict::Filtered | Verdict::NotRun | Verdict::HarnessError, _) => {
+            "had no verdict"
+        }
     }
 }
 
@@ -246,20 +248,19 @@ fn refused(judged: &[&Cell]) -> Answer {
     let wanted = |cell: &&Cell| matches!(cell.verdict, Verdict::Refused | Verdict::Recomputed);
     let cells: Vec<_> = judged.iter().copied().filter(wanted).collect();
     let count = |verdict| cells.iter().filter(|cell| cell.verdict == verdict).count();
-    let sentence = match (count(Verdict::Refused), count(Verdict::Recomputed)) {
-        (0, 0) => "Nothing was refused, and no saved KV was thrown away.".to_owned(),
-        (refused, 0) => format!(
-            "{refused} loads were refused. Each names what differed and left live sessions as they were."
-        ),
-        (0, recomputed) => format!(
-            "Nothing was refused. {recomputed} sessions were right, but their KV had to be computed again."
-        ),
-        (refused, recomputed) => format!(
-            "{refused} loads were refused; each names what differed and left live sessions as they were. \
-             {recomputed} more were let in, but their KV had to be computed again."
+    let refused = match count(Verdict::Refused) {
+        0 => "Nothing was refused.".to_owned(),
+        1 => "One load was refused; it named what differed and left live sessions as they were.".to_owned(),
+        many => format!(
+            "{many} loads were refused; each named what differed and left live sessions as they were."
         ),
     };
-    Answer { sentence, lines: lines(&cells, why) }
+    let recomputed = match count(Verdict::Recomputed) {
+        0 => "No saved KV was thrown away.".to_owned(),
+        1 => "One session was let in, but its KV had to be computed again.".to_owned(),
+        many => format!("{many} sessions were let in, but their KV had to be computed again."),
+    };
+    Answer { sentence: format!("{refused} {recomputed}"), lines: lines(&cells, why) }
 }
 
 /// Why a session was refused or recomputed: the code, else the axes that forced it, else the route.
@@ -300,19 +301,18 @@ fn without(attempts: &Attempts<'_>, judged: &[&Cell], controls: &[&Cell]) -> Ans
     let saved = went_wrong.iter().filter(is_held).count();
     let silent =
         went_wrong.iter().filter(|cell| matches!(cell.verdict, Verdict::Corrupt | Verdict::Inert)).count();
-    let sentence = match went_wrong.len() {
-        0 => format!(
-            "The unprotected path ({}) got all {} of its cells right too: these cells do not show what protection is worth.",
-            compared.names(),
-            compared.judged()
-        ),
-        wrong => format!(
-            "llama.cpp's own loader without checks ({}) went wrong in {wrong} of {} cells, {silent} of them without any \
-             error. In {saved} of these {wrong}, the protected path was right or refused.",
-            compared.names(),
-            compared.judged()
-        ),
+    let wrong = went_wrong.len();
+    let protected = match saved {
+        _ if wrong == 0 => "These cells do not show what protection is worth.".to_owned(),
+        saved if saved == wrong => "The protected path was right or refused in every one of them.".to_owned(),
+        saved => format!("The protected path was right or refused in {saved} of these {wrong}."),
     };
+    let sentence = format!(
+        "llama.cpp's own loader without checks ({}) went wrong in {wrong} of {} cells, {silent} of them without any \
+         error. {protected}",
+        compared.names(),
+        compared.judged()
+    );
     let mut lines = lines(&went_wrong, |cell| attempts.name(cell));
     lines.sort_by_key(|line| std::cmp::Reverse(line.verdict));
     Answer { sentence, lines }

@@ -1,0 +1,121 @@
+//! `intact run`: judge a matrix of save and load round trips, and write the reports.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use super::progress::Shown;
+use super::summary::summary;
+use super::worker;
+use crate::exit::Exit;
+use crate::report;
+use crate::run::{self, RunError, RunOptions};
+
+/// Save and load sessions over a matrix, judge every one, and write a report
+///
+/// Without options this makes tiny models of every kind of memory, saves sessions, loads them again under other
+/// formats, settings, models and with damaged files, and compares what came back with the same conversation that was
+/// never interrupted. llama.cpp's own loader does the same without checks, to show what the checks are worth.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Where the results and reports go
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
+
+    /// Judge this model instead of the tiny ones; can be given several times
+    #[arg(short, long = "model", value_name = "FILE.gguf")]
+    models: Vec<PathBuf>,
+
+    /// Only the cells that this filter selects
+    ///
+    /// For example `fault(image-missing)` or `model(llama) & !reader_kv(same)`. `intact run --list` shows ids, and
+    /// a cell's dimensions are in the report.
+    #[arg(short = 'E', long = "filter", value_name = "FILTER")]
+    filter: Option<String>,
+
+    /// Workers at a time [default: one for each processor]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// Seed of what the faults damage
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// List the cells that would be run, and run none
+    #[arg(long)]
+    list: bool,
+
+    /// What to run, by its name in the configuration
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
+
+    /// The configuration [default: intact.toml here, else the built-in one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// What is expected [default: expectations.toml beside the configuration, else the built-in ones]
+    #[arg(long, value_name = "FILE")]
+    expectations: Option<PathBuf>,
+
+    /// The worker to use in place of intact-worker
+    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
+    worker: Option<PathBuf>,
+}
+
+impl Run {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        if let Some(missing) = self.models.iter().find(|model| !model.is_file()) {
+            return Err(worker::missing_model(missing));
+        }
+        let list = self.list;
+        let options = self.options();
+        if list {
+            return list_cells(&options);
+        }
+        let progress = Shown::new();
+        let results = run::run(&options, &progress);
+        progress.finish();
+        let results = results.map_err(failed)?;
+        report::write(&results, &options.out).map_err(Failure::setup)?;
+        print!("{}", summary(&results, &options.out));
+        Ok(results.gate.exit)
+    }
+
+    fn options(self) -> RunOptions {
+        RunOptions {
+            out: self.out,
+            models: self.models,
+            filter: self.filter,
+            jobs: self.jobs,
+            seed: self.seed,
+            worker: self.worker,
+            plan: self.plan,
+            config: self.config,
+            expectations: self.expectations,
+            command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        }
+    }
+}
+
+fn list_cells(options: &RunOptions) -> Result<Exit, Failure> {
+    let cells = run::plan(options).map_err(failed)?;
+    for cell in &cells {
+        println!("{}", cell.id);
+    }
+    eprintln!("{} cells", cells.len());
+    Ok(if cells.is_empty() { Exit::NothingSelected } else { Exit::Fine })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn failed(error: RunError) -> Failure {
+    let failure = Failure::setup(&error).exit(error.exit());
+    match error {
+        RunError::Filter(_) => failure.help("`intact run --list` lists the cells and their ids"),
+        RunError::Subject { .. } => failure.help(
+            "build the worker with `cargo build -p intact-worker`, or name another with --worker or INTACT_WORKER",
+        ),
+        RunError::Folder { .. } | RunError::Results(_) => failure.help("choose another folder with --out"),
+        _ => failure,
+    }
+}

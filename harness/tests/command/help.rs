@@ -1,0 +1,89 @@
+//! Help, completions, schemas, models, and arguments that are wrong.
+
+use super::cli::intact;
+
+const COMMANDS: [&str; 9] =
+    ["run", "report", "inspect", "check", "verify", "chat", "models", "schema", "completions"];
+
+#[test]
+fn every_command_has_help_that_starts_with_what_it_does() {
+    for command in COMMANDS {
+        let said = intact([command, "--help"]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let first = said.out.lines().next().expect("a line");
+        assert!(first.len() > 20 && !first.starts_with("Usage"), "{command}: {first}");
+        assert!(said.out.contains("Usage: intact"), "{}", said.out);
+    }
+}
+
+#[test]
+fn the_help_names_every_command_and_every_exit_code() {
+    let said = intact(["--help"]);
+    for word in COMMANDS.iter().chain(&["Exit codes", "\n  100  ", "Start here"]) {
+        assert!(said.out.contains(word), "{word} in {}", said.out);
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_a_usage_error_that_names_it() {
+    for arguments in
+        [&["inspect", "--jsn", "x"][..], &["levitate"], &["check", "file.json"], &["models", "generate"]]
+    {
+        let said = intact(arguments);
+        assert_eq!(said.code, 2, "{arguments:?}: {}", said.err);
+        assert!(said.err.starts_with("error: "), "{}", said.err);
+        assert!(said.out.is_empty());
+    }
+}
+
+#[test]
+fn completions_complete_the_commands() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let said = intact(["completions", shell]);
+        assert_eq!(said.code, 0);
+        assert!(said.out.contains("inspect"), "{shell}");
+    }
+}
+
+#[test]
+fn every_schema_that_is_listed_is_printed() {
+    let names = intact(["schema", "--list"]).out;
+    for name in ["results", "request", "answer", "session-2.0", "manifest"] {
+        assert!(names.lines().any(|line| line == name), "{name} in {names}");
+    }
+    for name in names.lines() {
+        let schema: serde_json::Value = serde_json::from_str(&intact(["schema", name]).out).expect("JSON");
+        assert!(schema.get("$schema").is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_met_with_the_one_that_is() {
+    let said = intact(["schema", "resluts"]);
+    assert_eq!(said.code, 96);
+    assert!(
+        said.err.contains("there is no schema resluts") && said.err.contains("did you mean results?"),
+        "{}",
+        said.err
+    );
+
+    let said = intact(["models", "generate", "lama"]);
+    assert_eq!(said.code, 96);
+    assert!(said.err.contains("did you mean llama"), "{}", said.err);
+}
+
+#[test]
+fn the_models_are_listed_and_made() {
+    let list = intact(["models", "list"]);
+    assert_eq!(list.code, 0);
+    assert!(list.out.lines().any(|line| line.starts_with("llama ")), "{}", list.out);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().to_str().expect("UTF-8");
+    let made = intact(["models", "generate", "llama", "--dir", dir]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let file = folder.path().join("llama.gguf");
+    assert!(made.out.contains("llama.gguf"), "{}", made.out);
+    let shown = intact([std::ffi::OsStr::new("inspect"), file.as_os_str()]);
+    assert!(shown.out.contains("GGUF model"), "{}", shown.out);
+}

@@ -1,0 +1,5 @@
+//! The command line as a shell sees it: exit codes, what is said on which stream, and what is said when things fail.
+
+mod cli;
+mod files;
+mod help;

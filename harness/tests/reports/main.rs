@@ -1,0 +1,5 @@
+//! The renderings of a run: what they say, and that they stay readable, valid and harmless.
+
+mod page;
+mod renderings;
+mod sample;
