@@ -123,18 +123,19 @@ impl Filter {
         })
     }
 
-    fn first_unknown_name(&self, known: &[&str]) -> Option<&str> {
+    /// Every name that the filter uses.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
         match self {
-            Self::All | Self::None => None,
-            Self::Is { name, .. } => {
-                let is_known = known.contains(&name.as_str()) || EXTRA_NAMES.contains(&name.as_str());
-                (!is_known).then_some(name)
-            }
-            Self::Not(inner) => inner.first_unknown_name(known),
-            Self::And(left, right) | Self::Or(left, right) => {
-                left.first_unknown_name(known).or_else(|| right.first_unknown_name(known))
-            }
+            Self::All | Self::None => Vec::new(),
+            Self::Is { name, .. } => vec![name],
+            Self::Not(inner) => inner.names(),
+            Self::And(left, right) | Self::Or(left, right) => [left.names(), right.names()].concat(),
         }
+    }
+
+    fn first_unknown_name(&self, known: &[&str]) -> Option<&str> {
+        self.names().into_iter().find(|name| !known.contains(name) && !EXTRA_NAMES.contains(name))
     }
 }
 

@@ -3,12 +3,26 @@
 //! The harness never links llama.cpp. It drives workers over [`intact_protocol`], so a crash in C++ is a verdict and
 //! not an outage, and any number of llama.cpp releases and foreign systems can take part in one run.
 
+pub mod certificate;
 pub mod command;
+pub mod config;
+pub mod control;
+pub mod covering;
+pub mod distance;
+pub mod environment;
 pub mod exit;
+pub mod expectation;
+pub mod fault;
 pub mod filter;
+pub mod gate;
+pub mod judge;
 pub mod nearest;
+pub mod plan;
+pub mod recipe;
 pub mod report;
 pub mod results;
+pub mod run;
+pub mod scenario;
 pub mod schemas;
 pub mod tags;
 pub mod verdict;

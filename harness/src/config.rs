@@ -1,0 +1,261 @@
+//! `intact.toml`: subjects, models, the axes of the matrix, its constraints, plans and thresholds, all as data.
+
+mod check;
+mod error;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::judge::Thresholds;
+use crate::results::Part;
+pub use error::ConfigError;
+
+/// The `intact.toml` of this version of the harness, used where there is no other.
+pub const DEFAULT_CONFIG: &str = include_str!("../../intact.toml");
+
+/// A run's configuration.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of this document: 1.
+    pub version: u32,
+    /// What applies to every run unless the command line says otherwise.
+    pub run: RunConfig,
+    /// The systems under test.
+    pub subjects: Vec<SubjectConfig>,
+    /// The models, unless the command line names others.
+    pub models: Vec<ModelConfig>,
+    /// What is said in every cell.
+    pub conversation: Conversation,
+    /// The axes of the matrix.
+    pub axes: Vec<AxisConfig>,
+    /// Load policies by name: the routes that each allows, or none for the subject's own default.
+    pub policies: BTreeMap<String, Policy>,
+    /// Combinations that are impossible.
+    #[serde(default)]
+    pub forbid: Vec<Forbid>,
+    /// What is run, by name.
+    pub plans: BTreeMap<String, PlanConfig>,
+    /// When two sets of logits count as the same.
+    pub thresholds: Thresholds,
+}
+
+/// What applies to every run unless the command line says otherwise.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The plan that is run.
+    pub plan: String,
+    /// Seconds after which a worker that has not answered counts as hung.
+    pub timeout_seconds: u64,
+    /// Tokens that are forced after the load and compared with the control.
+    pub scored_tokens: u32,
+}
+
+/// A system under test.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectConfig {
+    /// Its name, the value of the `subject` dimension.
+    pub name: String,
+    /// The command line of its worker. A program without a folder is looked for beside the `intact` command first.
+    pub command: Vec<String>,
+    /// Judged by the gate, or a control.
+    pub part: Part,
+    /// Axes that mean nothing to this subject.
+    #[serde(default)]
+    pub inapplicable: Vec<String>,
+}
+
+/// A model and its variants.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Its name, a value of the `model` dimension.
+    pub name: String,
+    /// Id of a fixture model, or
+    #[serde(default)]
+    pub fixture: Option<String>,
+    /// a GGUF file.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// Other files that a reader may open instead, by the name that axes use: ids of fixtures.
+    #[serde(default)]
+    pub variants: BTreeMap<String, String>,
+}
+
+/// What is said in every cell. Replies are forced, so that every subject holds the same tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conversation {
+    /// The system prompt.
+    pub system: String,
+    /// The session that is saved and loaded.
+    pub session: Vec<Turn>,
+    /// Another session, whose files take the place of the first one's where a fault swaps them.
+    pub other: Vec<Turn>,
+    /// The session that is live in the reader while it loads, and must come to no harm.
+    pub bystander: Vec<Turn>,
+    /// What is forced after a load, and scored.
+    pub continuation: String,
+}
+
+/// One message and its forced reply.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// What the user says.
+    pub user: String,
+    /// What the assistant is made to answer.
+    pub reply: String,
+}
+
+/// An axis of the matrix.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AxisConfig {
+    /// Its name, that of a dimension.
+    pub name: String,
+    /// What it is about, in a sentence.
+    pub about: String,
+    /// What its value sets, such as `writer.type_k`: see [`crate::recipe::Target`].
+    #[schemars(with = "Vec<String>")]
+    pub sets: Vec<Spanned<String>>,
+    /// Its values; the first is the base value.
+    #[schemars(with = "Vec<String>")]
+    pub values: Vec<Spanned<String>>,
+    /// Every value but the base one is a fault: at most one axis of a cell may have such a value.
+    #[serde(default)]
+    pub negative: bool,
+    /// The axis of the writer that `same` refers to.
+    #[serde(default)]
+    pub mirrors: Option<String>,
+    /// The unprotected subject's cells that are the negative control of this axis: a filter. Without it, the cells
+    /// in which only this axis is not at its base value.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub control: Option<Spanned<String>>,
+    /// Why no negative control can exist, where none can.
+    #[serde(default)]
+    pub uncontrolled: Option<String>,
+}
+
+/// Routes that a load may take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The routes; none for the subject's own default.
+    #[serde(default)]
+    pub routes: Option<Vec<String>>,
+}
+
+/// A combination that is impossible.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forbid {
+    /// Which cells: a filter.
+    #[schemars(with = "String")]
+    pub when: Spanned<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is run.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanConfig {
+    /// What it is for, in a sentence.
+    pub about: String,
+    /// Sets of cells; a cell that is in several is run once.
+    pub blocks: Vec<BlockConfig>,
+}
+
+/// A set of cells.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockConfig {
+    /// How the axes vary.
+    pub vary: Vary,
+    /// The axes that vary; all others stay at their base value. Empty means every axis.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub axes: Vec<Spanned<String>>,
+    /// The block is repeated for every combination of values of these axes.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub each: Vec<Spanned<String>>,
+    /// Only these cells: a filter.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub only: Option<Spanned<String>>,
+}
+
+/// How the axes of a block vary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vary {
+    /// One at a time: the base cell, and a cell for each other value.
+    One,
+    /// Every pair of values in at least one cell.
+    Pairs,
+    /// Every combination.
+    All,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], pointing at the line.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Io { path: path.to_owned(), reason: source.to_string() })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads text; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ConfigError`], pointing at the line.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::toml(&error, text, path))?;
+        check::check(&config).map_err(|fault| ConfigError::at(fault.span, fault.message, text, path))?;
+        Ok(config)
+    }
+
+    /// The axis of this name.
+    #[must_use]
+    pub fn axis(&self, name: &str) -> Option<&AxisConfig> {
+        self.axes.iter().find(|axis| axis.name == name)
+    }
+
+    /// Names that a filter may use: every axis, and what the harness adds.
+    #[must_use]
+    pub fn dimensions(&self) -> Vec<&str> {
+        self.axes.iter().map(|axis| axis.name.as_str()).chain(ADDED_DIMENSIONS).collect()
+    }
+}
+
+/// Dimensions that every cell has without an axis for them.
+pub const ADDED_DIMENSIONS: [&str; 4] = ["subject", "family", "writer", "reader"];
+
+impl AxisConfig {
+    /// The base value.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        self.values.first().map_or("", |value| value.get_ref())
+    }
+
+    /// The values as text.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(|value| value.get_ref().as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What must hold in `intact.toml` beyond its form.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::{AxisConfig, Config};
+use crate::filter::Filter;
+use crate::nearest::nearest;
+use crate::recipe::{Recipe, Target};
+
+/// What is wrong, and where.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub span: Range<usize>,
+    pub message: String,
+}
+
+type Checked = Result<(), Fault>;
+
+pub(super) fn check(config: &Config) -> Checked {
+    if config.version != 1 {
+        return Err(general(format!(
+            "version {} of intact.toml is not known; this is version 1",
+            config.version
+        )));
+    }
+    unique("subject", config.subjects.iter().map(|subject| subject.name.as_str()))?;
+    unique("model", config.models.iter().map(|model| model.name.as_str()))?;
+    unique("axis", config.axes.iter().map(|axis| axis.name.as_str()))?;
+    config.axes.iter().try_for_each(|axis| check_axis(config, axis))?;
+    for model in &config.models {
+        if model.fixture.is_some() == model.path.is_some() {
+            return Err(general(format!("model `{}` needs either `fixture` or `path`", model.name)));
+        }
+    }
+    for subject in &config.subjects {
+        for axis in &subject.inapplicable {
+            known_axis(config, axis, 0..0)?;
+        }
+        if subject.command.is_empty() {
+            return Err(general(format!("subject `{}` has no command line", subject.name)));
+        }
+    }
+    config.forbid.iter().try_for_each(|forbid| check_filter(config, &forbid.when))?;
+    for block in config.plans.values().flat_map(|plan| &plan.blocks) {
+        for axis in block.axes.iter().chain(&block.each) {
+            known_axis(config, axis.get_ref(), axis.span())?;
+        }
+        block.only.iter().try_for_each(|only| check_filter(config, only))?;
+    }
+    if !config.plans.contains_key(&config.run.plan) {
+        let known: Vec<&str> = config.plans.keys().map(String::as_str).collect();
+        return Err(general(format!(
+            "there is no plan `{}`; there are {}",
+            config.run.plan,
+            known.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+fn check_axis(config: &Config, axis: &AxisConfig) -> Checked {
+    if axis.values.is_empty() {
+        return Err(general(format!("axis `{}` has no values", axis.name)));
+    }
+    if let Some(mirrored) = &axis.mirrors {
+        known_axis(config, mirrored, 0..0)?;
+    }
+    let targets: Vec<Target> = axis
+        .sets
+        .iter()
+        .map(|target| {
+            let name = target.get_ref();
+            Target::from_name(name).ok_or_else(|| {
+                let hint = nearest(name, &Target::names()).map_or_else(
+                    || format!("known are {}", Target::names().join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                Fault { span: target.span(), message: format!("nothing is called `{name}`; {hint}") }
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    for value in &axis.values {
+        for target in &targets {
+            Recipe::default().set(*target, value.get_ref(), config).map_err(|message| Fault {
+                span: value.span(),
+                message: format!("`{}` cannot have this value: {message}", axis.name),
+            })?;
+        }
+    }
+    axis.control.iter().try_for_each(|control| check_filter(config, control))
+}
+
+fn check_filter(config: &Config, text: &Spanned<String>) -> Checked {
+    let checked = text.get_ref().parse::<Filter>().and_then(|filter| {
+        filter.check_names(text.get_ref(), &config.dimensions())?;
+        Ok(())
+    });
+    checked.map_err(|error| {
+        // The text in the file begins after its quote.
+        let start = (text.span().start + 1 + error.position).min(text.span().end);
+        Fault { span: start..start + 1, message: error.message }
+    })
+}
+
+fn known_axis(config: &Config, name: &str, span: Range<usize>) -> Checked {
+    if config.axis(name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = config.axes.iter().map(|axis| axis.name.as_str()).collect();
+    let hint = nearest(name, &known)
+        .map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+    Err(Fault { span, message: format!("there is no axis `{name}`; {hint}") })
+}
+
+fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> Checked {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(general(format!("there are two {kind} entries called `{name}`")));
+        }
+    }
+    Ok(())
+}
+
+/// A fault of the file as a whole.
+fn general(message: String) -> Fault {
+    Fault { span: 0..0, message }
+}

@@ -1,0 +1,143 @@
+//! How far two sets of logits are apart.
+
+use intact_protocol::Logits;
+
+/// Distances of observed logits from a control, over all rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distance {
+    /// Every logit has the control's bits, and none is NaN.
+    pub bit_equal: bool,
+    /// Normalised mean square error: Σ(observed − control)² ⁄ Σ control². NaN where a logit is not finite.
+    pub nmse: f64,
+    /// Mean over the rows of the Kullback-Leibler divergence of the observed from the control's distribution, in
+    /// nats. NaN where a logit is not finite.
+    pub kl: f64,
+    /// Share of rows whose largest logit is at the control's token.
+    pub top1_agreement: f64,
+}
+
+impl Distance {
+    /// Measures. `None` where the matrices are not of one shape, or have no rows.
+    #[must_use]
+    pub fn between(control: &Logits, observed: &Logits) -> Option<Self> {
+        let rows = control.rows().len();
+        if rows == 0 || rows != observed.rows().len() || control.n_vocab() != observed.n_vocab() {
+            return None;
+        }
+        let mut bit_equal = true;
+        let (mut square_error, mut square, mut kl, mut agreeing) = (0.0, 0.0, 0.0, 0u32);
+        for (control, observed) in control.rows().zip(observed.rows()) {
+            for (&c, &o) in control.iter().zip(observed) {
+                bit_equal &= c.to_bits() == o.to_bits() && !c.is_nan();
+                let (c, o) = (f64::from(c), f64::from(o));
+                square_error += (o - c) * (o - c);
+                square += c * c;
+            }
+            kl += divergence(control, observed);
+            agreeing += u32::from(top(control).is_some() && top(control) == top(observed));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows is far below 2^52")]
+        let count = rows as f64;
+        let nmse = if square_error == 0.0 { 0.0 } else { square_error / square };
+        let nmse = if nmse.is_finite() { nmse } else { f64::NAN };
+        Some(Self { bit_equal, nmse, kl: kl / count, top1_agreement: f64::from(agreeing) / count })
+    }
+}
+
+/// Whether every logit is a finite number.
+#[must_use]
+pub fn is_finite(logits: &Logits) -> bool {
+    logits.rows().flatten().all(|logit| logit.is_finite())
+}
+
+/// KL(control ‖ observed) of two rows' softmaxes, in nats; never below 0.
+fn divergence(control: &[f32], observed: &[f32]) -> f64 {
+    let (log_control, log_observed) = (log_normaliser(control), log_normaliser(observed));
+    let sum: f64 = control
+        .iter()
+        .zip(observed)
+        .map(|(&c, &o)| {
+            let (log_p, log_q) = (f64::from(c) - log_control, f64::from(o) - log_observed);
+            log_p.exp() * (log_p - log_q)
+        })
+        .sum();
+    if sum.is_nan() { sum } else { sum.max(0.0) }
+}
+
+/// log Σ exp, computed around the largest logit.
+fn log_normaliser(row: &[f32]) -> f64 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = f64::from(largest);
+    largest + row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln()
+}
+
+/// The token of the largest logit; `None` where a logit is NaN.
+fn top(row: &[f32]) -> Option<usize> {
+    if row.iter().any(|logit| logit.is_nan()) {
+        return None;
+    }
+    let better = |best: (usize, f32), (token, &logit): (usize, &f32)| {
+        if logit > best.1 { (token, logit) } else { best }
+    };
+    let first = (0, *row.first()?);
+    Some(row.iter().enumerate().fold(first, better).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn logits(rows: &[[f32; 3]]) -> Logits {
+        let mut logits = Logits::new(3);
+        rows.iter().for_each(|row| logits.push(row));
+        logits
+    }
+
+    #[test]
+    fn distances_are_those_worked_out_by_hand() {
+        let control = logits(&[[1.0, 2.0, 2.0], [0.0, 0.0, 3.0]]);
+        let observed = logits(&[[1.0, 2.0, 2.0], [0.0, 3.0, 0.0]]);
+        let distance = Distance::between(&control, &observed).expect("same shape");
+        // Σ(o-c)² = 9 + 9, Σc² = 1 + 4 + 4 + 9.
+        assert_eq!(distance.nmse, 1.0);
+        assert_eq!(distance.top1_agreement, 0.5);
+        assert!(!distance.bit_equal);
+        // Row 1: p = (e³/(2+e³)), q has it at another token: KL = (p₃ - p₁) · 3, halved by the equal row 0.
+        let e3 = 3f64.exp();
+        assert!((distance.kl - (e3 - 1.0) / (e3 + 2.0) * 3.0 / 2.0).abs() < 1e-12, "{}", distance.kl);
+    }
+
+    #[test]
+    fn a_nan_equals_nothing_not_even_itself() {
+        let broken = logits(&[[f32::NAN, 1.0, 2.0]]);
+        let distance = Distance::between(&broken, &broken).expect("same shape");
+        assert!(!distance.bit_equal && distance.nmse.is_nan() && distance.kl.is_nan());
+        assert_eq!(distance.top1_agreement, 0.0);
+    }
+
+    #[test]
+    fn another_shape_cannot_be_compared() {
+        assert_eq!(Distance::between(&logits(&[[0.0; 3]]), &logits(&[[0.0; 3], [0.0; 3]])), None);
+        assert_eq!(Distance::between(&logits(&[]), &logits(&[])), None);
+        let mut wide = Logits::new(4);
+        wide.push(&[0.0; 4]);
+        assert_eq!(Distance::between(&logits(&[[0.0; 3]]), &wide), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_distance_from_itself_is_zero_and_from_others_is_not_negative(
+            a in prop::collection::vec(prop::array::uniform3(-30f32..30.0), 1..5),
+            b in prop::collection::vec(prop::array::uniform3(-30f32..30.0), 5),
+        ) {
+            let control = logits(&a);
+            let same = Distance::between(&control, &control).expect("same shape");
+            prop_assert!(same.bit_equal && same.nmse == 0.0 && same.kl == 0.0 && same.top1_agreement == 1.0);
+            let other = Distance::between(&control, &logits(&b[..a.len()])).expect("same shape");
+            prop_assert!(other.kl >= 0.0 && (0.0..=1.0).contains(&other.top1_agreement));
+            prop_assert!(other.nmse.is_nan() || other.nmse >= 0.0);
+        }
+    }
+}

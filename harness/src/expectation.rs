@@ -1,0 +1,255 @@
+//! `expectations.toml`: what the repository says that verdicts should be, each with a reason.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::config::{Config, ConfigError};
+use crate::filter::{Filter, Subject};
+use crate::judge::Judgement;
+use crate::plan::PlannedCell;
+use crate::results::{Expected, Finding, FindingKind, Part};
+use crate::verdict::Verdict;
+
+/// The `expectations.toml` of this version of the harness, used where there is no other.
+pub const DEFAULT_EXPECTATIONS: &str = include_str!("../../expectations.toml");
+
+/// The document.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectationFile {
+    /// Version of this document: 1.
+    pub version: u32,
+    /// The entries; for a cell the first one that selects it counts.
+    #[serde(default)]
+    pub expect: Vec<Entry>,
+}
+
+/// One expectation.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Which cells: a filter over dimensions.
+    #[schemars(with = "String")]
+    pub when: Spanned<String>,
+    /// The verdicts that pass.
+    pub outcome: Vec<Verdict>,
+    /// The code that a refusal must have.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// How far logits may be off where `degraded` is expected.
+    #[serde(default)]
+    pub tolerance: Option<Tolerance>,
+    /// Why that is right.
+    pub reason: String,
+    /// Where it is tracked; needed for `refused-unclear`, `refused-destructive`, `crashed`, `hung` and `corrupt`.
+    #[serde(default)]
+    pub issue: Option<String>,
+    /// The last day on which it holds, `YYYY-MM-DD`; needed for `crashed`, `hung` and `corrupt`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub expires: Option<Date>,
+}
+
+/// How far logits may be off.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerance {
+    /// Largest normalised mean square error.
+    #[serde(default)]
+    pub nmse: Option<f64>,
+    /// Largest mean KL divergence, in nats.
+    #[serde(default)]
+    pub kl: Option<f64>,
+    /// Smallest share of rows with the control's greedy token.
+    #[serde(default)]
+    pub top1_agreement: Option<f64>,
+}
+
+/// The expectations of a run.
+#[derive(Debug, Clone)]
+pub struct Expectations {
+    entries: Vec<(Filter, Entry)>,
+}
+
+/// How a cell compares with what is expected of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What is expected.
+    pub expected: Expected,
+    /// Why the cell does not pass, if it does not.
+    pub finding: Option<Finding>,
+}
+
+impl Expectations {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], pointing at the line.
+    pub fn read(path: &Path, config: &Config) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Io { path: path.to_owned(), reason: source.to_string() })?;
+        Self::parse(&text, path, config)
+    }
+
+    /// Reads text; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ConfigError`], pointing at the line.
+    pub fn parse(text: &str, path: &Path, config: &Config) -> Result<Self, ConfigError> {
+        let file: ExpectationFile =
+            toml::from_str(text).map_err(|error| ConfigError::toml(&error, text, path))?;
+        if file.version != 1 {
+            let message =
+                format!("version {} of expectations.toml is not known; this is version 1", file.version);
+            return Err(ConfigError::at(0..0, message, text, path));
+        }
+        let known = config.dimensions();
+        let entries = file.expect.into_iter().map(|entry| {
+            let filter = check(&entry, &known).map_err(|(offset, message)| {
+                let start = (entry.when.span().start + offset).min(entry.when.span().end);
+                ConfigError::at(start..entry.when.span().end, message, text, path)
+            })?;
+            Ok((filter, entry))
+        });
+        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+    }
+
+    /// What is wrong with the expectations for this plan: entries that select no judged cell of it, entries that never
+    /// count because others come first, and entries that have lapsed.
+    #[must_use]
+    pub fn findings(&self, cells: &[PlannedCell], today: Date) -> Vec<Finding> {
+        let judged: Vec<&PlannedCell> =
+            cells.iter().filter(|cell| cell.part == Part::Judged && cell.filtered.is_none()).collect();
+        let mut counting: BTreeMap<usize, usize> = BTreeMap::new();
+        for cell in &judged {
+            if let Some((index, _)) = self.entry(cell) {
+                *counting.entry(index).or_default() += 1;
+            }
+        }
+        let mut findings = Vec::new();
+        for (index, (filter, entry)) in self.entries.iter().enumerate() {
+            let when = entry.when.get_ref();
+            if let Some(expires) = entry.expires.filter(|expires| *expires < today) {
+                let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
+                findings.push(Finding { kind: FindingKind::Expired, cell: None, message });
+            }
+            if counting.contains_key(&index) {
+                continue;
+            }
+            let shadowed = judged.iter().any(|cell| filter.selects(subject(cell)));
+            let (kind, message) = if shadowed {
+                let message =
+                    format!("the expectation `{when}` never counts: earlier entries select all its cells");
+                (FindingKind::Contradicting, message)
+            } else {
+                (
+                    FindingKind::Unmatched,
+                    format!("the expectation `{when}` selects no planned cell: remove it"),
+                )
+            };
+            findings.push(Finding { kind, cell: None, message });
+        }
+        findings
+    }
+
+    /// Compares a judged cell's verdict with what is expected of it.
+    #[must_use]
+    pub fn compare(&self, cell: &PlannedCell, judgement: &Judgement) -> Comparison {
+        let entry = self.entry(cell).map(|(_, entry)| entry);
+        let expected = entry.map_or_else(Expected::default, |entry| Expected {
+            outcome: entry.outcome.clone(),
+            code: entry.code.clone(),
+            reason: Some(entry.reason.clone()),
+            issue: entry.issue.clone(),
+            entry: Some(entry.when.get_ref().clone()),
+        });
+        let problem = problem(&expected, entry.and_then(|entry| entry.tolerance), judgement);
+        let finding = problem.map(|(kind, message)| Finding { kind, cell: Some(cell.id.clone()), message });
+        Comparison { expected, finding }
+    }
+
+    fn entry(&self, cell: &PlannedCell) -> Option<(usize, &Entry)> {
+        let found = self.entries.iter().position(|(filter, _)| filter.selects(subject(cell)));
+        found.map(|index| (index, &self.entries[index].1))
+    }
+}
+
+fn subject(cell: &PlannedCell) -> Subject<'_> {
+    Subject { id: &cell.id, dims: &cell.dims, verdict: None }
+}
+
+fn check(entry: &Entry, known: &[&str]) -> Result<Filter, (usize, String)> {
+    let when = entry.when.get_ref();
+    let filter: Filter =
+        when.parse().map_err(|error: crate::filter::FilterError| (1 + error.position, error.message))?;
+    filter.check_names(when, known).map_err(|error| (1 + error.position, error.message))?;
+    let names: Vec<&str> = entry.outcome.iter().map(|verdict| verdict.name()).collect();
+    let refused = |message: String| Err((0, message));
+    if filter.names().contains(&"verdict") {
+        return refused("an expectation cannot depend on the verdict".into());
+    }
+    if entry.outcome.is_empty() {
+        return refused("an expectation needs an outcome".into());
+    }
+    if let Some(verdict) = entry.outcome.iter().find(|verdict| !verdict.is_verdict()) {
+        return refused(format!("`{verdict}` is not a verdict and is never excused"));
+    }
+    if entry.reason.trim().is_empty() {
+        return refused("an expectation needs a reason".into());
+    }
+    if entry.outcome.iter().any(|verdict| verdict.needs_issue()) && entry.issue.is_none() {
+        return refused(format!("an expectation of {} needs an issue", names.join(", ")));
+    }
+    if entry.outcome.iter().any(|verdict| verdict.needs_expiry()) && entry.expires.is_none() {
+        return refused(format!("an expectation of {} needs a day on which it expires", names.join(", ")));
+    }
+    Ok(filter)
+}
+
+fn problem(
+    expected: &Expected,
+    tolerance: Option<Tolerance>,
+    judgement: &Judgement,
+) -> Option<(FindingKind, String)> {
+    let verdict = judgement.verdict;
+    match verdict {
+        Verdict::HarnessError => return Some((FindingKind::HarnessError, judgement.message.clone())),
+        Verdict::NotRun => return Some((FindingKind::NotRun, judgement.message.clone())),
+        Verdict::Filtered | Verdict::Unsupported => return None,
+        _ => {}
+    }
+    let wanted = expected.outcome.iter().map(|verdict| verdict.name()).collect::<Vec<_>>().join(" or ");
+    if !expected.outcome.contains(&verdict) {
+        let better = expected.outcome.iter().all(|wanted| verdict < *wanted);
+        let kind = if better { FindingKind::Stale } else { FindingKind::Worse };
+        return Some((kind, format!("expected {wanted}, found {verdict}: {}", judgement.message)));
+    }
+    if verdict == Verdict::Refused
+        && let Some(code) = &expected.code
+        && judgement.code.as_ref() != Some(code)
+    {
+        let found = judgement.code.as_deref().unwrap_or("no code");
+        let message =
+            format!("expected a refusal with code `{code}`, found `{found}`: {}", judgement.message);
+        return Some((FindingKind::Worse, message));
+    }
+    if let (Some(tolerance), Some(distance)) = (tolerance, judgement.distance) {
+        let over =
+            |limit: Option<f64>, value: f64| limit.is_some_and(|limit| value.is_nan() || value > limit);
+        let disagrees = tolerance.top1_agreement.is_some_and(|least| distance.top1_agreement < least);
+        if over(tolerance.nmse, distance.nmse) || over(tolerance.kl, distance.kl) || disagrees {
+            let message = format!("{verdict} as expected, but beyond the tolerance: {}", judgement.message);
+            return Some((FindingKind::Worse, message));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

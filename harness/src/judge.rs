@@ -1,0 +1,298 @@
+//! The judge: from what was seen in a cell to its verdict. A pure function; the table in its tests is its oracle.
+
+use intact_protocol::{Logits, Receipt, Refusal};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::distance::{Distance, is_finite};
+use crate::verdict::Verdict;
+use crate::worker::WorkerError;
+
+/// When two sets of logits count as the same, each level with where its numbers come from.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// Tokens that a load may evaluate and still count as a restore: the one held back for the canary.
+    pub evaluations: u32,
+    /// The noise floor: what counts as `equivalent`.
+    pub floor: Level,
+    /// What a session that was evaluated again may differ by, because of other batch shapes.
+    pub recomputed: Level,
+    /// What is still usable: beyond it, a session is `corrupt`.
+    pub usable: Level,
+}
+
+/// One level of closeness: all three must hold.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// Largest normalised mean square error.
+    pub nmse: f64,
+    /// Largest mean KL divergence, in nats.
+    pub kl: f64,
+    /// Smallest share of rows with the control's greedy token.
+    pub top1_agreement: f64,
+    /// Where the numbers come from.
+    pub source: String,
+}
+
+/// What was seen in a cell.
+#[derive(Debug, Clone)]
+pub enum Evidence {
+    /// The load reported success.
+    Loaded(Box<LoadedEvidence>),
+    /// The load was refused.
+    Refused {
+        /// What the subject said.
+        refusal: Refusal,
+        /// What became of live sessions.
+        harm: Harm,
+    },
+    /// The load failed in a way that the subject did not foresee.
+    Failed {
+        /// What the subject said.
+        message: String,
+        /// What became of live sessions.
+        harm: Harm,
+    },
+    /// The load reported success, and the session cannot be continued.
+    Unusable {
+        /// What the subject said of the load.
+        receipt: Receipt,
+        /// What it said afterwards.
+        message: String,
+    },
+    /// The subject cannot do what the cell asks.
+    Unsupported {
+        /// What the subject said.
+        message: String,
+    },
+    /// The worker failed.
+    Died(WorkerError),
+}
+
+/// What was seen after a load that reported success.
+#[derive(Debug, Clone)]
+pub struct LoadedEvidence {
+    /// What the subject said of the load.
+    pub receipt: Receipt,
+    /// What the loaded chat differs in from the one that was saved, where the subject shows its chat.
+    pub history_difference: Option<String>,
+    /// Digest of the parameters that were saved, where the load was asked to restore them and the subject tells.
+    pub saved_parameters: Option<String>,
+    /// Logits of the loaded session over the forced continuation.
+    pub observed: Logits,
+    /// Logits of the uninterrupted session; or why there are none.
+    pub control: Result<Logits, String>,
+    /// What became of other live sessions.
+    pub harm: Harm,
+}
+
+/// What became of live sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Harm {
+    /// They answer bit by bit as if nothing had happened.
+    None,
+    /// They do not: what is different.
+    Done(String),
+}
+
+/// What became of the session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Code of a refusal, name of a signal, or another short reason.
+    pub code: Option<String>,
+    /// Why, for a person.
+    pub message: String,
+    /// How far the loaded session is from the control, where that could be measured.
+    pub distance: Option<Distance>,
+}
+
+impl Judgement {
+    /// A judgement without distances.
+    #[must_use]
+    pub fn plain(verdict: Verdict, code: Option<&str>, message: impl Into<String>) -> Self {
+        Self { verdict, code: code.map(str::to_owned), message: message.into(), distance: None }
+    }
+}
+
+/// Judges one cell.
+#[must_use]
+pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Judgement {
+    match evidence {
+        Evidence::Unsupported { message } => Judgement::plain(Verdict::Unsupported, None, message),
+        Evidence::Died(error) => judge_death(error),
+        Evidence::Refused { refusal, harm: Harm::Done(harm) } => Judgement::plain(
+            Verdict::RefusedDestructive,
+            Some(&refusal.code),
+            format!("The load was refused ({}), and a live session was harmed: {harm}.", refusal.message),
+        ),
+        Evidence::Refused { refusal, harm: Harm::None } => judge_refusal(refusal),
+        Evidence::Failed { message, harm: Harm::Done(harm) } => Judgement::plain(
+            Verdict::RefusedDestructive,
+            None,
+            format!("The load failed ({message}), and a live session was harmed: {harm}."),
+        ),
+        Evidence::Failed { message, harm: Harm::None } => Judgement::plain(
+            Verdict::RefusedUnclear,
+            None,
+            format!("The load failed without a typed reason: {message}"),
+        ),
+        Evidence::Unusable { receipt, message } => Judgement::plain(
+            Verdict::Corrupt,
+            Some("unusable"),
+            format!(
+                "The load reported success by route `{}`, and the session cannot go on: {message}.",
+                receipt.route
+            ),
+        ),
+        Evidence::Loaded(loaded) => judge_loaded(loaded, thresholds),
+    }
+}
+
+fn judge_death(error: &WorkerError) -> Judgement {
+    let message = sentence(&error.to_string());
+    match error {
+        WorkerError::Hung { op, .. } => Judgement::plain(Verdict::Hung, Some(op), message),
+        WorkerError::Crashed { code, .. } => Judgement::plain(Verdict::Crashed, Some(code), message),
+        WorkerError::Protocol { .. } => Judgement::plain(Verdict::HarnessError, Some("protocol"), message),
+        WorkerError::Spawn { .. } => Judgement::plain(Verdict::HarnessError, Some("spawn"), message),
+        WorkerError::Noncompliant(_) => {
+            Judgement::plain(Verdict::HarnessError, Some("noncompliant"), message)
+        }
+    }
+}
+
+/// A message as a sentence: capital first, full stop last.
+fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).chain(['.']).collect()
+}
+
+fn judge_refusal(refusal: &Refusal) -> Judgement {
+    if refusal.code.is_empty() || refusal.message.is_empty() {
+        let message =
+            format!("The load was refused without a reason that can be acted on: {}", refusal.message);
+        return Judgement::plain(Verdict::RefusedUnclear, Some(&refusal.code), message);
+    }
+    Judgement::plain(Verdict::Refused, Some(&refusal.code), &refusal.message)
+}
+
+/// Routes that do not claim to have used the saved KV.
+const RECOMPUTING: [&str; 2] = ["reprefilled", "replayed"];
+
+fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
+    let receipt = &loaded.receipt;
+    if let Harm::Done(harm) = &loaded.harm {
+        let message = format!("The load reported success, and another live session was harmed: {harm}.");
+        return Judgement::plain(Verdict::Corrupt, Some("bystander"), message);
+    }
+    let control = match &loaded.control {
+        Ok(control) if is_finite(control) => control,
+        Ok(_) => {
+            let message =
+                "The uninterrupted session itself gives logits that are not numbers: nothing can be judged.";
+            return Judgement::plain(Verdict::HarnessError, Some("control"), message);
+        }
+        Err(reason) => {
+            let message = format!("There is no uninterrupted session to compare with: {reason}");
+            return Judgement::plain(Verdict::HarnessError, Some("control"), message);
+        }
+    };
+    let Some(distance) = Distance::between(control, &loaded.observed) else {
+        let message = format!(
+            "The logits have {} rows of {}, the control's {} rows of {}.",
+            loaded.observed.rows().len(),
+            loaded.observed.n_vocab(),
+            control.rows().len(),
+            control.n_vocab()
+        );
+        return Judgement::plain(Verdict::Corrupt, Some("shape"), message);
+    };
+    let (verdict, code, message) = weigh(loaded, receipt, distance, thresholds);
+    Judgement { verdict, code: code.map(str::to_owned), message, distance: Some(distance) }
+}
+
+fn weigh(
+    loaded: &LoadedEvidence,
+    receipt: &Receipt,
+    distance: Distance,
+    thresholds: &Thresholds,
+) -> (Verdict, Option<&'static str>, String) {
+    if let Some(difference) = &loaded.history_difference {
+        let message =
+            format!("The load reported success with another chat than the one that was saved: {difference}");
+        return (Verdict::Corrupt, Some("history"), message);
+    }
+    let recomputes = RECOMPUTING.contains(&receipt.route.as_str());
+    if !recomputes && receipt.tokens_restored == 0 {
+        let message = format!(
+            "The load reported success by route `{}` and restored no token; it evaluated {}.",
+            receipt.route, receipt.tokens_evaluated
+        );
+        return (Verdict::Inert, None, message);
+    }
+    let evaluated_again = recomputes || receipt.tokens_evaluated > thresholds.evaluations;
+    let floor = if evaluated_again { &thresholds.recomputed } else { &thresholds.floor };
+    if !(distance.bit_equal || floor.admits(distance)) {
+        let beyond = format!("{}; route `{}`", describe(distance), receipt.route);
+        return if thresholds.usable.admits(distance) {
+            (Verdict::Degraded, Some("distance"), format!("Usable, but outside the noise floor: {beyond}."))
+        } else {
+            (
+                Verdict::Corrupt,
+                Some("logits"),
+                format!("The load reported success, and its logits are wrong: {beyond}."),
+            )
+        };
+    }
+    if loaded.saved_parameters.is_some() && loaded.saved_parameters != receipt.parameters {
+        let message = "The session came back without the parameters that were saved.".to_owned();
+        return (Verdict::Degraded, Some("parameters"), message);
+    }
+    if evaluated_again {
+        return (Verdict::Recomputed, None, recomputed_because(receipt));
+    }
+    if distance.bit_equal {
+        return (Verdict::Exact, None, "Every logit is bit-identical to the uninterrupted session's.".into());
+    }
+    (Verdict::Equivalent, None, format!("Inside the noise floor: {}.", describe(distance)))
+}
+
+fn recomputed_because(receipt: &Receipt) -> String {
+    let reasons: Vec<String> = receipt
+        .axes
+        .iter()
+        .filter(|axis| !matches!(axis.consequence.as_str(), "same" | "harmless"))
+        .map(|axis| format!("{} was {} and is {} ({})", axis.axis, axis.saved, axis.here, axis.reason))
+        .chain(receipt.notes.iter().cloned())
+        .collect();
+    let why = if reasons.is_empty() { "the receipt does not say why".to_owned() } else { reasons.join("; ") };
+    format!(
+        "{} tokens were evaluated again and {} restored, because {why}.",
+        receipt.tokens_evaluated, receipt.tokens_restored
+    )
+}
+
+fn describe(distance: Distance) -> String {
+    format!(
+        "NMSE {:.2e}, KL {:.2e}, greedy tokens equal in {:.0} %",
+        distance.nmse,
+        distance.kl,
+        distance.top1_agreement * 100.0
+    )
+}
+
+impl Level {
+    /// Whether a distance is inside. NaN is inside nothing.
+    #[must_use]
+    pub fn admits(&self, distance: Distance) -> bool {
+        distance.nmse <= self.nmse && distance.kl <= self.kl && distance.top1_agreement >= self.top1_agreement
+    }
+}
+
+#[cfg(test)]
+mod tests;

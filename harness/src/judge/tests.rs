@@ -1,0 +1,196 @@
+use intact_protocol::{AxisReport, Timings};
+use proptest::prelude::*;
+
+use super::*;
+
+fn thresholds() -> Thresholds {
+    let level = |nmse, kl, top1_agreement| Level { nmse, kl, top1_agreement, source: "a test".into() };
+    Thresholds {
+        evaluations: 1,
+        floor: level(1e-5, 1e-4, 1.0),
+        recomputed: level(1e-3, 1e-2, 1.0),
+        usable: level(1e-2, 5e-2, 0.9),
+    }
+}
+
+fn receipt(route: &str, tokens_restored: u32, tokens_evaluated: u32) -> Receipt {
+    Receipt {
+        route: route.into(),
+        axes: Vec::new(),
+        tokens_restored,
+        tokens_evaluated,
+        canary_distance: None,
+        parameters: None,
+        notes: Vec::new(),
+        timings: Timings::default(),
+    }
+}
+
+fn logits(rows: &[[f32; 2]]) -> Logits {
+    let mut logits = Logits::new(2);
+    rows.iter().for_each(|row| logits.push(row));
+    logits
+}
+
+const CONTROL: [[f32; 2]; 2] = [[4.0, 1.0], [0.0, 4.0]];
+const NEAR: [[f32; 2]; 2] = [[4.001, 1.0], [0.0, 4.0]];
+const OFF: [[f32; 2]; 2] = [[4.1, 1.0], [0.0, 4.0]];
+const FAR: [[f32; 2]; 2] = [[5.0, 1.0], [1.0, 3.0]];
+const WRONG: [[f32; 2]; 2] = [[1.0, 4.0], [4.0, 0.0]];
+const NAN: [[f32; 2]; 2] = [[f32::NAN, 1.0], [0.0, 4.0]];
+
+fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
+    LoadedEvidence {
+        receipt,
+        history_difference: None,
+        saved_parameters: None,
+        observed: logits(observed),
+        control: Ok(logits(&CONTROL)),
+        harm: Harm::None,
+    }
+}
+
+fn verdict(evidence: Evidence) -> (Verdict, Option<String>) {
+    let judgement = judge(&evidence, &thresholds());
+    assert!(!judgement.message.is_empty(), "every verdict says why: {judgement:?}");
+    (judgement.verdict, judgement.code)
+}
+
+fn verdict_of(loaded: LoadedEvidence) -> (Verdict, Option<String>) {
+    verdict(Evidence::Loaded(Box::new(loaded)))
+}
+
+#[test]
+fn a_load_that_reported_success_is_judged_by_this_table() {
+    for (route, restored, evaluated, observed, expected) in [
+        ("direct", 99, 1, &CONTROL, Verdict::Exact),
+        ("blind", 99, 0, &CONTROL, Verdict::Exact),
+        ("transcoded", 99, 1, &NEAR, Verdict::Equivalent),
+        ("direct", 99, 1, &OFF, Verdict::Degraded),
+        ("direct", 99, 1, &FAR, Verdict::Corrupt),
+        ("direct", 99, 1, &WRONG, Verdict::Corrupt),
+        ("direct", 99, 1, &NAN, Verdict::Corrupt),
+        ("direct", 0, 1, &CONTROL, Verdict::Inert),
+        ("direct", 0, 99, &CONTROL, Verdict::Inert),
+        ("blind", 0, 0, &WRONG, Verdict::Inert),
+        ("direct", 50, 50, &CONTROL, Verdict::Recomputed),
+        ("reprefilled", 0, 99, &CONTROL, Verdict::Recomputed),
+        ("reprefilled", 0, 99, &NEAR, Verdict::Recomputed),
+        ("reprefilled", 0, 99, &OFF, Verdict::Recomputed),
+        ("reprefilled", 0, 99, &FAR, Verdict::Corrupt),
+        ("replayed", 0, 99, &WRONG, Verdict::Corrupt),
+        ("replayed", 0, 99, &CONTROL, Verdict::Recomputed),
+    ] {
+        let (found, _) = verdict_of(loaded(receipt(route, restored, evaluated), observed));
+        assert_eq!(found, expected, "{route}, {restored} restored, {evaluated} evaluated, {observed:?}");
+    }
+}
+
+#[test]
+fn harm_or_another_chat_is_corrupt_however_good_the_logits() {
+    let mut harmed = loaded(receipt("direct", 99, 1), &CONTROL);
+    harmed.harm = Harm::Done("its logits changed".into());
+    assert_eq!(verdict_of(harmed), (Verdict::Corrupt, Some("bystander".into())));
+    let mut rewritten = loaded(receipt("direct", 99, 1), &CONTROL);
+    rewritten.history_difference = Some("message 2".into());
+    assert_eq!(verdict_of(rewritten), (Verdict::Corrupt, Some("history".into())));
+}
+
+#[test]
+fn lost_parameters_are_a_declared_loss() {
+    for (restored, expected) in
+        [(Some("a"), Verdict::Exact), (Some("b"), Verdict::Degraded), (None, Verdict::Degraded)]
+    {
+        let mut evidence = loaded(receipt("direct", 99, 1), &CONTROL);
+        evidence.saved_parameters = Some("a".into());
+        evidence.receipt.parameters = restored.map(str::to_owned);
+        assert_eq!(verdict_of(evidence).0, expected, "{restored:?}");
+    }
+}
+
+#[test]
+fn without_a_sound_control_nothing_is_said_of_the_subject() {
+    let mut broken = loaded(receipt("direct", 99, 1), &NAN);
+    broken.control = Ok(logits(&NAN));
+    assert_eq!(verdict_of(broken), (Verdict::HarnessError, Some("control".into())));
+    let mut missing = loaded(receipt("direct", 99, 1), &CONTROL);
+    missing.control = Err("it did not fit".into());
+    assert_eq!(verdict_of(missing), (Verdict::HarnessError, Some("control".into())));
+    let shorter = loaded(receipt("direct", 99, 1), &CONTROL[..1]);
+    assert_eq!(verdict_of(shorter), (Verdict::Corrupt, Some("shape".into())));
+}
+
+#[test]
+fn a_refusal_counts_only_with_a_reason_and_without_harm() {
+    let refusal =
+        |code: &str, message: &str| Refusal { code: code.into(), message: message.into(), axes: Vec::new() };
+    let harmed = || Harm::Done("its logits changed".into());
+    for (code, message, harm, expected) in [
+        ("digest", "the digest differs", Harm::None, Verdict::Refused),
+        ("", "no", Harm::None, Verdict::RefusedUnclear),
+        ("digest", "", Harm::None, Verdict::RefusedUnclear),
+        ("digest", "the digest differs", harmed(), Verdict::RefusedDestructive),
+        ("", "", harmed(), Verdict::RefusedDestructive),
+    ] {
+        let found = verdict(Evidence::Refused { refusal: refusal(code, message), harm: harm.clone() });
+        assert_eq!(found, (expected, Some(code.to_owned())), "{code:?} {message:?} {harm:?}");
+    }
+    let failed = |harm| Evidence::Failed { message: "it broke".into(), harm };
+    assert_eq!(verdict(failed(Harm::None)).0, Verdict::RefusedUnclear);
+    assert_eq!(verdict(failed(harmed())).0, Verdict::RefusedDestructive);
+}
+
+#[test]
+fn a_dead_worker_is_a_verdict_and_a_broken_protocol_is_none() {
+    let crashed =
+        WorkerError::Crashed { op: "load", code: "SIGSEGV".into(), how: "killed by SIGSEGV".into() };
+    for (error, expected) in [
+        (crashed, (Verdict::Crashed, "SIGSEGV")),
+        (WorkerError::Hung { op: "load", seconds: 9 }, (Verdict::Hung, "load")),
+        (WorkerError::Protocol { op: "load", how: "x".into() }, (Verdict::HarnessError, "protocol")),
+        (WorkerError::Noncompliant("x".into()), (Verdict::HarnessError, "noncompliant")),
+        (WorkerError::Spawn { command: "x".into(), reason: "y".into() }, (Verdict::HarnessError, "spawn")),
+    ] {
+        let (found, code) = verdict(Evidence::Died(error));
+        assert_eq!((found, code.as_deref()), (expected.0, Some(expected.1)));
+    }
+    assert_eq!(verdict(Evidence::Unsupported { message: "cannot".into() }).0, Verdict::Unsupported);
+}
+
+#[test]
+fn a_recomputed_session_says_how_much_and_why() {
+    let mut evidence = loaded(receipt("reprefilled", 0, 250), &CONTROL);
+    let axis = |axis: &str, consequence: &str| AxisReport {
+        axis: axis.into(),
+        saved: "f16".into(),
+        here: "q8_0".into(),
+        consequence: consequence.into(),
+        reason: "the cells are of another type".into(),
+    };
+    evidence.receipt.axes = vec![axis("type_k", "reprefill"), axis("save_time", "harmless")];
+    let judgement = judge(&Evidence::Loaded(Box::new(evidence)), &thresholds());
+    assert_eq!(
+        judgement.message,
+        "250 tokens were evaluated again and 0 restored, because type_k was f16 and is q8_0 (the cells are of another \
+         type)."
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_subject_that_reported_success_passes_only_with_the_controls_greedy_tokens(
+        observed in prop::collection::vec(prop::array::uniform2(-9f32..9.0), 2),
+        route in prop::sample::select(vec!["direct", "transcoded", "reprefilled", "replayed", "blind"]),
+        restored in 0u32..3, evaluated in 0u32..3,
+    ) {
+        let rows: Vec<[f32; 2]> = observed;
+        let judgement =
+            judge(&Evidence::Loaded(Box::new(loaded(receipt(route, restored, evaluated), &rows))), &thresholds());
+        let distance = judgement.distance.expect("same shape");
+        if judgement.verdict.passes() || judgement.verdict == Verdict::Recomputed {
+            prop_assert_eq!(distance.top1_agreement, 1.0);
+        }
+        prop_assert_eq!(judgement.verdict == Verdict::Exact, distance.bit_equal && restored > 0 && evaluated < 2
+            && !RECOMPUTING.contains(&route));
+    }
+}

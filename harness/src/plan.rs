@@ -1,0 +1,237 @@
+//! Plans: from the matrix as data to the list of cells, each with a stable id.
+
+mod block;
+mod constraint;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use crate::config::{AxisConfig, Config};
+use crate::filter::{Filter, FilterError};
+use crate::recipe::{INAPPLICABLE, SAME};
+use crate::results::{AxisInfo, Dims, Part, PlanInfo};
+use block::Expander;
+
+/// A cell that is to be run, or that a constraint takes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCell {
+    /// Stable, readable, unique in the plan: subject, model and every value that is not its axis' base value.
+    pub id: String,
+    /// Its dimensions.
+    pub dims: Dims,
+    /// Whether the gate judges it.
+    pub part: Part,
+    /// Why it is impossible, if it is.
+    pub filtered: Option<String>,
+}
+
+/// All cells of a plan, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The cells.
+    pub cells: Vec<PlannedCell>,
+    /// The plan's name, axes and certificate.
+    pub info: PlanInfo,
+}
+
+/// Why no plan could be made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// No plan of this name.
+    #[error("there is no plan `{name}`; there are {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Every plan.
+        known: String,
+    },
+    /// A filter of the configuration cannot be read.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
+/// What is known of subjects and models before anything is planned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// The models, with their family: the values of the model axis.
+    pub models: Vec<(String, String)>,
+    /// Variants that each model has.
+    pub variants: BTreeMap<String, BTreeSet<String>>,
+    /// The release of each subject.
+    pub releases: BTreeMap<String, String>,
+}
+
+/// Name of the axis whose values are the models.
+pub const MODEL_AXIS: &str = "model";
+/// Name of the dimension that follows from the model.
+const FAMILY: &str = "family";
+
+impl Plan {
+    /// Makes the plan of this name.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn make(config: &Config, name: &str, setting: &Setting) -> Result<Self, PlanError> {
+        let plan = config.plans.get(name).ok_or_else(|| PlanError::Unknown {
+            name: name.to_owned(),
+            known: config.plans.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        let planner = Planner::new(config, setting)?;
+        let expander = Expander::new(&planner);
+        let mut coverage = Vec::new();
+        let mut assignments = Vec::new();
+        for block in &plan.blocks {
+            let mut expanded = expander.expand(block)?;
+            assignments.append(&mut expanded.cells);
+            coverage.append(&mut expanded.coverage);
+        }
+        let cells = planner.cells(&assignments);
+        let planned = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+        let info = PlanInfo {
+            name: name.to_owned(),
+            axes: planner.axis_infos(),
+            planned,
+            selected: planned,
+            coverage,
+        };
+        Ok(Self { cells, info })
+    }
+}
+
+/// A value for each axis of the matrix, by the axis' name.
+type Assignment = Dims;
+
+/// What all blocks of a plan share.
+#[derive(Debug)]
+struct Planner<'a> {
+    config: &'a Config,
+    setting: &'a Setting,
+    forbidden: Vec<(Filter, &'a str)>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(config: &'a Config, setting: &'a Setting) -> Result<Self, PlanError> {
+        let read = |forbid: &'a crate::config::Forbid| {
+            Ok((forbid.when.get_ref().parse::<Filter>()?, forbid.reason.as_str()))
+        };
+        let forbidden = config.forbid.iter().map(read).collect::<Result<_, FilterError>>()?;
+        Ok(Self { config, setting, forbidden })
+    }
+
+    fn values(&self, axis: &AxisConfig) -> Vec<String> {
+        if axis.name == MODEL_AXIS {
+            return self.setting.models.iter().map(|(name, _)| name.clone()).collect();
+        }
+        axis.values().map(str::to_owned).collect()
+    }
+
+    fn base(&self, axis: &AxisConfig) -> String {
+        self.values(axis).into_iter().next().unwrap_or_default()
+    }
+
+    fn axis_infos(&self) -> Vec<AxisInfo> {
+        let info = |axis: &AxisConfig| AxisInfo {
+            name: axis.name.clone(),
+            about: axis.about.clone(),
+            values: self.values(axis),
+        };
+        self.config.axes.iter().map(info).collect()
+    }
+
+    /// The assignment with values that say the same as another made that other.
+    fn normal(&self, mut assignment: Assignment) -> Assignment {
+        for axis in &self.config.axes {
+            let mirrored = axis.mirrors.as_ref().and_then(|mirrored| assignment.get(mirrored)).cloned();
+            if mirrored.is_some() && mirrored.as_ref() == assignment.get(&axis.name) {
+                assignment.insert(axis.name.clone(), SAME.to_owned());
+            }
+        }
+        assignment
+    }
+
+    /// The dimensions of a cell: the assignment, and what follows from subject and model.
+    fn dims(&self, assignment: &Assignment, subject: &str) -> Dims {
+        let mut dims = assignment.clone();
+        let model = dims.get(MODEL_AXIS).cloned().unwrap_or_default();
+        let family =
+            self.setting.models.iter().find(|(name, _)| *name == model).map(|(_, family)| family.clone());
+        let release = self.setting.releases.get(subject).cloned().unwrap_or_else(|| "unknown".to_owned());
+        dims.insert("subject".into(), subject.to_owned());
+        dims.insert(FAMILY.into(), family.unwrap_or_else(|| "unknown".to_owned()));
+        dims.insert("writer".into(), release.clone());
+        dims.insert("reader".into(), release);
+        dims
+    }
+
+    /// Why a cell is impossible.
+    fn obstacle(&self, dims: &Dims) -> Option<String> {
+        let forbidden = self.forbidden.iter().find(|(filter, _)| filter.selects_dims(dims));
+        forbidden.map(|(_, reason)| (*reason).to_owned()).or_else(|| self.missing_variant(dims)).or_else(
+            || {
+                let faults =
+                    self.config.axes.iter().filter(|axis| axis.negative && !self.is_base(axis, dims)).count();
+                (faults > 1)
+                    .then(|| "a cell has at most one fault, so that it is known what was caught".to_owned())
+            },
+        )
+    }
+
+    fn missing_variant(&self, dims: &Dims) -> Option<String> {
+        let model = dims.get(MODEL_AXIS)?;
+        self.config.axes.iter().find_map(|axis| {
+            let value = dims.get(&axis.name)?;
+            self.lacks_variant(model, axis, value)
+                .then(|| format!("there is no variant `{value}` of the model `{model}`"))
+        })
+    }
+
+    /// Whether the axis' value names a variant that the model does not have.
+    fn lacks_variant(&self, model: &str, axis: &AxisConfig, value: &str) -> bool {
+        axis.sets.iter().any(|target| target.get_ref() == "reader.model")
+            && value != SAME
+            && value != INAPPLICABLE
+            && !self.setting.variants.get(model).is_some_and(|variants| variants.contains(value))
+    }
+
+    fn is_base(&self, axis: &AxisConfig, dims: &Dims) -> bool {
+        dims.get(&axis.name).is_none_or(|value| value == INAPPLICABLE || *value == self.base(axis))
+    }
+
+    /// Every assignment for every subject, each cell once, in order.
+    fn cells(&self, assignments: &[Assignment]) -> Vec<PlannedCell> {
+        let mut seen = BTreeSet::new();
+        let mut cells = Vec::new();
+        for subject in &self.config.subjects {
+            for assignment in assignments {
+                let mut applicable = assignment.clone();
+                for axis in &subject.inapplicable {
+                    applicable.insert(axis.clone(), INAPPLICABLE.to_owned());
+                }
+                let dims = self.dims(&applicable, &subject.name);
+                let id = self.id(&dims, &subject.name);
+                if seen.insert(id.clone()) {
+                    let filtered = self.obstacle(&dims);
+                    cells.push(PlannedCell { id, dims, part: subject.part, filtered });
+                }
+            }
+        }
+        cells
+    }
+
+    fn id(&self, dims: &Dims, subject: &str) -> String {
+        let model = dims.get(MODEL_AXIS).map_or("", String::as_str);
+        let differing: Vec<String> = self
+            .config
+            .axes
+            .iter()
+            .filter(|axis| axis.name != MODEL_AXIS && !self.is_base(axis, dims))
+            .map(|axis| format!("{}={}", axis.name, dims[&axis.name]))
+            .collect();
+        let tail = if differing.is_empty() { "base".to_owned() } else { differing.join(",") };
+        format!("{subject}/{model}/{tail}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

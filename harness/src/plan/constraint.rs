@@ -1,0 +1,112 @@
+//! Constraints compiled for a block: tables over indices of values, so that a covering array is found in milliseconds.
+
+use std::collections::BTreeSet;
+
+use crate::filter::{Filter, Matcher};
+
+/// What rows of a block must not be.
+#[derive(Debug, Default)]
+pub(super) struct Constraints {
+    forbidden: Vec<Condition>,
+}
+
+/// A condition on a row of indices.
+#[derive(Debug)]
+pub(super) enum Condition {
+    /// It holds everywhere or nowhere.
+    Always(bool),
+    /// The axis has one of the values that are marked.
+    Has {
+        axis: usize,
+        marked: Vec<bool>,
+    },
+    Not(Box<Condition>),
+    And(Box<Condition>, Box<Condition>),
+    Or(Box<Condition>, Box<Condition>),
+}
+
+/// Where a filter's names lead in a block.
+pub(super) trait Names {
+    /// The axis that decides on the dimension of this name, with the dimension's value for each value of the axis.
+    fn varying(&self, name: &str) -> Option<(usize, Vec<String>)>;
+    /// The value of a dimension that no axis of the block decides on.
+    fn fixed(&self, name: &str) -> Option<String>;
+}
+
+impl Constraints {
+    pub(super) fn forbid(&mut self, condition: Condition) {
+        self.forbidden.push(condition);
+    }
+
+    pub(super) fn allow(&self, row: &[usize]) -> bool {
+        !self.forbidden.iter().any(|condition| condition.holds(row))
+    }
+
+    /// The axes that decide whether a row is allowed.
+    pub(super) fn axes(&self) -> Vec<usize> {
+        let mut axes = BTreeSet::new();
+        self.forbidden.iter().for_each(|condition| condition.collect_axes(&mut axes));
+        axes.into_iter().collect()
+    }
+}
+
+impl Condition {
+    pub(super) fn of(filter: &Filter, names: &dyn Names) -> Self {
+        match filter {
+            Filter::All => Self::Always(true),
+            Filter::None => Self::Always(false),
+            Filter::Is { name, matchers } => {
+                let matches = |value: &str| matchers.iter().any(|matcher: &Matcher| matcher.matches(value));
+                match names.varying(name) {
+                    Some((axis, values)) => {
+                        Self::Has { axis, marked: values.iter().map(|value| matches(value)).collect() }
+                    }
+                    None => Self::Always(names.fixed(name).is_some_and(|value| matches(&value))),
+                }
+            }
+            Filter::Not(inner) => Self::not(Self::of(inner, names)),
+            Filter::And(left, right) => Self::and(Self::of(left, names), Self::of(right, names)),
+            Filter::Or(left, right) => {
+                Self::Or(Box::new(Self::of(left, names)), Box::new(Self::of(right, names)))
+            }
+        }
+    }
+
+    /// The axis, of so many values, has this one.
+    pub(super) fn is(axis: usize, value: usize, size: usize) -> Self {
+        Self::Has { axis, marked: (0..size).map(|index| index == value).collect() }
+    }
+
+    pub(super) fn and(left: Self, right: Self) -> Self {
+        Self::And(Box::new(left), Box::new(right))
+    }
+
+    #[expect(clippy::should_implement_trait, reason = "a constructor, beside `and` and `is`")]
+    pub(super) fn not(inner: Self) -> Self {
+        Self::Not(Box::new(inner))
+    }
+
+    fn holds(&self, row: &[usize]) -> bool {
+        match self {
+            Self::Always(holds) => *holds,
+            Self::Has { axis, marked } => marked.get(row[*axis]).copied().unwrap_or(false),
+            Self::Not(inner) => !inner.holds(row),
+            Self::And(left, right) => left.holds(row) && right.holds(row),
+            Self::Or(left, right) => left.holds(row) || right.holds(row),
+        }
+    }
+
+    fn collect_axes(&self, axes: &mut BTreeSet<usize>) {
+        match self {
+            Self::Always(_) => {}
+            Self::Has { axis, .. } => {
+                axes.insert(*axis);
+            }
+            Self::Not(inner) => inner.collect_axes(axes),
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.collect_axes(axes);
+                right.collect_axes(axes);
+            }
+        }
+    }
+}

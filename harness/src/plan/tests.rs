@@ -1,0 +1,103 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::DEFAULT_CONFIG;
+use crate::recipe::Recipe;
+
+fn config() -> Config {
+    Config::parse(DEFAULT_CONFIG, Path::new("intact.toml")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn setting(config: &Config) -> Setting {
+    let family = |name: &str| if name == "mamba2" { "recurrent" } else { "plain" };
+    Setting {
+        models: config
+            .models
+            .iter()
+            .map(|model| (model.name.clone(), family(&model.name).to_owned()))
+            .collect(),
+        variants: config
+            .models
+            .iter()
+            .map(|model| (model.name.clone(), model.variants.keys().cloned().collect()))
+            .collect(),
+        releases: BTreeMap::new(),
+    }
+}
+
+fn default_plan() -> (Config, Plan) {
+    let config = config();
+    let plan = Plan::make(&config, &config.run.plan, &setting(&config)).expect("a plan");
+    (config, plan)
+}
+
+#[test]
+fn the_default_plan_has_200_cells_and_more_and_every_one_has_a_recipe() {
+    let (config, plan) = default_plan();
+    let possible: Vec<_> = plan.cells.iter().filter(|cell| cell.filtered.is_none()).collect();
+    let judged = possible.iter().filter(|cell| cell.part == Part::Judged).count();
+    assert!(judged >= 200, "{judged} judged cells");
+    for cell in possible {
+        Recipe::of(&cell.dims, &config).unwrap_or_else(|error| panic!("{}: {error}", cell.id));
+    }
+}
+
+#[test]
+fn ids_are_unique_and_the_same_every_time() {
+    let (_, plan) = default_plan();
+    let ids: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    assert_eq!(ids.len(), plan.cells.len());
+    assert_eq!(default_plan().1, plan);
+    assert!(ids.contains("engine/llama/base"));
+    assert!(ids.contains("blind/gemma3/weights=other"));
+    assert!(ids.contains("engine/mamba2/scenario=replace,fault=cut-image"));
+}
+
+#[test]
+fn every_possible_pair_is_covered_says_the_checker() {
+    let (_, plan) = default_plan();
+    for coverage in &plan.info.coverage {
+        assert_eq!(coverage.covered + coverage.forbidden, coverage.combinations, "{coverage:?}");
+    }
+    assert_eq!(plan.info.coverage.len(), 1);
+}
+
+#[test]
+fn no_cell_that_is_run_breaks_a_constraint_and_each_filtered_one_says_why() {
+    let (config, plan) = default_plan();
+    let setting = setting(&config);
+    let planner = Planner::new(&config, &setting).expect("sound filters");
+    for cell in &plan.cells {
+        assert_eq!(planner.obstacle(&cell.dims), cell.filtered, "{}", cell.id);
+    }
+    let filtered = plan.cells.iter().find(|cell| cell.id == "engine/mamba2/kv=q8_0").expect("planned");
+    assert_eq!(filtered.filtered.as_deref(), Some("a recurrent state has no K and V, and no attention"));
+}
+
+#[test]
+fn a_subject_has_no_cells_that_differ_only_in_what_means_nothing_to_it() {
+    let (config, plan) = default_plan();
+    let blind = config.subjects.iter().find(|subject| subject.name == "blind").expect("configured");
+    for cell in plan.cells.iter().filter(|cell| cell.dims["subject"] == "blind") {
+        for axis in &blind.inapplicable {
+            assert_eq!(cell.dims[axis], INAPPLICABLE, "{}", cell.id);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_says_the_same_as_the_writers_is_written_as_same() {
+    let (_, plan) = default_plan();
+    for cell in &plan.cells {
+        for (reader, writer) in [("reader_kv", "kv"), ("reader_flash", "flash"), ("reader_ctx", "ctx")] {
+            assert_ne!(cell.dims[reader], cell.dims[writer], "{}", cell.id);
+        }
+    }
+}
+
+#[test]
+fn an_unknown_plan_is_refused_with_the_known_ones() {
+    let config = config();
+    let error = Plan::make(&config, "weekly", &setting(&config)).expect_err("unknown");
+    assert!(error.to_string().contains("there are pr"), "{error}");
+}

@@ -1,0 +1,261 @@
+//! Recipes: what a cell does, made from its values by what its axes set.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use intact_protocol::{FlashAttention, ParameterSource, Settings};
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::results::Dims;
+
+/// The value of an axis that means: as the writer has it.
+pub const SAME: &str = "same";
+/// The value of a dimension that means nothing to the cell's subject.
+pub const INAPPLICABLE: &str = "-";
+
+/// What a cell does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Recipe {
+    /// Name of the model that the session is saved with.
+    pub model: String,
+    /// The model's variant that the reader opens; `None` for the same file.
+    pub reader_model: Option<String>,
+    /// Settings of the writer.
+    pub writer: Settings,
+    /// Settings of the reader.
+    pub reader: Settings,
+    /// Format version that is written.
+    pub format: Option<String>,
+    /// Format version whose reader is played.
+    pub reader_format: Option<String>,
+    /// Routes that are allowed; `None` for the subject's own default.
+    pub routes: Option<Vec<String>>,
+    /// Where the loaded session takes its parameters from.
+    pub parameters: ParameterSource,
+    /// What happens to the files between save and load.
+    pub fault: Option<Fault>,
+    /// What is played.
+    pub scenario: Scenario,
+}
+
+/// What is played in a cell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scenario {
+    /// Save, load in another process, continue.
+    #[default]
+    Resume,
+    /// The same, but a live session of the same id is there before the load.
+    Replace,
+    /// Save, load, save again from there, load that in a third process, continue.
+    Relay,
+}
+
+impl Scenario {
+    const NAMES: [(&'static str, Self); 3] =
+        [("resume", Self::Resume), ("replace", Self::Replace), ("relay", Self::Relay)];
+}
+
+/// What the value of an axis sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The model.
+    Model,
+    /// The model's variant that the reader opens.
+    ReaderModel,
+    /// A setting of the writer.
+    Writer(Setting),
+    /// A setting of the reader.
+    Reader(Setting),
+    /// The format version that is written.
+    Format,
+    /// The format version whose reader is played.
+    ReaderFormat,
+    /// The load policy.
+    Policy,
+    /// Where parameters come from.
+    Parameters,
+    /// What happens to the files.
+    Fault,
+    /// What is played.
+    Scenario,
+}
+
+/// A setting of a context, by its name in the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// `n_ctx`
+    NCtx,
+    /// `n_batch`
+    NBatch,
+    /// `n_ubatch`
+    NUbatch,
+    /// `n_seq_max`
+    NSeqMax,
+    /// `threads`
+    Threads,
+    /// `type_k`
+    TypeK,
+    /// `type_v`
+    TypeV,
+    /// `flash_attention`
+    FlashAttention,
+    /// `kv_unified`
+    KvUnified,
+    /// `swa_full`
+    SwaFull,
+    /// `rope_freq_base`
+    RopeFreqBase,
+    /// `rope_freq_scale`
+    RopeFreqScale,
+    /// `yarn_ext_factor`
+    YarnExtFactor,
+}
+
+const SETTINGS: [(&str, &str, Setting); 13] = [
+    ("writer.n_ctx", "reader.n_ctx", Setting::NCtx),
+    ("writer.n_batch", "reader.n_batch", Setting::NBatch),
+    ("writer.n_ubatch", "reader.n_ubatch", Setting::NUbatch),
+    ("writer.n_seq_max", "reader.n_seq_max", Setting::NSeqMax),
+    ("writer.threads", "reader.threads", Setting::Threads),
+    ("writer.type_k", "reader.type_k", Setting::TypeK),
+    ("writer.type_v", "reader.type_v", Setting::TypeV),
+    ("writer.flash_attention", "reader.flash_attention", Setting::FlashAttention),
+    ("writer.kv_unified", "reader.kv_unified", Setting::KvUnified),
+    ("writer.swa_full", "reader.swa_full", Setting::SwaFull),
+    ("writer.rope_freq_base", "reader.rope_freq_base", Setting::RopeFreqBase),
+    ("writer.rope_freq_scale", "reader.rope_freq_scale", Setting::RopeFreqScale),
+    ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
+];
+
+const WHOLES: [(&str, Target); 8] = [
+    ("model", Target::Model),
+    ("reader.model", Target::ReaderModel),
+    ("format", Target::Format),
+    ("reader.format", Target::ReaderFormat),
+    ("policy", Target::Policy),
+    ("parameters", Target::Parameters),
+    ("fault", Target::Fault),
+    ("scenario", Target::Scenario),
+];
+
+impl Target {
+    /// Every name that an axis may set.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        let settings = SETTINGS.iter().flat_map(|(writer, reader, _)| [*writer, *reader]);
+        WHOLES.iter().map(|(name, _)| *name).chain(settings).collect()
+    }
+
+    /// The target of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let whole = WHOLES.iter().find(|(known, _)| *known == name).map(|(_, target)| *target);
+        whole.or_else(|| {
+            SETTINGS.iter().find_map(|(writer, reader, setting)| match name {
+                _ if name == *writer => Some(Self::Writer(*setting)),
+                _ if name == *reader => Some(Self::Reader(*setting)),
+                _ => None,
+            })
+        })
+    }
+}
+
+impl Recipe {
+    /// The recipe of a cell with these dimensions.
+    ///
+    /// # Errors
+    /// A value that its axis cannot have; a checked configuration has none.
+    pub fn of(dims: &Dims, config: &Config) -> Result<Self, String> {
+        let mut recipe = Self::default();
+        for on_reader in [false, true] {
+            if on_reader {
+                recipe.reader = recipe.writer.clone();
+            }
+            for axis in &config.axes {
+                let Some(value) = dims.get(&axis.name).filter(|value| *value != INAPPLICABLE) else {
+                    continue;
+                };
+                for target in axis.sets.iter().filter_map(|name| Target::from_name(name.get_ref())) {
+                    if matches!(target, Target::Reader(_)) == on_reader {
+                        recipe.set(target, value, config)?;
+                    }
+                }
+            }
+        }
+        Ok(recipe)
+    }
+
+    /// Sets one thing.
+    ///
+    /// # Errors
+    /// Why it cannot have this value.
+    pub fn set(&mut self, target: Target, value: &str, config: &Config) -> Result<(), String> {
+        match target {
+            Target::Model => value.clone_into(&mut self.model),
+            Target::ReaderModel if value == SAME => {}
+            Target::ReaderModel => self.reader_model = Some(value.to_owned()),
+            Target::Writer(setting) => set(&mut self.writer, setting, value)?,
+            Target::Reader(_) if value == SAME => {}
+            Target::Reader(setting) => set(&mut self.reader, setting, value)?,
+            Target::Format => self.format = Some(value.to_owned()),
+            Target::ReaderFormat => self.reader_format = Some(value.to_owned()),
+            Target::Policy => {
+                let known = || config.policies.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let policy = config.policies.get(value);
+                let policy =
+                    policy.ok_or_else(|| format!("there is no policy `{value}`; there are {}", known()))?;
+                self.routes.clone_from(&policy.routes);
+            }
+            Target::Parameters => {
+                self.parameters = named(value, &PARAMETERS)?;
+            }
+            Target::Fault if value == NO_FAULT => self.fault = None,
+            Target::Fault => self.fault = Some(Fault::from_name(value)?),
+            Target::Scenario => self.scenario = named(value, &Scenario::NAMES)?,
+        }
+        Ok(())
+    }
+}
+
+/// The value of a fault axis that means none.
+pub const NO_FAULT: &str = "none";
+
+const PARAMETERS: [(&str, ParameterSource); 3] = [
+    ("saved", ParameterSource::Saved),
+    ("preset", ParameterSource::Preset),
+    ("defaults", ParameterSource::Defaults),
+];
+const FLASH_ATTENTION: [(&str, FlashAttention); 3] =
+    [("auto", FlashAttention::Auto), ("on", FlashAttention::On), ("off", FlashAttention::Off)];
+const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
+
+fn set(settings: &mut Settings, setting: Setting, value: &str) -> Result<(), String> {
+    match setting {
+        Setting::NCtx => settings.n_ctx = Some(number(value)?),
+        Setting::NBatch => settings.n_batch = Some(number(value)?),
+        Setting::NUbatch => settings.n_ubatch = Some(number(value)?),
+        Setting::NSeqMax => settings.n_seq_max = Some(number(value)?),
+        Setting::Threads => settings.threads = Some(number(value)?),
+        Setting::TypeK => settings.type_k = Some(value.to_owned()),
+        Setting::TypeV => settings.type_v = Some(value.to_owned()),
+        Setting::FlashAttention => settings.flash_attention = Some(named(value, &FLASH_ATTENTION)?),
+        Setting::KvUnified => settings.kv_unified = Some(named(value, &SWITCH)?),
+        Setting::SwaFull => settings.swa_full = Some(named(value, &SWITCH)?),
+        Setting::RopeFreqBase => settings.rope_freq_base = Some(number(value)?),
+        Setting::RopeFreqScale => settings.rope_freq_scale = Some(number(value)?),
+        Setting::YarnExtFactor => settings.yarn_ext_factor = Some(number(value)?),
+    }
+    Ok(())
+}
+
+fn number<T: FromStr<Err: Display>>(value: &str) -> Result<T, String> {
+    value.parse().map_err(|error| format!("`{value}` is not a number that fits: {error}"))
+}
+
+fn named<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
+    known.iter().find(|(name, _)| *name == value).map(|(_, known)| *known).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        format!("`{value}` is not one of {}", names.join(", "))
+    })
+}

@@ -1,0 +1,377 @@
+//! One cell: a seat at a worker, the load, what is seen afterwards, and the judgement.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use intact_protocol::{Loaded, Logits, ParameterSource, Receipt, Settings};
+
+use super::phase::{Artifacts, Control, Controls, Prepared, Scene, timed};
+use crate::expectation::Comparison;
+use crate::fault::{FaultError, SessionFiles};
+use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence};
+use crate::plan::PlannedCell;
+use crate::recipe::{INAPPLICABLE, Scenario};
+use crate::results::Cell;
+use crate::scenario::{
+    Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history, history_difference,
+};
+use crate::verdict::Verdict;
+use crate::worker::{Worker, WorkerError};
+
+/// What became of a cell.
+#[derive(Debug, Clone)]
+pub(super) struct CellOutcome {
+    pub judgement: Judgement,
+    pub receipt: Option<Receipt>,
+    pub log: Vec<String>,
+    pub seconds: f64,
+}
+
+impl CellOutcome {
+    pub(super) fn plain(judgement: Judgement) -> Self {
+        Self { judgement, receipt: None, log: Vec::new(), seconds: 0.0 }
+    }
+}
+
+/// One thread's workers: at most one for each subject, kept while they behave.
+pub(super) struct Seats<'a> {
+    scene: &'a Scene<'a>,
+    seats: BTreeMap<String, Seat>,
+}
+
+struct Seat {
+    worker: Worker,
+    open: Option<(PathBuf, Settings)>,
+}
+
+/// A worker with a model open.
+pub(super) struct Sitting<'a> {
+    pub stage: Stage<'a>,
+}
+
+/// Why a cell has no evidence.
+enum Stop {
+    /// A step did not give what was asked for.
+    Step(StepError),
+    /// The cell asks for something that there is not.
+    Inapplicable(String),
+    /// The harness could not do its part.
+    Broken(String),
+}
+
+impl From<StepError> for Stop {
+    fn from(error: StepError) -> Self {
+        Self::Step(error)
+    }
+}
+
+impl From<WorkerError> for Stop {
+    fn from(error: WorkerError) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+impl From<FaultError> for Stop {
+    fn from(error: FaultError) -> Self {
+        match error {
+            FaultError::Inapplicable(reason) => Self::Inapplicable(reason),
+            FaultError::Io { .. } => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl<'a> Seats<'a> {
+    pub(super) fn new(scene: &'a Scene<'a>) -> Self {
+        Self { scene, seats: BTreeMap::new() }
+    }
+
+    /// A worker of the subject with this model and these settings open.
+    pub(super) fn sit(
+        &mut self,
+        subject: &str,
+        model: &Path,
+        settings: &Settings,
+    ) -> Result<Sitting<'_>, StepError> {
+        if !self.seats.contains_key(subject) {
+            let (worker, _) = self.scene.subjects.worker(subject)?;
+            self.seats.insert(subject.to_owned(), Seat { worker, open: None });
+        }
+        let seat = self.seats.get_mut(subject).ok_or_else(|| StepError::Failed {
+            op: "open",
+            message: "the worker left while it was started".into(),
+        })?;
+        let wanted = (model.to_owned(), settings.clone());
+        let mut stage = Stage { worker: &mut seat.worker, timeout: self.scene.timeout };
+        if seat.open.as_ref() != Some(&wanted) {
+            seat.open = None;
+            stage.open(model, settings)?;
+            seat.open = Some(wanted);
+        }
+        Ok(Sitting { stage })
+    }
+
+    /// Keeps the subject's worker if it behaved, else lets the next cell start another.
+    pub(super) fn settle(&mut self, subject: &str, behaved: bool) {
+        if !behaved {
+            self.seats.remove(subject);
+        }
+    }
+
+    /// Plays one cell.
+    pub(super) fn play(
+        &mut self,
+        cell: &Prepared<'_>,
+        artifacts: &Artifacts,
+        controls: &Controls,
+    ) -> CellOutcome {
+        if let Some(seat) = self.seats.get_mut(&cell.subject) {
+            seat.worker.clear_log();
+        }
+        let (evidence, seconds) = timed(|| self.evidence(cell, artifacts, controls));
+        let receipt = match &evidence {
+            Ok(Evidence::Loaded(loaded)) => Some(loaded.receipt.clone()),
+            _ => None,
+        };
+        let judgement = match evidence {
+            Ok(evidence) => self.scene.judge(&evidence),
+            Err(stop) => self.stopped(stop),
+        };
+        let sound = matches!(
+            judgement.verdict,
+            Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
+        );
+        let log = if sound { Vec::new() } else { self.log(&cell.subject) };
+        let outcome = CellOutcome { judgement, receipt, log, seconds };
+        self.settle(&cell.subject, sound);
+        outcome
+    }
+
+    fn stopped(&self, stop: Stop) -> Judgement {
+        match stop {
+            Stop::Inapplicable(reason) => Judgement::plain(Verdict::Filtered, None, reason),
+            Stop::Broken(message) => Judgement::plain(Verdict::HarnessError, None, message),
+            Stop::Step(StepError::Worker(error)) => self.scene.judge(&Evidence::Died(error)),
+            Stop::Step(error @ (StepError::Refused { .. } | StepError::Unsupported { .. })) => {
+                self.scene.judge(&Evidence::Unsupported { message: error.to_string() })
+            }
+            Stop::Step(error @ StepError::Failed { .. }) => {
+                Judgement::plain(Verdict::HarnessError, None, error.to_string())
+            }
+        }
+    }
+
+    fn log(&self, subject: &str) -> Vec<String> {
+        self.seats.get(subject).map(|seat| seat.worker.log()).unwrap_or_default()
+    }
+
+    fn evidence(
+        &mut self,
+        cell: &Prepared<'_>,
+        artifacts: &Artifacts,
+        controls: &Controls,
+    ) -> Result<Evidence, Stop> {
+        let artifact = artifacts.get(&cell.artifact(Script::Session));
+        let artifact = artifact.ok_or_else(|| Stop::Broken("the session was not saved".into()))?.clone()?;
+        let control = controls.get(&cell.control());
+        let control = control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?;
+        let dir = self.scene.dir.join("cells").join(cell.planned.id.replace(['/', '=', ','], "_"));
+        fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
+        let files = struck(cell, &artifact, artifacts, &dir, self.scene.seed)?;
+        let first = self.load_and_look(cell, &files, &artifact, &control, &dir)?;
+        if cell.recipe.scenario != Scenario::Relay || !matches!(first, Evidence::Loaded(_)) {
+            self.clear(cell)?;
+            return Ok(first);
+        }
+        // The first reader has gone on by the scored tokens: a fresh one loads again, passes the session on, and a
+        // third process loads what it wrote.
+        self.settle(&cell.subject, false);
+        let relayed = self.relay(cell, &files, &dir)?;
+        self.settle(&cell.subject, false);
+        let second = self.load_and_look(cell, &relayed.files, &relayed, &control, &dir)?;
+        self.clear(cell)?;
+        Ok(second)
+    }
+
+    fn relay(&mut self, cell: &Prepared<'_>, files: &SessionFiles, dir: &Path) -> Result<Artifact, Stop> {
+        let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
+        match load(&mut sitting.stage, cell, &files.document)? {
+            LoadOutcome::Loaded(loaded) => {
+                let format = cell.recipe.format.as_deref();
+                Ok(sitting.stage.save(&loaded.session, &dir.join("relayed"), format)?)
+            }
+            other => {
+                Err(Stop::Broken(format!("a load that went well before did not go well again: {other:?}")))
+            }
+        }
+    }
+
+    fn clear(&mut self, cell: &Prepared<'_>) -> Result<(), Stop> {
+        let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
+        sitting.stage.forget(SESSION)?;
+        sitting.stage.forget(BYSTANDER)?;
+        Ok(())
+    }
+
+    fn load_and_look(
+        &mut self,
+        cell: &Prepared<'_>,
+        files: &SessionFiles,
+        artifact: &Artifact,
+        control: &Control,
+        dir: &Path,
+    ) -> Result<Evidence, Stop> {
+        let scene = self.scene;
+        let untouched = control.bystander.clone()?;
+        let replaces = cell.recipe.scenario == Scenario::Replace;
+        let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
+        sitting.stage.hold(BYSTANDER, Script::Bystander, &scene.config.conversation)?;
+        if replaces {
+            sitting.stage.hold(SESSION, Script::Bystander, &scene.config.conversation)?;
+        }
+        let outcome = load(&mut sitting.stage, cell, &files.document)?;
+        let live: &[&str] = match outcome {
+            LoadOutcome::Refused(_) | LoadOutcome::Failed(_) if replaces => &[BYSTANDER, SESSION],
+            _ => &[BYSTANDER],
+        };
+        let observed = match &outcome {
+            LoadOutcome::Loaded(loaded) => {
+                Some(scene.score(&mut sitting, &loaded.session, &dir.join("loaded.logits")))
+            }
+            _ => None,
+        };
+        let harm = harm(scene, &mut sitting, live, &untouched, dir)?;
+        Ok(match outcome {
+            LoadOutcome::Refused(refusal) => Evidence::Refused { refusal, harm },
+            LoadOutcome::Failed(message) => Evidence::Failed { message, harm },
+            LoadOutcome::Unsupported(message) => Evidence::Unsupported { message },
+            LoadOutcome::Loaded(loaded) => match observed {
+                Some(Ok(observed)) => seen(scene, cell, *loaded, artifact, control, observed, harm),
+                Some(Err(StepError::Worker(error))) => Evidence::Died(error),
+                Some(Err(error)) => {
+                    Evidence::Unusable { receipt: loaded.receipt, message: error.to_string() }
+                }
+                None => Evidence::Unsupported { message: "nothing was scored".into() },
+            },
+        })
+    }
+}
+
+fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, document: &Path) -> Result<LoadOutcome, WorkerError> {
+    let recipe = &cell.recipe;
+    stage.load(document, recipe.reader_format.as_deref(), recipe.routes.as_deref(), recipe.parameters)
+}
+
+fn harm(
+    scene: &Scene<'_>,
+    sitting: &mut Sitting<'_>,
+    live: &[&str],
+    untouched: &Logits,
+    dir: &Path,
+) -> Result<Harm, WorkerError> {
+    let (text, tokens) = (&scene.config.conversation.continuation, scene.config.run.scored_tokens);
+    for session in live {
+        let file = dir.join(format!("{session}-after.logits"));
+        let harm = sitting.stage.harm(session, text, tokens, &file, untouched)?;
+        if harm != Harm::None {
+            return Ok(harm);
+        }
+    }
+    Ok(Harm::None)
+}
+
+fn seen(
+    scene: &Scene<'_>,
+    cell: &Prepared<'_>,
+    loaded: Loaded,
+    artifact: &Artifact,
+    control: &Control,
+    observed: Logits,
+    harm: Harm,
+) -> Evidence {
+    let held = history(Script::Session, &scene.config.conversation);
+    let history_difference = loaded.history.as_deref().and_then(|loaded| history_difference(&held, loaded));
+    Evidence::Loaded(Box::new(LoadedEvidence {
+        saved_parameters: expected_parameters(cell, artifact),
+        receipt: loaded.receipt,
+        history_difference,
+        observed,
+        control: control.session.clone().map_err(|error| error.to_string()),
+        harm,
+    }))
+}
+
+/// Parameters must survive where they are saved, asked for, and nothing in the reader overrides them.
+fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<String> {
+    let recipe = &cell.recipe;
+    let kept = cell.planned.dims.get("parameters").is_some_and(|value| value != INAPPLICABLE)
+        && recipe.parameters == ParameterSource::Saved
+        && recipe.writer == recipe.reader
+        && recipe.format.as_deref().is_none_or(|format| format >= "2");
+    artifact.parameters.clone().filter(|_| kept)
+}
+
+/// The files that the cell loads: the saved ones, or a copy that the cell's fault has struck.
+fn struck(
+    cell: &Prepared<'_>,
+    artifact: &Artifact,
+    artifacts: &Artifacts,
+    dir: &Path,
+    seed: u64,
+) -> Result<SessionFiles, Stop> {
+    let Some(fault) = cell.recipe.fault else { return Ok(artifact.files.clone()) };
+    let other = if fault.needs_other() {
+        let other = artifacts.get(&cell.artifact(Script::Other));
+        Some(other.ok_or_else(|| Stop::Broken("the other session was not saved".into()))?.clone()?)
+    } else {
+        None
+    };
+    let copied =
+        copy(&artifact.files, dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
+    fault.strike(&copied, other.as_ref().map(|other| &other.files), seed)?;
+    Ok(copied)
+}
+
+fn copy(files: &SessionFiles, dir: &Path) -> io::Result<SessionFiles> {
+    let copy = |file: &Path| -> io::Result<PathBuf> {
+        let to = dir.join(file.file_name().unwrap_or_default());
+        fs::copy(file, &to)?;
+        Ok(to)
+    };
+    Ok(SessionFiles {
+        document: copy(&files.document)?,
+        image: files.image.as_deref().map(copy).transpose()?,
+    })
+}
+
+/// The cell as results have it.
+pub(super) fn assemble(
+    planned: &PlannedCell,
+    outcome: CellOutcome,
+    comparison: &Comparison,
+    reproduce: String,
+) -> Cell {
+    let CellOutcome { judgement, receipt, log, seconds } = outcome;
+    let finite = |value: f64| value.is_finite().then_some(value);
+    let distance = judgement.distance;
+    Cell {
+        id: planned.id.clone(),
+        dims: planned.dims.clone(),
+        verdict: judgement.verdict,
+        code: judgement.code,
+        message: judgement.message,
+        route: receipt.as_ref().map(|receipt| receipt.route.clone()),
+        tokens_restored: receipt.as_ref().map(|receipt| receipt.tokens_restored),
+        tokens_evaluated: receipt.as_ref().map(|receipt| receipt.tokens_evaluated),
+        nmse: distance.and_then(|distance| finite(distance.nmse)),
+        kl: distance.and_then(|distance| finite(distance.kl)),
+        top1_agreement: distance.map(|distance| distance.top1_agreement),
+        expected: comparison.expected.clone(),
+        matched: comparison.finding.is_none(),
+        receipt,
+        log,
+        seconds,
+        reproduce,
+    }
+}

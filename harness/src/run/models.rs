@@ -1,0 +1,152 @@
+//! The models of a run: fixtures made on the spot, or files that the user names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use intact_protocol::Settings;
+
+use super::subjects::Subjects;
+use super::{RunError, RunOptions};
+use crate::config::{Config, ModelConfig};
+use crate::results::ModelInfo;
+use crate::scenario::Stage;
+
+/// The models of a run.
+#[derive(Debug)]
+pub(super) struct Models {
+    models: Vec<Model>,
+}
+
+#[derive(Debug)]
+struct Model {
+    name: String,
+    family: String,
+    path: PathBuf,
+    variants: BTreeMap<String, PathBuf>,
+}
+
+impl Models {
+    /// The models by name, without making any fixture.
+    pub(super) fn known(
+        config: &Config,
+        options: &RunOptions,
+        subjects: &Subjects,
+    ) -> Result<Self, RunError> {
+        Self::gather(config, options, subjects, &|id: &str| Ok(PathBuf::from(id)))
+    }
+
+    /// The models, every file in its place.
+    pub(super) fn ready(
+        config: &Config,
+        options: &RunOptions,
+        subjects: &Subjects,
+    ) -> Result<Self, RunError> {
+        let dir = intact_fixtures::default_dir()?;
+        Self::gather(config, options, subjects, &|id: &str| Ok(intact_fixtures::ensure(id, &dir)?))
+    }
+
+    fn gather(
+        config: &Config,
+        options: &RunOptions,
+        subjects: &Subjects,
+        fixture: &dyn Fn(&str) -> Result<PathBuf, RunError>,
+    ) -> Result<Self, RunError> {
+        let timeout = Duration::from_secs(config.run.timeout_seconds);
+        let models = if options.models.is_empty() {
+            config.models.iter().map(|model| configured(model, subjects, timeout, fixture)).collect()
+        } else {
+            options.models.iter().map(|path| named(path, stem(path), subjects, timeout)).collect()
+        };
+        Ok(Self { models: models_with_distinct_names(models)? })
+    }
+
+    /// Values of the model axis, with their families.
+    pub(super) fn values(&self) -> Vec<(String, String)> {
+        self.models.iter().map(|model| (model.name.clone(), model.family.clone())).collect()
+    }
+
+    pub(super) fn variants(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let names = |model: &Model| (model.name.clone(), model.variants.keys().cloned().collect());
+        self.models.iter().map(names).collect()
+    }
+
+    /// The file of a model or of one of its variants.
+    pub(super) fn path(&self, name: &str, variant: Option<&str>) -> Option<&Path> {
+        let model = self.models.iter().find(|model| model.name == name)?;
+        match variant {
+            None => Some(&model.path),
+            Some(variant) => model.variants.get(variant).map(PathBuf::as_path),
+        }
+    }
+
+    /// The file of another model.
+    pub(super) fn stranger(&self, name: &str) -> Option<&Path> {
+        let own = self.models.iter().position(|model| model.name == name)?;
+        let next = (own + 1) % self.models.len();
+        (next != own).then(|| self.models[next].path.as_path())
+    }
+
+    pub(super) fn infos(&self) -> Vec<ModelInfo> {
+        let info = |model: &Model| ModelInfo {
+            name: model.name.clone(),
+            family: model.family.clone(),
+            path: model.path.clone(),
+            bytes: std::fs::metadata(&model.path).map_or(0, |metadata| metadata.len()),
+        };
+        self.models.iter().map(info).collect()
+    }
+}
+
+fn configured(
+    model: &ModelConfig,
+    subjects: &Subjects,
+    timeout: Duration,
+    fixture: &dyn Fn(&str) -> Result<PathBuf, RunError>,
+) -> Result<Model, RunError> {
+    if let Some(path) = &model.path {
+        return named(path, model.name.clone(), subjects, timeout);
+    }
+    let id = model.fixture.as_deref().unwrap_or(&model.name);
+    let family = intact_fixtures::find(id).map(|entry| entry.family.memory.clone());
+    let variants = model.variants.iter().map(|(name, id)| Ok((name.clone(), fixture(id)?)));
+    Ok(Model {
+        name: model.name.clone(),
+        family: family.unwrap_or_else(|| "unknown".into()),
+        path: fixture(id)?,
+        variants: variants.collect::<Result<_, RunError>>()?,
+    })
+}
+
+/// A model by file: the first judged subject is asked of what kind it is.
+fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> Result<Model, RunError> {
+    let unusable = |reason: String| RunError::Model { path: path.to_owned(), reason };
+    let path = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
+    let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
+    let (mut worker, _) = subjects.worker(subject).map_err(|error| unusable(error.to_string()))?;
+    let opened = Stage { worker: &mut worker, timeout }
+        .open(&path, &Settings::default())
+        .map_err(|error| unusable(error.to_string()))?;
+    let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
+    Ok(Model { name, family, path, variants: BTreeMap::new() })
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn models_with_distinct_names(models: Vec<Result<Model, RunError>>) -> Result<Vec<Model>, RunError> {
+    let mut seen = BTreeMap::new();
+    models
+        .into_iter()
+        .map(|model| {
+            let mut model = model?;
+            let count: &mut u32 = seen.entry(model.name.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                model.name = format!("{}-{count}", model.name);
+            }
+            Ok(model)
+        })
+        .collect()
+}
