@@ -27,3 +27,7 @@ pub use request::{
     Timings,
 };
 pub use save::{SIDECAR_EXTENSION, sidecar_path};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
