@@ -22,8 +22,8 @@ pub enum Route {
     Direct,
     /// The saved KV was encoded for this context.
     Transcoded,
-    /// The saved tokens were evaluated again. Where the file keeps none (format 1.0), the messages are rendered with the
-    /// chat template here, and the result must have the token counts that the file does keep.
+    /// The saved tokens were evaluated again. Formats 1.x have nothing that vouches for tokens, so these must spell the
+    /// messages here (1.1), or the messages, rendered with the chat template here, must have the saved counts (1.0).
     Reprefilled,
     /// The messages were rendered with the chat template here and evaluated.
     Replayed,

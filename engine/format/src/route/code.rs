@@ -97,9 +97,10 @@ codes! {
     ChatTemplateDiffers "chat-template-differs"
         "the session was saved with another chat template"
         "load it with that model file and template, or allow the route `replayed`";
-    /// The messages of a file without token ids tokenize to other lengths than they had.
+    /// A file of format 1.x, whose messages and tokens (or token counts) do not belong together here: another tokenizer or
+    /// template, or an edited file.
     TokenizationDiffers "tokenization-differs"
-        "the saved messages tokenize to other lengths here"
+        "the saved messages are not what the saved tokens spell here"
         "load it with the model that it was saved with, or allow the route `replayed`";
     /// The cache has another precision.
     KvTypeDiffers "kv-type-differs"

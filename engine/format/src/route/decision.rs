@@ -85,12 +85,12 @@ pub fn decide(situation: &LoadSituation<'_>) -> Result<Decision, Refusal> {
     let safe = SAFE_ROUTES[gravest as usize][situation.image as usize];
     let mut allowed = safe.iter().copied().filter(|route| situation.policy.allows(*route));
     let Some(route) = allowed.next() else {
-        return Err(refusal(situation, gravest));
+        return Err(refusal(situation));
     };
     Ok(Decision {
         route,
         fallbacks: allowed.collect(),
-        because: if route == Direct { String::new() } else { because(situation, gravest) },
+        because: if route == Direct { String::new() } else { because(situation) },
         canary: situation.differences.iter().filter_map(canary_rule).max().unwrap_or(CanaryRule::Exact),
         quantized: situation.quantized,
     })
@@ -140,10 +140,13 @@ fn image_code(image: ImageStatus) -> Option<RefusalCode> {
     }
 }
 
-fn refusal(situation: &LoadSituation<'_>, gravest: Consequence) -> Refusal {
-    let blamed = blamed(situation, gravest);
+fn refusal(situation: &LoadSituation<'_>) -> Refusal {
+    let blamed = blamed(situation);
     if let Some(first) = blamed.first() {
-        return Refusal::of_axes(first.axis.refusal_code(), blamed);
+        let harmless = situation.differences.iter().filter(|difference| {
+            difference.consequence == Consequence::Harmless && difference.axis != Axis::SavedAt
+        });
+        return Refusal::of_differences(first.axis.refusal_code(), blamed, harmless.cloned().collect());
     }
     let allowed: Vec<_> = situation.policy.routes().map(Route::as_str).collect();
     let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
@@ -152,22 +155,16 @@ fn refusal(situation: &LoadSituation<'_>, gravest: Consequence) -> Refusal {
 }
 
 /// Every axis that costs a route, the gravest first.
-fn blamed(situation: &LoadSituation<'_>, gravest: Consequence) -> Vec<Difference> {
-    let mut blamed: Vec<_> = situation
-        .differences
-        .iter()
-        .filter(|difference| {
-            gravest > Consequence::Harmless && difference.consequence > Consequence::Harmless
-        })
-        .cloned()
-        .collect();
+fn blamed(situation: &LoadSituation<'_>) -> Vec<Difference> {
+    let grave =
+        situation.differences.iter().filter(|difference| difference.consequence > Consequence::Harmless);
+    let mut blamed: Vec<_> = grave.cloned().collect();
     blamed.sort_by_key(|difference| std::cmp::Reverse(difference.consequence));
     blamed
 }
 
-fn because(situation: &LoadSituation<'_>, gravest: Consequence) -> String {
-    let axes = blamed(situation, gravest);
-    let mut reasons: Vec<_> = axes.iter().map(Difference::to_string).collect();
+fn because(situation: &LoadSituation<'_>) -> String {
+    let mut reasons: Vec<_> = blamed(situation).iter().map(Difference::to_string).collect();
     reasons.extend(image_code(situation.image).map(|code| code.summary().to_owned()));
     if reasons.is_empty() {
         reasons.push("the load policy forbids the better routes".to_owned());

@@ -29,11 +29,30 @@ impl Refusal {
     /// A refusal that `axes` are to blame for: each is named with both values and what that means.
     #[must_use]
     pub fn of_axes(code: RefusalCode, axes: Vec<Difference>) -> Self {
+        Self::of_differences(code, axes, Vec::new())
+    }
+
+    /// A refusal that `blamed` are to blame for. The `harmless` axes differ too: a person may recognise the name of a
+    /// model sooner than its hash.
+    pub(super) fn of_differences(
+        code: RefusalCode,
+        blamed: Vec<Difference>,
+        harmless: Vec<Difference>,
+    ) -> Self {
         let mut message = code.summary().to_owned();
-        for difference in &axes {
+        for difference in &blamed {
             message.push_str(&format!("\n  {difference}"));
         }
+        if !harmless.is_empty() {
+            let named = harmless
+                .iter()
+                .map(|Difference { axis, saved, here, .. }| format!("{axis} ({saved}; {here})"));
+            message.push_str(&format!(
+                "\n  also different, and harmless: {}",
+                named.collect::<Vec<_>>().join(", ")
+            ));
+        }
         message.push_str(&format!("\n{}", code.next_step()));
-        Self { code, message, axes }
+        Self { code, message, axes: [blamed, harmless].concat() }
     }
 }

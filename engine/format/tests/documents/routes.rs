@@ -179,7 +179,9 @@ fn a_refusal_names_every_axis_with_both_values_and_what_to_do() {
         p.model.sha256 = "e5".repeat(32);
         p.model.vocabulary = "00".repeat(32);
         p.cache.type_k = intact_format::kv_type::KvType::Q8_0;
+        p.model.file = "llama-b-f16.gguf".to_owned();
         p.machine.threads = 8;
+        p.saved_at += std::time::Duration::from_secs(60);
     });
     insta::assert_snapshot!(decided(&differences, Present, LoadPolicy::default()).unwrap_err());
 }
