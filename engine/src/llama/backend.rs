@@ -20,8 +20,11 @@ pub(super) fn backend() -> Result<&'static LlamaBackend, LlamaError> {
         .map_err(|reason| LlamaError::Backend(reason.clone()))
 }
 
-/// Instruction sets that this build of llama.cpp uses on the processor, as llama.cpp prints them.
+static CPU_FEATURES: OnceLock<String> = OnceLock::new();
+
+/// Instruction sets that this build of llama.cpp uses on the processor, as llama.cpp prints them. Asked for once:
+/// llama.cpp writes its answer into one buffer for the whole process, without a lock.
 #[must_use]
 pub fn cpu_features() -> String {
-    super::release::system_info()
+    CPU_FEATURES.get_or_init(super::release::system_info).clone()
 }
