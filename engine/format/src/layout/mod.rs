@@ -5,6 +5,7 @@
 //! A writer finds its shape once, by saving a small state and asking [`identify`] for the one shape that parses exactly
 //! to the last byte.
 
+mod convert;
 mod cursor;
 mod encode;
 mod error;
@@ -16,6 +17,7 @@ mod slice;
 mod state;
 mod table;
 
+pub use convert::{CacheFormat, ConvertError, Converted, Distance, Distances};
 pub use encode::{encode, encode_section};
 pub use error::LayoutError;
 pub use ggml_type::{BlockSize, GgmlType};

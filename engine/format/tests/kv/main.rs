@@ -1,5 +1,6 @@
 //! KV state: layouts, images, sidecars.
 
+mod conversions;
 mod generated;
 mod images;
 mod layouts;
