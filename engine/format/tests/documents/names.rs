@@ -57,10 +57,9 @@ proptest! {
     }
 
     #[test]
-    fn what_an_older_reader_reads_a_newer_one_reads_too(file in 0..9_usize, older in 0..3_usize, newer in 0..3_usize) {
-        let file = FormatVersion::new(u16::try_from(file / 3).unwrap(), u16::try_from(file % 3).unwrap());
-        let (older, newer) = (FormatVersion::ALL[older.min(newer)], FormatVersion::ALL[older.max(newer)]);
-        prop_assume!(file.is_known());
+    fn what_an_older_reader_reads_a_newer_one_reads_too(file: (u16, u16), a in 0..3_usize, b in 0..3_usize) {
+        let file = FormatVersion::new(file.0 % 4, file.1 % 4);
+        let (older, newer) = (FormatVersion::ALL[a.min(b)], FormatVersion::ALL[a.max(b)]);
         prop_assert!(file.readable_by(older).is_err() || file.readable_by(newer).is_ok());
     }
 
