@@ -17,6 +17,8 @@ fn a_kill_during_a_save_leaves_the_old_session_or_the_new_one() {
     let file = folder.path().join("kept.json");
     let mut writer = Worker::with_model(&[], "llama");
     writer.converse("kept");
+    writer.save("kept", &file);
+    writer.say("kept", ("Again?", "Again."));
     let start = Instant::now();
     writer.save("kept", &file);
     let whole_save = start.elapsed();

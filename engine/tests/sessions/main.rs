@@ -1,0 +1,7 @@
+//! Live sessions: chatting, saving, loading, and refusing, in one process.
+
+mod chatting;
+mod damage;
+mod routes;
+mod saving;
+mod support;

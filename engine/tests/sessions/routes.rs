@@ -1,0 +1,210 @@
+//! Loading where something differs: the route, the parameters, the formats.
+
+use intact_engine::{Engine, EngineOptions, LoadOptions, LoadParameters, Replay, SaveOptions, StartOptions};
+use intact_format::kv_type::KvType;
+use intact_format::parameters::ContextParameters;
+use intact_format::route::{LoadPolicy, Route};
+use intact_format::version::FormatVersion;
+
+use crate::support::{
+    FAMILIES, context, converse, engine, forge, load, options, refusal, save, score, start, uninterrupted,
+    with_context, with_parameters,
+};
+
+#[test]
+fn each_difference_takes_its_route_and_a_strict_policy_refuses_it_by_its_axis() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("axes.json");
+    let mut writer = engine("llama");
+    converse(&mut writer, "axes");
+    save(&mut writer, "axes", &file);
+
+    let q8 = ContextParameters { type_k: Some(KvType::Q8_0), type_v: Some(KvType::Q8_0), ..context(1024) };
+    let rope = ContextParameters { rope_freq_base: Some(500_000.0), ..context(1024) };
+    let cases: [(&str, Engine, &str); 4] = [
+        ("other weights", engine("llama-other"), "weights-differ"),
+        ("another quantization", engine("llama-q8_0"), "weights-differ"),
+        ("another KV type", with_context("llama", q8), "kv-type-differs"),
+        ("another RoPE base", with_context("llama", rope), "rope-differs"),
+    ];
+    let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+    for (what, mut reader, code) in cases {
+        assert_eq!(refusal(&mut reader, &file, &strict), code, "{what}");
+        assert_eq!(reader.sessions().count(), 0, "{what}");
+        let check = reader.check(&file, &LoadOptions::default()).expect("a check");
+        let receipt = load(&mut reader, &file).receipt;
+        assert_eq!(receipt.route, Route::Reprefilled, "{what}: {receipt:?}");
+        assert_eq!(check.route.expect("a route"), receipt.route, "{what}: the check said so");
+        assert_eq!(receipt.tokens_restored, 0, "{what}");
+        assert!(!receipt.because.is_empty(), "{what}");
+    }
+    let mut smaller = with_context("llama", context(512));
+    assert_eq!(load(&mut smaller, &file).receipt.route, Route::Direct, "a smaller context with room for it");
+    let mut too_small = with_context("llama", context(256));
+    assert_eq!(refusal(&mut too_small, &file, &LoadOptions::default()), "context-too-small");
+}
+
+#[test]
+fn another_model_gets_the_text_where_that_is_allowed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("text.json");
+    let mut writer = engine("llama");
+    converse(&mut writer, "text");
+    save(&mut writer, "text", &file);
+    let mut reader = engine("mamba2");
+    let everything = LoadOptions { policy: LoadPolicy::ALL, ..LoadOptions::default() };
+    let receipt = reader.load(&file, &everything).expect("loaded").receipt;
+    assert!(matches!(receipt.route, Route::Reprefilled | Route::Replayed), "{receipt:?}");
+    let (left, right) = (writer.session("text").expect("live"), reader.session("text").expect("live"));
+    let said = |engine: &intact_engine::session::Session| {
+        engine.chat().messages().iter().map(|m| m.content.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(said(left), said(right));
+}
+
+#[test]
+fn every_format_comes_back_by_its_route() {
+    for (format, route) in [
+        (FormatVersion::V1_0, Route::Reprefilled),
+        (FormatVersion::V1_1, Route::Reprefilled),
+        (FormatVersion::V2_0, Route::Direct),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("old.json");
+        let mut writer = engine("llama");
+        converse(&mut writer, "old");
+        let save = SaveOptions { format: Some(format), ..SaveOptions::to(&file) };
+        writer.save("old", &save).expect("saved");
+        let mut reader = engine("llama");
+        let receipt = load(&mut reader, &file).receipt;
+        assert_eq!(receipt.route, route, "{format}: {receipt:?}");
+        let tokens = |engine: &Engine| engine.session("old").expect("live").timeline().tokens().to_vec();
+        assert_eq!(tokens(&reader), tokens(&writer), "{format}");
+    }
+}
+
+#[test]
+fn an_older_reader_refuses_a_newer_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("new.json");
+    let mut engine = engine("llama");
+    converse(&mut engine, "new");
+    save(&mut engine, "new", &file);
+    let older = LoadOptions { reader_format: Some(FormatVersion::V1_1), ..LoadOptions::default() };
+    assert_eq!(refusal(&mut engine, &file, &older), "format-too-new");
+}
+
+#[test]
+fn parameters_are_the_saved_ones_the_presets_or_the_defaults() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tuned.json");
+    let mut writer = with_parameters("llama", |parameters| {
+        parameters.sampler_parameters.temperature = 0.25;
+        parameters.chat_parameters.max_tokens = 17;
+    });
+    converse(&mut writer, "tuned");
+    save(&mut writer, "tuned", &file);
+    let mut reader = with_parameters("llama", |parameters| parameters.sampler_parameters.temperature = 1.5);
+    for (source, temperature, max_tokens) in [
+        (LoadParameters::Saved, 0.25, 17),
+        (LoadParameters::Preset, 1.5, 2048),
+        (LoadParameters::Defaults, 0.7, 2048),
+    ] {
+        let options = LoadOptions { parameters: source, ..LoadOptions::default() };
+        let receipt = reader.load(&file, &options).expect("loaded").receipt;
+        let parameters = reader.session("tuned").expect("live").parameters();
+        assert_eq!(parameters.sampler_parameters.temperature, temperature, "{source:?}");
+        assert_eq!(parameters.chat_parameters.max_tokens, max_tokens, "{source:?}");
+        assert_eq!(receipt.parameters, parameters.digest(), "{source:?}");
+        assert_eq!(receipt.replaced, source != LoadParameters::Saved, "{source:?}");
+    }
+}
+
+#[test]
+fn saved_parameters_that_ask_for_too_much_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("greedy.json");
+    let mut writer = engine("llama");
+    converse(&mut writer, "greedy");
+    save(&mut writer, "greedy", &file);
+    forge(&file, |document| {
+        let parameters = document.parameters.as_mut().expect("parameters");
+        parameters.context_parameters.context_size = Some(u32::MAX);
+    });
+    assert_eq!(refusal(&mut writer, &file, &LoadOptions::default()), "parameters-invalid");
+    let defaults = LoadOptions { parameters: LoadParameters::Defaults, ..LoadOptions::default() };
+    writer.load(&file, &defaults).expect("the defaults ask for nothing");
+}
+
+#[test]
+fn a_layout_that_is_not_known_gives_opaque_images_that_go_back_to_the_same_release_only() {
+    for model in FAMILIES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("opaque.json");
+        let forgetful =
+            || Engine::create(EngineOptions { forget_layouts: true, ..options(model) }).expect("an engine");
+        let mut writer = forgetful();
+        converse(&mut writer, "opaque");
+        save(&mut writer, "opaque", &file);
+        let mut same = forgetful();
+        let receipt = load(&mut same, &file).receipt;
+        assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
+        assert!(score(&mut same, "opaque") == uninterrupted(model), "{model}");
+        assert!(score(&mut writer, "opaque") == uninterrupted(model), "{model}");
+        let mut knowing = engine(model);
+        assert_eq!(load(&mut knowing, &file).receipt.route, Route::Reprefilled, "{model}");
+    }
+}
+
+#[test]
+fn a_manifest_is_written_and_compared_and_aborts_where_it_differs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("kept.json");
+    let mut writer = engine("llama");
+    converse(&mut writer, "kept");
+    let compare = LoadOptions { manifest: true, ..LoadOptions::default() };
+    save(&mut writer, "kept", &file);
+    assert_eq!(refusal(&mut writer, &file, &compare), "manifest-missing");
+    let saved =
+        writer.save("kept", &SaveOptions { manifest: true, ..SaveOptions::to(&file) }).expect("saved");
+    let manifest = folder.path().join("session.manifest.json");
+    assert!(saved.files.contains(&manifest));
+    writer.load(&file, &compare).expect("nothing differs");
+    let text = std::fs::read_to_string(&manifest).expect("a manifest").replace("llama.gguf", "other.gguf");
+    std::fs::write(&manifest, text).expect("written");
+    assert_eq!(refusal(&mut writer, &file, &compare), "manifest-differs");
+    writer.load(&file, &LoadOptions::default()).expect("not compared");
+}
+
+#[test]
+fn a_history_is_replayed_with_its_replies_kept_or_generated_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("again.json");
+    let mut engine = engine("llama");
+    converse(&mut engine, "again");
+    save(&mut engine, "again", &file);
+
+    let kept =
+        engine.replay(&file, Replay::KeepReplies, StartOptions::default(), &mut |_| {}).expect("replayed");
+    assert_ne!(kept.id.as_str(), "again");
+    assert_eq!(engine.current(), Some(&kept.id));
+    let tokens = |id: &str| engine.session(id).expect("live").timeline().tokens().to_vec();
+    assert_eq!(tokens(kept.id.as_str()), tokens("again"));
+
+    let mut brief = with_parameters("llama", |parameters| parameters.chat_parameters.max_tokens = 4);
+    let fresh = StartOptions { id: Some("fresh".into()), ..StartOptions::default() };
+    let replayed = brief.replay(&file, Replay::Regenerate, fresh, &mut |_| {}).expect("replayed");
+    assert_eq!(replayed.replies.len(), 3);
+    let messages = brief.session("fresh").expect("live").chat().messages();
+    assert_eq!(messages.len(), 7, "the saved system prompt, and three turns");
+    assert_eq!(messages[1].content, crate::support::TURNS[0].0);
+
+    start(&mut brief, "other");
+    let missing = brief.replay(
+        &folder.path().join("none.json"),
+        Replay::KeepReplies,
+        StartOptions::default(),
+        &mut |_| {},
+    );
+    assert_eq!(missing.expect_err("no file").code(), Some("file-not-found"));
+}

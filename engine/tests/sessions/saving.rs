@@ -1,0 +1,217 @@
+//! Saving: at every moment of a session's life, and again.
+
+use intact_engine::cancel::CancelToken;
+use intact_engine::session::Generation;
+use intact_engine::{Engine, LoadOptions, SaveOptions, StartOptions, sidecar_path};
+use intact_format::kv_type::KvType;
+use intact_format::parameters::{ContextParameters, FlashAttentionMode};
+use intact_format::route::{LoadPolicy, Route};
+
+use crate::support::{
+    FAMILIES, TURNS, context, converse, engine, load, save, say, score, start, uninterrupted, with_context,
+    with_parameters,
+};
+
+/// Saves what `prepare` made of a session, loads it into another engine, and compares both with one that was not saved.
+fn comes_back(model: &str, what: &str, prepare: impl Fn(&mut Engine)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("it.json");
+    let mut writer = engine(model);
+    prepare(&mut writer);
+    save(&mut writer, "it", &file);
+    let mut reader = engine(model);
+    let receipt = load(&mut reader, &file).receipt;
+    assert_eq!(receipt.route, Route::Direct, "{model}, {what}: {receipt:?}");
+    assert!(receipt.tokens_evaluated <= 1, "{model}, {what}: {receipt:?}");
+
+    let mut control = engine(model);
+    prepare(&mut control);
+    for engine in [&mut writer, &mut reader, &mut control] {
+        say(engine, "it", ("One more thing.", "Yes?"));
+    }
+    let expected = score(&mut control, "it");
+    assert!(score(&mut writer, "it") == expected, "{model}, {what}: the session that was saved");
+    assert!(score(&mut reader, "it") == expected, "{model}, {what}: the session that was loaded");
+}
+
+#[test]
+fn a_session_comes_back_from_every_moment_of_its_life() {
+    for model in FAMILIES {
+        comes_back(model, "empty", |engine| {
+            let options = StartOptions { id: Some("it".into()), ..StartOptions::default() };
+            engine.start(options).expect("started");
+        });
+        comes_back(model, "a system prompt alone", |engine| start(engine, "it"));
+        comes_back(model, "after one turn", |engine| {
+            start(engine, "it");
+            say(engine, "it", TURNS[0]);
+        });
+        comes_back(model, "after several turns", |engine| converse(engine, "it"));
+        comes_back(model, "with its last token evaluated", |engine| {
+            converse(engine, "it");
+            score(engine, "it");
+        });
+        comes_back(model, "after a cancelled reply", |engine| {
+            converse(engine, "it");
+            let cancel = CancelToken::new();
+            cancel.cancel();
+            let generation = Generation { cancel: Some(cancel), ..Generation::default() };
+            engine.send_to("it", "Never mind.", &generation, &mut |_| {}).expect_err("cancelled");
+        });
+    }
+}
+
+#[test]
+fn saving_again_writes_only_what_is_new() {
+    for model in ["llama", "qwen2", "qwen3"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("grows.json");
+        let mut engine = engine(model);
+        converse(&mut engine, "grows");
+        for turn in TURNS {
+            say(&mut engine, "grows", turn);
+        }
+        let first = engine.save("grows", &SaveOptions::to(&file)).expect("saved");
+        say(&mut engine, "grows", ("Thanks.", "You are welcome."));
+        let second = engine.save("grows", &SaveOptions::to(&file)).expect("saved again");
+        let third = engine.save("grows", &SaveOptions::to(&file)).expect("and again");
+        assert!(second.bytes < first.bytes, "{model}: {} then {}", first.bytes, second.bytes);
+        let document = file.metadata().expect("a file").len();
+        assert!(third.bytes <= document + 64, "{model}: nothing is new, {} bytes written", third.bytes);
+        assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}");
+    }
+}
+
+#[test]
+fn a_save_and_a_load_in_the_middle_of_a_session_change_nothing() {
+    for model in FAMILIES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("relay.json");
+        let mut runner = engine(model);
+        start(&mut runner, "relay");
+        for turn in TURNS {
+            say(&mut runner, "relay", turn);
+            save(&mut runner, "relay", &file);
+            save(&mut runner, "relay", &file);
+            runner = engine(model);
+            load(&mut runner, &file);
+            save(&mut runner, "relay", &file);
+        }
+        assert!(score(&mut runner, "relay") == uninterrupted(model), "{model}");
+    }
+}
+
+#[test]
+fn a_session_that_has_left_its_window_comes_back() {
+    let window = ContextParameters { swa_full: Some(false), n_ubatch: Some(64), ..context(1024) };
+    for model in FAMILIES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("long.json");
+        let engine = |model| with_context(model, window.clone());
+        let mut writer = engine(model);
+        let mut control = engine(model);
+        for engine in [&mut writer, &mut control] {
+            start(engine, "long");
+            for turn in TURNS.into_iter().cycle().take(8) {
+                say(engine, "long", turn);
+            }
+        }
+        save(&mut writer, "long", &file);
+        let mut reader = engine(model);
+        assert_eq!(load(&mut reader, &file).receipt.route, Route::Direct, "{model}");
+        let expected = score(&mut control, "long");
+        assert!(score(&mut reader, "long") == expected, "{model}");
+        assert!(score(&mut writer, "long") == expected, "{model}");
+    }
+}
+
+#[test]
+fn a_window_cache_that_has_wrapped_around_comes_back_bit_by_bit() {
+    for mode in [FlashAttentionMode::Enabled, FlashAttentionMode::Disabled] {
+        let window = ContextParameters {
+            swa_full: Some(false),
+            n_ubatch: Some(64),
+            flash_attention_mode: Some(mode),
+            ..context(2048)
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("round.json");
+        let conversation = |turns: usize| {
+            let mut engine = with_context("gemma3", window.clone());
+            start(&mut engine, "round");
+            TURNS.into_iter().cycle().take(turns).for_each(|turn| say(&mut engine, "round", turn));
+            engine
+        };
+        for turns in [4, 9, 12, 15, 18, 20] {
+            let mut writer = conversation(turns);
+            save(&mut writer, "round", &file);
+            let mut reader = with_context("gemma3", window.clone());
+            let receipt = load(&mut reader, &file).receipt;
+            assert_eq!(receipt.route, Route::Direct, "{mode:?}, {turns} turns: {receipt:?}");
+            let expected = score(&mut conversation(turns), "round");
+            assert!(score(&mut reader, "round") == expected, "{mode:?}, {turns} turns");
+        }
+    }
+}
+
+#[test]
+fn sampling_goes_on_as_the_uninterrupted_session_would() {
+    for model in FAMILIES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("dice.json");
+        let lively = |parameters: &mut intact_format::parameters::Parameters| {
+            parameters.sampler_parameters.temperature = 1.3;
+            parameters.sampler_parameters.top_k = 0;
+        };
+        let mut writer = with_parameters(model, lively);
+        start(&mut writer, "dice");
+        say(&mut writer, "dice", TURNS[0]);
+        save(&mut writer, "dice", &file);
+        let mut reader = engine(model);
+        load(&mut reader, &file);
+        let generation = Generation { max_tokens: Some(64), ..Generation::default() };
+        let here = writer.send_to("dice", "Roll.", &generation, &mut |_| {}).expect("a reply");
+        let there = reader.send_to("dice", "Roll.", &generation, &mut |_| {}).expect("a reply");
+        assert_eq!(here.text, there.text, "{model}");
+        assert_eq!(
+            writer.session("dice").expect("live").timeline().tokens(),
+            reader.session("dice").expect("live").timeline().tokens(),
+            "{model}"
+        );
+    }
+}
+
+#[test]
+fn the_default_file_is_the_id_with_json_behind_it() {
+    assert_eq!(sidecar_path("a/b.json".as_ref()), std::path::Path::new("a/b.kv"));
+    let mut engine = engine("llama");
+    start(&mut engine, "by-default");
+    let saved = engine.save("by-default", &SaveOptions::default()).expect("saved");
+    let expected = std::path::Path::new("by-default.json");
+    let existed = saved.files.iter().map(std::fs::remove_file).all(|removed| removed.is_ok());
+    assert_eq!((saved.path.as_path(), existed), (expected, true));
+}
+
+#[test]
+fn every_cache_type_and_layout_comes_back() {
+    let q8 = ContextParameters { type_k: Some(KvType::Q8_0), type_v: Some(KvType::Q8_0), ..context(1024) };
+    let q4 = ContextParameters { type_k: Some(KvType::Q4_0), type_v: Some(KvType::Q4_0), ..context(1024) };
+    let off = ContextParameters { flash_attention_mode: Some(FlashAttentionMode::Disabled), ..context(1024) };
+    let streams = ContextParameters { n_seq_max: Some(3), kv_unified: Some(false), ..context(512) };
+    let unified = ContextParameters { n_seq_max: Some(3), kv_unified: Some(true), ..context(512) };
+    let window = ContextParameters { swa_full: Some(false), ..context(1024) };
+    for parameters in [q8, q4, off, streams, unified, window] {
+        for model in FAMILIES {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("typed.json");
+            let mut writer = with_context(model, parameters.clone());
+            converse(&mut writer, "typed");
+            save(&mut writer, "typed", &file);
+            let mut reader = with_context(model, parameters.clone());
+            let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+            reader.load(&file, &strict).unwrap_or_else(|error| panic!("{model}, {parameters:?}: {error}"));
+            let expected = score(&mut writer, "typed");
+            assert!(score(&mut reader, "typed") == expected, "{model}, {parameters:?}");
+        }
+    }
+}
