@@ -1,8 +1,6 @@
 //! Loading a session.
 
 use std::fs;
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use intact_engine::LoadOptions;
 use intact_engine::session::Generation;
@@ -141,23 +139,6 @@ fn loading_replaces_a_live_session_of_the_same_id() {
 }
 
 #[test]
-fn replacing_a_live_session_is_logged_at_information_level() {
-    let mut desk = Desk::new();
-    let id = desk.chat("logged");
-    let path = desk.save(&id, "logged.json");
-    let log = Log::default();
-    let lines = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || lines.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || desk.load(&path));
-    let text = log.text();
-    assert!(
-        text.lines()
-            .any(|line| line.contains("INFO") && line.contains("logged") && line.contains("replaced")),
-        "{text}"
-    );
-}
-
-#[test]
 fn a_load_that_is_refused_leaves_the_live_session_answering_exactly_as_before() {
     let mut harmed = Desk::new();
     let id = harmed.chat("unharmed");
@@ -173,25 +154,4 @@ fn a_load_that_is_refused_leaves_the_live_session_answering_exactly_as_before() 
     untouched.chat("unharmed");
     assert_eq!(harmed.tokens(&id), untouched.tokens(&id));
     assert_eq!(harmed.score(&id), untouched.score(&id));
-}
-
-/// What the log of a test is written to.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("the log")).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("the log").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -20,16 +20,6 @@ fn a_session_is_saved_to_the_path_that_is_given() {
     assert!(path.is_file());
 }
 
-/// The working directory belongs to the whole process, so every other test names its files by full paths.
-#[test]
-fn save_without_a_path_uses_the_session_id_as_file_name_in_the_working_directory() {
-    let mut desk = Desk::new();
-    let id = desk.chat("madrid-trip");
-    std::env::set_current_dir(desk.folder.path()).expect("a working directory");
-    desk.engine.save(&id, &SaveOptions::default()).expect("a save");
-    assert!(desk.path("madrid-trip.json").is_file());
-}
-
 #[test]
 fn saving_blocks_until_the_file_is_written() {
     let mut desk = Desk::new();
