@@ -5,6 +5,8 @@ mod backend;
 mod context;
 mod error;
 mod model;
+#[cfg(llama_raw)]
+mod raw;
 mod release;
 mod sampler;
 mod settings;
@@ -18,3 +20,8 @@ pub use sampler::{Sampler, Stage};
 pub use settings::{ContextSettings, FlashAttention};
 
 pub use intact_format::token::Token;
+
+#[cfg(not(llama_raw))]
+use llama_cpp_2 as binding;
+#[cfg(llama_raw)]
+use raw as binding;

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::{LogOptions, send_logs_to_tracing};
+use super::binding::llama_backend::LlamaBackend;
+use super::binding::{LogOptions, send_logs_to_tracing};
 
 use super::LlamaError;
 

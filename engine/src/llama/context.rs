@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::session::LlamaStateSeqFlags;
-use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::token::LlamaToken;
+use super::binding::context::LlamaContext;
+use super::binding::context::session::LlamaStateSeqFlags;
+use super::binding::llama_batch::LlamaBatch;
+use super::binding::token::LlamaToken;
 use self_cell::self_cell;
 
 use super::backend::backend;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
+use super::binding::model::LlamaModel;
+use super::binding::model::params::LlamaModelParams;
 
 use super::backend::backend;
 use super::{LlamaError, Token, release};

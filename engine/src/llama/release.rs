@@ -1,9 +1,9 @@
 //! What differs between the releases of llama.cpp and of its crates that this engine is built against.
 
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
-use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::sampling::LlamaSampler;
-use llama_cpp_2::token::LlamaToken;
+use super::binding::context::params::{KvCacheType, LlamaContextParams};
+use super::binding::model::LlamaModel;
+use super::binding::sampling::LlamaSampler;
+use super::binding::token::LlamaToken;
 
 use super::{FlashAttention, Token};
 
@@ -44,12 +44,19 @@ pub(super) fn penalties(
     LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence)
 }
 
+#[cfg(llama_flash_attn_type)]
 pub(super) fn with_flash_attention(params: LlamaContextParams, mode: FlashAttention) -> LlamaContextParams {
     params.with_flash_attention_policy(match mode {
         FlashAttention::Auto => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_AUTO,
         FlashAttention::Off => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED,
         FlashAttention::On => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED,
     })
+}
+
+/// These releases do not choose by themselves: it is off unless it is asked for.
+#[cfg(not(llama_flash_attn_type))]
+pub(super) fn with_flash_attention(params: LlamaContextParams, mode: FlashAttention) -> LlamaContextParams {
+    params.with_flash_attn(mode == FlashAttention::On)
 }
 
 /// The types that llama.cpp takes for K and V, by ggml's names.

@@ -1,10 +1,10 @@
 //! Sampling, over logits that we keep ourselves.
 
-use llama_cpp_2::sampling::LlamaSampler;
-use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::token::data::LlamaTokenData;
-use llama_cpp_2::token::data_array::LlamaTokenDataArray;
-use llama_cpp_2::token::logit_bias::LlamaLogitBias;
+use super::binding::sampling::LlamaSampler;
+use super::binding::token::LlamaToken;
+use super::binding::token::data::LlamaTokenData;
+use super::binding::token::data_array::LlamaTokenDataArray;
+use super::binding::token::logit_bias::LlamaLogitBias;
 
 use super::{LlamaError, Model, Token, release};
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams, RopeScalingType};
+use super::binding::context::params::{KvCacheType, LlamaContextParams, RopeScalingType};
 
 use super::{LlamaError, release};
 

@@ -7,6 +7,9 @@ use super::Release;
 /// Folders of this project that a worker is made of. The last one is the worker.
 pub(super) const MEMBERS: [&str; 4] = ["engine", "engine/format", "harness/protocol", "harness/worker"];
 
+const SYS: &str = "llama-cpp-sys-2";
+const SAFE: &str = "llama-cpp-2";
+
 /// The workspace's manifest: the worker's crates alone, llama.cpp pinned to the release.
 pub(super) fn of_workspace(text: &str, release: &Release) -> Result<String, toml::de::Error> {
     let mut manifest: Table = text.parse()?;
@@ -14,21 +17,31 @@ pub(super) fn of_workspace(text: &str, release: &Release) -> Result<String, toml
     workspace.insert("members".into(), strings(&MEMBERS));
     workspace.insert("default-members".into(), strings(&MEMBERS[MEMBERS.len() - 1..]));
     let dependencies = table(workspace, "dependencies");
-    for (name, version) in [("llama-cpp-sys-2", &release.package), ("llama-cpp-2", &release.safe_package)] {
-        if let Some(dependency) = dependencies.get_mut(name).and_then(Value::as_table_mut) {
-            dependency.insert("version".into(), format!("={version}").into());
-        }
-    }
+    pin(dependencies, SYS, Some(&release.package));
+    pin(dependencies, SAFE, release.safe_package.as_deref());
     Ok(manifest.to_string())
 }
 
-/// A member's manifest: nothing that only tests need.
-pub(super) fn of_member(text: &str) -> Result<String, toml::de::Error> {
+/// A member's manifest: nothing that only tests need, and no `llama-cpp-2` where the release is reached without it.
+pub(super) fn of_member(text: &str, release: &Release) -> Result<String, toml::de::Error> {
     let mut manifest: Table = text.parse()?;
+    if release.safe_package.is_none() {
+        table(&mut manifest, "dependencies").remove(SAFE);
+    }
     for unneeded in ["dev-dependencies", "test", "bench", "example"] {
         manifest.remove(unneeded);
     }
     Ok(manifest.to_string())
+}
+
+fn pin(dependencies: &mut Table, name: &str, version: Option<&str>) {
+    let Some(version) = version else {
+        dependencies.remove(name);
+        return;
+    };
+    if let Some(dependency) = dependencies.get_mut(name).and_then(Value::as_table_mut) {
+        dependency.insert("version".into(), format!("={version}").into());
+    }
 }
 
 fn table<'a>(table: &'a mut Table, key: &str) -> &'a mut Table {
@@ -61,19 +74,19 @@ mod tests {
     }
 
     #[test]
-    fn a_member_loses_what_only_tests_need() {
-        let text = "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\n[dev-dependencies]\nc = \"1\"\n[[test]]\nname = \"t\"\n";
-        let made = of_member(text).expect("TOML");
-        assert!(
-            made.contains("b = \"1\"") && !made.contains("c = \"1\"") && !made.contains("test"),
-            "{made}"
-        );
+    fn a_member_loses_what_only_tests_need_and_the_crate_that_does_not_fit() {
+        let text = "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\nllama-cpp-2 = \"1\"\n\
+                    [dev-dependencies]\nc = \"1\"\n[[test]]\nname = \"t\"\n";
+        let made = |tag: &str| of_member(text, select(&[tag.into()]).expect("known")[0]).expect("TOML");
+        let (old, new) = (made("b8783"), made("0.6.0"));
+        assert!(old.contains("b = \"1\"") && !old.contains("c = \"1\"") && !old.contains("test"), "{old}");
+        assert!(!old.contains(SAFE) && new.contains(SAFE), "{old}{new}");
     }
 
     #[test]
     fn what_is_no_manifest_is_an_error() {
         let release = select(&[]).expect("known")[0];
         assert!(of_workspace("[workspace", release).is_err());
-        assert!(of_member("= 1").is_err());
+        assert!(of_member("= 1", release).is_err());
     }
 }

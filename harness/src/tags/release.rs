@@ -17,8 +17,9 @@ pub struct Release {
     /// Further versions of that package with the same llama.cpp inside.
     #[serde(default)]
     pub twins: Vec<String>,
-    /// Version of `llama-cpp-2` that was published with it.
-    pub safe_package: String,
+    /// Version of `llama-cpp-2` that the engine reaches it through. `None` where the engine binds the C interface itself.
+    #[serde(default)]
+    pub safe_package: Option<String>,
     /// Commit of the packages' own repository that `package` was published from.
     #[serde(default)]
     pub commit: Option<String>,

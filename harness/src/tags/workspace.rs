@@ -59,7 +59,7 @@ impl Sources {
             if path.file_name().is_some_and(|name| name == "Cargo.toml") {
                 let text = String::from_utf8_lossy(bytes);
                 let made = match path.parent() {
-                    Some(parent) if parent != Path::new("") => manifest::of_member(&text),
+                    Some(parent) if parent != Path::new("") => manifest::of_member(&text, release),
                     _ => manifest::of_workspace(&text, release),
                 };
                 let malformed = |source| WorkspaceError::Manifest { path: checkout.join(path), source };
