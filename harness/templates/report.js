@@ -87,6 +87,7 @@
     return make('td', {}, tiles);
   };
 
+  const familyOf = new Map(cells.map((cell) => [cell.dims.model, cell.dims.family]));
   const grid = document.getElementById('grid');
   const renderGrid = () => {
     const list = selected();
@@ -94,7 +95,8 @@
     const parts = [];
     for (const [table, inTable] of grouped(list, (cell) => value(cell, state.tables))) {
       const head = make('tr', {}, make('th', { scope: 'col', textContent: state.rows }),
-        ...columns.map((name) => make('th', { scope: 'col', textContent: state.columns === 'subject' && controls.includes(name) ? `${name} (unprotected)` : name })));
+        ...columns.map((name) => make('th', { scope: 'col' }, state.columns === 'subject' && controls.includes(name) ? `${name} (unprotected)` : name,
+          state.columns === 'model' ? make('small', { textContent: familyOf.get(name) }) : null)));
       const body = make('tbody');
       const byRow = [...grouped(inTable, (cell) => value(cell, state.rows))];
       if (state.rows === TRIED) byRow.sort((a, b) => a[1][0].rank - b[1][0].rank);
@@ -216,7 +218,7 @@
       button.addEventListener('click', () => openCell(cells[to].id));
       return button;
     };
-    const close = make('button', { type: 'button', className: 'button', textContent: 'Close' });
+    const close = make('button', { type: 'button', className: 'button', textContent: 'Close', autofocus: true });
     close.addEventListener('click', () => drawer.close());
     drawer.replaceChildren(
       make('div', { className: 'drawer-bar' }, make('span', { textContent: at < 0 ? '' : `${at + 1} of ${order.length}` }), go('Previous', 'k', at < 0 ? undefined : order[at - 1]), go('Next', 'j', at < 0 ? undefined : order[at + 1]), close),

@@ -10,6 +10,8 @@ use crate::verdict::Verdict;
 
 /// Findings that are shown; the report has them all.
 const SHOWN: usize = 10;
+/// Characters of a finding that are shown.
+const LONGEST: usize = 220;
 
 /// What a run found, for a person at a terminal.
 pub(super) fn summary(results: &Results, out: &Path) -> String {
@@ -26,11 +28,11 @@ pub(super) fn summary(results: &Results, out: &Path) -> String {
         }
     }
     let _ = writeln!(text, "\n{}\n", story.without.sentence);
-    for (kind, findings) in by_kind(&results.gate.findings) {
+    for (kind, findings) in by_kind(results) {
         let _ = writeln!(text, "{} {}:", findings.len(), kind_words(kind, findings.len()));
-        for finding in findings.iter().take(SHOWN) {
+        for (finding, _) in findings.iter().take(SHOWN) {
             let cell = finding.cell.as_deref().map(|id| format!("{id}\n    ")).unwrap_or_default();
-            let _ = writeln!(text, "  {}{}", cell, plain(&finding.message));
+            let _ = writeln!(text, "  {}{}", cell, short(&finding.message));
         }
         if findings.len() > SHOWN {
             let _ = writeln!(text, "  and {} more, in the report", findings.len() - SHOWN);
@@ -45,8 +47,18 @@ pub(super) fn summary(results: &Results, out: &Path) -> String {
     text
 }
 
-/// The command that gets the reader on, if any: the first finding's cell alone.
+/// The command that gets the reader on, if any: the cell of the worst finding alone.
 fn next(results: &Results) -> Option<&str> {
-    let cell = results.gate.findings.iter().find_map(|finding| finding.cell.as_deref())?;
-    results.cells.iter().find(|known| known.id == cell).map(|cell| cell.reproduce.as_str())
+    let kinds = by_kind(results);
+    let mut told = kinds.iter().flat_map(|(_, findings)| findings);
+    told.find_map(|(_, cell)| cell.map(|cell| cell.reproduce.as_str()))
+}
+
+/// The start of a long message.
+fn short(message: &str) -> String {
+    let line = plain(message);
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ...", line[..end].trim_end()),
+        None => line,
+    }
 }

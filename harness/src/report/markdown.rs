@@ -44,10 +44,9 @@ fn opening(story: &Story) -> String {
 
 fn unexpected(results: &Results) -> String {
     let mut out = String::new();
-    for (kind, findings) in by_kind(&results.gate.findings) {
+    for (kind, findings) in by_kind(results) {
         let _ = writeln!(out, "## {} {}\n", findings.len(), kind_words(kind, findings.len()));
-        for finding in findings.iter().take(SHOWN) {
-            let cell = finding.cell.as_ref().and_then(|id| results.cells.iter().find(|cell| cell.id == *id));
+        for (finding, cell) in findings.iter().take(SHOWN) {
             let name = finding.cell.as_deref().map(|id| format!("{} ", code(id))).unwrap_or_default();
             let _ = writeln!(out, "- {name}{}", text(&finding.message));
             if let Some(cell) = cell {
@@ -98,12 +97,11 @@ fn verdicts(story: &Story) -> String {
 
 fn matrix(results: &Results) -> String {
     let pivot = Pivot::of(results);
-    let mut out =
-        "## What was tried, by family of models\n\nJudged cells, and behind the stroke the same without \
+    let mut out = "## What was tried, by model\n\nJudged cells, and behind the stroke the same without \
                    protection.\n\n"
-            .to_owned();
-    let families: Vec<_> = pivot.families.iter().map(|family| text(family)).collect();
-    let _ = writeln!(out, "| | {} |\n|---|{}", families.join(" | "), "---|".repeat(families.len()));
+        .to_owned();
+    let columns: Vec<_> = pivot.columns.iter().map(|column| text(column)).collect();
+    let _ = writeln!(out, "| | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
     for row in &pivot.rows {
         let slots: Vec<_> = row.slots.iter().map(slot).collect();
         let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));

@@ -1,4 +1,4 @@
-//! Cells as a table: what was tried × family of models, and in every slot how many cells ended how.
+//! Cells as a table: what was tried × model, and in every slot how many cells ended how.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,16 @@ use super::story::is_control;
 use crate::results::Results;
 use crate::verdict::Verdict;
 
-/// What was tried × family of models.
+/// Models that get a column each; more of them share one for each family.
+const MODELS: usize = 10;
+
+/// What was tried × model, or × family of models where there are many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pivot {
-    /// Families, in order of appearance: the heading of each column.
-    pub families: Vec<String>,
+    /// The dimension that columns are: `model` or `family`.
+    pub dimension: &'static str,
+    /// Its values, in order of appearance: the heading of each column.
+    pub columns: Vec<String>,
     /// What was tried.
     pub rows: Vec<Row>,
 }
@@ -21,7 +26,7 @@ pub struct Pivot {
 pub struct Row {
     /// What was tried, in words.
     pub name: String,
-    /// One slot for each family.
+    /// One slot for each column.
     pub slots: Vec<Slot>,
 }
 
@@ -38,21 +43,27 @@ impl Pivot {
     /// The table of a run.
     #[must_use]
     pub fn of(results: &Results) -> Self {
-        let mut seen = BTreeSet::new();
-        let families = results.cells.iter().map(|cell| dim(cell, "family"));
-        let families: Vec<_> = families.filter(|family| seen.insert(family.clone())).collect();
-        let column_of: BTreeMap<_, _> = families.iter().cloned().zip(0..).collect();
+        let models = distinct(results, "model");
+        let (dimension, columns) =
+            if models.len() <= MODELS { ("model", models) } else { ("family", distinct(results, "family")) };
+        let column_of: BTreeMap<_, _> = columns.iter().cloned().zip(0..).collect();
         let attempts = Attempts::of(results);
         let mut rows: BTreeMap<Attempt, Vec<Slot>> = BTreeMap::new();
         for cell in &results.cells {
             let slots =
-                rows.entry(attempts.of_cell(cell)).or_insert_with(|| vec![Slot::default(); families.len()]);
-            let slot: &mut Slot = &mut slots[column_of[&dim(cell, "family")]];
+                rows.entry(attempts.of_cell(cell)).or_insert_with(|| vec![Slot::default(); columns.len()]);
+            let slot: &mut Slot = &mut slots[column_of[&dim(cell, dimension)]];
             let side = if is_control(results, cell) { &mut slot.unprotected } else { &mut slot.judged };
             *side.entry(cell.verdict).or_default() += 1;
         }
         let rows =
             rows.into_iter().map(|(attempt, slots)| Row { name: attempt.to_string(), slots }).collect();
-        Self { families, rows }
+        Self { dimension, columns, rows }
     }
+}
+
+fn distinct(results: &Results, dimension: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let values = results.cells.iter().map(|cell| dim(cell, dimension));
+    values.filter(|value| seen.insert(value.clone())).collect()
 }

@@ -1,5 +1,6 @@
 //! A run in words: did sessions come back intact, what was refused and why, what would have happened unprotected.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attempt::{Attempts, NONE, dim};
@@ -111,13 +112,14 @@ impl Story {
         let (controls, judged): (Vec<&Cell>, Vec<&Cell>) = results.cells.iter().partition(is_control);
         let tally = Tally::of(judged.iter().copied());
         let (tone, headline) = headline(&tally);
+        let attempts = Attempts::of(results);
         Self {
             tone,
             headline,
             lead: lead(&tally),
             gate: gate(results),
-            refused: refused(&judged),
-            without: without(&Attempts::of(results), &judged, &controls),
+            refused: refused(&attempts, &judged),
+            without: without(&attempts, &judged, &controls),
             unjudged: unjudged(&results.cells),
             unprotected: Tally::of(controls),
             judged: tally,
@@ -231,20 +233,25 @@ pub fn kind_words(kind: FindingKind, count: usize) -> &'static str {
     }
 }
 
-/// Findings by kind, in the order in which the kinds first appear.
+/// Findings by kind, in the order in which the kinds first appear; of a kind, those about the worst cells first.
 #[must_use]
-pub fn by_kind(findings: &[Finding]) -> Vec<(FindingKind, Vec<&Finding>)> {
-    let mut kinds: Vec<(FindingKind, Vec<&Finding>)> = Vec::new();
-    for finding in findings {
+pub fn by_kind(results: &Results) -> Vec<(FindingKind, Vec<(&Finding, Option<&Cell>)>)> {
+    let cells: BTreeMap<_, _> = results.cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
+    let mut kinds: Vec<(FindingKind, Vec<(&Finding, Option<&Cell>)>)> = Vec::new();
+    for finding in &results.gate.findings {
+        let told = (finding, finding.cell.as_deref().and_then(|id| cells.get(id).copied()));
         match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
-            Some((_, same)) => same.push(finding),
-            None => kinds.push((finding.kind, vec![finding])),
+            Some((_, same)) => same.push(told),
+            None => kinds.push((finding.kind, vec![told])),
         }
+    }
+    for (_, told) in &mut kinds {
+        told.sort_by_key(|(_, cell)| Reverse(cell.map(|cell| cell.verdict)));
     }
     kinds
 }
 
-fn refused(judged: &[&Cell]) -> Answer {
+fn refused(attempts: &Attempts<'_>, judged: &[&Cell]) -> Answer {
     let wanted = |cell: &&Cell| matches!(cell.verdict, Verdict::Refused | Verdict::Recomputed);
     let cells: Vec<_> = judged.iter().copied().filter(wanted).collect();
     let count = |verdict| cells.iter().filter(|cell| cell.verdict == verdict).count();
@@ -260,11 +267,11 @@ fn refused(judged: &[&Cell]) -> Answer {
         1 => "One session was let in, but its KV had to be computed again.".to_owned(),
         many => format!("{many} sessions were let in, but their KV had to be computed again."),
     };
-    Answer { sentence: format!("{refused} {recomputed}"), lines: lines(&cells, why) }
+    Answer { sentence: format!("{refused} {recomputed}"), lines: lines(&cells, |cell| why(attempts, cell)) }
 }
 
-/// Why a session was refused or recomputed: the code, else the axes that forced it, else the route.
-fn why(cell: &Cell) -> String {
+/// Why a session was refused or recomputed: the code, else the axes that forced it, else what was tried.
+fn why(attempts: &Attempts<'_>, cell: &Cell) -> String {
     let axes: BTreeSet<_> = cell
         .receipt
         .iter()
@@ -276,7 +283,7 @@ fn why(cell: &Cell) -> String {
     match (&cell.code, axes.is_empty()) {
         (Some(code), _) if !code.is_empty() => code.clone(),
         (_, false) => axes.join(", "),
-        _ => cell.route.clone().unwrap_or_else(|| "no code".into()),
+        _ => attempts.name(cell),
     }
 }
 
@@ -314,7 +321,7 @@ fn without(attempts: &Attempts<'_>, judged: &[&Cell], controls: &[&Cell]) -> Ans
         compared.judged()
     );
     let mut lines = lines(&went_wrong, |cell| attempts.name(cell));
-    lines.sort_by_key(|line| std::cmp::Reverse(line.verdict));
+    lines.sort_by_key(|line| Reverse(line.verdict));
     Answer { sentence, lines }
 }
 

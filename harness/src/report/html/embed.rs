@@ -6,6 +6,7 @@ use intact_protocol::Receipt;
 use serde::Serialize;
 
 use crate::report::attempt::{Attempt, Attempts, dim};
+use crate::report::pivot::Pivot;
 use crate::report::style::Style;
 use crate::results::{Cell, Expected, Part, Results};
 use crate::verdict::Verdict;
@@ -89,7 +90,7 @@ pub(super) fn json(results: &Results) -> Result<String, serde_json::Error> {
 }
 
 /// How the matrix is laid out at first: writer × reader for each family where a run compares several of either, and
-/// what was tried × family otherwise.
+/// what was tried × model otherwise.
 struct View {
     rows: &'static str,
     columns: &'static str,
@@ -102,7 +103,7 @@ impl View {
         if several("writer").max(several("reader")) > several("subject") {
             Self { rows: "writer", columns: "reader", tables: "family" }
         } else {
-            Self { rows: "what was tried", columns: "family", tables: "everything" }
+            Self { rows: "what was tried", columns: Pivot::of(results).dimension, tables: "everything" }
         }
     }
 }

@@ -7,13 +7,15 @@ use askama::Template;
 use crate::report::pivot::{Pivot, Row, Slot};
 use crate::report::story::{Answer, Line, Story, Tally, by_kind, kind_words};
 use crate::report::style::Style;
-use crate::results::{AxisControl, Finding, Results};
+use crate::results::{AxisControl, Cell, Finding, FindingKind, Results};
 use crate::verdict::Verdict;
 
 /// Lines of an answer that are shown; the matrix has them all.
 const LINES: usize = 8;
-/// Findings of a kind that are shown.
-const FINDINGS: usize = 25;
+/// Findings of a kind that are shown at once.
+const FIRST: usize = 5;
+/// Findings of a kind that are shown on demand.
+const FINDINGS: usize = 400;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -23,10 +25,11 @@ pub(super) struct Page<'a> {
     bars: Vec<Bar>,
     answers: Vec<Part>,
     findings: Vec<Group<'a>>,
-    families: Vec<String>,
+    columns: Vec<String>,
     rows: Vec<TableRow>,
     legend: Vec<Meaning>,
     controls: Vec<Control<'a>>,
+    started: String,
     seconds: String,
     command: String,
     css: &'static str,
@@ -67,11 +70,14 @@ struct Shown {
 
 struct Group<'a> {
     title: String,
-    items: Vec<Item<'a>>,
+    first: Vec<Item<'a>>,
+    rest: Vec<Item<'a>>,
     more: usize,
 }
 
 struct Item<'a> {
+    look: Option<Style>,
+    verdict: Option<Verdict>,
     cell: Option<&'a str>,
     fragment: String,
     message: &'a str,
@@ -108,11 +114,12 @@ impl<'a> Page<'a> {
                 .flatten()
                 .collect(),
             answers: answers(&story),
-            findings: by_kind(&results.gate.findings).into_iter().map(group).collect(),
+            findings: by_kind(results).into_iter().map(group).collect(),
             rows: pivot.rows.iter().map(row).collect(),
-            families: pivot.families,
+            columns: pivot.columns,
             legend: Verdict::ALL.into_iter().map(|verdict| meaning(verdict, &story)).collect(),
             controls: results.controls.iter().map(control).collect(),
+            started: when(&results.run.started),
             seconds: format!("{:.1}", results.run.seconds),
             command: results.run.command.join(" "),
             css: include_str!("../../../templates/report.css"),
@@ -172,19 +179,21 @@ fn shown(line: &Line) -> Shown {
     }
 }
 
-fn group((kind, findings): (crate::results::FindingKind, Vec<&Finding>)) -> Group<'_> {
-    Group {
-        title: format!("{} {}", findings.len(), kind_words(kind, findings.len())),
-        more: findings.len().saturating_sub(FINDINGS),
-        items: findings
-            .into_iter()
-            .take(FINDINGS)
-            .map(|finding| Item {
-                cell: finding.cell.as_deref(),
-                fragment: finding.cell.as_deref().map(fragment).unwrap_or_default(),
-                message: &finding.message,
-            })
-            .collect(),
+fn group<'a>((kind, findings): (FindingKind, Vec<(&'a Finding, Option<&'a Cell>)>)) -> Group<'a> {
+    let title = format!("{} {}", findings.len(), kind_words(kind, findings.len()));
+    let more = findings.len().saturating_sub(FINDINGS);
+    let mut first: Vec<_> = findings.into_iter().take(FINDINGS).map(item).collect();
+    let rest = first.split_off(first.len().min(FIRST));
+    Group { title, first, rest, more }
+}
+
+fn item<'a>((finding, cell): (&'a Finding, Option<&'a Cell>)) -> Item<'a> {
+    Item {
+        look: cell.map(|cell| Style::of(cell.verdict)),
+        verdict: cell.map(|cell| cell.verdict),
+        cell: finding.cell.as_deref(),
+        fragment: finding.cell.as_deref().map(fragment).unwrap_or_default(),
+        message: &finding.message,
     }
 }
 
@@ -214,6 +223,12 @@ fn control(control: &AxisControl) -> Control<'_> {
     }
 }
 
+/// A point in time to the minute, as people read it.
+fn when(timestamp: &str) -> String {
+    let parsed = timestamp.parse::<jiff::Timestamp>();
+    parsed.map_or_else(|_| timestamp.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 /// The id of a cell as part of an address.
 fn fragment(id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -224,6 +239,12 @@ fn fragment(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_point_in_time_is_told_to_the_minute() {
+        assert_eq!(super::when("2026-11-22T06:14:33.617648607Z"), "2026-11-22 06:14 UTC");
+        assert_eq!(super::when("yesterday"), "yesterday");
+    }
+
     #[test]
     fn a_fragment_is_percent_encoded() {
         assert_eq!(super::fragment("a-1 é&\"<"), "a-1%20%C3%A9%26%22%3C");
