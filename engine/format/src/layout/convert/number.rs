@@ -8,15 +8,18 @@ use crate::layout::GgmlType;
 pub(super) struct Codec {
     pub(super) block_elements: usize,
     pub(super) block_bytes: usize,
-    /// Whole blocks to as many numbers.
-    pub(super) decode: fn(&[u8], &mut [f32]),
-    /// Numbers to as many whole blocks.
-    pub(super) encode: fn(&[f32], &mut [u8]),
+    pub(super) decode: Decode,
+    pub(super) encode: Encode,
 }
+
+/// Whole blocks to as many numbers.
+type Decode = fn(&[u8], &mut [f32]);
+/// Numbers to as many whole blocks.
+type Encode = fn(&[f32], &mut [u8]);
 
 /// The conversion of a type, for those that have one.
 pub(super) fn codec(kind: GgmlType) -> Option<Codec> {
-    let (decode, encode): (fn(&[u8], &mut [f32]), fn(&[f32], &mut [u8])) = match kind {
+    let (decode, encode): (Decode, Encode) = match kind {
         GgmlType::F32 => (decode_f32, encode_f32),
         GgmlType::F16 => (decode_f16, encode_f16),
         GgmlType::BF16 => (decode_bf16, encode_bf16),
