@@ -1,8 +1,8 @@
 //! What a context's memory looks like: found out by saving a small state and reading it.
 
 use intact_format::layout::{
-    Container, Layout, LayoutError, MemoryShape, Order, Rotation, Section, SectionShape, State, StreamShape,
-    identify, parse,
+    CacheFormat, Container, GgmlType, Layout, LayoutError, MemoryShape, Order, Rotation, Section,
+    SectionShape, State, StreamShape, identify, parse,
 };
 
 use crate::llama::{Context, LLAMA_PACKAGE, LlamaError, Part, Token};
@@ -102,6 +102,25 @@ impl Understood {
         let shape = identify(bytes, layout, Container::Blob)?;
         let state = parse(bytes, layout, &shape, Container::Blob)?;
         Ok(Self { layout, streams: state.streams, sections: forms(&state), shape })
+    }
+
+    /// What every attention cache stores, in order.
+    #[must_use]
+    pub fn cache_formats(&self) -> Vec<CacheFormat> {
+        let attention = self.shape.sections.iter().zip(&self.sections);
+        attention
+            .filter(|(shape, _)| matches!(shape, SectionShape::Attention(_)))
+            .map(|(_, form)| {
+                let kind = |matrices: &[(i32, Order)]| matrices.first().map(|&(kind, _)| GgmlType(kind));
+                let keys = kind(&form.keys).unwrap_or(GgmlType(0));
+                CacheFormat {
+                    keys,
+                    values: kind(&form.values).unwrap_or(keys),
+                    rotation: form.rotation.unwrap_or_default(),
+                    transposed: form.transposed,
+                }
+            })
+            .collect()
     }
 
     /// Reads a state of this memory.

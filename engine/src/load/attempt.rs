@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use intact_format::canary::CanaryDistance;
-use intact_format::image::{ImageReference, Target, assemble};
-use intact_format::layout::Container;
+use intact_format::image::{self, CellImage, Chunk, ImageReference, Target, assemble};
+use intact_format::layout::{Container, Layout, Section, SectionShape, encode};
 use intact_format::passport::Passport;
 use intact_format::route::{Decision, Refusal, RefusalCode, Route};
 use intact_format::session::SessionDocument;
@@ -14,7 +14,7 @@ use super::reading::ImageFile;
 use crate::clock::Stopwatch;
 use crate::engine::Room;
 use crate::llama::{Context, Model, SequenceState, Token};
-use crate::probe::Probe;
+use crate::probe::{Probe, Understood};
 use crate::session::{Chat, Memory, Timeline};
 use crate::template::ChatTemplate;
 
@@ -162,30 +162,21 @@ impl<'a> Attempt<'a> {
 
     /// The image as a state for this context: every chunk hashed, parsed to its last byte, and of this memory's own form.
     fn verified(&self, reference: &ImageReference, positions: usize) -> Result<SequenceState, Refusal> {
-        let damaged = |error: &dyn std::fmt::Display| Refusal::new(RefusalCode::ImageDamaged, error);
         match (reference, self.probe.understood()) {
-            (ImageReference::Cells(_), Some(here)) => {
-                let target = Target {
-                    layout: here.layout,
-                    container: Container::Blob,
-                    streams: here.streams,
-                    sequence: 0,
-                    shape: Some(here.shape.clone()),
-                };
-                let bytes =
-                    assemble(reference, &self.image.chunks, &target).map_err(|error| damaged(&error))?;
-                let state = here.parse(&bytes).map_err(|error| damaged(&error))?;
+            (ImageReference::Cells(image), Some(here)) => {
+                let bytes = encoded(image, &self.image.chunks, here)?;
+                let state = here.parse(&bytes).map_err(damaged)?;
                 let last = state.last_position().and_then(|last| usize::try_from(last).ok());
                 if last.map(|last| last + 1) != Some(positions) {
-                    return Err(damaged(&format!("it ends at another position than {positions} tokens do")));
+                    return Err(damaged(format!("it ends at another position than {positions} tokens do")));
                 }
                 Ok(SequenceState::verified(bytes))
             }
             (ImageReference::Opaque(_), None) => {
-                let target = Target::blob(intact_format::layout::Layout::newest());
-                let bytes =
-                    assemble(reference, &self.image.chunks, &target).map_err(|error| damaged(&error))?;
-                Ok(SequenceState::verified(bytes))
+                let target = Target::blob(Layout::newest());
+                Ok(SequenceState::verified(
+                    assemble(reference, &self.image.chunks, &target).map_err(damaged)?,
+                ))
             }
             _ => Err(Refusal::new(RefusalCode::LayoutDiffers, "the layout is known on one side only")),
         }
@@ -270,6 +261,24 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// An image in the framing and the form of this memory. Where nothing differs, the bytes are the ones that were saved.
+fn encoded(image: &CellImage, chunks: &[Chunk<'_>], here: &Understood) -> Result<Vec<u8>, Refusal> {
+    let saved = image::state(image, chunks).map_err(damaged)?;
+    let cannot = |error: &dyn std::fmt::Display| Refusal::new(RefusalCode::LayoutDiffers, error);
+    let (mut state, _) = saved.convert(&here.cache_formats()).map_err(|error| cannot(&error))?;
+    state.sequence = 0;
+    state.streams = here.streams;
+    if state.sections.len() != here.shape.sections.len() {
+        return Err(cannot(&"the model has another number of caches here"));
+    }
+    for (section, shape) in state.sections.iter_mut().zip(&here.shape.sections) {
+        if let (Section::Attention(section), SectionShape::Attention(shape)) = (section, shape) {
+            section.shape = *shape;
+        }
+    }
+    encode(&state, here.layout, Container::Blob).map_err(|error| cannot(&error))
+}
+
 /// Puts a state into an empty context and makes sure that all of it arrived: llama.cpp's own success only says that it
 /// read something.
 fn put(context: &mut Context, state: &SequenceState, positions: usize) -> Result<(), Refusal> {
@@ -294,6 +303,10 @@ fn fits(stream: &[Token], context: &Context) -> Result<(), Refusal> {
     }
     let detail = format!("the session has {} tokens and the context here has room for {n_ctx}", stream.len());
     Err(Refusal::new(RefusalCode::ContextTooSmall, detail))
+}
+
+fn damaged(error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(RefusalCode::ImageDamaged, error)
 }
 
 fn engine_failed(error: impl std::fmt::Display) -> Refusal {

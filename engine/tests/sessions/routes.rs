@@ -2,7 +2,7 @@
 
 use intact_engine::{Engine, EngineOptions, LoadOptions, LoadParameters, Replay, SaveOptions, StartOptions};
 use intact_format::kv_type::KvType;
-use intact_format::parameters::ContextParameters;
+use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::route::{LoadPolicy, Route};
 use intact_format::version::FormatVersion;
 
@@ -42,6 +42,30 @@ fn each_difference_takes_its_route_and_a_strict_policy_refuses_it_by_its_axis() 
     assert_eq!(load(&mut smaller, &file).receipt.route, Route::Direct, "a smaller context with room for it");
     let mut too_small = with_context("llama", context(256));
     assert_eq!(refusal(&mut too_small, &file, &LoadOptions::default()), "context-too-small");
+}
+
+#[test]
+fn v_is_turned_where_flash_attention_differs() {
+    let with = |model, mode| {
+        with_context(model, ContextParameters { flash_attention_mode: Some(mode), ..context(1024) })
+    };
+    let modes = [FlashAttentionMode::Enabled, FlashAttentionMode::Disabled];
+    for model in ["llama", "qwen2", "qwen3", "gemma3"] {
+        for (saved, here) in [(modes[0], modes[1]), (modes[1], modes[0])] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (file, back) = (folder.path().join("turn.json"), folder.path().join("back.json"));
+            let mut writer = with(model, saved);
+            converse(&mut writer, "turn");
+            save(&mut writer, "turn", &file);
+            let mut reader = with(model, here);
+            let receipt = load(&mut reader, &file).receipt;
+            assert_eq!(receipt.route, Route::Transcoded, "{model}: {receipt:?}");
+            assert_eq!(receipt.tokens_evaluated, 1, "{model}");
+            save(&mut reader, "turn", &back);
+            let mut home = with(model, saved);
+            assert_eq!(load(&mut home, &back).receipt.route, Route::Transcoded, "{model}");
+        }
+    }
 }
 
 #[test]
