@@ -140,7 +140,10 @@ pub struct AxisConfig {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub control: Option<Spanned<String>>,
-    /// Why no negative control can exist, where none can.
+    /// The axis whose negative control is this one's too.
+    #[serde(default)]
+    pub controlled_by: Option<String>,
+    /// Why the unprotected subject may come through, where it may.
     #[serde(default)]
     pub uncontrolled: Option<String>,
 }

@@ -33,6 +33,7 @@ fn control(config: &Config, axis: &AxisConfig, bases: &BTreeMap<&str, &str>, cel
                 .get(name)
                 .is_some_and(|value| value != INAPPLICABLE && Some(&value.as_str()) != bases.get(name))
     };
+    let moving = axis.controlled_by.as_deref().unwrap_or(&axis.name);
     let filter = axis.control.as_ref().and_then(|control| control.get_ref().parse::<Filter>().ok());
     let is_control = |cell: &&Cell| {
         part(config, cell) == Some(Part::Control)
@@ -40,11 +41,8 @@ fn control(config: &Config, axis: &AxisConfig, bases: &BTreeMap<&str, &str>, cel
             && match &filter {
                 Some(filter) => filter.selects(Subject { id: &cell.id, dims: &cell.dims, verdict: None }),
                 None => {
-                    moved(cell, &axis.name)
-                        && config
-                            .axes
-                            .iter()
-                            .all(|other| other.name == axis.name || !moved(cell, &other.name))
+                    moved(cell, moving)
+                        && config.axes.iter().all(|other| other.name == moving || !moved(cell, &other.name))
                 }
             }
     };

@@ -245,8 +245,7 @@ impl Damage {
             Self::Truncated(kept) => bytes.truncate(share(bytes.len(), kept)),
             Self::Flipped(at) => {
                 let at = share(bytes.len() - 1, at);
-                let bit = u8::try_from(seed % 8).unwrap_or_default();
-                bytes[at] ^= 1 << bit;
+                bytes[at] ^= 1 << (FLIPPED_BIT.wrapping_add(seed) % 8);
             }
             Self::Extended => bytes.extend_from_slice(b"\0{}"),
             Self::Missing | Self::Swapped => {}
@@ -254,6 +253,9 @@ impl Damage {
         Ok(bytes)
     }
 }
+
+/// The bit that is flipped under seed 0: high enough to matter in a number, and one that JSON text can have.
+const FLIPPED_BIT: u64 = 6;
 
 #[expect(
     clippy::cast_precision_loss,

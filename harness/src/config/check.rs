@@ -65,8 +65,8 @@ fn check_axis(config: &Config, axis: &AxisConfig) -> Checked {
     if axis.values.is_empty() {
         return Err(general(format!("axis `{}` has no values", axis.name)));
     }
-    if let Some(mirrored) = &axis.mirrors {
-        known_axis(config, mirrored, 0..0)?;
+    for other in axis.mirrors.iter().chain(&axis.controlled_by) {
+        known_axis(config, other, 0..0)?;
     }
     let targets: Vec<Target> = axis
         .sets

@@ -249,6 +249,9 @@ impl<'a> Seats<'a> {
             LoadOutcome::Loaded(loaded) => match observed {
                 Some(Ok(observed)) => seen(scene, cell, *loaded, artifact, control, observed, harm),
                 Some(Err(StepError::Worker(error))) => Evidence::Died(error),
+                Some(Err(error)) if control.session.is_err() => Evidence::Unsupported {
+                    message: format!("the uninterrupted session cannot go on either: {error}"),
+                },
                 Some(Err(error)) => {
                     Evidence::Unusable { receipt: loaded.receipt, message: error.to_string() }
                 }
