@@ -1,14 +1,15 @@
 //! Engines and sessions from presets.
 
-use intact_engine::StartOptions;
 use intact_engine::preset::Preset;
+use intact_engine::{EngineOptions, StartOptions};
 
 use crate::desk::{Desk, MODEL, engine_with, json};
 
 fn desk(preset: &Preset) -> Desk {
     Desk::of(engine_with(MODEL, |options| {
-        options.parameters = preset.parameters.clone();
-        options.preset = Some(preset.family());
+        let of_preset = EngineOptions::of_preset(preset);
+        options.parameters = of_preset.parameters;
+        options.preset = of_preset.preset;
     }))
 }
 
@@ -27,12 +28,7 @@ fn an_engine_is_created_from_a_preset_and_its_sessions_have_its_parameters() {
 fn a_chat_can_start_with_a_preset_of_its_own() {
     let mut desk = desk(&Preset::by_name("Qwen25").expect("a preset"));
     let other = Preset::by_name("DeepSeekCoder2").expect("a preset");
-    let options = StartOptions {
-        parameters: Some(other.parameters.clone()),
-        preset: Some(other.family()),
-        ..StartOptions::default()
-    };
-    let id = desk.engine.start(options).expect("a session");
+    let id = desk.engine.start(StartOptions::of_preset(&other)).expect("a session");
     let session = desk.engine.session(id.as_str()).expect("a session");
     assert_eq!(session.parameters().sampler_parameters, other.parameters.sampler_parameters);
 }
