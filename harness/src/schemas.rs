@@ -2,8 +2,10 @@
 
 use intact_format::schema::SCHEMAS;
 use schemars::{Schema, schema_for};
+use serde_json::Value;
 
 use crate::config::Config;
+use crate::expectation::ExpectationFile;
 use crate::results::Results;
 
 /// A published schema.
@@ -18,9 +20,10 @@ pub struct Published {
 /// Every published schema, by name.
 #[must_use]
 pub fn published() -> Vec<Published> {
-    let of = |name, schema: Schema| Published { name, text: format!("{:#}\n", schema.as_value()) };
+    let of = |name, schema: Schema| Published { name, text: text(schema.to_value()) };
     let mut all = vec![
         of("config", schema_for!(Config)),
+        of("expectations", schema_for!(ExpectationFile)),
         of("results", schema_for!(Results)),
         of("request", schema_for!(intact_protocol::Envelope)),
         of("answer", schema_for!(intact_protocol::Answer)),
@@ -28,4 +31,21 @@ pub fn published() -> Vec<Published> {
     all.extend(SCHEMAS.map(|schema| Published { name: schema.name, text: schema.text() }));
     all.sort_by_key(|one| one.name);
     all
+}
+
+fn text(schema: Value) -> String {
+    format!("{:#}\n", sorted(schema))
+}
+
+/// Keys in alphabetical order, whichever order this build of the JSON library keeps.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut entries: Vec<_> = object.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            entries.sort_by(|one, other| one.0.cmp(&other.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }

@@ -23,8 +23,8 @@ pub(super) struct ModelArguments {
     pub(super) model: PathBuf,
 
     /// Context length of a session, in tokens
-    #[arg(long, value_name = "TOKENS", help_heading = "Context")]
-    context: Option<u32>,
+    #[arg(long, value_name = "TOKENS", default_value_t = 4096, help_heading = "Context")]
+    context: u32,
 
     /// KV type of K and V, by ggml's name, for example q8_0
     ///
@@ -35,6 +35,10 @@ pub(super) struct ModelArguments {
     /// Whether flash attention is used
     #[arg(long, value_enum, value_name = "WHEN", help_heading = "Context")]
     flash_attention: Option<When>,
+
+    /// Threads that evaluate tokens [default: one for each processor]
+    #[arg(long, value_name = "N", help_heading = "Context")]
+    threads: Option<u32>,
 
     /// The worker to use, instead of the one beside this command
     #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
@@ -75,7 +79,8 @@ impl ModelArguments {
             return Err(missing_model(&self.model));
         }
         let settings = Settings {
-            n_ctx: self.context,
+            n_ctx: Some(self.context),
+            threads: self.threads.or_else(processors),
             type_k: self.kv.clone(),
             type_v: self.kv,
             flash_attention: self.flash_attention.map(When::setting),
@@ -85,6 +90,10 @@ impl ModelArguments {
             Open { model: self.model, settings, preset: None, model_repo: None, forget_layouts: false };
         Session::start(vec![find(self.worker.as_deref())?.display().to_string()], open)
     }
+}
+
+fn processors() -> Option<u32> {
+    std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok())
 }
 
 impl When {

@@ -16,7 +16,8 @@ pub(crate) fn intact<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) ->
     said(&command.expect("the command runs"))
 }
 
-fn said(output: &Output) -> Said {
+/// What a process said that has ended.
+pub(crate) fn said(output: &Output) -> Said {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the command speaks UTF-8");
     let code = output.status.code().expect("the command ends by itself");
     Said { code, out: text(&output.stdout), err: text(&output.stderr) }

@@ -1,0 +1,126 @@
+//! `chat` and `check` with a worker: conversations, saves and loads, and what does not end them.
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use super::cli::{Said, said};
+
+/// The fake worker, built where the command was.
+fn fake_worker() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_intact")).parent().expect("a folder");
+        let target = folder.parent().expect("a target folder");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "intact-fake-worker", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        folder.join(format!("intact-fake-worker{}", env::consts::EXE_SUFFIX))
+    })
+}
+
+/// A folder with something that the fake worker takes for a model.
+fn scene() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("model.gguf"), "weights").expect("written");
+    folder
+}
+
+/// Runs a subcommand in the folder with that worker, and with these lines piped in.
+fn with(folder: &TempDir, worker: &Path, arguments: &[&str], lines: &[&str]) -> Said {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_intact"))
+        .args(arguments)
+        .args(["--model", "model.gguf", "--worker"])
+        .arg(worker)
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut stdin = child.stdin.take().expect("piped");
+    lines.iter().for_each(|line| writeln!(stdin, "{line}").expect("written"));
+    drop(stdin);
+    said(&child.wait_with_output().expect("ended"))
+}
+
+#[test]
+fn a_conversation_is_saved_and_loaded_and_goes_on() {
+    let folder = scene();
+    let first = with(&folder, fake_worker(), &["chat"], &["Hello", "/save", "/quit"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert_eq!(first.out.lines().count(), 1, "one reply, and nothing else on standard output: {}", first.out);
+    assert!(first.err.contains("saved ") && folder.path().join("chat.json").is_file(), "{}", first.err);
+
+    let second =
+        with(&folder, fake_worker(), &["chat", "--session", "other"], &["/load chat.json", "And now?"]);
+    assert_eq!(second.code, 0, "the end of input ends it too: {}", second.err);
+    assert!(second.err.contains("loaded chat: direct (the saved KV is used as it is)"), "{}", second.err);
+    assert_eq!(second.out.lines().count(), 1);
+}
+
+#[test]
+fn errors_are_told_and_end_nothing() {
+    let folder = scene();
+    let lines =
+        ["/nonsense", "/load", "/load gone.json", "/save", "/help", "Hello", "/save", "/quit", "never said"];
+    let said = with(&folder, fake_worker(), &["chat"], &lines);
+    assert_eq!(said.code, 0, "{}", said.err);
+    for told in [
+        "there is no command /nonsense",
+        "load which file?",
+        "not loaded: ",
+        "not saved: ",
+        "/new [ID]",
+        "saved ",
+    ] {
+        assert!(said.err.contains(told), "{told} in {}", said.err);
+    }
+    assert_eq!(said.out.lines().count(), 1, "{}", said.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_worker_that_dies_is_replaced_and_the_chat_goes_on() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = scene();
+    let dying = folder.path().join("dying-worker");
+    let script = format!("#!/bin/sh\nexec '{}' --misbehave abort --at save\n", fake_worker().display());
+    fs::write(&dying, script).expect("written");
+    fs::set_permissions(&dying, fs::Permissions::from_mode(0o755)).expect("executable");
+
+    let said = with(&folder, &dying, &["chat"], &["Hello", "/save", "Hello again", "/quit"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("the worker died during `save`"), "{}", said.err);
+    assert!(said.err.contains("the worker was restarted"), "{}", said.err);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+}
+
+#[test]
+fn check_ends_with_what_a_load_would() {
+    let folder = scene();
+    with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);
+    let said = with(&folder, fake_worker(), &["check", "chat.json"], &[]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("This file will load here. Route: direct"), "{}", said.out);
+
+    fs::write(folder.path().join("model.gguf"), "other weights").expect("written");
+    let said = with(&folder, fake_worker(), &["check", "chat.json"], &[]);
+    assert_eq!(said.code, 100, "{}{}", said.out, said.err);
+    assert!(said.out.contains("This file will be refused here ("), "{}", said.out);
+
+    let said = with(&folder, fake_worker(), &["check", "chat.json", "--json"], &[]);
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert!(json["refusal"]["code"].is_string(), "{json}");
+}
