@@ -2,6 +2,7 @@
 //! because nothing of theirs has been touched.
 
 mod attempt;
+mod image;
 mod reading;
 
 use std::path::Path;
@@ -40,14 +41,13 @@ impl Engine {
     /// [`EngineError::Refused`] with a code and the axes to blame; live sessions are as they were then.
     pub fn load(&mut self, path: &Path, options: &LoadOptions) -> Result<Loaded, EngineError> {
         let mut clock = Stopwatch::start();
-        let Plan { reading, parameters, room, image, decision, mut notes } =
+        let Plan { reading, parameters, room, image, decision, notes } =
             self.plan(path, options, &mut clock)?;
         let decision = decision?;
         let quoted = reading.differences.clone();
         let document = reading.document;
-        let attempt = Attempt::new(&document, &image, room, &self.template, &self.model);
-        let success = attempt.first_success(&decision, &mut clock)?;
-        notes.extend(success.notes);
+        let (attempt, context) = Attempt::new(&document, &image, room, &self.template, &self.model);
+        let success = attempt.first_success(context, &decision, &mut clock)?;
 
         let id = document.session_id.clone();
         let session = Session {

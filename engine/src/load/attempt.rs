@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use intact_format::canary::CanaryDistance;
-use intact_format::image::{self, CellImage, Chunk, ImageReference, Target, assemble};
-use intact_format::layout::{Container, Layout, Section, SectionShape, encode};
 use intact_format::passport::Passport;
 use intact_format::route::{Decision, Refusal, RefusalCode, Route};
 use intact_format::session::SessionDocument;
 
 use super::chat_of;
+use super::image::{put, state_for};
 use super::reading::ImageFile;
 use crate::clock::Stopwatch;
 use crate::engine::Room;
-use crate::llama::{Context, Model, SequenceState, Token};
-use crate::probe::{Probe, Understood};
+use crate::llama::{Context, Model, Token};
+use crate::probe::Probe;
 use crate::session::{Chat, Memory, Timeline};
 use crate::template::ChatTemplate;
 
@@ -27,8 +26,6 @@ pub(super) struct Attempt<'a> {
     probe: Probe,
     memory: Memory,
     passport: Passport,
-    context: Option<Context>,
-    evaluated: u64,
 }
 
 /// A load that worked.
@@ -42,7 +39,6 @@ pub(super) struct Success {
     pub(super) tokens_restored: usize,
     pub(super) tokens_evaluated: u64,
     pub(super) canary: Option<CanaryDistance>,
-    pub(super) notes: Vec<String>,
 }
 
 /// What one route gave.
@@ -50,141 +46,123 @@ struct Restored {
     chat: Chat,
     timeline: Timeline,
     tokens_restored: usize,
-    canary: Option<CanaryDistance>,
+}
+
+/// A route that did not work: the context comes back for the next one.
+struct Failed {
+    context: Context,
+    evaluated: u64,
+    refusal: Refusal,
 }
 
 impl<'a> Attempt<'a> {
+    /// An attempt and the empty context that it has.
     pub(super) fn new(
         document: &'a SessionDocument,
         image: &'a ImageFile,
         room: Room,
         template: &'a ChatTemplate,
         model: &'a Arc<Model>,
-    ) -> Self {
+    ) -> (Self, Context) {
         let Room { context, probe, memory, passport } = room;
-        Self {
-            document,
-            image,
-            template,
-            model,
-            probe,
-            memory,
-            passport,
-            context: Some(context),
-            evaluated: 0,
-        }
+        (Self { document, image, template, model, probe, memory, passport }, context)
     }
 
     /// Takes the routes of a decision in order until one works.
     pub(super) fn first_success(
-        mut self,
+        self,
+        mut context: Context,
         decision: &Decision,
         clock: &mut Stopwatch,
     ) -> Result<Success, Refusal> {
+        let mut evaluated = 0;
         let mut failures: Vec<(Route, Refusal)> = Vec::new();
         for route in decision.routes() {
-            match self.take(route, decision, clock) {
-                Ok(Restored { chat, timeline, tokens_restored, canary }) => {
-                    let because: Vec<String> = failures.iter().map(told).collect();
+            match self.proven(route, context, decision, clock) {
+                Ok((Restored { chat, timeline, tokens_restored }, canary)) => {
                     return Ok(Success {
                         route,
-                        because: because.join("\n"),
+                        because: told(&failures),
                         chat,
                         tokens_restored,
-                        tokens_evaluated: self.evaluated + timeline.evaluations(),
+                        tokens_evaluated: evaluated + timeline.evaluations(),
                         canary,
-                        notes: because,
                         timeline,
                         probe: self.probe,
                         passport: self.passport,
                     });
                 }
-                Err(refusal) => {
+                Err(failed) => {
+                    let Failed { context: back, evaluated: wasted, refusal } = *failed;
                     tracing::warn!(%route, %refusal, "a route did not lead to the saved session");
+                    context = back;
+                    context.clear();
+                    evaluated += wasted;
                     failures.push((route, refusal));
                 }
             }
         }
-        let told: Vec<String> = failures.iter().map(told).collect();
+        let message = told(&failures);
         Err(match failures.pop() {
-            Some((_, last)) => Refusal { message: told.join("\n"), ..last },
+            Some((_, last)) => Refusal { message, ..last },
             None => Refusal::new(RefusalCode::PolicyForbids, "no route is left"),
         })
     }
 
-    fn take(
-        &mut self,
+    /// Takes a route and lets the session prove itself: the model must say what it said.
+    fn proven(
+        &self,
         route: Route,
+        context: Context,
         decision: &Decision,
         clock: &mut Stopwatch,
-    ) -> Result<Restored, Refusal> {
-        let context = self.context.take().ok_or_else(|| engine_failed("the context is gone"))?;
-        let (chat, mut timeline, tokens_restored) = match route {
-            Route::Direct | Route::Transcoded => self.from_image(context)?,
-            Route::Reprefilled => self.from_tokens(context)?,
-            Route::Replayed => self.from_text(context)?,
-        };
+    ) -> Result<(Restored, Option<CanaryDistance>), Box<Failed>> {
+        let mut restored = match route {
+            Route::Direct | Route::Transcoded => self.restored(context),
+            Route::Reprefilled => self.reprefilled(context),
+            Route::Replayed => self.rendered(context, |_| Ok(())),
+        }?;
         clock.lap("restore");
-        let logits = timeline.settled_logits().map_err(engine_failed)?.map(<[f32]>::to_vec);
+        let logits = restored.timeline.settled_logits().map(|logits| logits.map(<[f32]>::to_vec));
+        let logits = match logits {
+            Ok(logits) => logits,
+            Err(error) => return Err(Failed::after(restored.timeline, engine_failed(error))),
+        };
         clock.lap("canary");
         let canary =
             self.document.canary.as_ref().zip(logits).map(|(canary, logits)| canary.distance(&logits));
         let rule = decision.canary_rule(route);
         match canary {
             Some(distance) if !rule.accepts(&distance) => {
-                self.give_up(timeline);
-                Err(Refusal::new(RefusalCode::CanaryFailed, format!("{distance}; required is: {rule}")))
+                let refusal =
+                    Refusal::new(RefusalCode::CanaryFailed, format!("{distance}; required is: {rule}"));
+                Err(Failed::after(restored.timeline, refusal))
             }
-            canary => Ok(Restored { chat, timeline, tokens_restored, canary }),
+            canary => Ok((restored, canary)),
         }
     }
 
-    fn from_image(&mut self, mut context: Context) -> Result<(Chat, Timeline, usize), Refusal> {
+    /// The saved KV, in this context's own form.
+    fn restored(&self, mut context: Context) -> Result<Restored, Box<Failed>> {
         let tokens = match self.tokens() {
             Ok(tokens) => tokens,
-            Err(refusal) => {
-                self.context = Some(context);
-                return Err(refusal);
-            }
+            Err(refusal) => return Err(Failed::before(context, refusal)),
         };
-        let restored = tokens.len().saturating_sub(1);
+        let tokens_restored = tokens.len().saturating_sub(1);
         if let Some(reference) = &self.document.image {
-            let outcome =
-                self.verified(reference, restored).and_then(|state| put(&mut context, &state, restored));
-            if let Err(refusal) = outcome {
-                context.clear();
-                self.context = Some(context);
-                return Err(refusal);
+            let state = state_for(&self.probe, reference, &self.image.chunks, tokens_restored);
+            if let Err(refusal) = state.and_then(|state| put(&mut context, &state, tokens_restored)) {
+                return Err(Failed::before(context, refusal));
             }
         }
-        Ok((chat_of(self.document, true), Timeline::restored(context, self.memory, tokens), restored))
+        let timeline = Timeline::restored(context, self.memory, tokens);
+        Ok(Restored { chat: chat_of(self.document, true), timeline, tokens_restored })
     }
 
-    /// The image as a state for this context: every chunk hashed, parsed to its last byte, and of this memory's own form.
-    fn verified(&self, reference: &ImageReference, positions: usize) -> Result<SequenceState, Refusal> {
-        match (reference, self.probe.understood()) {
-            (ImageReference::Cells(image), Some(here)) => {
-                let bytes = encoded(image, &self.image.chunks, here)?;
-                let state = here.parse(&bytes).map_err(damaged)?;
-                let last = state.last_position().and_then(|last| usize::try_from(last).ok());
-                if last.map(|last| last + 1) != Some(positions) {
-                    return Err(damaged(format!("it ends at another position than {positions} tokens do")));
-                }
-                Ok(SequenceState::verified(bytes))
-            }
-            (ImageReference::Opaque(_), None) => {
-                let target = Target::blob(Layout::newest());
-                Ok(SequenceState::verified(
-                    assemble(reference, &self.image.chunks, &target).map_err(damaged)?,
-                ))
-            }
-            _ => Err(Refusal::new(RefusalCode::LayoutDiffers, "the layout is known on one side only")),
-        }
-    }
-
-    fn from_tokens(&mut self, context: Context) -> Result<(Chat, Timeline, usize), Refusal> {
+    /// The saved tokens, evaluated again. Where the file keeps none, the messages are rendered, and must take as many
+    /// tokens as they did.
+    fn reprefilled(&self, context: Context) -> Result<Restored, Box<Failed>> {
         if self.document.tokens().is_none() {
-            let sizes = |chat: &Chat| chat.loaded().map(|m| m.span.map(|span| span.size)).collect::<Vec<_>>();
             let saved = sizes(&chat_of(self.document, true));
             return self.rendered(context, |chat| {
                 let differs =
@@ -193,51 +171,35 @@ impl<'a> Attempt<'a> {
                 if differs { Err(Refusal::new(RefusalCode::TokenizationDiffers, detail)) } else { Ok(()) }
             });
         }
-        let tokens = match self.tokens() {
-            Ok(tokens) => tokens,
-            Err(refusal) => {
-                self.context = Some(context);
-                return Err(refusal);
-            }
-        };
-        let timeline = self.evaluated(context, &tokens)?;
-        Ok((chat_of(self.document, true), timeline, 0))
+        match self.tokens() {
+            Ok(tokens) => self.evaluated(context, chat_of(self.document, true), &tokens),
+            Err(refusal) => Err(Failed::before(context, refusal)),
+        }
     }
 
-    fn from_text(&mut self, context: Context) -> Result<(Chat, Timeline, usize), Refusal> {
-        self.rendered(context, |_| Ok(()))
-    }
-
+    /// The messages, rendered with the template here and evaluated.
     fn rendered(
-        &mut self,
+        &self,
         context: Context,
         accept: impl Fn(&Chat) -> Result<(), Refusal>,
-    ) -> Result<(Chat, Timeline, usize), Refusal> {
+    ) -> Result<Restored, Box<Failed>> {
         let mut chat = chat_of(self.document, false);
         let stream = chat
             .stream(self.template, self.model)
             .map_err(|error| Refusal::new(RefusalCode::ChatTemplateDiffers, error))
             .and_then(|stream| accept(&chat).map(|()| stream))
             .and_then(|stream| fits(&stream, &context).map(|()| stream));
-        let stream = match stream {
-            Ok(stream) => stream,
-            Err(refusal) => {
-                self.context = Some(context);
-                return Err(refusal);
-            }
-        };
-        let timeline = self.evaluated(context, &stream)?;
-        Ok((chat, timeline, 0))
+        match stream {
+            Ok(stream) => self.evaluated(context, chat, &stream),
+            Err(refusal) => Err(Failed::before(context, refusal)),
+        }
     }
 
-    fn evaluated(&mut self, context: Context, tokens: &[Token]) -> Result<Timeline, Refusal> {
+    fn evaluated(&self, context: Context, chat: Chat, tokens: &[Token]) -> Result<Restored, Box<Failed>> {
         let mut timeline = Timeline::new(context, self.memory);
         match timeline.replace(tokens) {
-            Ok(()) => Ok(timeline),
-            Err(error) => {
-                self.give_up(timeline);
-                Err(engine_failed(error))
-            }
+            Ok(()) => Ok(Restored { chat, timeline, tokens_restored: 0 }),
+            Err(error) => Err(Failed::after(timeline, engine_failed(error))),
         }
     }
 
@@ -252,48 +214,20 @@ impl<'a> Attempt<'a> {
             }
         }
     }
+}
 
-    fn give_up(&mut self, timeline: Timeline) {
-        self.evaluated += timeline.evaluations();
-        let mut context = timeline.into_context();
-        context.clear();
-        self.context = Some(context);
+impl Failed {
+    fn before(context: Context, refusal: Refusal) -> Box<Self> {
+        Box::new(Self { context, evaluated: 0, refusal })
+    }
+
+    fn after(timeline: Timeline, refusal: Refusal) -> Box<Self> {
+        Box::new(Self { evaluated: timeline.evaluations(), context: timeline.into_context(), refusal })
     }
 }
 
-/// An image in the framing and the form of this memory. Where nothing differs, the bytes are the ones that were saved.
-fn encoded(image: &CellImage, chunks: &[Chunk<'_>], here: &Understood) -> Result<Vec<u8>, Refusal> {
-    let saved = image::state(image, chunks).map_err(damaged)?;
-    let cannot = |error: &dyn std::fmt::Display| Refusal::new(RefusalCode::LayoutDiffers, error);
-    let (mut state, _) = saved.convert(&here.cache_formats()).map_err(|error| cannot(&error))?;
-    state.sequence = 0;
-    state.streams = here.streams;
-    if state.sections.len() != here.shape.sections.len() {
-        return Err(cannot(&"the model has another number of caches here"));
-    }
-    for (section, shape) in state.sections.iter_mut().zip(&here.shape.sections) {
-        if let (Section::Attention(section), SectionShape::Attention(shape)) = (section, shape) {
-            section.shape = *shape;
-        }
-    }
-    encode(&state, here.layout, Container::Blob).map_err(|error| cannot(&error))
-}
-
-/// Puts a state into an empty context and makes sure that all of it arrived: llama.cpp's own success only says that it
-/// read something.
-fn put(context: &mut Context, state: &SequenceState, positions: usize) -> Result<(), Refusal> {
-    context.restore(state).map_err(engine_failed)?;
-    let last = context.positions().map(|(_, last)| last + 1);
-    if last != Some(positions) {
-        let detail = format!("{positions} positions were restored and the memory ends at {last:?}");
-        return Err(engine_failed(detail));
-    }
-    let size = context.state_size(crate::llama::Part::Whole);
-    if size != state.bytes().len() {
-        let detail = format!("{} bytes of state became {size}", state.bytes().len());
-        return Err(engine_failed(detail));
-    }
-    Ok(())
+fn sizes(chat: &Chat) -> Vec<Option<u32>> {
+    chat.loaded().map(|message| message.span.map(|span| span.size)).collect()
 }
 
 fn fits(stream: &[Token], context: &Context) -> Result<(), Refusal> {
@@ -305,14 +239,12 @@ fn fits(stream: &[Token], context: &Context) -> Result<(), Refusal> {
     Err(Refusal::new(RefusalCode::ContextTooSmall, detail))
 }
 
-fn damaged(error: impl std::fmt::Display) -> Refusal {
-    Refusal::new(RefusalCode::ImageDamaged, error)
-}
-
 fn engine_failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(RefusalCode::EngineFailed, error)
 }
 
-fn told((route, refusal): &(Route, Refusal)) -> String {
-    format!("Route {route} failed: {refusal}.")
+fn told(failures: &[(Route, Refusal)]) -> String {
+    let lines: Vec<String> =
+        failures.iter().map(|(route, refusal)| format!("The route `{route}` failed: {refusal}")).collect();
+    lines.join("\n")
 }

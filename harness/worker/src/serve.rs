@@ -43,8 +43,8 @@ impl Server {
             Request::Open(open) => self.open(*open).map(Replied::Open),
             Request::Say(say) => self.say(say, event).map(Replied::Say),
             Request::Save(save) => self.save(save).map(Replied::Save),
-            Request::Load(load) => self.load(load).map(Replied::Load),
-            Request::Check(check) => self.check(check).map(Replied::Check),
+            Request::Load(load) => self.load(&load).map(Replied::Load),
+            Request::Check(check) => self.check(&check).map(Replied::Check),
             Request::Score(score) => self.score(score).map(Replied::Score),
             Request::Forget(forget) => self
                 .engine()
@@ -160,7 +160,7 @@ impl Server {
         })
     }
 
-    fn load(&mut self, load: Load) -> Result<Loaded, Failure> {
+    fn load(&mut self, load: &Load) -> Result<Loaded, Failure> {
         let subject = self.subject;
         let engine = self.engine()?;
         let (session, receipt) = if subject == Subject::Blind {
@@ -195,7 +195,7 @@ impl Server {
         Ok(Loaded { session, receipt, history: Some(messages) })
     }
 
-    fn check(&mut self, check: Check) -> Result<Checked, Failure> {
+    fn check(&mut self, check: &Check) -> Result<Checked, Failure> {
         if self.subject == Subject::Blind {
             return Err(Box::new(unsupported("the blind path checks nothing")));
         }

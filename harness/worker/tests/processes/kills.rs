@@ -38,9 +38,9 @@ fn a_kill_during_a_save_leaves_the_old_session_or_the_new_one() {
         let after = tokens(&mut reader, &file);
         assert!(after >= before, "kill {kill}: {before} tokens became {after}");
         if after > before {
-            new += 1
+            new += 1;
         } else {
-            old += 1
+            old += 1;
         }
         if after > 800 {
             // Start over before the context is full.
