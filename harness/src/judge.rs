@@ -263,17 +263,19 @@ fn weigh(
 }
 
 fn recomputed_because(receipt: &Receipt) -> String {
-    let reasons: Vec<String> = receipt
+    let axes: Vec<String> = receipt
         .axes
         .iter()
         .filter(|axis| !matches!(axis.consequence.as_str(), "same" | "harmless"))
         .map(|axis| format!("{} was {} and is {} ({})", axis.axis, axis.saved, axis.here, axis.reason))
-        .chain(receipt.notes.iter().cloned())
         .collect();
+    let reasons = if axes.is_empty() { receipt.notes.clone() } else { axes };
     let why = if reasons.is_empty() { "the receipt does not say why".to_owned() } else { reasons.join("; ") };
     format!(
-        "{} tokens were evaluated again and {} restored, because {why}.",
-        receipt.tokens_evaluated, receipt.tokens_restored
+        "{} tokens were evaluated again and {} restored, because {}.",
+        receipt.tokens_evaluated,
+        receipt.tokens_restored,
+        why.trim_end_matches('.')
     )
 }
 

@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigError, DEFAULT_CONFIG};
 use crate::control::controls;
 use crate::environment;
 use crate::exit::Exit;
-use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
+use crate::expectation::{Comparison, DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{Filter, FilterError, Subject};
 use crate::gate;
 use crate::plan::{Plan, PlanError, PlannedCell, Setting};
@@ -182,11 +182,11 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
     let today = started.to_zoned(TimeZone::UTC).date();
     let mut findings =
         if options.models.is_empty() { inputs.expectations.findings(&plan.cells, today) } else { Vec::new() };
-    let finish = |planned: &PlannedCell, outcome| {
-        let judgement: &CellOutcome = &outcome;
-        let comparison = (planned.part == Part::Judged)
-            .then(|| inputs.expectations.compare(planned, &judgement.judgement))
-            .unwrap_or_default();
+    let finish = |planned: &PlannedCell, outcome: CellOutcome| {
+        let comparison = match planned.part {
+            Part::Judged => inputs.expectations.compare(planned, &outcome.judgement),
+            Part::Control => Comparison::default(),
+        };
         let cell = cell::assemble(planned, outcome, &comparison, reproduce(planned, options));
         progress.cell(&cell);
         (cell, comparison.finding)

@@ -15,7 +15,14 @@ type Input<'a> = LocatingSlice<&'a str>;
 /// Deepest nesting of parentheses and negations.
 const DEEPEST: usize = 64;
 
+/// Longest filter, in bytes: what is parsed is a tree, and trees are walked recursively.
+const LONGEST: usize = 16 << 10;
+
 pub(super) fn parse(text: &str) -> Result<Filter, FilterError> {
+    if text.len() > LONGEST {
+        let message = format!("it is longer than {LONGEST} bytes");
+        return Err(FilterError { text: text.chars().take(80).collect(), position: 0, message });
+    }
     let mut input = LocatingSlice::new(text);
     let parsed = disjunction(&mut input, 0).and_then(|filter| {
         space(&mut input)?;

@@ -50,14 +50,14 @@ fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
     }
 }
 
-fn verdict(evidence: Evidence) -> (Verdict, Option<String>) {
-    let judgement = judge(&evidence, &thresholds());
+fn verdict(evidence: &Evidence) -> (Verdict, Option<String>) {
+    let judgement = judge(evidence, &thresholds());
     assert!(!judgement.message.is_empty(), "every verdict says why: {judgement:?}");
     (judgement.verdict, judgement.code)
 }
 
 fn verdict_of(loaded: LoadedEvidence) -> (Verdict, Option<String>) {
-    verdict(Evidence::Loaded(Box::new(loaded)))
+    verdict(&Evidence::Loaded(Box::new(loaded)))
 }
 
 #[test]
@@ -132,12 +132,12 @@ fn a_refusal_counts_only_with_a_reason_and_without_harm() {
         ("digest", "the digest differs", harmed(), Verdict::RefusedDestructive),
         ("", "", harmed(), Verdict::RefusedDestructive),
     ] {
-        let found = verdict(Evidence::Refused { refusal: refusal(code, message), harm: harm.clone() });
+        let found = verdict(&Evidence::Refused { refusal: refusal(code, message), harm: harm.clone() });
         assert_eq!(found, (expected, Some(code.to_owned())), "{code:?} {message:?} {harm:?}");
     }
     let failed = |harm| Evidence::Failed { message: "it broke".into(), harm };
-    assert_eq!(verdict(failed(Harm::None)).0, Verdict::RefusedUnclear);
-    assert_eq!(verdict(failed(harmed())).0, Verdict::RefusedDestructive);
+    assert_eq!(verdict(&failed(Harm::None)).0, Verdict::RefusedUnclear);
+    assert_eq!(verdict(&failed(harmed())).0, Verdict::RefusedDestructive);
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn a_dead_worker_is_a_verdict_and_a_broken_protocol_is_none() {
         (WorkerError::Noncompliant("x".into()), (Verdict::HarnessError, "noncompliant")),
         (WorkerError::Spawn { command: "x".into(), reason: "y".into() }, (Verdict::HarnessError, "spawn")),
     ] {
-        let (found, code) = verdict(Evidence::Died(error));
+        let (found, code) = verdict(&Evidence::Died(error));
         assert_eq!((found, code.as_deref()), (expected.0, Some(expected.1)));
     }
-    assert_eq!(verdict(Evidence::Unsupported { message: "cannot".into() }).0, Verdict::Unsupported);
+    assert_eq!(verdict(&Evidence::Unsupported { message: "cannot".into() }).0, Verdict::Unsupported);
 }
 
 #[test]

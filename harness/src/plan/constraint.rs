@@ -81,7 +81,6 @@ impl Condition {
         Self::And(Box::new(left), Box::new(right))
     }
 
-    #[expect(clippy::should_implement_trait, reason = "a constructor, beside `and` and `is`")]
     pub(super) fn not(inner: Self) -> Self {
         Self::Not(Box::new(inner))
     }

@@ -134,10 +134,11 @@ impl<'a> Seats<'a> {
             Ok(Evidence::Loaded(loaded)) => Some(loaded.receipt.clone()),
             _ => None,
         };
-        let judgement = match evidence {
+        let mut judgement = match evidence {
             Ok(evidence) => self.scene.judge(&evidence),
             Err(stop) => self.stopped(stop),
         };
+        judgement.message = readable(&judgement.message, self.scene.dir);
         let sound = matches!(
             judgement.verdict,
             Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
@@ -261,6 +262,20 @@ impl<'a> Seats<'a> {
     }
 }
 
+/// A message on one line that names files without the run's own folder.
+fn readable(message: &str, dir: &Path) -> String {
+    let scratch = dir.display().to_string();
+    let word = |word: &str| match word.find(&scratch) {
+        Some(start) => {
+            let inside = &word[start + scratch.len()..];
+            let file = inside.rsplit('/').next().unwrap_or(inside);
+            format!("{}{file}", &word[..start])
+        }
+        None => word.to_owned(),
+    };
+    message.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}
+
 fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, document: &Path) -> Result<LoadOutcome, WorkerError> {
     let recipe = &cell.recipe;
     stage.load(document, recipe.reader_format.as_deref(), recipe.routes.as_deref(), recipe.parameters)
@@ -376,5 +391,19 @@ pub(super) fn assemble(
         log,
         seconds,
         reproduce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_and_names_files_without_the_runs_folder() {
+        let message = "the file (/tmp/out/work-x/saved/3/session.kv: torn) of /home/me/model.gguf\n  differs";
+        assert_eq!(
+            readable(message, Path::new("/tmp/out/work-x")),
+            "the file (session.kv: torn) of /home/me/model.gguf differs"
+        );
     }
 }

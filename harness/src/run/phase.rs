@@ -80,7 +80,7 @@ impl Scene<'_> {
         cells: &[PlannedCell],
         finish: &(dyn Fn(&PlannedCell, CellOutcome) -> R + Sync),
     ) -> Vec<R> {
-        let prepared: Vec<Result<Prepared<'_>, CellOutcome>> =
+        let prepared: Vec<Result<Prepared<'_>, Box<CellOutcome>>> =
             cells.iter().map(|cell| self.prepare(cell)).collect();
         let ready: Vec<&Prepared<'_>> = prepared.iter().filter_map(|cell| cell.as_ref().ok()).collect();
         let artifacts = self.write(&ready);
@@ -94,7 +94,7 @@ impl Scene<'_> {
             |seats, (planned, prepared)| {
                 let outcome = match prepared {
                     Ok(prepared) => seats.play(prepared, &artifacts, &controls),
-                    Err(outcome) => outcome.clone(),
+                    Err(outcome) => (**outcome).clone(),
                 };
                 self.progress.step();
                 finish(planned, outcome)
@@ -102,9 +102,10 @@ impl Scene<'_> {
         )
     }
 
-    fn prepare<'c>(&self, planned: &'c PlannedCell) -> Result<Prepared<'c>, CellOutcome> {
-        let stop =
-            |verdict, code, message: &str| CellOutcome::plain(Judgement::plain(verdict, code, message));
+    fn prepare<'c>(&self, planned: &'c PlannedCell) -> Result<Prepared<'c>, Box<CellOutcome>> {
+        let stop = |verdict, code, message: &str| {
+            Box::new(CellOutcome::plain(Judgement::plain(verdict, code, message)))
+        };
         if let Some(reason) = &planned.filtered {
             return Err(stop(Verdict::Filtered, None, reason));
         }

@@ -1,0 +1,292 @@
+//! Whole runs over the fake worker.
+
+use std::fs;
+use std::path::Path;
+
+use intact_fake_worker::Misbehaviour;
+use intact_harness::exit::Exit;
+use intact_harness::results::{FindingKind, Results};
+use intact_harness::run::{self, RunError, RunOptions, Silent};
+use intact_harness::verdict::Verdict;
+use tempfile::TempDir;
+
+/// The argument that makes this program the fake worker.
+pub(crate) const AS_WORKER: &str = "--as-worker";
+
+/// Tests of whole runs beside the table.
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("a dead worker costs its own cell and no other", a_dead_worker_costs_its_own_cell_and_no_other),
+    (
+        "a worker that dies while it saves is judged by that",
+        a_worker_that_dies_while_it_saves_is_judged_by_that,
+    ),
+    (
+        "an axis that the control comes through is untested",
+        an_axis_that_the_control_comes_through_is_untested,
+    ),
+    ("a filter runs the cells that it selects", a_filter_runs_the_cells_that_it_selects),
+    (
+        "the command that reproduces a cell selects it alone",
+        the_command_that_reproduces_a_cell_selects_it_alone,
+    ),
+    ("a bad filter, plan or worker ends the run before it starts", what_cannot_start_says_so),
+    ("two runs give the same verdicts in the same order", two_runs_give_the_same_verdicts_in_the_same_order),
+];
+
+const CONFIG: &str = r#"
+version = 1
+plans.all = { about = "Everything.", blocks = [{ vary = "all" }] }
+policies.default = {}
+run = { plan = "all", timeout_seconds = 30, scored_tokens = 8 }
+
+[[axes]]
+name = "model"
+about = "The model."
+sets = ["model"]
+values = ["one"]
+
+[[axes]]
+name = "parameters"
+about = "Where parameters come from."
+sets = ["parameters"]
+values = ["saved"]
+
+[[axes]]
+name = "ctx"
+about = "The context length."
+sets = ["writer.n_ctx", "reader.n_ctx"]
+values = ["512", "1024"]
+
+[conversation]
+system = "Be brief."
+continuation = "And so it went on and on."
+session = [{ user = "Hello?", reply = "Hello." }, { user = "Who is there?", reply = "Nobody." }]
+other = [{ user = "What now?", reply = "Nothing." }]
+bystander = [{ user = "What time is it?", reply = "Noon." }]
+
+[thresholds]
+evaluations = 1
+floor = { nmse = 1e-5, kl = 1e-4, top1_agreement = 1.0, source = "a test" }
+recomputed = { nmse = 1e-3, kl = 1e-2, top1_agreement = 1.0, source = "a test" }
+usable = { nmse = 1e-2, kl = 5e-2, top1_agreement = 0.9, source = "a test" }
+"#;
+
+/// A folder with models and a configuration whose only judged subject misbehaves.
+struct Scene {
+    dir: TempDir,
+}
+
+impl Scene {
+    fn new(misbehaviour: &str, at: Option<&str>) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut config = CONFIG.to_owned();
+        for model in ["one", "two", "three"] {
+            let path = dir.path().join(format!("{model}.gguf"));
+            fs::write(&path, model).expect("written");
+            config += &format!("\n[[models]]\nname = {model:?}\npath = {path:?}\n");
+        }
+        config += &subject("engine", "judged", misbehaviour, at);
+        let scene = Self { dir };
+        scene.write("intact.toml", &config);
+        scene.write("expectations.toml", "version = 1\n");
+        scene
+    }
+
+    /// With so little time for an answer that a worker that hangs is found out soon.
+    fn impatient(self) -> Self {
+        let config = fs::read_to_string(self.path("intact.toml")).expect("read");
+        self.write("intact.toml", &config.replace("timeout_seconds = 30", "timeout_seconds = 1"));
+        self
+    }
+
+    fn with_control(self, misbehaviour: &str) -> Self {
+        let config = fs::read_to_string(self.path("intact.toml")).expect("read");
+        self.write("intact.toml", &(config + &subject("blind", "control", misbehaviour, None)));
+        self
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("written");
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn options(&self) -> RunOptions {
+        RunOptions {
+            out: self.path("out"),
+            config: Some(self.path("intact.toml")),
+            jobs: Some(2),
+            ..Default::default()
+        }
+    }
+
+    fn run(&self) -> Result<Results, RunError> {
+        run::run(&self.options(), &Silent)
+    }
+
+    fn results(&self) -> Results {
+        self.run().unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The command line of the fake worker.
+pub(crate) fn command(misbehaviour: &str, at: Option<&str>) -> Vec<String> {
+    let own = std::env::current_exe().expect("a program");
+    let mut command =
+        vec![own.display().to_string(), AS_WORKER.into(), "--misbehave".into(), misbehaviour.into()];
+    command.extend(at.into_iter().flat_map(|at| ["--at".to_owned(), at.to_owned()]));
+    command
+}
+
+fn subject(name: &str, part: &str, misbehaviour: &str, at: Option<&str>) -> String {
+    let command = command(misbehaviour, at);
+    format!("\n[[subjects]]\nname = {name:?}\npart = {part:?}\ncommand = {command:?}\n")
+}
+
+/// A run over a subject that misbehaves in this way comes to the verdict that the table names, in every cell.
+pub(crate) fn judged_as_the_table_says(row: &Misbehaviour) {
+    let expected = Verdict::from_name(row.verdict).expect("a verdict");
+    let scene = Scene::new(row.name, None);
+    let run = if expected == Verdict::Hung { scene.impatient().run() } else { scene.run() };
+    if ["hello", "unknown"].contains(&row.at) {
+        let error = run.expect_err("it does not pass the compliance probe");
+        assert_eq!(error.exit(), Exit::SetUp, "{error}");
+        return;
+    }
+    let results = run.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(results.cells.len(), 6);
+    for cell in &results.cells {
+        assert_eq!(cell.verdict, expected, "{}: {} {:?} {:?}", cell.id, cell.message, cell.code, cell.log);
+        assert_eq!(cell.matched, expected.passes() || expected == Verdict::Unsupported, "{cell:?}");
+    }
+    let exit = match expected {
+        Verdict::HarnessError | Verdict::Unsupported => Exit::NoVerdict,
+        expected if expected.passes() => Exit::Fine,
+        _ => Exit::GateFailed,
+    };
+    assert_eq!(results.gate.exit, exit, "{:?}", results.gate.findings);
+}
+
+fn a_dead_worker_costs_its_own_cell_and_no_other() {
+    let scene = Scene::new("nothing", None).with_control("segfault");
+    let results = scene.results();
+    for cell in &results.cells {
+        let (verdict, code) = match cell.dims["subject"].as_str() {
+            "engine" => (Verdict::Exact, None),
+            _ => (Verdict::Crashed, Some("SIGSEGV")),
+        };
+        assert_eq!((cell.verdict, cell.code.as_deref()), (verdict, code), "{}", cell.id);
+        assert!(cell.matched, "a control is not judged: {}", cell.id);
+    }
+    assert_eq!(results.gate.exit, Exit::Fine);
+    assert_eq!(results.counts.verdicts["blind"][&Verdict::Crashed], 6);
+}
+
+fn a_worker_that_dies_while_it_saves_is_judged_by_that() {
+    for (misbehaviour, at, verdict) in [
+        ("abort", "save", Verdict::Crashed),
+        ("hang", "save", Verdict::Hung),
+        ("segfault", "score", Verdict::Crashed),
+        ("leave", "open", Verdict::Crashed),
+    ] {
+        if at == "open" {
+            let error = Scene::new(misbehaviour, Some(at)).run().expect_err("its models cannot be opened");
+            assert_eq!(error.exit(), Exit::SetUp);
+            continue;
+        }
+        let scene = Scene::new(misbehaviour, Some(at));
+        let scene = if verdict == Verdict::Hung { scene.impatient() } else { scene };
+        for cell in scene.results().cells {
+            assert_eq!(cell.verdict, verdict, "{misbehaviour} at {at}: {}", cell.message);
+            assert!(cell.message.contains(at), "{}", cell.message);
+        }
+    }
+}
+
+fn an_axis_that_the_control_comes_through_is_untested() {
+    for (misbehaviour, tested) in [("nothing", false), ("drift", false), ("garbage", true), ("abort", true)] {
+        let results = Scene::new("nothing", None).with_control(misbehaviour).results();
+        let control = results.controls.iter().find(|control| control.axis == "ctx").expect("an axis");
+        assert_eq!(control.tested, tested, "{misbehaviour}");
+        assert_eq!(control.cells.len(), 3, "{misbehaviour}");
+        assert_eq!(control.note.is_none(), tested, "{misbehaviour}");
+    }
+}
+
+fn a_filter_runs_the_cells_that_it_selects() {
+    let scene = Scene::new("nothing", None);
+    for (filter, cells, exit) in [
+        ("model(one|two)", 4, Exit::Fine),
+        ("ctx(1024) & !model(one)", 2, Exit::Fine),
+        ("none()", 0, Exit::NothingSelected),
+    ] {
+        let options = RunOptions { filter: Some(filter.to_owned()), ..scene.options() };
+        let results = run::run(&options, &Silent).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((results.cells.len(), results.gate.exit), (cells, exit), "{filter}");
+        assert_eq!((results.plan.planned, results.plan.selected as usize), (6, cells), "{filter}");
+        assert_eq!(run::plan(&options).expect("a plan").len(), cells, "{filter}");
+    }
+}
+
+fn the_command_that_reproduces_a_cell_selects_it_alone() {
+    let scene = Scene::new("nothing", None);
+    for cell in scene.results().cells {
+        let (_, filter) = cell.reproduce.split_once("-E ").expect("a filter");
+        let options = RunOptions { filter: Some(filter.trim_matches('\'').to_owned()), ..scene.options() };
+        let selected = run::plan(&options).expect("a plan");
+        assert_eq!(selected.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>(), [cell.id]);
+    }
+}
+
+fn what_cannot_start_says_so() {
+    let scene = Scene::new("nothing", None);
+    let exit = |options: RunOptions| run::run(&options, &Silent).expect_err("it cannot start").exit();
+    assert_eq!(exit(RunOptions { filter: Some("modle(one)".into()), ..scene.options() }), Exit::BadFilter);
+    assert_eq!(exit(RunOptions { filter: Some("model(one".into()), ..scene.options() }), Exit::BadFilter);
+    assert_eq!(
+        exit(RunOptions { filter: Some("verdict(exact)".into()), ..scene.options() }),
+        Exit::BadFilter
+    );
+    assert_eq!(exit(RunOptions { plan: Some("nightly".into()), ..scene.options() }), Exit::SetUp);
+    assert_eq!(exit(RunOptions { models: vec!["missing.gguf".into()], ..scene.options() }), Exit::SetUp);
+    assert_eq!(exit(RunOptions { config: Some("missing.toml".into()), ..scene.options() }), Exit::SetUp);
+    scene.write(
+        "expectations.toml",
+        "version = 1\n[[expect]]\nwhen = \"all()\"\noutcome = [\"corrupt\"]\nreason = \"r\"\n",
+    );
+    assert_eq!(exit(scene.options()), Exit::SetUp);
+    let config = fs::read_to_string(scene.path("intact.toml")).expect("read");
+    scene.write("expectations.toml", "version = 1\n");
+    scene.write(
+        "intact.toml",
+        &config.replace(&command("nothing", None)[0], Path::new("/no/such/worker").to_str().expect("utf-8")),
+    );
+    assert_eq!(exit(scene.options()), Exit::SetUp);
+}
+
+fn two_runs_give_the_same_verdicts_in_the_same_order() {
+    let scene = Scene::new("refuse", None).with_control("garbage");
+    scene.write(
+        "expectations.toml",
+        "version = 1\n[[expect]]\nwhen = \"model(one)\"\noutcome = [\"refused\"]\ncode = \"other-model\"\nreason = \"r\"\n\
+         [[expect]]\nwhen = \"model(two)\"\noutcome = [\"degraded\"]\nreason = \"r\"\n",
+    );
+    let seen = |results: Results| {
+        let findings: Vec<_> = results.gate.findings.iter().map(|finding| finding.kind).collect();
+        let cells: Vec<_> =
+            results.cells.into_iter().map(|cell| (cell.id, cell.verdict, cell.nmse, cell.matched)).collect();
+        (cells, findings)
+    };
+    let first = seen(scene.results());
+    assert_eq!(first, seen(scene.results()));
+    use FindingKind::{Stale, Worse};
+    assert_eq!(first.1, [Stale, Stale, Worse, Worse]);
+    let written =
+        Results::read(&scene.path("out").join("results.json")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(seen(written), first);
+    let left: Vec<_> =
+        fs::read_dir(scene.path("out")).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["results.json"]);
+}
