@@ -123,6 +123,9 @@ impl Build {
         let mut failed = Vec::new();
         for (number, release) in chosen.iter().enumerate() {
             let bar = progress_bar(&format!("{}/{} {}", number + 1, chosen.len(), release.tag));
+            if bar.is_hidden() {
+                eprintln!("{}: building, release {} of {}", release.tag, number + 1, chosen.len());
+            }
             let built = builder.build(release, &mut |progress| show(&bar, progress));
             let took = HumanDuration(bar.elapsed());
             bar.finish_and_clear();
