@@ -64,7 +64,7 @@ impl<'model> LlamaContext<'model> {
         return unsafe { sys::llama_state_seq_get_size_ext(context, sequence, flags.bits()) };
         #[cfg(not(llama_state_seq_ext))]
         {
-            let LlamaStateSeqFlags { .. } = flags;
+            let _without_parts = flags;
             // SAFETY: as above. These releases know no parts: the whole stands for any of them.
             unsafe { sys::llama_state_seq_get_size(context, sequence) }
         }
@@ -104,7 +104,7 @@ impl<'model> LlamaContext<'model> {
             unsafe { sys::llama_state_seq_set_data_ext(context, source, size, sequence, flags.bits()) };
         #[cfg(not(llama_state_seq_ext))]
         let read = {
-            let LlamaStateSeqFlags { .. } = flags;
+            let _without_parts = flags;
             // SAFETY: as above.
             unsafe { sys::llama_state_seq_set_data(context, source, size, sequence) }
         };
@@ -198,7 +198,9 @@ impl Drop for LlamaContext<'_> {
 pub(in crate::llama) mod session {
     /// Which part of a sequence's state.
     #[derive(Debug, Clone, Copy)]
-    pub(in crate::llama) struct LlamaStateSeqFlags(u32);
+    pub(in crate::llama) struct LlamaStateSeqFlags(
+        #[cfg_attr(not(llama_state_seq_ext), expect(dead_code, reason = "these releases know no parts"))] u32,
+    );
 
     impl LlamaStateSeqFlags {
         /// What cannot be cut at a token. The number has been the same since the call exists.

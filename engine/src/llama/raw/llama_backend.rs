@@ -15,7 +15,7 @@ impl LlamaBackend {
 }
 
 /// Whether llama.cpp's log goes anywhere.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(in crate::llama) struct LogOptions {
     enabled: bool,
 }

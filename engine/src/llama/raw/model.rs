@@ -120,7 +120,7 @@ impl Drop for LlamaModel {
 pub(in crate::llama) struct Template(String);
 
 impl Template {
-    #[expect(clippy::inherent_to_string, clippy::unnecessary_wraps, reason = "as in llama-cpp-2")]
+    #[expect(clippy::unnecessary_wraps, reason = "as in llama-cpp-2")]
     pub(in crate::llama) fn to_string(&self) -> Result<String, Failed> {
         Ok(self.0.clone())
     }

@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use llama_cpp_sys_2 as sys;
 
 /// Settings of a context.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::llama) struct LlamaContextParams(pub(in crate::llama::raw) sys::llama_context_params);
 
 impl Default for LlamaContextParams {
@@ -44,10 +44,6 @@ impl LlamaContextParams {
 
     pub(in crate::llama) fn n_threads(&self) -> i32 {
         self.0.n_threads
-    }
-
-    pub(in crate::llama) fn n_threads_batch(&self) -> i32 {
-        self.0.n_threads_batch
     }
 
     pub(in crate::llama) fn with_n_ctx(mut self, n_ctx: Option<NonZeroU32>) -> Self {
@@ -99,7 +95,6 @@ impl LlamaContextParams {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::llama) struct KvCacheType(sys::ggml_type);
 
-#[expect(non_upper_case_globals, non_camel_case_types, reason = "as in llama-cpp-2")]
 impl KvCacheType {
     pub(in crate::llama) const F32: Self = Self(sys::GGML_TYPE_F32);
     pub(in crate::llama) const F16: Self = Self(sys::GGML_TYPE_F16);
