@@ -1,6 +1,6 @@
 //! Renderings of [`Results`]: a page for people, Markdown for summaries, JUnit for other tools.
 //!
-//! `results.json` is the truth. A rendering adds nothing to it: [`story`] puts it in words, [`pivot`] in tables,
+//! `results.json` is the truth. A rendering adds nothing to it: `story` puts it in words, `pivot` in tables,
 //! and the renderings differ only in their form.
 
 mod attempt;
@@ -21,7 +21,7 @@ pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use pivot::{Pivot, Row, Slot};
-pub use story::{Answer, Line, Story, Tally, by_kind, kind_words};
+pub use story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
 pub use style::{Style, Tone};
 
 use crate::results::Results;

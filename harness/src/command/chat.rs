@@ -3,7 +3,7 @@
 mod line;
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +11,7 @@ use intact_protocol::{Load, Loaded, ParameterSource, Replied, Request, Save, Sav
 
 use super::Failure;
 use super::check::route;
+use super::table::plain;
 use super::worker::{Answered, ModelArguments, Session, told};
 use crate::exit::Exit;
 use line::Line;
@@ -73,7 +74,7 @@ impl Chat {
             worker.opened.architecture, worker.opened.n_ctx, worker.hello.release
         );
         for note in &worker.opened.notes {
-            eprintln!("note: {note}");
+            eprintln!("note: {}", plain(note));
         }
         let mut conversation = Conversation {
             worker: Some(worker),
@@ -116,7 +117,7 @@ impl Conversation {
             Line::Unknown(command) => Err(Failure::setup(format!("there is no command {command}"))
                 .help("/help lists the commands; a message that starts with / is written with //")),
             Line::Save(file) => self.save(file.clone()),
-            Line::Load(file) => self.load(file.clone()),
+            Line::Load(file) => self.load(file),
             Line::LoadWhat => Err(Failure::setup("load which file?").help("/load FILE")),
             Line::New(id) => self.start_anew(id.clone()),
             Line::Message(text) => self.say(text),
@@ -169,8 +170,8 @@ impl Conversation {
         }
     }
 
-    fn load(&mut self, file: PathBuf) -> Result<(), Failure> {
-        let path = std::path::absolute(&file).map_err(|error| Failure::unreadable(&file, &error))?;
+    fn load(&mut self, file: &Path) -> Result<(), Failure> {
+        let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
         let load = Load {
             path,
             session: None,
@@ -207,10 +208,14 @@ impl Conversation {
             .worker
             .as_mut()
             .ok_or_else(|| Failure::setup("the worker is gone and could not be restarted"))?;
-        worker.ask(request, PATIENCE, on_text).or_else(|died| {
+        worker.ask(request, PATIENCE, on_text).map_err(|died| {
             self.worker = self.worker.take().and_then(|dead| dead.restart().ok());
-            Err(died
-                .also("the worker was restarted; what was live in it is gone, saved sessions can be loaded"))
+            died.also(match self.worker {
+                Some(_) => {
+                    "the worker was restarted; what was live in it is gone, saved sessions can be loaded"
+                }
+                None => "the worker could not be restarted; /quit leaves",
+            })
         })
     }
 
@@ -237,7 +242,13 @@ fn loaded_words(loaded: &Loaded) -> String {
         receipt.tokens_evaluated
     );
     for axis in receipt.axes.iter().filter(|axis| axis.consequence != "same") {
-        words += &format!("\n  {}: {} then, {} now; {}", axis.axis, axis.saved, axis.here, axis.reason);
+        words += &format!(
+            "\n  {}: {} then, {} now; {}",
+            plain(&axis.axis),
+            plain(&axis.saved),
+            plain(&axis.here),
+            plain(&axis.reason)
+        );
     }
     words
 }

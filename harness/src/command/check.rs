@@ -1,5 +1,6 @@
 //! `intact check`: will this session file load here, and how?
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -99,20 +100,23 @@ fn rendered(checked: &Checked) -> String {
         let rows: Vec<_> = differing.iter().chain(&same).map(|axis| row(axis)).collect();
         out = table(["axis", "saved", "here", "consequence"], &rows) + "\n";
         for axis in differing.iter().filter(|axis| !axis.reason.is_empty()) {
-            out += &format!("{}: {}\n", plain(&axis.axis), plain(&axis.reason));
+            let _ = writeln!(out, "{}: {}", plain(&axis.axis), plain(&axis.reason));
         }
         if !differing.is_empty() {
             out.push('\n');
         }
     }
+    let (route_name, means) = (plain(&checked.route), route(&checked.route));
     match &checked.refusal {
         Some(refusal) => {
-            out +=
-                &format!("This file will be refused here ({}).\n{}\n", plain(&refusal.code), refusal.message);
+            let _ = writeln!(out, "This file will be refused here ({}).", plain(&refusal.code));
+            refusal.message.lines().for_each(|line| out += &(plain(line) + "\n"));
+        }
+        None if checked.route == "refused" => {
+            let _ = writeln!(out, "This file will be refused here: {means}.");
         }
         None => {
-            out +=
-                &format!("This file will load here. Route: {}, {}.\n", checked.route, route(&checked.route))
+            let _ = writeln!(out, "This file will load here. Route: {route_name}, {means}.");
         }
     }
     out

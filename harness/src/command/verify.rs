@@ -1,5 +1,6 @@
 //! `intact verify`: is a file whole? Hashes and bounds only; no model is needed.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ impl Finding {
         Self { what, whole: true, message: message.into() }
     }
 
-    fn damaged(what: &'static str, message: impl ToString) -> Self {
+    fn damaged(what: &'static str, message: &dyn Display) -> Self {
         Self { what, whole: false, message: message.to_string() }
     }
 }
@@ -79,7 +80,7 @@ fn session_file(file: &Path) -> Result<Vec<Finding>, Failure> {
     let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
     let read = match session::read(&content, FormatVersion::CURRENT) {
         Ok(read) => read,
-        Err(error) => return Ok(vec![Finding::damaged("document", error)]),
+        Err(error) => return Ok(vec![Finding::damaged("document", &error)]),
     };
     let vouched = if read.written_as >= FormatVersion::V2_0 {
         "its digest is right"
@@ -94,8 +95,8 @@ fn session_file(file: &Path) -> Result<Vec<Finding>, Failure> {
 fn image(file: &Path, reference: Option<&ImageReference>) -> Finding {
     match sidecar::verify(file, reference) {
         Ok(found) if found.is_sound() => Finding::whole("image", sound(&found)),
-        Ok(found) => Finding::damaged("image", problems(&found)),
-        Err(error) => Finding::damaged("image", error),
+        Ok(found) => Finding::damaged("image", &problems(&found)),
+        Err(error) => Finding::damaged("image", &error),
     }
 }
 
@@ -129,14 +130,14 @@ fn foreign(file: &Path) -> Result<Finding, Failure> {
     let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
     let read = match ForeignFile::read(&content) {
         Ok(read) => read,
-        Err(error) => return Ok(Finding::damaged(WHAT, error)),
+        Err(error) => return Ok(Finding::damaged(WHAT, &error)),
     };
     let unvouched = "it has no checksum, so its content cannot be verified";
     Ok(match read.kind {
         ForeignKind::SessionFile => Finding::whole(WHAT, format!("its head is well formed; {unvouched}")),
         ForeignKind::SequenceFile if read.fits().is_empty() => Finding::damaged(
             WHAT,
-            "its bytes fit no layout that is known: truncated, damaged, or of another release",
+            &"its bytes fit no layout that is known: truncated, damaged, or of another release",
         ),
         ForeignKind::SequenceFile => {
             Finding::whole(WHAT, format!("it is whole to its last byte; {unvouched}"))
@@ -149,6 +150,6 @@ fn model(file: &Path) -> Finding {
         Ok(gguf) => {
             Finding::whole("model", format!("its head is well formed, {} tensors", gguf.tensors.len()))
         }
-        Err(error) => Finding::damaged("model", error),
+        Err(error) => Finding::damaged("model", &error),
     }
 }

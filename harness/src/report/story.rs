@@ -233,11 +233,14 @@ pub fn kind_words(kind: FindingKind, count: usize) -> &'static str {
     }
 }
 
+/// A finding, and the cell that it is about.
+pub type Told<'a> = (&'a Finding, Option<&'a Cell>);
+
 /// Findings by kind, in the order in which the kinds first appear; of a kind, those about the worst cells first.
 #[must_use]
-pub fn by_kind(results: &Results) -> Vec<(FindingKind, Vec<(&Finding, Option<&Cell>)>)> {
+pub fn by_kind(results: &Results) -> Vec<(FindingKind, Vec<Told<'_>>)> {
     let cells: BTreeMap<_, _> = results.cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
-    let mut kinds: Vec<(FindingKind, Vec<(&Finding, Option<&Cell>)>)> = Vec::new();
+    let mut kinds: Vec<(FindingKind, Vec<Told<'_>>)> = Vec::new();
     for finding in &results.gate.findings {
         let told = (finding, finding.cell.as_deref().and_then(|id| cells.get(id).copied()));
         match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
@@ -367,7 +370,7 @@ fn lines(cells: &[&Cell], what: impl Fn(&Cell) -> String) -> Vec<Line> {
         line.count += 1;
     }
     let mut lines: Vec<_> = lines.into_values().collect();
-    lines.sort_by(|one, other| other.count.cmp(&one.count));
+    lines.sort_by_key(|line| Reverse(line.count));
     lines
 }
 

@@ -157,3 +157,18 @@ fn a_report_needs_the_results_of_a_run() {
     assert_eq!(said.code, 96);
     assert!(said.err.contains("results.json"), "{}", said.err);
 }
+
+#[test]
+fn the_golden_files_of_every_format_are_shown_and_whole() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden");
+    for version in FormatVersion::ALL {
+        let file = golden.join(format!("session-{version}.json"));
+        let shown = on("inspect", &file);
+        assert_eq!(shown.code, 0, "{}", shown.err);
+        assert!(shown.out.contains(&format!("format {version}")), "{}", shown.out);
+        let verified = on("verify", &file);
+        assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+    }
+    let image = on("inspect", &golden.join("session-2.0.kv"));
+    assert!(image.out.contains("KV image"), "{}{}", image.out, image.err);
+}

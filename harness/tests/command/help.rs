@@ -87,3 +87,17 @@ fn the_models_are_listed_and_made() {
     let shown = intact([std::ffi::OsStr::new("inspect"), file.as_os_str()]);
     assert!(shown.out.contains("GGUF model"), "{}", shown.out);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_is_no_panic() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_intact"))
+        .args(["models", "list"])
+        .stdout(full)
+        .output()
+        .expect("the command runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(96), "{told}");
+    assert!(told.starts_with("the output could not be written") && !told.contains("panicked"), "{told}");
+}

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::report::pivot::{Pivot, Row, Slot};
-use crate::report::story::{Answer, Line, Story, Tally, by_kind, kind_words};
+use crate::report::story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
 use crate::report::style::Style;
-use crate::results::{AxisControl, Cell, Finding, FindingKind, Results};
+use crate::results::{AxisControl, FindingKind, Results};
 use crate::verdict::Verdict;
 
 /// Lines of an answer that are shown; the matrix has them all.
@@ -179,7 +179,7 @@ fn shown(line: &Line) -> Shown {
     }
 }
 
-fn group<'a>((kind, findings): (FindingKind, Vec<(&'a Finding, Option<&'a Cell>)>)) -> Group<'a> {
+fn group<'a>((kind, findings): (FindingKind, Vec<Told<'a>>)) -> Group<'a> {
     let title = format!("{} {}", findings.len(), kind_words(kind, findings.len()));
     let more = findings.len().saturating_sub(FINDINGS);
     let mut first: Vec<_> = findings.into_iter().take(FINDINGS).map(item).collect();
@@ -187,7 +187,7 @@ fn group<'a>((kind, findings): (FindingKind, Vec<(&'a Finding, Option<&'a Cell>)
     Group { title, first, rest, more }
 }
 
-fn item<'a>((finding, cell): (&'a Finding, Option<&'a Cell>)) -> Item<'a> {
+fn item<'a>((finding, cell): Told<'a>) -> Item<'a> {
     Item {
         look: cell.map(|cell| Style::of(cell.verdict)),
         verdict: cell.map(|cell| cell.verdict),
