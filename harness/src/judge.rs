@@ -14,6 +14,9 @@ use crate::worker::WorkerError;
 pub struct Thresholds {
     /// Tokens that a load may evaluate and still count as a restore: the one held back for the canary.
     pub evaluations: u32,
+    /// A declared loss: a session whose cells were converted to another type may be so many times as far from the
+    /// control as the control is from the same session under the writer's settings.
+    pub declared_loss: f64,
     /// The noise floor: what counts as `equivalent`.
     pub floor: Level,
     /// What a session that was evaluated again may differ by, because of other batch shapes.
@@ -84,6 +87,9 @@ pub struct LoadedEvidence {
     pub observed: Logits,
     /// Logits of the uninterrupted session; or why there are none.
     pub control: Result<Logits, String>,
+    /// How far the control is from the same session under the writer's settings, where only settings differ: what
+    /// the change of settings costs by itself.
+    pub cost_of_settings: Option<Distance>,
     /// What became of other live sessions.
     pub harm: Harm,
 }
@@ -239,7 +245,13 @@ fn weigh(
     let floor = if evaluated_again { &thresholds.recomputed } else { &thresholds.floor };
     if !(distance.bit_equal || floor.admits(distance)) {
         let beyond = format!("{}; route `{}`", describe(distance), receipt.route);
-        return if thresholds.usable.admits(distance) {
+        return if is_declared_loss(loaded, distance, thresholds) {
+            let message = format!(
+                "A declared loss: the cells were converted to other settings, which costs no more than those settings \
+                 do by themselves: {beyond}."
+            );
+            (Verdict::Degraded, Some("declared-loss"), message)
+        } else if thresholds.usable.admits(distance) {
             (Verdict::Degraded, Some("distance"), format!("Usable, but outside the noise floor: {beyond}."))
         } else {
             (
@@ -260,6 +272,17 @@ fn weigh(
         return (Verdict::Exact, None, "Every logit is bit-identical to the uninterrupted session's.".into());
     }
     (Verdict::Equivalent, None, format!("Inside the noise floor: {}.", describe(distance)))
+}
+
+/// The route that converts cells.
+const CONVERTING: &str = "transcoded";
+
+fn is_declared_loss(loaded: &LoadedEvidence, distance: Distance, thresholds: &Thresholds) -> bool {
+    let within = |cost: Distance| {
+        distance.nmse <= thresholds.declared_loss * cost.nmse
+            && distance.kl <= thresholds.declared_loss * cost.kl
+    };
+    loaded.receipt.route == CONVERTING && loaded.cost_of_settings.is_some_and(within)
 }
 
 fn recomputed_because(receipt: &Receipt) -> String {

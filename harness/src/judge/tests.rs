@@ -7,6 +7,7 @@ fn thresholds() -> Thresholds {
     let level = |nmse, kl, top1_agreement| Level { nmse, kl, top1_agreement, source: "a test".into() };
     Thresholds {
         evaluations: 1,
+        declared_loss: 2.0,
         floor: level(1e-5, 1e-4, 1.0),
         recomputed: level(1e-3, 1e-2, 1.0),
         usable: level(1e-2, 5e-2, 0.9),
@@ -44,6 +45,7 @@ fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
         receipt,
         history_difference: None,
         saved_parameters: None,
+        cost_of_settings: None,
         observed: logits(observed),
         control: Ok(logits(&CONTROL)),
         harm: Harm::None,
@@ -105,6 +107,24 @@ fn lost_parameters_are_a_declared_loss() {
         evidence.saved_parameters = Some("a".into());
         evidence.receipt.parameters = restored.map(str::to_owned);
         assert_eq!(verdict_of(evidence).0, expected, "{restored:?}");
+    }
+}
+
+#[test]
+fn a_converted_session_may_lose_what_its_settings_cost_and_no_more() {
+    let cost = |nmse, kl| Some(Distance { bit_equal: false, nmse, kl, top1_agreement: 0.5 });
+    for (route, cost_of_settings, expected) in [
+        ("transcoded", cost(1.0, 1.0), (Verdict::Degraded, Some("declared-loss"))),
+        ("transcoded", cost(1e-3, 1.0), (Verdict::Corrupt, Some("logits"))),
+        ("transcoded", cost(1.0, 1e-3), (Verdict::Corrupt, Some("logits"))),
+        ("transcoded", cost(f64::NAN, 1.0), (Verdict::Corrupt, Some("logits"))),
+        ("transcoded", None, (Verdict::Corrupt, Some("logits"))),
+        ("direct", cost(1.0, 1.0), (Verdict::Corrupt, Some("logits"))),
+    ] {
+        let mut evidence = loaded(receipt(route, 99, 1), &FAR);
+        evidence.cost_of_settings = cost_of_settings;
+        let (found, code) = verdict_of(evidence);
+        assert_eq!((found, code.as_deref()), expected, "{route} {cost_of_settings:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use intact_protocol::{Loaded, Logits, ParameterSource, Receipt, Settings};
 
 use super::phase::{Artifacts, Control, Controls, Prepared, Scene, timed};
+use crate::distance::Distance;
 use crate::expectation::Comparison;
 use crate::fault::{FaultError, SessionFiles};
 use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence};
@@ -49,6 +50,12 @@ struct Seat {
 /// A worker with a model open.
 pub(super) struct Sitting<'a> {
     pub stage: Stage<'a>,
+}
+
+/// What a cell is compared with.
+struct Truth<'a> {
+    control: &'a Control,
+    cost_of_settings: Option<Distance>,
 }
 
 /// Why a cell has no evidence.
@@ -177,10 +184,12 @@ impl<'a> Seats<'a> {
         let artifact = artifact.ok_or_else(|| Stop::Broken("the session was not saved".into()))?.clone()?;
         let control = controls.get(&cell.control());
         let control = control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?;
+        let cost = cost_of_settings(cell, &control, controls);
         let dir = self.scene.dir.join("cells").join(cell.planned.id.replace(['/', '=', ','], "_"));
         fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
         let files = struck(cell, &artifact, artifacts, &dir, self.scene.seed)?;
-        let first = self.load_and_look(cell, &files, &artifact, &control, &dir)?;
+        let truth = Truth { control: &control, cost_of_settings: cost };
+        let first = self.load_and_look(cell, &files, &artifact, &truth, &dir)?;
         if cell.recipe.scenario != Scenario::Relay || !matches!(first, Evidence::Loaded(_)) {
             self.clear(cell)?;
             return Ok(first);
@@ -190,7 +199,7 @@ impl<'a> Seats<'a> {
         self.settle(&cell.subject, false);
         let relayed = self.relay(cell, &files, &dir)?;
         self.settle(&cell.subject, false);
-        let second = self.load_and_look(cell, &relayed.files, &relayed, &control, &dir)?;
+        let second = self.load_and_look(cell, &relayed.files, &relayed, &truth, &dir)?;
         self.clear(cell)?;
         Ok(second)
     }
@@ -220,10 +229,11 @@ impl<'a> Seats<'a> {
         cell: &Prepared<'_>,
         files: &SessionFiles,
         artifact: &Artifact,
-        control: &Control,
+        truth: &Truth<'_>,
         dir: &Path,
     ) -> Result<Evidence, Stop> {
         let scene = self.scene;
+        let control = truth.control;
         let untouched = control.bystander.clone()?;
         let replaces = cell.recipe.scenario == Scenario::Replace;
         let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
@@ -248,7 +258,7 @@ impl<'a> Seats<'a> {
             LoadOutcome::Failed(message) => Evidence::Failed { message, harm },
             LoadOutcome::Unsupported(message) => Evidence::Unsupported { message },
             LoadOutcome::Loaded(loaded) => match observed {
-                Some(Ok(observed)) => seen(scene, cell, *loaded, artifact, control, observed, harm),
+                Some(Ok(observed)) => seen(scene, cell, *loaded, artifact, truth, observed, harm),
                 Some(Err(StepError::Worker(error))) => Evidence::Died(error),
                 Some(Err(error)) if control.session.is_err() => Evidence::Unsupported {
                     message: format!("the uninterrupted session cannot go on either: {error}"),
@@ -304,7 +314,7 @@ fn seen(
     cell: &Prepared<'_>,
     loaded: Loaded,
     artifact: &Artifact,
-    control: &Control,
+    truth: &Truth<'_>,
     observed: Logits,
     harm: Harm,
 ) -> Evidence {
@@ -315,9 +325,19 @@ fn seen(
         receipt: loaded.receipt,
         history_difference,
         observed,
-        control: control.session.clone().map_err(|error| error.to_string()),
+        control: truth.control.session.clone().map_err(|error| error.to_string()),
+        cost_of_settings: truth.cost_of_settings,
         harm,
     }))
+}
+
+/// What the change from the writer's to the reader's settings costs a session that is never interrupted.
+fn cost_of_settings(cell: &Prepared<'_>, control: &Control, controls: &Controls) -> Option<Distance> {
+    if cell.writer_model != cell.reader_model || cell.recipe.writer == cell.recipe.reader {
+        return None;
+    }
+    let writers = controls.get(&cell.writers_control())?.as_ref().ok()?;
+    Distance::between(control.session.as_ref().ok()?, writers.session.as_ref().ok()?)
 }
 
 /// Parameters must survive where they are saved, asked for, and nothing in the reader overrides them.

@@ -159,8 +159,9 @@ impl Scene<'_> {
 
     /// Every uninterrupted session that a cell is compared with, held once.
     fn hold_controls(&self, cells: &[&Prepared<'_>]) -> Controls {
-        let wanted: BTreeMap<ControlKey, &Settings> =
-            cells.iter().map(|cell| (cell.control(), &cell.recipe.reader)).collect();
+        let readers = cells.iter().map(|cell| (cell.control(), &cell.recipe.reader));
+        let writers = cells.iter().map(|cell| (cell.writers_control(), &cell.recipe.writer));
+        let wanted: BTreeMap<ControlKey, &Settings> = readers.chain(writers).collect();
         let wanted: Vec<(ControlKey, &Settings)> = wanted.into_iter().collect();
         self.progress.phase("holding uninterrupted sessions", wanted.len());
         let held = parallel::map(
@@ -249,6 +250,15 @@ impl Prepared<'_> {
             subject: self.subject.clone(),
             model: self.reader_model.clone(),
             settings: text(&self.recipe.reader),
+        }
+    }
+
+    /// The same session, uninterrupted, where it was saved.
+    pub(super) fn writers_control(&self) -> ControlKey {
+        ControlKey {
+            subject: self.subject.clone(),
+            model: self.writer_model.clone(),
+            settings: text(&self.recipe.writer),
         }
     }
 

@@ -66,6 +66,7 @@ bystander = [{ user = "What time is it?", reply = "Noon." }]
 
 [thresholds]
 evaluations = 1
+declared_loss = 2.0
 floor = { nmse = 1e-5, kl = 1e-4, top1_agreement = 1.0, source = "a test" }
 recomputed = { nmse = 1e-3, kl = 1e-2, top1_agreement = 1.0, source = "a test" }
 usable = { nmse = 1e-2, kl = 5e-2, top1_agreement = 0.9, source = "a test" }
