@@ -9,6 +9,7 @@ use intact_format::identity::{IdentityCache, ModelIdentity};
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
 use intact_format::passport::Passport;
 use intact_format::session_id::SessionId;
+use intact_format::transcode::HeadSizes;
 
 use crate::context::{settings, with_forced};
 use crate::error::EngineError;
@@ -248,7 +249,7 @@ impl Engine {
         let key = format!("{settings:?}");
         let probe = match self.probes.get(&key) {
             Some(probe) => probe.clone(),
-            None => Probe::of(&mut context, self.forget_layouts)?,
+            None => Probe::of(&mut context, &HeadSizes::of(&self.identity.shape), self.forget_layouts)?,
         };
         self.probes.insert(key, probe.clone());
         let memory = Memory::of(&self.model, probe.is_windowed());

@@ -24,7 +24,7 @@ pub use error::EngineError;
 pub use replay::{Replay, Replayed};
 pub use request::{
     Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, SaveOptions, Saved, StartOptions,
-    Timings,
+    Timings, Transcoding,
 };
 pub use save::{SIDECAR_EXTENSION, sidecar_path};
 

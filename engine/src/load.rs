@@ -20,7 +20,7 @@ use crate::clock::Stopwatch;
 use crate::context::{excess, with_forced};
 use crate::engine::{Engine, Room};
 use crate::error::EngineError;
-use crate::request::{Check, LoadOptions, LoadParameters, Loaded, Receipt};
+use crate::request::{Check, LoadOptions, LoadParameters, Loaded, Receipt, Transcoding};
 use crate::sampler;
 use crate::session::{Chat, Session};
 
@@ -41,13 +41,17 @@ impl Engine {
     /// [`EngineError::Refused`] with a code and the axes to blame; live sessions are as they were then.
     pub fn load(&mut self, path: &Path, options: &LoadOptions) -> Result<Loaded, EngineError> {
         let mut clock = Stopwatch::start();
-        let Plan { reading, parameters, room, image, decision, notes } =
+        let Plan { reading, parameters, room, image, decision, mut notes } =
             self.plan(path, options, &mut clock)?;
         let decision = decision?;
         let quoted = reading.differences.clone();
-        let document = reading.document;
+        let Reading { document, steps, .. } = reading;
         let (attempt, context) = Attempt::new(&document, &image, room, &self.template, &self.model);
         let success = attempt.first_success(context, &decision, &mut clock)?;
+
+        let transcoding = (success.route == Route::Transcoded)
+            .then(|| Transcoding::of(steps.unwrap_or_default(), &success.distances));
+        notes.extend(transcoding.as_ref().map(Transcoding::to_string));
 
         let id = document.session_id.clone();
         let session = Session {
@@ -69,6 +73,7 @@ impl Engine {
             tokens_restored: success.tokens_restored,
             tokens_evaluated: success.tokens_evaluated,
             canary: success.canary,
+            transcoding,
             parameters: session.parameters.digest(),
             replaced: self.register(session),
             notes,
@@ -123,6 +128,7 @@ impl Engine {
             tokens: tokens_of(&reading.document),
             n_ctx: room.passport.cache.n_ctx,
             quantized: room.passport.cache.type_k.is_quantized() || room.passport.cache.type_v.is_quantized(),
+            lossy: reading.is_lossy(),
             policy: options.policy,
         });
         notes.extend(image.problem.clone());

@@ -40,6 +40,7 @@ pub(crate) fn of(
         preset: preset.map(str::to_owned),
         machine: machine(context, probe, parameters),
         saved_at: now(),
+        migrations: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use intact_format::layout::{
     CacheFormat, Container, GgmlType, Layout, LayoutError, MemoryShape, Order, Rotation, Section,
     SectionShape, State, StreamShape, identify, parse,
 };
+use intact_format::transcode::HeadSizes;
 
 use crate::llama::{Context, LLAMA_PACKAGE, LlamaError, Part, Token};
 
@@ -40,7 +41,7 @@ pub struct Understood {
 pub struct SectionForm {
     /// V is stored by element.
     pub transposed: bool,
-    /// Rotation of K and V, where the layout records it.
+    /// Rotation of K and V: recorded, or computed where the layout does not record it. None for caches without V that do not.
     pub rotation: Option<Rotation>,
     /// Type and order of each K matrix, or of each recurrent row.
     pub keys: Vec<(i32, Order)>,
@@ -49,11 +50,12 @@ pub struct SectionForm {
 }
 
 impl Probe {
-    /// Probes an empty context and leaves it empty. `forget_layouts` plays a release whose layout is not known.
+    /// Probes an empty context over a model with these head sizes, and leaves it empty. `forget_layouts` plays a release
+    /// whose layout is not known.
     ///
     /// # Errors
     /// When llama.cpp cannot evaluate or save.
-    pub fn of(context: &mut Context, forget_layouts: bool) -> Result<Self, LlamaError> {
+    pub fn of(context: &mut Context, heads: &HeadSizes, forget_layouts: bool) -> Result<Self, LlamaError> {
         let tokens: Vec<Token> = (0..).map(Token).take(PROBE_TOKENS.min(context.model().n_vocab())).collect();
         context.evaluate(&tokens, 0)?;
         let state = context.state(Part::Whole)?;
@@ -66,7 +68,7 @@ impl Probe {
             let reason = format!("the layout of llama-cpp-sys-2 {LLAMA_PACKAGE} is not known");
             return Ok(Self::Opaque { reason });
         };
-        Ok(Understood::read(state.bytes(), layout)
+        Ok(Understood::read(state.bytes(), layout, heads)
             .map_or_else(|error| Self::Opaque { reason: error.to_string() }, Self::Understood))
     }
 
@@ -98,9 +100,10 @@ impl Probe {
 }
 
 impl Understood {
-    fn read(bytes: &[u8], layout: &'static Layout) -> Result<Self, LayoutError> {
+    fn read(bytes: &[u8], layout: &'static Layout, heads: &HeadSizes) -> Result<Self, LayoutError> {
         let shape = identify(bytes, layout, Container::Blob)?;
-        let state = parse(bytes, layout, &shape, Container::Blob)?;
+        let mut state = parse(bytes, layout, &shape, Container::Blob)?;
+        compute_rotation(&mut state, layout, heads);
         Ok(Self { layout, streams: state.streams, sections: forms(&state), shape })
     }
 
@@ -128,7 +131,12 @@ impl Understood {
     /// # Errors
     /// When it does not parse to its last byte, or has another form than this memory.
     pub fn parse<'b>(&self, bytes: &'b [u8]) -> Result<State<'b>, LayoutError> {
-        let state = parse(bytes, self.layout, &self.shape, Container::Blob)?;
+        let mut state = parse(bytes, self.layout, &self.shape, Container::Blob)?;
+        for (section, form) in state.sections.iter_mut().zip(&self.sections) {
+            if let Section::Attention(section) = section {
+                section.rotation = section.rotation.or(form.rotation);
+            }
+        }
         if state.streams != self.streams {
             let what = format!("streams {:?} instead of {:?}", state.streams, self.streams);
             return Err(LayoutError::Mismatch { what });
@@ -140,6 +148,29 @@ impl Understood {
         }
         Ok(state)
     }
+}
+
+/// Fills in what releases before the recording of rotation do to their caches.
+fn compute_rotation(state: &mut State<'_>, layout: &Layout, heads: &HeadSizes) {
+    let mut windowed = false;
+    for section in &mut state.sections {
+        let Section::Attention(section) = section else { continue };
+        if let (None, Some(keys), Some(values)) =
+            (section.rotation, section.keys.first(), section.values.first())
+        {
+            let rotation = heads.rotation(layout, [keys.kind, values.kind], windowed);
+            section.rotation = if rotation_is_disabled() { Some(Rotation::default()) } else { rotation };
+        }
+        windowed = true;
+    }
+}
+
+/// llama.cpp's own switch: any number but 0.
+fn rotation_is_disabled() -> bool {
+    let value = std::env::var("LLAMA_ATTN_ROT_DISABLE").unwrap_or_default();
+    let digits: String =
+        value.trim_start().trim_start_matches(['+', '-']).chars().take_while(char::is_ascii_digit).collect();
+    digits.chars().any(|digit| digit != '0')
 }
 
 impl SectionForm {

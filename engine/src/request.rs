@@ -1,15 +1,18 @@
 //! What the engine is asked for, and what it gives back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use intact_format::canary::CanaryDistance;
 use intact_format::digest::Digest;
+use intact_format::layout::Distances;
 use intact_format::parameters::{ContextParameters, Parameters};
 use intact_format::passport::Difference;
 use intact_format::route::{LoadPolicy, Refusal, Route};
 use intact_format::session_id::SessionId;
+use intact_format::transcode::Steps;
 use intact_format::version::FormatVersion;
 
 use crate::preset::Preset;
@@ -122,6 +125,8 @@ pub struct Receipt {
     pub tokens_evaluated: u64,
     /// How far the model is from what it said when the session was saved; none where the file has no canary.
     pub canary: Option<CanaryDistance>,
+    /// What was done to the saved KV, on the route that does something to it.
+    pub transcoding: Option<Transcoding>,
     /// Digest of the parameters in force.
     pub parameters: Digest,
     /// A live session of the same id was replaced.
@@ -130,6 +135,17 @@ pub struct Receipt {
     pub notes: Vec<String>,
     /// How long it took.
     pub timings: Timings,
+}
+
+/// What was done to the saved KV, and how far it is from what was saved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcoding {
+    /// Every step with its loss.
+    pub steps: Steps,
+    /// Normalised mean squared error of all numbers of K; 0 where none changed.
+    pub nmse_k: f64,
+    /// The same of V.
+    pub nmse_v: f64,
 }
 
 /// What a load would do.
@@ -152,6 +168,22 @@ pub struct Timings {
     pub total: Duration,
     /// Its parts by name.
     pub steps: BTreeMap<&'static str, Duration>,
+}
+
+impl Transcoding {
+    /// The steps with what was measured.
+    #[must_use]
+    pub fn of(steps: Steps, distances: &Distances) -> Self {
+        Self { steps, nmse_k: distances.keys.nmse(), nmse_v: distances.values.nmse() }
+    }
+}
+
+/// One sentence.
+impl fmt::Display for Transcoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, nmse_k, nmse_v } = self;
+        write!(f, "The saved KV was transcoded ({steps}); error of K {nmse_k:.1e}, of V {nmse_v:.1e}.")
+    }
 }
 
 impl EngineOptions {

@@ -19,4 +19,5 @@ pub mod schema;
 pub mod session;
 pub mod session_id;
 pub mod token;
+pub mod transcode;
 pub mod version;

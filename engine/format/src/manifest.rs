@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::canary::CanaryRule;
 use crate::passport::{Axis, Consequence, Difference, Passport};
 use crate::route::{Refusal, RefusalCode};
 
@@ -148,6 +149,7 @@ impl Manifest {
                     here: known(&current),
                     consequence: if agrees { Consequence::Same } else { field.consequence },
                     reason: if agrees { String::new() } else { field.reason.to_owned() },
+                    canary: if agrees { CanaryRule::Exact } else { CanaryRule::Floor },
                 }
             })
             .collect()

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use axis::{Axis, UnknownAxis};
 pub use compare::{Consequence, Difference, compare, worst};
 
+use crate::canary::CanaryRule;
 use crate::identity::ModelIdentity;
 use crate::kv_type::KvType;
 use crate::parameters::RopeScalingType;
@@ -46,6 +47,26 @@ pub struct Passport {
     /// When the session was saved; for a reader, now.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub saved_at: Timestamp,
+    /// What was done to the image since, oldest first: the release above is then the last one that it was rewritten for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<Migration>,
+}
+
+/// A rewriting of the image for another release, without that release and without the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Migration {
+    /// The release that the image was for.
+    pub from: String,
+    /// The release that it is for now.
+    pub to: String,
+    /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// What was done, in words.
+    pub steps: Vec<String>,
+    /// How close the canary can be since.
+    pub canary: CanaryRule,
 }
 
 /// The settings that decide what is in a KV cache and how it lies there.

@@ -34,11 +34,25 @@ pub enum Route {
 #[error("`{0}` is not a route; the routes are direct, transcoded, reprefilled, replayed")]
 pub struct UnknownRoute(pub String);
 
-/// Which routes a load may take.
+/// Which routes a load may take, and whether transcoding may cost precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "Vec<Route>", into = "Vec<Route>")]
-#[schemars(with = "Vec<Route>")]
-pub struct LoadPolicy([bool; 4]);
+#[serde(from = "PolicyDocument", into = "PolicyDocument")]
+#[schemars(with = "PolicyDocument")]
+pub struct LoadPolicy {
+    routes: [bool; 4],
+    loss: bool,
+}
+
+/// A policy as it is written down.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PolicyDocument {
+    /// The routes that may be taken.
+    routes: Vec<Route>,
+    /// Refuse to transcode where that is a declared loss.
+    #[serde(default)]
+    lossless: bool,
+}
 
 impl Route {
     /// Every route, best first.
@@ -58,16 +72,28 @@ impl Route {
 
 impl LoadPolicy {
     /// The saved bytes as they were, or nothing.
-    pub const STRICT: Self = Self([true, false, false, false]);
+    pub const STRICT: Self = Self { routes: [true, false, false, false], loss: false };
     /// Everything that keeps the saved tokens.
-    pub const TOKENS: Self = Self([true, true, true, false]);
+    pub const TOKENS: Self = Self { routes: [true, true, true, false], loss: true };
     /// Everything, evaluating the text with another model included.
-    pub const ALL: Self = Self([true; 4]);
+    pub const ALL: Self = Self { routes: [true; 4], loss: true };
 
     /// Whether `route` may be taken.
     #[must_use]
     pub fn allows(self, route: Route) -> bool {
-        self.0[route as usize]
+        self.routes[route as usize]
+    }
+
+    /// Whether the KV may be transcoded where that is a declared loss.
+    #[must_use]
+    pub fn allows_loss(self) -> bool {
+        self.loss
+    }
+
+    /// The same routes, transcoding only where it loses nothing that was not rounded before.
+    #[must_use]
+    pub fn lossless(self) -> Self {
+        Self { loss: false, ..self }
     }
 
     /// The routes that may be taken, best first.
@@ -84,8 +110,8 @@ impl Default for LoadPolicy {
 
 impl FromIterator<Route> for LoadPolicy {
     fn from_iter<I: IntoIterator<Item = Route>>(routes: I) -> Self {
-        let mut policy = Self([false; 4]);
-        routes.into_iter().for_each(|route| policy.0[route as usize] = true);
+        let mut policy = Self { routes: [false; 4], loss: true };
+        routes.into_iter().for_each(|route| policy.routes[route as usize] = true);
         policy
     }
 }
@@ -96,9 +122,15 @@ impl From<Vec<Route>> for LoadPolicy {
     }
 }
 
-impl From<LoadPolicy> for Vec<Route> {
+impl From<PolicyDocument> for LoadPolicy {
+    fn from(PolicyDocument { routes, lossless }: PolicyDocument) -> Self {
+        Self { loss: !lossless, ..Self::from_iter(routes) }
+    }
+}
+
+impl From<LoadPolicy> for PolicyDocument {
     fn from(policy: LoadPolicy) -> Self {
-        policy.routes().collect()
+        Self { routes: policy.routes().collect(), lossless: !policy.loss }
     }
 }
 

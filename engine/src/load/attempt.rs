@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use intact_format::canary::CanaryDistance;
+use intact_format::layout::Distances;
 use intact_format::passport::Passport;
 use intact_format::route::{Decision, Refusal, RefusalCode, Route};
 use intact_format::session::SessionDocument;
@@ -37,6 +38,7 @@ pub(super) struct Success {
     pub(super) probe: Probe,
     pub(super) passport: Passport,
     pub(super) tokens_restored: usize,
+    pub(super) distances: Distances,
     pub(super) tokens_evaluated: u64,
     pub(super) canary: Option<CanaryDistance>,
 }
@@ -46,6 +48,7 @@ struct Restored {
     chat: Chat,
     timeline: Timeline,
     tokens_restored: usize,
+    distances: Distances,
 }
 
 /// A route that did not work: the context comes back for the next one.
@@ -79,12 +82,13 @@ impl<'a> Attempt<'a> {
         let mut failures: Vec<(Route, Refusal)> = Vec::new();
         for route in decision.routes() {
             match self.proven(route, context, decision, clock) {
-                Ok((Restored { chat, timeline, tokens_restored }, canary)) => {
+                Ok((Restored { chat, timeline, tokens_restored, distances }, canary)) => {
                     return Ok(Success {
                         route,
                         because: told(&failures),
                         chat,
                         tokens_restored,
+                        distances,
                         tokens_evaluated: evaluated + timeline.evaluations(),
                         canary,
                         timeline,
@@ -149,14 +153,18 @@ impl<'a> Attempt<'a> {
             Err(refusal) => return Err(Failed::before(context, refusal)),
         };
         let tokens_restored = tokens.len().saturating_sub(1);
+        let mut distances = Distances::default();
         if let Some(reference) = &self.document.image {
-            let state = state_for(&self.probe, reference, &self.image.chunks, tokens_restored);
-            if let Err(refusal) = state.and_then(|state| put(&mut context, &state, tokens_restored)) {
-                return Err(Failed::before(context, refusal));
+            let state = state_for(&self.probe, reference, &self.image.chunks, &tokens);
+            let put =
+                state.and_then(|(state, apart)| put(&mut context, &state, tokens_restored).map(|()| apart));
+            match put {
+                Ok(apart) => distances = apart,
+                Err(refusal) => return Err(Failed::before(context, refusal)),
             }
         }
         let timeline = Timeline::restored(context, self.memory, tokens);
-        Ok(Restored { chat: chat_of(self.document, true), timeline, tokens_restored })
+        Ok(Restored { chat: chat_of(self.document, true), timeline, tokens_restored, distances })
     }
 
     /// The saved tokens, evaluated again. Where the file keeps none, the messages are rendered, and must take as many
@@ -198,7 +206,7 @@ impl<'a> Attempt<'a> {
     fn evaluated(&self, context: Context, chat: Chat, tokens: &[Token]) -> Result<Restored, Box<Failed>> {
         let mut timeline = Timeline::new(context, self.memory);
         match timeline.replace(tokens) {
-            Ok(()) => Ok(Restored { chat, timeline, tokens_restored: 0 }),
+            Ok(()) => Ok(Restored { chat, timeline, tokens_restored: 0, distances: Distances::default() }),
             Err(error) => Err(Failed::after(timeline, engine_failed(error))),
         }
     }

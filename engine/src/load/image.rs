@@ -1,34 +1,38 @@
 //! An image on its way into a context: nothing reaches llama.cpp that was not understood.
 
 use intact_format::image::{self, CellImage, Chunk, ImageReference, Target, assemble};
-use intact_format::layout::{Container, Layout, Section, SectionShape, encode};
+use intact_format::layout::{Container, Distances, Layout, encode};
 use intact_format::route::{Refusal, RefusalCode};
+use intact_format::transcode::{self, Geometry, Transcoded};
 
-use crate::llama::{Context, Part, SequenceState};
+use crate::llama::{Context, Part, SequenceState, Token};
 use crate::probe::{Probe, Understood};
 
 /// The image as a state for a context: its chunks were hashed when they were read; here they are parsed to the last byte,
-/// brought into the form of the context's memory, and compared with it. The state must hold `positions` positions.
+/// brought into the form of the context's memory, and compared with it. The state must hold all `tokens` but the last. Gives
+/// it with its distance from what was saved.
 pub(super) fn state_for(
     probe: &Probe,
     reference: &ImageReference,
     chunks: &[Chunk<'_>],
-    positions: usize,
-) -> Result<SequenceState, Refusal> {
+    tokens: &[Token],
+) -> Result<(SequenceState, Distances), Refusal> {
+    let positions = tokens.len().saturating_sub(1);
     match (reference, probe.understood()) {
         (ImageReference::Cells(image), Some(here)) => {
-            let bytes = encoded(image, chunks, here)?;
+            let (bytes, distances) = encoded(image, chunks, here, tokens)?;
             let state = here.parse(&bytes).map_err(damaged)?;
             let last = state.last_position().and_then(|last| usize::try_from(last).ok());
             if last.map(|last| last + 1) != Some(positions) {
                 return Err(damaged(format!("it ends at another position than {positions} tokens do")));
             }
-            Ok(SequenceState::verified(bytes))
+            Ok((SequenceState::verified(bytes), distances))
         }
         // The passports say that the release and every setting are the same, so the bytes go back as they were.
         (ImageReference::Opaque(_), None) => {
             let target = Target::blob(Layout::newest());
-            Ok(SequenceState::verified(assemble(reference, chunks, &target).map_err(damaged)?))
+            let bytes = assemble(reference, chunks, &target).map_err(damaged)?;
+            Ok((SequenceState::verified(bytes), Distances::default()))
         }
         _ => Err(Refusal::new(RefusalCode::LayoutDiffers, "the layout is known on one side only")),
     }
@@ -52,21 +56,27 @@ pub(super) fn put(context: &mut Context, state: &SequenceState, positions: usize
 }
 
 /// An image in the framing and the form of this memory. Where nothing differs, the bytes are the ones that were saved.
-fn encoded(image: &CellImage, chunks: &[Chunk<'_>], here: &Understood) -> Result<Vec<u8>, Refusal> {
-    let cannot = |error: &dyn std::fmt::Display| Refusal::new(RefusalCode::LayoutDiffers, error);
+fn encoded(
+    image: &CellImage,
+    chunks: &[Chunk<'_>],
+    here: &Understood,
+    tokens: &[Token],
+) -> Result<(Vec<u8>, Distances), Refusal> {
     let saved = image::state(image, chunks).map_err(damaged)?;
-    let (mut state, _) = saved.convert(&here.cache_formats()).map_err(|error| cannot(&error))?;
-    if state.sections.len() != here.shape.sections.len() {
-        return Err(cannot(&"the model has another number of caches here"));
-    }
-    state.sequence = 0;
-    state.streams = here.streams;
-    for (section, shape) in state.sections.iter_mut().zip(&here.shape.sections) {
-        if let (Section::Attention(section), SectionShape::Attention(shape)) = (section, shape) {
-            section.shape = *shape;
-        }
-    }
-    encode(&state, here.layout, Container::Blob).map_err(|error| cannot(&error))
+    let formats = here.cache_formats();
+    let geometry = Geometry {
+        layout: here.layout,
+        shape: &here.shape,
+        formats: &formats,
+        streams: here.streams,
+        tokens,
+    };
+    let Transcoded { state, distances } = transcode::image(saved, &geometry).map_err(unlike)?;
+    Ok((encode(&state, here.layout, Container::Blob).map_err(unlike)?, distances))
+}
+
+fn unlike(error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(RefusalCode::LayoutDiffers, error)
 }
 
 fn damaged(error: impl std::fmt::Display) -> Refusal {

@@ -10,6 +10,7 @@ use intact_format::manifest::Manifest;
 use intact_format::passport::{Difference, Passport, compare};
 use intact_format::route::{ImageStatus, Refusal, RefusalCode};
 use intact_format::session::{self, SessionDocument};
+use intact_format::transcode::{self, Loss, Steps};
 use intact_format::version::FormatVersion;
 
 use crate::save::sidecar_path;
@@ -19,6 +20,8 @@ pub(super) struct Reading {
     pub(super) document: SessionDocument,
     pub(super) notes: Vec<String>,
     pub(super) differences: Vec<Difference>,
+    /// What it takes to use the saved KV here, where there is a way.
+    pub(super) steps: Option<Steps>,
 }
 
 /// The image of a session file, as far as it is needed.
@@ -32,15 +35,21 @@ impl Reading {
     pub(super) fn of(path: &Path, newest: Option<FormatVersion>) -> Result<Self, Refusal> {
         let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
         let read = session::read(&bytes, newest.unwrap_or(FormatVersion::CURRENT))?;
-        Ok(Self { document: read.document, notes: read.notes, differences: Vec::new() })
+        Ok(Self { document: read.document, notes: read.notes, differences: Vec::new(), steps: None })
     }
 
     pub(super) fn compare(&mut self, here: &Passport) {
+        self.steps = self.document.passport.as_ref().and_then(|saved| transcode::plan(saved, here).ok());
         self.differences = match (&self.document.passport, &self.document.manifest) {
             (Some(saved), _) => compare(saved, here),
             (None, Some(manifest)) => manifest.compare(here),
             (None, None) => Vec::new(),
         };
+    }
+
+    /// Would transcoding be a declared loss?
+    pub(super) fn is_lossy(&self) -> bool {
+        self.steps.as_ref().is_some_and(|steps| steps.loss() == Loss::Declared)
     }
 }
 

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::canary::CanaryRule;
 use crate::route::RefusalCode;
 
 use super::rules::{RULES, Rule};
@@ -50,6 +49,7 @@ pub enum Axis {
     CpuFeatures,
     Threads,
     FlashAttention,
+    Migrations,
     SavedAt,
 }
 
@@ -74,12 +74,6 @@ impl Axis {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.rule().meaning
-    }
-
-    /// How close the canary can be where this axis differs.
-    #[must_use]
-    pub fn canary_rule(self) -> CanaryRule {
-        self.rule().canary
     }
 
     /// The code of a refusal that this axis is to blame for.

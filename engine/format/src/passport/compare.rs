@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Passport;
 use super::axis::Axis;
 use super::rules::RULES;
+use crate::canary::CanaryRule;
 
 /// What follows from one axis for the saved KV, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,8 @@ pub struct Difference {
     pub consequence: Consequence,
     /// Why, in a sentence that a user understands; empty where nothing differs.
     pub reason: String,
+    /// How close the canary can be with this difference.
+    pub canary: CanaryRule,
 }
 
 /// Compares two passports: every axis in the order of the table, those that are the same too. Pure.
@@ -49,9 +52,13 @@ pub fn compare(saved: &Passport, here: &Passport) -> Vec<Difference> {
         .iter()
         .map(|rule| {
             let (left, right) = ((rule.value)(saved, here), (rule.value)(here, saved));
-            let (consequence, reason) =
-                if left == right { (Consequence::Same, "") } else { rule.outcome(saved, here) };
-            Difference { axis: rule.axis, saved: left, here: right, consequence, reason: reason.to_owned() }
+            let ((consequence, reason), canary) = if left == right {
+                ((Consequence::Same, ""), CanaryRule::Exact)
+            } else {
+                (rule.outcome(saved, here), (rule.canary)(saved, here))
+            };
+            let reason = reason.to_owned();
+            Difference { axis: rule.axis, saved: left, here: right, consequence, reason, canary }
         })
         .collect()
 }
@@ -90,7 +97,7 @@ impl fmt::Display for Consequence {
 /// One line: the axis, both values, what follows and why.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { axis, saved, here, consequence, reason } = self;
+        let Self { axis, saved, here, consequence, reason, .. } = self;
         match consequence {
             Consequence::Same => write!(f, "{axis}: {saved}"),
             _ => write!(f, "{axis}: saved {saved}, here {here}: {consequence}, because {reason}"),

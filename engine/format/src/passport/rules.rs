@@ -2,9 +2,11 @@
 
 use super::axis::Axis;
 use super::compare::Consequence::{self, Harmless, Replay, Reprefill, Transcode};
-use super::{Adapter, AdapterKind, Passport};
+use super::{Adapter, AdapterKind, Migration, Passport};
 use crate::canary::CanaryRule::{self, Exact, Floor, Lossy, Reported};
+use crate::kv_type::KvType;
 use crate::route::RefusalCode;
+use crate::transcode::{requantized, rotates_between, types_convert};
 
 /// One row.
 pub(super) struct Rule {
@@ -15,7 +17,7 @@ pub(super) struct Rule {
     pub(super) value: fn(&Passport, &Passport) -> String,
     pub(super) differs: Effect,
     /// How close the canary can be where this axis differs.
-    pub(super) canary: CanaryRule,
+    pub(super) canary: fn(&Passport, &Passport) -> CanaryRule,
     /// The code of a refusal that this axis is to blame for.
     pub(super) code: RefusalCode,
 }
@@ -24,20 +26,25 @@ pub(super) struct Rule {
 pub(super) enum Effect {
     /// Always the same.
     Always(Consequence, &'static str),
-    /// The first where both sides know their layout, else the second.
-    ByLayout((Consequence, &'static str), (Consequence, &'static str)),
+    /// The first where the condition holds between both sides, else the second.
+    Where(fn(&Passport, &Passport) -> bool, (Consequence, &'static str), (Consequence, &'static str)),
 }
 
-use Effect::{Always, ByLayout};
+use Effect::{Always, Where};
 
 impl Rule {
     pub(super) fn outcome(&self, saved: &Passport, here: &Passport) -> (Consequence, &'static str) {
         match self.differs {
             Always(consequence, reason) => (consequence, reason),
-            ByLayout(known, _) if saved.layout.is_some() && here.layout.is_some() => known,
-            ByLayout(_, unknown) => unknown,
+            Where(holds, outcome, _) if holds(saved, here) => outcome,
+            Where(_, _, otherwise) => otherwise,
         }
     }
+}
+
+/// Whether both sides know their layout.
+fn understood(saved: &Passport, here: &Passport) -> bool {
+    saved.layout.is_some() && here.layout.is_some()
 }
 
 const BY_CONTENT: &str = "only a name: the content of the model file decides";
@@ -45,19 +52,23 @@ const NAMES_ONLY: &str = "the session file does not depend on it";
 const LAST_BITS: &str = "the KV means the same; logits may differ in their last bits";
 const OTHER_MODEL: &str = "KV computed by one model means nothing to another";
 const OTHER_POSITIONS: &str = "positions are written into K with it";
-const OTHER_TYPE: &str = "the saved KV has another precision than the cache here";
+const CONVERTED: &str =
+    "the saved KV is converted to the type of the cache here, a declared loss where that type holds less";
+const OTHER_TYPE: &str = "there is no conversion from the saved KV to the type of the cache here";
+const ROTATED: &str =
+    "the saved KV is stored in another basis; it is rotated into the one here and rounded to its type again";
 const OTHER_ROTATION: &str = "the saved KV is stored in another basis, which would be read as garbage";
 const ANY_ROOM: &str = "an image holds the cells of one sequence, which fit any cache with room for them";
 
 /// Every axis, in the order of [`Axis`] and of reports. Where several are equally grave, the first gives a refusal its code.
-pub(super) static RULES: [Rule; 35] = [
+pub(super) static RULES: [Rule; 36] = [
     Rule {
         axis: Axis::Engine,
         name: "engine",
         meaning: "version of the engine",
         value: |mine, _| mine.engine.clone(),
         differs: Always(Harmless, NAMES_ONLY),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -66,7 +77,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "format version of the session file",
         value: |mine, _| mine.format.to_string(),
         differs: Always(Harmless, "older formats are migrated when they are read"),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -74,14 +85,15 @@ pub(super) static RULES: [Rule; 35] = [
         name: "release",
         meaning: "llama.cpp release",
         value: |mine, _| mine.release.clone(),
-        differs: ByLayout(
+        differs: Where(
+            understood,
             (
                 Harmless,
                 "the layouts of both releases are known and compared on their own; logits may differ in their last bits",
             ),
             (Reprefill, "how one of the releases lays out its state is not known"),
         ),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::ReleaseDiffers,
     },
     Rule {
@@ -89,11 +101,12 @@ pub(super) static RULES: [Rule; 35] = [
         name: "layout",
         meaning: "how the release lays out its state",
         value: |mine, _| mine.layout.clone().unwrap_or_else(|| "unknown".to_owned()),
-        differs: ByLayout(
+        differs: Where(
+            understood,
             (Transcode, "both layouts are known"),
             (Reprefill, "one of the layouts is not known"),
         ),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::LayoutDiffers,
     },
     Rule {
@@ -102,7 +115,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "repository that the model came from",
         value: |mine, _| or_unknown(mine.model.repository.as_deref()),
         differs: Always(Harmless, BY_CONTENT),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::ModelDiffers,
     },
     Rule {
@@ -111,7 +124,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "commit of that repository",
         value: |mine, _| or_unknown(mine.model.revision.as_deref()),
         differs: Always(Harmless, BY_CONTENT),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::ModelDiffers,
     },
     Rule {
@@ -120,7 +133,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "name of the model file",
         value: |mine, _| mine.model.file.clone(),
         differs: Always(Harmless, BY_CONTENT),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::ModelDiffers,
     },
     Rule {
@@ -129,7 +142,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "architecture of the model",
         value: |mine, _| mine.model.architecture.clone(),
         differs: Always(Reprefill, OTHER_MODEL),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::ModelDiffers,
     },
     Rule {
@@ -138,7 +151,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "metadata that shapes the KV: layers, heads, head sizes, RoPE, window",
         value: shape,
         differs: Always(Reprefill, OTHER_MODEL),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::ModelDiffers,
     },
     Rule {
@@ -150,7 +163,7 @@ pub(super) static RULES: [Rule; 35] = [
             Reprefill,
             "the weights are others: KV that they did not compute would be read as garbage",
         ),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::WeightsDiffer,
     },
     Rule {
@@ -159,7 +172,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "length of the model file in bytes",
         value: |mine, _| mine.model.size.to_string(),
         differs: Always(Harmless, BY_CONTENT),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::WeightsDiffer,
     },
     Rule {
@@ -168,7 +181,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "quantization of the weights",
         value: |mine, _| mine.model.quantization.clone(),
         differs: Always(Harmless, BY_CONTENT),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::WeightsDiffer,
     },
     Rule {
@@ -177,7 +190,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "hash of everything that turns text into tokens",
         value: |mine, _| mine.model.vocabulary.clone(),
         differs: Always(Replay, "the saved token ids stand for other text here"),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::TokenizerDiffers,
     },
     Rule {
@@ -186,7 +199,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "hash of the chat template",
         value: |mine, _| mine.model.chat_template.clone().unwrap_or_else(|| "none".to_owned()),
         differs: Always(Replay, "the saved tokens frame the messages in another way than new ones would be"),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::ChatTemplateDiffers,
     },
     Rule {
@@ -194,8 +207,12 @@ pub(super) static RULES: [Rule; 35] = [
         name: "kv-type-k",
         meaning: "type of K in the cache",
         value: |mine, _| mine.cache.type_k.to_string(),
-        differs: Always(Reprefill, OTHER_TYPE),
-        canary: Lossy,
+        differs: Where(
+            |saved, here| understood(saved, here) && types_convert(saved.cache.type_k, here.cache.type_k),
+            (Transcode, CONVERTED),
+            (Reprefill, OTHER_TYPE),
+        ),
+        canary: |saved, here| between_types(saved.cache.type_k, here.cache.type_k),
         code: RefusalCode::KvTypeDiffers,
     },
     Rule {
@@ -203,8 +220,12 @@ pub(super) static RULES: [Rule; 35] = [
         name: "kv-type-v",
         meaning: "type of V in the cache",
         value: |mine, _| mine.cache.type_v.to_string(),
-        differs: Always(Reprefill, OTHER_TYPE),
-        canary: Lossy,
+        differs: Where(
+            |saved, here| understood(saved, here) && types_convert(saved.cache.type_v, here.cache.type_v),
+            (Transcode, CONVERTED),
+            (Reprefill, OTHER_TYPE),
+        ),
+        canary: |saved, here| between_types(saved.cache.type_v, here.cache.type_v),
         code: RefusalCode::KvTypeDiffers,
     },
     Rule {
@@ -213,7 +234,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "whether V is stored transposed, as it is without flash attention",
         value: |mine, _| yes_no(mine.cache.v_transposed),
         differs: Always(Transcode, "the rows of V lie the other way round"),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::LayoutDiffers,
     },
     Rule {
@@ -221,8 +242,14 @@ pub(super) static RULES: [Rule; 35] = [
         name: "rotation-k",
         meaning: "size of the Hadamard rotation of K",
         value: |mine, _| rotation(mine.cache.rotation_k),
-        differs: Always(Reprefill, OTHER_ROTATION),
-        canary: Lossy,
+        differs: Where(
+            |saved, here| {
+                understood(saved, here) && rotates_between(saved.cache.rotation_k, here.cache.rotation_k)
+            },
+            (Transcode, ROTATED),
+            (Reprefill, OTHER_ROTATION),
+        ),
+        canary: |saved, here| requantized(saved.cache.type_k).max(requantized(here.cache.type_k)),
         code: RefusalCode::RotationDiffers,
     },
     Rule {
@@ -230,8 +257,14 @@ pub(super) static RULES: [Rule; 35] = [
         name: "rotation-v",
         meaning: "size of the Hadamard rotation of V",
         value: |mine, _| rotation(mine.cache.rotation_v),
-        differs: Always(Reprefill, OTHER_ROTATION),
-        canary: Lossy,
+        differs: Where(
+            |saved, here| {
+                understood(saved, here) && rotates_between(saved.cache.rotation_v, here.cache.rotation_v)
+            },
+            (Transcode, ROTATED),
+            (Reprefill, OTHER_ROTATION),
+        ),
+        canary: |saved, here| requantized(saved.cache.type_v).max(requantized(here.cache.type_v)),
         code: RefusalCode::RotationDiffers,
     },
     Rule {
@@ -240,7 +273,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "whether all sequences share one cache",
         value: |mine, _| yes_no(mine.cache.unified),
         differs: Always(Harmless, ANY_ROOM),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -249,7 +282,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "streams of the cache",
         value: |mine, _| mine.cache.streams.to_string(),
         differs: Always(Harmless, ANY_ROOM),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -258,7 +291,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "sequences that the context has room for",
         value: |mine, _| mine.cache.n_seq_max.to_string(),
         differs: Always(Harmless, ANY_ROOM),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -270,7 +303,7 @@ pub(super) static RULES: [Rule; 35] = [
             Harmless,
             "the session fits as long as it is not longer than the context here, which is checked",
         ),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::ContextTooSmall,
     },
     Rule {
@@ -279,7 +312,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "whether sliding-window caches keep the whole context",
         value: |mine, _| mine.cache.swa_full.map_or_else(|| "no window".to_owned(), yes_no),
         differs: Always(Reprefill, "the window caches hold other cells"),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::SlidingWindowDiffers,
     },
     Rule {
@@ -288,7 +321,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "how RoPE is stretched",
         value: |mine, _| format!("{:?}", mine.rope.scaling).to_lowercase(),
         differs: Always(Reprefill, OTHER_POSITIONS),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::RopeDiffers,
     },
     Rule {
@@ -297,7 +330,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "RoPE base frequency",
         value: |mine, _| mine.rope.base.to_string(),
         differs: Always(Reprefill, OTHER_POSITIONS),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::RopeDiffers,
     },
     Rule {
@@ -306,7 +339,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "RoPE frequency scale",
         value: |mine, _| mine.rope.scale.to_string(),
         differs: Always(Reprefill, OTHER_POSITIONS),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::RopeDiffers,
     },
     Rule {
@@ -315,7 +348,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "YaRN factors: extrapolation, attention, fast, slow, trained context",
         value: yarn,
         differs: Always(Reprefill, OTHER_POSITIONS),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::RopeDiffers,
     },
     Rule {
@@ -324,7 +357,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "LoRA adapters and control vectors, with their scales",
         value: |mine, _| adapters(&mine.adapters),
         differs: Always(Reprefill, "the saved KV was computed with other adapters"),
-        canary: Reported,
+        canary: |_, _| Reported,
         code: RefusalCode::AdaptersDiffer,
     },
     Rule {
@@ -336,7 +369,7 @@ pub(super) static RULES: [Rule; 35] = [
             Harmless,
             "a preset only chooses parameters; those that change the KV are compared on their own",
         ),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -345,7 +378,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "ggml backend",
         value: |mine, _| mine.machine.backend.clone(),
         differs: Always(Harmless, LAST_BITS),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -354,7 +387,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "instruction sets in use",
         value: |mine, _| mine.machine.cpu_features.join(" "),
         differs: Always(Harmless, LAST_BITS),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -363,7 +396,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "threads that evaluate single tokens",
         value: |mine, _| mine.machine.threads.to_string(),
         differs: Always(Harmless, LAST_BITS),
-        canary: Floor,
+        canary: |_, _| Floor,
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -372,7 +405,19 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "whether flash attention is used",
         value: |mine, _| yes_no(mine.machine.flash_attention),
         differs: Always(Harmless, "how V lies is compared on its own; logits may differ in their last bits"),
-        canary: Floor,
+        canary: |_, _| Floor,
+        code: RefusalCode::PolicyForbids,
+    },
+    Rule {
+        axis: Axis::Migrations,
+        name: "migrations",
+        meaning: "releases that the file was rewritten for since it was saved",
+        value: |mine, _| migrations(&mine.migrations),
+        differs: Always(Harmless, "the canary is what the model said in the release that saved the session"),
+        canary: |saved, here| {
+            let rules = saved.migrations.iter().chain(&here.migrations).map(|migration| migration.canary);
+            rules.max().unwrap_or(Exact)
+        },
         code: RefusalCode::PolicyForbids,
     },
     Rule {
@@ -381,7 +426,7 @@ pub(super) static RULES: [Rule; 35] = [
         meaning: "when the session was saved, and when it is loaded",
         value: |mine, _| mine.saved_at.to_string(),
         differs: Always(Harmless, "sessions do not age"),
-        canary: Exact,
+        canary: |_, _| Exact,
         code: RefusalCode::PolicyForbids,
     },
 ];
@@ -418,6 +463,20 @@ fn yarn(mine: &Passport, _: &Passport) -> String {
         rope.yarn_beta_slow,
         rope.yarn_orig_ctx
     )
+}
+
+/// Half floats keep what matters of 32-bit floats; every other pair of types loses something one way.
+fn between_types(left: KvType, right: KvType) -> CanaryRule {
+    let precise = |kind| matches!(kind, KvType::F32 | KvType::F16);
+    if precise(left) && precise(right) { Floor } else { Lossy }
+}
+
+fn migrations(migrations: &[Migration]) -> String {
+    if migrations.is_empty() {
+        return "none".to_owned();
+    }
+    let listed = migrations.iter().map(|migration| format!("{} to {}", migration.from, migration.to));
+    listed.collect::<Vec<_>>().join(", ")
 }
 
 fn adapters(adapters: &[Adapter]) -> String {

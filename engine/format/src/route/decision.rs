@@ -38,6 +38,8 @@ pub struct LoadSituation<'a> {
     pub n_ctx: u32,
     /// Whether the cache here is quantized, so that evaluating again loses a little.
     pub quantized: bool,
+    /// Whether transcoding is a declared loss, as [`crate::transcode::Steps::loss`] tells.
+    pub lossy: bool,
     /// The routes that may be taken.
     pub policy: LoadPolicy,
 }
@@ -83,7 +85,8 @@ pub fn decide(situation: &LoadSituation<'_>) -> Result<Decision, Refusal> {
     }
     let gravest = worst(situation.differences);
     let safe = SAFE_ROUTES[gravest as usize][situation.image as usize];
-    let mut allowed = safe.iter().copied().filter(|route| situation.policy.allows(*route));
+    let loses = |route: Route| route == Transcoded && situation.lossy && !situation.policy.allows_loss();
+    let mut allowed = safe.iter().copied().filter(|route| situation.policy.allows(*route) && !loses(*route));
     let Some(route) = allowed.next() else {
         return Err(refusal(situation));
     };
@@ -117,7 +120,7 @@ impl Decision {
 }
 
 fn canary_rule(difference: &Difference) -> Option<CanaryRule> {
-    (difference.consequence != Consequence::Same).then(|| difference.axis.canary_rule())
+    (difference.consequence != Consequence::Same).then_some(difference.canary)
 }
 
 fn too_long(situation: &LoadSituation<'_>) -> Difference {
@@ -127,6 +130,7 @@ fn too_long(situation: &LoadSituation<'_>) -> Difference {
         here: format!("room for {}", situation.n_ctx),
         consequence: Consequence::Refuse,
         reason: "the session does not fit".to_owned(),
+        canary: CanaryRule::Exact,
     }
 }
 
@@ -166,6 +170,9 @@ fn blamed(situation: &LoadSituation<'_>) -> Vec<Difference> {
 fn because(situation: &LoadSituation<'_>) -> String {
     let mut reasons: Vec<_> = blamed(situation).iter().map(Difference::to_string).collect();
     reasons.extend(image_code(situation.image).map(|code| code.summary().to_owned()));
+    if situation.lossy && situation.policy.allows(Transcoded) && !situation.policy.allows_loss() {
+        reasons.push("the load policy forbids transcoding with a loss".to_owned());
+    }
     if reasons.is_empty() {
         reasons.push("the load policy forbids the better routes".to_owned());
     }

@@ -1,5 +1,6 @@
 //! Why a session file cannot be read or written.
 
+use crate::canary::CanaryRule;
 use crate::digest::Digest;
 use crate::passport::{Axis, Consequence, Difference};
 use crate::route::{Refusal, RefusalCode};
@@ -197,6 +198,7 @@ impl From<ReadError> for Refusal {
                 here: newest.to_string(),
                 consequence: Consequence::Refuse,
                 reason: "an older reader would lose what it does not know".to_owned(),
+                canary: CanaryRule::Exact,
             });
         }
         refusal

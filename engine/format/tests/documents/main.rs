@@ -14,3 +14,4 @@ mod round_trips;
 mod routes;
 mod sample;
 mod schemas;
+mod transcoding;

@@ -1,8 +1,9 @@
 //! Two passports, axis by axis: a table as the oracle, and the laws that every pair obeys.
 
+use intact_format::canary::CanaryRule;
 use intact_format::kv_type::KvType;
 use intact_format::parameters::RopeScalingType;
-use intact_format::passport::{Axis, Consequence, Passport, compare, worst};
+use intact_format::passport::{Axis, Consequence, Migration, Passport, compare, worst};
 use intact_format::version::FormatVersion;
 use proptest::prelude::*;
 
@@ -12,7 +13,7 @@ use Consequence::{Harmless, Replay, Reprefill, Same, Transcode};
 /// One way to differ: the axis, how, and what follows.
 pub(crate) type Row = (Axis, fn(&mut Passport), Consequence);
 
-pub(crate) const TABLE: [Row; 38] = [
+pub(crate) const TABLE: [Row; 43] = [
     (Axis::Engine, |p| p.engine = "9.9.9".to_owned(), Harmless),
     (Axis::Format, |p| p.format = FormatVersion::V1_1, Harmless),
     (Axis::Release, |p| p.release = "0.7.0".to_owned(), Harmless),
@@ -30,11 +31,15 @@ pub(crate) const TABLE: [Row; 38] = [
     (Axis::Vocabulary, |p| p.model.vocabulary = "00".repeat(32), Replay),
     (Axis::ChatTemplate, |p| p.model.chat_template = None, Replay),
     (Axis::ChatTemplate, |p| p.model.chat_template = Some("00".repeat(32)), Replay),
-    (Axis::KvTypeK, |p| p.cache.type_k = KvType::Q8_0, Reprefill),
-    (Axis::KvTypeV, |p| p.cache.type_v = KvType::Q4_0, Reprefill),
+    (Axis::KvTypeK, |p| p.cache.type_k = KvType::Q8_0, Transcode),
+    (Axis::KvTypeK, |p| p.cache.type_k = KvType::Q5_1, Reprefill),
+    (Axis::KvTypeV, |p| p.cache.type_v = KvType::Q4_0, Transcode),
+    (Axis::KvTypeV, |p| p.cache.type_v = KvType::Iq4Nl, Reprefill),
     (Axis::VTransposed, |p| p.cache.v_transposed = true, Transcode),
-    (Axis::RotationK, |p| p.cache.rotation_k = 64, Reprefill),
-    (Axis::RotationV, |p| p.cache.rotation_v = 64, Reprefill),
+    (Axis::RotationK, |p| p.cache.rotation_k = 64, Transcode),
+    (Axis::RotationK, |p| p.cache.rotation_k = 96, Reprefill),
+    (Axis::RotationV, |p| p.cache.rotation_v = 64, Transcode),
+    (Axis::RotationV, |p| p.cache.rotation_v = 96, Reprefill),
     (Axis::KvUnified, |p| p.cache.unified = true, Harmless),
     (Axis::Streams, |p| p.cache.streams = 4, Harmless),
     (Axis::SequencesMax, |p| p.cache.n_seq_max = 4, Harmless),
@@ -51,7 +56,18 @@ pub(crate) const TABLE: [Row; 38] = [
     (Axis::CpuFeatures, |p| p.machine.cpu_features.push("avx512f".to_owned()), Harmless),
     (Axis::Threads, |p| p.machine.threads = 8, Harmless),
     (Axis::FlashAttention, |p| p.machine.flash_attention = false, Harmless),
+    (Axis::Migrations, |p| p.migrations.push(migration()), Harmless),
 ];
+
+fn migration() -> Migration {
+    Migration {
+        from: "b8233".to_owned(),
+        to: "0.6.0".to_owned(),
+        at: "2026-11-22T00:00:00Z".parse().expect("a time"),
+        steps: vec!["layout: b8215 to 0.6.0, exact".to_owned()],
+        canary: CanaryRule::Floor,
+    }
+}
 
 #[test]
 fn each_axis_alone_has_the_consequence_of_the_table() {

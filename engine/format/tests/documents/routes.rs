@@ -1,6 +1,7 @@
 //! The route of a load: decided by a table, and refused in words.
 
 use intact_format::canary::CanaryRule;
+use intact_format::kv_type::KvType;
 use intact_format::passport::{Axis, Consequence, Difference, Passport, compare};
 use intact_format::route::{
     Decision, ImageStatus, LoadPolicy, LoadSituation, Refusal, RefusalCode, Route, decide,
@@ -21,6 +22,7 @@ fn situation(differences: &[Difference]) -> LoadSituation<'_> {
         tokens: 100,
         n_ctx: 4096,
         quantized: false,
+        lossy: false,
         policy: LoadPolicy::default(),
     }
 }
@@ -105,12 +107,7 @@ fn the_policy_decides_which_routes_are_left() {
             LoadPolicy::default(),
             Err(RefusalCode::ChatTemplateDiffers),
         ),
-        (
-            |p| p.cache.type_k = intact_format::kv_type::KvType::Q4_0,
-            Missing,
-            LoadPolicy::STRICT,
-            Err(RefusalCode::KvTypeDiffers),
-        ),
+        (|p| p.cache.type_k = KvType::Q4_0, Missing, LoadPolicy::STRICT, Err(RefusalCode::KvTypeDiffers)),
         (|_| (), Present, none, Err(RefusalCode::PolicyForbids)),
     ];
     for (row, (change, image, policy, expected)) in table.into_iter().enumerate() {
@@ -153,6 +150,22 @@ fn a_session_that_does_not_fit_is_refused_on_every_route() {
 }
 
 #[test]
+fn a_policy_can_forbid_to_lose_precision() {
+    let differences = differing(|p| p.cache.type_k = KvType::Q8_0);
+    let route = |lossy, policy| {
+        decide(&LoadSituation { lossy, policy, ..situation(&differences) }).map(|decision| decision.route)
+    };
+    let kept = LoadPolicy::TOKENS.lossless();
+    assert_eq!(route(true, LoadPolicy::TOKENS), Ok(Transcoded));
+    assert_eq!(route(false, kept), Ok(Transcoded));
+    assert_eq!(route(true, kept), Ok(Reprefilled));
+    let image_only = LoadPolicy::from_iter([Direct, Transcoded]).lossless();
+    assert_eq!(route(true, image_only).unwrap_err().code, RefusalCode::KvTypeDiffers);
+    let decision = decide(&LoadSituation { lossy: true, policy: kept, ..situation(&differences) }).unwrap();
+    assert!(decision.because.contains("forbids transcoding with a loss"), "{}", decision.because);
+}
+
+#[test]
 fn how_close_the_canary_must_be_follows_from_route_and_axes() {
     let rules = |change: fn(&mut Passport), quantized| {
         let differences = differing(change);
@@ -166,10 +179,10 @@ fn how_close_the_canary_must_be_follows_from_route_and_axes() {
     assert_eq!(rules(|_| (), true), [Exact, Floor, Lossy, Reported]);
     assert_eq!(rules(|p| p.model.file = "renamed.gguf".to_owned(), false), [Exact, Floor, Floor, Reported]);
     assert_eq!(rules(|p| p.machine.threads = 8, false), [Floor, Floor, Floor, Reported]);
-    assert_eq!(
-        rules(|p| p.cache.type_k = intact_format::kv_type::KvType::Q4_0, true),
-        [Lossy, Lossy, Lossy, Reported]
-    );
+    assert_eq!(rules(|p| p.cache.type_k = KvType::Q4_0, true), [Lossy, Lossy, Lossy, Reported]);
+    assert_eq!(rules(|p| p.cache.type_k = KvType::F32, false), [Floor, Floor, Floor, Reported]);
+    assert_eq!(rules(|p| p.cache.rotation_k = 64, true), [Floor, Floor, Lossy, Reported]);
+    assert_eq!(rules(|p| p.cache.v_transposed = true, false), [Floor, Floor, Floor, Reported]);
     assert_eq!(rules(|p| p.model.sha256 = "00".repeat(32), false), [Reported; 4]);
 }
 
@@ -178,7 +191,7 @@ fn a_refusal_names_every_axis_with_both_values_and_what_to_do() {
     let differences = differing(|p| {
         p.model.sha256 = "e5".repeat(32);
         p.model.vocabulary = "00".repeat(32);
-        p.cache.type_k = intact_format::kv_type::KvType::Q8_0;
+        p.cache.type_k = KvType::Q8_0;
         p.model.file = "llama-b-f16.gguf".to_owned();
         p.machine.threads = 8;
         p.saved_at += std::time::Duration::from_secs(60);
@@ -198,13 +211,17 @@ fn names_survive_their_text() {
         assert_eq!(route.as_str().parse(), Ok(route));
         assert_eq!(serde_json::to_value(route).unwrap(), route.as_str());
     }
-    for policy in [LoadPolicy::STRICT, LoadPolicy::TOKENS, LoadPolicy::ALL] {
+    for policy in [LoadPolicy::STRICT, LoadPolicy::TOKENS, LoadPolicy::ALL, LoadPolicy::TOKENS.lossless()] {
         assert_eq!(
             serde_json::from_value::<LoadPolicy>(serde_json::to_value(policy).unwrap()).unwrap(),
             policy
         );
     }
-    assert_eq!(serde_json::to_value(LoadPolicy::STRICT).unwrap(), serde_json::json!(["direct"]));
+    let lossless = serde_json::to_value(LoadPolicy::TOKENS.lossless()).unwrap();
+    assert_eq!(
+        lossless,
+        serde_json::json!({ "routes": ["direct", "transcoded", "reprefilled"], "lossless": true })
+    );
 }
 
 fn consequences() -> impl Strategy<Value = Vec<Difference>> {
@@ -216,6 +233,7 @@ fn consequences() -> impl Strategy<Value = Vec<Difference>> {
         here: "b".to_owned(),
         consequence,
         reason: "because".to_owned(),
+        canary: CanaryRule::Floor,
     });
     proptest::collection::vec(difference, 0..6)
 }

@@ -81,6 +81,7 @@ pub(crate) fn passport() -> Passport {
             flash_attention: true,
         },
         saved_at: "2026-04-23T12:00:00Z".parse().expect("a time"),
+        migrations: Vec::new(),
     }
 }
 

@@ -5,3 +5,4 @@ mod generated;
 mod images;
 mod layouts;
 mod sidecars;
+mod transcoding;

@@ -89,5 +89,6 @@ fn passport() -> Passport {
             flash_attention: true,
         },
         saved_at: "2026-11-22T12:00:00Z".parse().expect("a time"),
+        migrations: Vec::new(),
     }
 }
