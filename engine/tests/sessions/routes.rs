@@ -19,12 +19,12 @@ fn each_difference_takes_its_route_and_a_strict_policy_refuses_it_by_its_axis() 
     converse(&mut writer, "axes");
     save(&mut writer, "axes", &file);
 
-    let q8 = ContextParameters { type_k: Some(KvType::Q8_0), type_v: Some(KvType::Q8_0), ..context(1024) };
+    let q5 = ContextParameters { type_k: Some(KvType::Q5_1), type_v: Some(KvType::Q5_1), ..context(1024) };
     let rope = ContextParameters { rope_freq_base: Some(500_000.0), ..context(1024) };
     let cases: [(&str, Engine, &str); 4] = [
         ("other weights", engine("llama-other"), "weights-differ"),
         ("another quantization", engine("llama-q8_0"), "weights-differ"),
-        ("another KV type", with_context("llama", q8), "kv-type-differs"),
+        ("another KV type", with_context("llama", q5), "kv-type-differs"),
         ("another RoPE base", with_context("llama", rope), "rope-differs"),
     ];
     let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
