@@ -23,43 +23,57 @@ pub(crate) fn with_forced(parameters: &Parameters, forced: &ContextParameters) -
         .unwrap_or_else(|_| parameters.clone())
 }
 
-/// Why context parameters that came from outside cannot be used: they ask for more than the model can make use of.
+/// Why context parameters that came from a file cannot be used: they ask for more than the model can make use of.
 pub(crate) fn excess(
     parameters: &ContextParameters,
     own: &ContextParameters,
     model: &Model,
 ) -> Option<String> {
     let most = model.n_ctx_train().max(own.context_size.unwrap_or(0));
-    let limits = [
+    beyond([
         ("ContextSize", parameters.context_size, most),
         ("NBatch", parameters.n_batch, most.max(MAX_BATCH)),
         ("NUbatch", parameters.n_ubatch, most.max(MAX_BATCH)),
+    ])
+}
+
+/// Why no context can have these parameters, whoever asks for them: llama.cpp would hang or abort.
+fn impossible(parameters: &ContextParameters) -> Option<String> {
+    beyond([
         ("NSeqMax", parameters.n_seq_max, MAX_SEQUENCES),
         ("NThreads", parameters.n_threads, MAX_THREADS),
         ("NThreadsBatch", parameters.n_threads_batch, MAX_THREADS),
-    ];
+    ])
+}
+
+fn beyond<const N: usize>(limits: [(&str, Option<u32>, u32); N]) -> Option<String> {
     limits.into_iter().find_map(|(name, value, most)| {
-        value
-            .filter(|&value| value == 0 || value > most)
-            .map(|value| format!("{name} is {value}, allowed are 1 to {most}"))
+        let value = value.filter(|&value| value > most)?;
+        Some(format!("{name} is {value}, and at most {most} is possible"))
     })
 }
 
 /// llama.cpp's form of context parameters.
 ///
 /// # Errors
-/// [`EngineError::Unsupported`] for what makes a context that cannot chat.
+/// [`EngineError::Unsupported`] for what makes a context that cannot chat, [`EngineError::Parameters`] for what llama.cpp
+/// would hang or abort at.
 pub(crate) fn settings(parameters: &ContextParameters) -> Result<ContextSettings, EngineError> {
     if let Some(what) = unsuitable(parameters) {
         return Err(EngineError::Unsupported { what: what.to_owned() });
     }
+    if let Some(what) = impossible(parameters) {
+        return Err(EngineError::Parameters { what });
+    }
+    // llama.cpp aborts at 0 where it needs a number; a count of 0 stands for its default here.
+    let some = |count: Option<u32>| count.filter(|&count| count > 0);
     Ok(ContextSettings {
         n_ctx: parameters.context_size,
-        n_batch: parameters.n_batch,
+        n_batch: some(parameters.n_batch),
         n_ubatch: parameters.n_ubatch,
-        n_seq_max: parameters.n_seq_max,
-        threads: parameters.n_threads,
-        threads_batch: parameters.n_threads_batch,
+        n_seq_max: some(parameters.n_seq_max),
+        threads: some(parameters.n_threads),
+        threads_batch: some(parameters.n_threads_batch),
         type_k: parameters.type_k.map(|kind| kind.name().to_owned()),
         type_v: parameters.type_v.map(|kind| kind.name().to_owned()),
         flash_attention: parameters.flash_attention_mode.map(|mode| match mode {

@@ -91,6 +91,12 @@ pub enum EngineError {
         /// The setting.
         what: String,
     },
+    /// Parameters that no context can have.
+    #[error("{what}; change it")]
+    Parameters {
+        /// Which, and what is possible.
+        what: String,
+    },
     /// The session cannot be written in that format.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -125,6 +131,7 @@ impl EngineError {
             Self::Llama(LlamaError::Model { .. }) => "model-unreadable",
             Self::Llama(LlamaError::KvType(_)) => "kv-type-unknown",
             Self::Llama(LlamaError::Context(_)) => "context-impossible",
+            Self::Parameters { .. } => RefusalCode::ParametersInvalid.as_str(),
             Self::NoModel => "model-not-named",
             Self::Template(_) => "template-refused",
             Self::Write(_) => "cannot-write-format",

@@ -106,7 +106,7 @@ impl Engine {
         let mut notes = std::mem::take(&mut reading.notes);
         let (parameters, preset) = self.parameters_for(&reading.document, options.parameters, &mut notes)?;
         let room = self.room(&parameters, preset.as_deref()).map_err(|error| match error {
-            EngineError::Llama(_) | EngineError::Unsupported { .. }
+            EngineError::Llama(_) | EngineError::Unsupported { .. } | EngineError::Parameters { .. }
                 if options.parameters == LoadParameters::Saved =>
             {
                 Refusal::new(RefusalCode::ParametersInvalid, error).into()

@@ -66,6 +66,17 @@ impl Engine {
         } else {
             Vec::new()
         };
+        let unproven = if format >= FormatVersion::V2_0
+            && document.canary.is_none()
+            && !session.timeline.tokens().is_empty()
+        {
+            vec![
+                "The model's logits are not numbers, so the KV is not saved; a load evaluates the tokens."
+                    .to_owned(),
+            ]
+        } else {
+            Vec::new()
+        };
         let written = write(&document, format)?;
         clock.lap("encode");
 
@@ -74,7 +85,7 @@ impl Engine {
             files: vec![path.clone()],
             bytes: written.bytes.len() as u64,
             tokens: session.timeline.tokens().len(),
-            notes: written.notes,
+            notes: [written.notes, unproven].concat(),
             timings: crate::request::Timings::default(),
         };
         commit(&path, &written.bytes, document.image.as_ref(), &chunks, &mut saved)?;
@@ -105,6 +116,8 @@ fn take_image(
     let logits = timeline.settled_logits()?.unwrap_or_default();
     let canary = Canary::of(last, position, logits);
     clock.lap("canary");
+    // Without a canary nothing could prove the image: such a session comes back by its tokens.
+    let image = image.filter(|_| canary.is_some());
     Ok((canary, image))
 }
 

@@ -182,6 +182,46 @@ fn sampling_goes_on_as_the_uninterrupted_session_would() {
 }
 
 #[test]
+fn a_model_that_says_nothing_sound_is_saved_without_its_kv() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mute.json");
+    let nonsense = ContextParameters { rope_freq_base: Some(-1.0), ..context(512) };
+    let mut engine = with_context("llama", nonsense);
+    start(&mut engine, "mute");
+    say(&mut engine, "mute", TURNS[0]);
+    let saved = engine.save("mute", &SaveOptions::to(&file)).expect("saved");
+    assert_eq!((saved.files.len(), saved.notes.len()), (1, 1), "{saved:?}");
+    assert_eq!(load(&mut engine, &file).receipt.route, Route::Reprefilled);
+}
+
+#[test]
+fn settings_that_llama_cpp_would_hang_or_abort_at_are_refused_or_replaced() {
+    let zeros = ContextParameters {
+        n_batch: Some(0),
+        n_seq_max: Some(0),
+        n_threads: Some(0),
+        n_threads_batch: Some(0),
+        ..context(512)
+    };
+    let mut engine = with_context("llama", zeros);
+    start(&mut engine, "zeros");
+    say(&mut engine, "zeros", TURNS[0]);
+    for excessive in [
+        ContextParameters { n_threads: Some(100_000), ..context(512) },
+        ContextParameters { n_seq_max: Some(257), ..context(512) },
+    ] {
+        let refused = with_context("llama", excessive).start(StartOptions::default());
+        assert_eq!(refused.expect_err("too much").code(), Some("parameters-invalid"));
+    }
+}
+
+#[test]
+fn an_engine_can_live_on_another_thread() {
+    fn sendable<T: Send>(_: &T) {}
+    sendable(&engine("llama"));
+}
+
+#[test]
 fn the_default_file_is_the_id_with_json_behind_it() {
     assert_eq!(sidecar_path("a/b.json".as_ref()), std::path::Path::new("a/b.kv"));
     let mut engine = engine("llama");
