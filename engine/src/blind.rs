@@ -1,5 +1,5 @@
-//! The path that every wrapper of llama.cpp takes: its own sequence file into the live sequence, and a bare JSON for the
-//! rest. No integrity, no identity, no checks. It exists to show what the unprotected path does where the engine refuses or
+//! The path that every wrapper of llama.cpp takes: its own state file or blob into the live sequence, and a bare JSON for
+//! the rest. No integrity, no identity, no checks. It exists to show what the unprotected path does where the engine refuses or
 //! re-encodes; nothing else should use it.
 
 use std::fs;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::llama::Token;
+use crate::llama::{Container, Token};
 use crate::request::StartOptions;
 use crate::save::sidecar_path;
 use crate::session::Chat;
@@ -22,6 +22,9 @@ struct BareSession {
     session: String,
     messages: Vec<BareMessage>,
     tokens: Vec<Token>,
+    /// Tokens that the state holds.
+    #[serde(default)]
+    cached: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,16 +39,21 @@ struct BareMessage {
 pub struct BlindlyLoaded {
     /// The session.
     pub id: SessionId,
-    /// Tokens that the state file said it holds.
+    /// Tokens that the state file said it holds; of a raw blob, those that are in the memory afterwards.
     pub tokens_restored: usize,
 }
 
 impl Engine {
-    /// Saves blindly: the bare JSON at `path`, llama.cpp's sequence file beside it as `<name>.kv`. Gives both paths.
+    /// Saves blindly: the bare JSON at `path`, llama.cpp's state beside it as `<name>.kv`. Gives both paths.
     ///
     /// # Errors
     /// When there is no such session, or a file cannot be written.
-    pub fn blind_save(&mut self, id: &str, path: &Path) -> Result<[PathBuf; 2], EngineError> {
+    pub fn blind_save(
+        &mut self,
+        id: &str,
+        path: &Path,
+        container: Container,
+    ) -> Result<[PathBuf; 2], EngineError> {
         let session = self.session(id)?;
         let messages = session.chat().messages().iter().map(|message| BareMessage {
             role: message.role,
@@ -57,9 +65,10 @@ impl Engine {
             session: session.id().to_string(),
             messages: messages.collect(),
             tokens: tokens.to_vec(),
+            cached: session.timeline().in_memory(),
         };
         let state = sidecar_path(path);
-        session.timeline().context().save_file(&state, &tokens[..session.timeline().in_memory()])?;
+        session.timeline().context().keep(container, &state, &tokens[..bare.cached])?;
         let failed = |source| EngineError::Io { action: "write", path: path.to_owned(), source };
         let json = serde_json::to_vec(&bare).map_err(|error| failed(error.into()))?;
         fs::write(path, json).map_err(failed)?;
@@ -70,7 +79,12 @@ impl Engine {
     ///
     /// # Errors
     /// When a file cannot be read, or llama.cpp refuses; the live session's memory is gone then.
-    pub fn blind_load(&mut self, path: &Path, id: Option<&str>) -> Result<BlindlyLoaded, EngineError> {
+    pub fn blind_load(
+        &mut self,
+        path: &Path,
+        id: Option<&str>,
+        container: Container,
+    ) -> Result<BlindlyLoaded, EngineError> {
         let failed = |source| EngineError::Io { action: "read", path: path.to_owned(), source };
         let bytes = fs::read(path).map_err(failed)?;
         let bare: BareSession = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
@@ -84,7 +98,12 @@ impl Engine {
             self.start(options)?;
         }
         let session = self.session_mut(id.as_str())?;
-        let restored = session.timeline.context_mut().load_file(&sidecar_path(path))?;
+        let context = session.timeline.context_mut();
+        let named = context.take_back(container, &sidecar_path(path))?;
+        let (believed, restored) = match named {
+            Some(tokens) => (tokens.len(), tokens.len()),
+            None => (bare.cached, context.positions().map_or(0, |(_, last)| last + 1)),
+        };
         let mut chat = Chat::default();
         let mut start = 0;
         for message in bare.messages {
@@ -93,8 +112,8 @@ impl Engine {
             start += message.tokens.len();
         }
         session.chat = chat;
-        session.timeline.overwrite(bare.tokens, restored.len());
+        session.timeline.overwrite(bare.tokens, believed);
         self.current = Some(id.clone());
-        Ok(BlindlyLoaded { id, tokens_restored: restored.len() })
+        Ok(BlindlyLoaded { id, tokens_restored: restored })
     }
 }

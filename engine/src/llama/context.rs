@@ -1,6 +1,7 @@
 //! A context with one sequence in it: evaluation, logits, and the sequence's state as bytes.
 
-use std::path::Path;
+mod container;
+
 use std::sync::{Arc, PoisonError};
 
 use super::binding::context::LlamaContext;
@@ -11,6 +12,7 @@ use self_cell::self_cell;
 
 use super::backend::backend;
 use super::{ContextSettings, LlamaError, Model, Token};
+pub use container::Container;
 
 /// The one sequence that a session's context holds.
 const SEQUENCE: i32 = 0;
@@ -215,30 +217,6 @@ impl Context {
             (context.kv_cache_seq_pos_min(SEQUENCE), context.kv_cache_seq_pos_max(SEQUENCE))
         });
         Some((usize::try_from(first).ok()?, usize::try_from(last).ok()?))
-    }
-
-    /// llama.cpp's own sequence file, for the blind path: no integrity, no identity, written in place.
-    ///
-    /// # Errors
-    /// What llama.cpp says.
-    pub fn save_file(&self, path: &Path, tokens: &[Token]) -> Result<usize, LlamaError> {
-        let tokens: Vec<LlamaToken> = tokens.iter().map(|token| LlamaToken(token.0)).collect();
-        self.bound
-            .with_dependent(|_, context| context.state_seq_save_file(path, SEQUENCE, &tokens))
-            .map_err(|error| LlamaError::StateFile { path: path.to_owned(), reason: error.to_string() })
-    }
-
-    /// llama.cpp's own loader, for the blind path: it empties the sequence before it validates, and can abort the
-    /// process on a damaged file.
-    ///
-    /// # Errors
-    /// What llama.cpp says.
-    pub fn load_file(&mut self, path: &Path) -> Result<Vec<Token>, LlamaError> {
-        let room = self.n_ctx as usize;
-        self.bound
-            .with_dependent_mut(|_, context| context.state_seq_load_file(path, SEQUENCE, room))
-            .map(|(tokens, _)| tokens.into_iter().map(|LlamaToken(token)| Token(token)).collect())
-            .map_err(|error| LlamaError::StateFile { path: path.to_owned(), reason: error.to_string() })
     }
 }
 

@@ -11,7 +11,6 @@ use intact_protocol::{
     Answer, Envelope, LineError, Outcome, Request, UnknownRequest, parse_envelope, write_line,
 };
 
-use crate::Subject;
 use crate::outcome::unsupported;
 use crate::serve::Server;
 
@@ -20,8 +19,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves requests. An orderly end of input ends it; one in the middle of a request ends the process after a grace period,
 /// because nobody is left to hear the answer.
-pub(crate) fn run(subject: Subject, mut output: impl Write) -> io::Result<()> {
-    let mut server = Server::new(subject);
+pub(crate) fn run(mut server: Server, mut output: impl Write) -> io::Result<()> {
     for line in lines() {
         let line = line?;
         if line.trim().is_empty() {

@@ -10,6 +10,8 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use intact_engine::llama::Container;
+use serve::Server;
 use tracing_subscriber::EnvFilter;
 
 /// Serves the worker protocol (JSON Lines) on standard input and output.
@@ -19,6 +21,17 @@ struct Arguments {
     /// What is behind the protocol.
     #[arg(long, value_enum, default_value_t = Subject::Engine)]
     subject: Subject,
+    /// What the blind path keeps llama.cpp's state in.
+    #[arg(long, value_parser = container, default_value = "sequence-file")]
+    container: Container,
+}
+
+fn container(name: &str) -> Result<Container, String> {
+    let known = Container::NAMES.iter().find(|(known, _)| *known == name);
+    known.map(|(_, container)| *container).ok_or_else(|| {
+        let names: Vec<&str> = Container::NAMES.iter().map(|(name, _)| *name).collect();
+        format!("it is one of {}", names.join(", "))
+    })
 }
 
 /// What is behind the protocol.
@@ -45,7 +58,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
-    match connection::run(arguments.subject, output) {
+    match connection::run(Server::new(arguments.subject, arguments.container), output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("intact-worker: {error}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use intact_engine::llama::Container;
 use intact_engine::preset::Preset;
 use intact_engine::session::Generation;
 use intact_engine::{
@@ -23,6 +24,7 @@ use crate::settings::{context_parameters, inapplicable};
 /// A worker's state: the engine, once a model is open.
 pub(crate) struct Server {
     subject: Subject,
+    container: Container,
     engine: Option<Engine>,
 }
 
@@ -32,8 +34,8 @@ type Failure = Box<Outcome>;
 const OPERATIONS: [&str; 9] = ["hello", "open", "say", "save", "load", "check", "score", "forget", "bye"];
 
 impl Server {
-    pub(crate) fn new(subject: Subject) -> Self {
-        Self { subject, engine: None }
+    pub(crate) fn new(subject: Subject, container: Container) -> Self {
+        Self { subject, container, engine: None }
     }
 
     /// Carries out one request. `event` gets the pieces of a streamed reply.
@@ -131,10 +133,10 @@ impl Server {
     }
 
     fn save(&mut self, save: Save) -> Result<Saved, Failure> {
-        let subject = self.subject;
+        let (subject, container) = (self.subject, self.container);
         let engine = self.engine()?;
         if subject == Subject::Blind {
-            let files = engine.blind_save(&save.session, &save.path).map_err(blindly)?;
+            let files = engine.blind_save(&save.session, &save.path, container).map_err(blindly)?;
             let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
             let tokens = small(engine.session(&save.session).map_err(failed)?.timeline().tokens().len());
             return Ok(Saved {
@@ -161,10 +163,11 @@ impl Server {
     }
 
     fn load(&mut self, load: &Load) -> Result<Loaded, Failure> {
-        let subject = self.subject;
+        let (subject, container) = (self.subject, self.container);
         let engine = self.engine()?;
         let (session, receipt) = if subject == Subject::Blind {
-            let loaded = engine.blind_load(&load.path, load.session.as_deref()).map_err(blindly)?;
+            let loaded =
+                engine.blind_load(&load.path, load.session.as_deref(), container).map_err(blindly)?;
             let receipt = Receipt {
                 route: "blind".to_owned(),
                 axes: Vec::new(),

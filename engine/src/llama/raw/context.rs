@@ -182,6 +182,58 @@ impl<'model> LlamaContext<'model> {
         Ok((tokens, read))
     }
 
+    pub(in crate::llama) fn state_save_file(
+        &self,
+        path: impl AsRef<Path>,
+        tokens: &[LlamaToken],
+    ) -> Result<(), Failed> {
+        let path = c_path(path.as_ref())?;
+        let (context, tokens_at) = (self.pointer.as_ptr(), tokens.as_ptr().cast());
+        // SAFETY: the path is NUL-terminated, and a token is an `i32` in memory.
+        let saved = unsafe { sys::llama_state_save_file(context, path.as_ptr(), tokens_at, tokens.len()) };
+        if saved { Ok(()) } else { Err(failed("llama.cpp could not write it")) }
+    }
+
+    pub(in crate::llama) fn state_load_file(
+        &mut self,
+        path: impl AsRef<Path>,
+        room: usize,
+    ) -> Result<Vec<LlamaToken>, Failed> {
+        let path = c_path(path.as_ref())?;
+        let (mut tokens, mut count) = (vec![LlamaToken(0); room], 0);
+        // SAFETY: the path is NUL-terminated, a token is an `i32` in memory, and the room travels with the buffer.
+        let loaded = unsafe {
+            let tokens_at = tokens.as_mut_ptr().cast();
+            let context = self.pointer.as_ptr();
+            sys::llama_state_load_file(context, path.as_ptr(), tokens_at, room, &raw mut count)
+        };
+        if !loaded {
+            return Err(failed("llama.cpp could not read it"));
+        }
+        tokens.truncate(count);
+        Ok(tokens)
+    }
+
+    pub(in crate::llama) fn get_state_size(&self) -> usize {
+        // SAFETY: the context lives. The call takes it mutably in C, and changes nothing.
+        unsafe { sys::llama_state_get_size(self.pointer.as_ptr()) }
+    }
+
+    /// # Safety
+    /// `target` points to as many bytes as [`Self::get_state_size`] gives.
+    pub(in crate::llama) unsafe fn copy_state_data(&self, target: *mut u8) -> usize {
+        let size = self.get_state_size();
+        // SAFETY: the context lives, and the target is as long as the caller promises.
+        unsafe { sys::llama_state_get_data(self.pointer.as_ptr(), target, size) }
+    }
+
+    /// # Safety
+    /// llama.cpp validates the bytes poorly: they must be a state that fits this context.
+    pub(in crate::llama) unsafe fn set_state_data(&mut self, bytes: &[u8]) -> usize {
+        // SAFETY: the context lives, the length is the source's, and the bytes are what the caller promises.
+        unsafe { sys::llama_state_set_data(self.pointer.as_ptr(), bytes.as_ptr(), bytes.len()) }
+    }
+
     fn memory(&self) -> sys::llama_memory_t {
         // SAFETY: the context lives.
         unsafe { sys::llama_get_memory(self.pointer.as_ptr()) }
