@@ -30,6 +30,13 @@ struct Entry {
     identity: ModelIdentity,
 }
 
+/// A SHA-256 and where it comes from.
+struct Known {
+    sha256: String,
+    /// Whether it was computed from the content.
+    hashed: bool,
+}
+
 /// What must be unchanged for an entry to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +75,10 @@ impl IdentityCache {
     /// # Errors
     /// [`IdentityError`] where the file is missing, unreadable, not a sound GGUF file, cut short, or written to meanwhile.
     pub fn identify(&self, path: &Path) -> Result<ModelIdentity, IdentityError> {
-        let published = || HubFile::of(path).and_then(|hub| hub.sha256);
+        let published = || {
+            let sha256 = HubFile::of(path).and_then(|hub| hub.sha256)?;
+            Some(Known { sha256, hashed: false })
+        };
         self.look_up(path, |entry| Some(entry.identity), published)
     }
 
@@ -80,11 +90,22 @@ impl IdentityCache {
         self.look_up(path, |entry| entry.hashed.then_some(entry.identity), || None)
     }
 
+    /// As [`Self::identify_content`], for whoever wrote the file and hashed it while doing so: `sha256` is remembered as
+    /// computed from the content.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub fn identify_hashed(&self, path: &Path, sha256: &str) -> Result<ModelIdentity, IdentityError> {
+        let known =
+            |entry: Entry| (entry.hashed && entry.identity.sha256 == sha256).then_some(entry.identity);
+        self.look_up(path, known, || Some(Known { sha256: sha256.to_owned(), hashed: true }))
+    }
+
     fn look_up(
         &self,
         path: &Path,
         acceptable: impl Fn(Entry) -> Option<ModelIdentity>,
-        published: impl Fn() -> Option<String>,
+        known: impl Fn() -> Option<Known>,
     ) -> Result<ModelIdentity, IdentityError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => IdentityError::NotFound(path.to_owned()),
@@ -98,9 +119,8 @@ impl IdentityCache {
         }
         let gguf = Gguf::open(path).map_err(unsound)?;
         gguf.check_extent().map_err(unsound)?;
-        let published = published();
-        let hashed = published.is_none();
-        let sha256 = published.map_or_else(|| sha256(path), Ok).map_err(failed)?;
+        let computed = || Ok(Known { sha256: sha256(path)?, hashed: true });
+        let Known { sha256, hashed } = known().map_or_else(computed, Ok).map_err(failed)?;
         if Stamp::of(path).map_err(failed)? != stamp {
             return Err(IdentityError::Changed(path.to_owned()));
         }

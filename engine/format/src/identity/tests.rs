@@ -77,6 +77,18 @@ fn the_content_hash_is_the_sha256_that_hubs_publish() {
 }
 
 #[test]
+fn whoever_wrote_a_file_and_hashed_it_has_nobody_hash_it_again() {
+    let folder = Folder::new();
+    let path = folder.write("tiny.gguf", &tiny());
+    let known = "a".repeat(64);
+    folder.cache().identify_hashed(&path, &known).unwrap();
+    assert_eq!(folder.cache().identify_content(&path).unwrap().sha256, known);
+
+    fs::write(&path, tiny().bytes()).unwrap();
+    assert_ne!(folder.cache().identify_content(&path).unwrap().sha256, known, "it was written to since");
+}
+
+#[test]
 fn a_file_is_not_hashed_twice() {
     let folder = Folder::new();
     let path = folder.write("tiny.gguf", &tiny());
