@@ -15,6 +15,7 @@ pub mod expectation;
 pub mod fault;
 pub mod filter;
 pub mod gate;
+pub mod hub;
 pub mod judge;
 pub mod nearest;
 pub mod plan;

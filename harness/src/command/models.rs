@@ -1,20 +1,27 @@
-//! `intact models`: the tiny models that come with intact.
+//! `intact models`: the tiny models that come with intact, and real ones that are pinned.
+
+mod fetch;
+mod hub;
+mod list;
+mod pin;
+mod shown;
+mod verify;
 
 use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use intact_fixtures::{FixtureError, ModelEntry};
+use intact_fixtures::FixtureError;
 
 use super::Failure;
-use super::table::table;
 use crate::exit::Exit;
 use crate::nearest::nearest;
+pub(super) use fetch::model_file;
 
-/// List or make the tiny models that come with intact
+/// List, make, fetch and verify models
 ///
-/// They are random, made on the spot from a seed, and the same bytes on every machine. They talk nonsense, but keep
-/// their sessions the way real models do.
+/// Tiny models are random, made on the spot from a seed, and the same bytes on every machine. They talk nonsense, but
+/// keep their sessions the way real models do. Real models are pinned by SHA-256 and come from a Hugging Face hub.
 #[derive(Debug, Args)]
 pub(super) struct Models {
     #[command(subcommand)]
@@ -23,10 +30,12 @@ pub(super) struct Models {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the models
-    List,
-    /// Make model files
+    List(list::List),
+    /// Make tiny models
     Generate(Generate),
+    Fetch(fetch::Fetch),
+    Verify(verify::Verify),
+    Pin(pin::PinModel),
 }
 
 #[derive(Debug, Args)]
@@ -47,26 +56,13 @@ struct Generate {
 impl Models {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         match self.action {
-            Action::List => {
-                let rows: Vec<_> = intact_fixtures::list().iter().map(row).collect();
-                print!("{}", table(["id", "family", "memory", "weights", "seed", "about"], &rows));
-                Ok(Exit::Fine)
-            }
+            Action::List(list) => list.carry_out(),
             Action::Generate(generate) => generate.carry_out(),
+            Action::Fetch(fetch) => fetch.carry_out(),
+            Action::Verify(verify) => verify.carry_out(),
+            Action::Pin(pin) => pin.carry_out(),
         }
     }
-}
-
-fn row(model: &ModelEntry) -> [String; 6] {
-    let family = &model.family;
-    [
-        model.id.clone(),
-        family.name.clone(),
-        family.memory.clone(),
-        model.weights.name().into(),
-        model.seed.to_string(),
-        family.about.clone(),
-    ]
 }
 
 impl Generate {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::models::model_file;
 use super::progress::Shown;
 use super::summary::summary;
 use super::worker;
@@ -24,7 +25,10 @@ pub(super) struct Run {
     out: PathBuf,
 
     /// Judge this model instead of the tiny ones; can be given several times
-    #[arg(short, long = "model", value_name = "FILE.gguf")]
+    ///
+    /// A GGUF file, or `id:` and an id of `intact models list`: a pinned model is fetched if it is not here. With
+    /// INTACT_OFFLINE set, no request is made.
+    #[arg(short, long = "model", value_name = "FILE.gguf|id:ID")]
     models: Vec<PathBuf>,
 
     /// Only the cells that this filter selects
@@ -64,7 +68,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+    pub(super) fn carry_out(mut self) -> Result<Exit, Failure> {
+        self.models = self.models.iter().map(|model| model_file(model)).collect::<Result<_, _>>()?;
         if let Some(missing) = self.models.iter().find(|model| !model.is_file()) {
             return Err(worker::missing_model(missing));
         }
