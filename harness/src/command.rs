@@ -6,6 +6,7 @@ mod completions;
 mod failure;
 mod inspect;
 mod kind;
+mod migrate;
 mod models;
 mod panic;
 mod progress;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::Run),
     Inspect(inspect::Inspect),
     Check(check::Check),
+    Migrate(migrate::Migrate),
     Verify(verify::Verify),
     Report(report::Report),
     Chat(chat::Chat),
@@ -86,6 +88,7 @@ impl Command {
             Self::Run(run) => run.carry_out(),
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
+            Self::Migrate(migrate) => migrate.carry_out(),
             Self::Verify(verify) => verify.carry_out(),
             Self::Report(report) => report.carry_out(),
             Self::Chat(chat) => chat.carry_out(),

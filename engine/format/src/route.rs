@@ -78,6 +78,27 @@ impl LoadPolicy {
     /// Everything, evaluating the text with another model included.
     pub const ALL: Self = Self { routes: [true; 4], loss: true };
 
+    /// What stands for [`Route::Transcoded`] in a list of names where it must not be a declared loss.
+    pub const LOSSLESS: &'static str = "transcoded-lossless";
+
+    /// The policy that allows the routes of these names; [`Self::LOSSLESS`] is one.
+    ///
+    /// # Errors
+    /// [`UnknownRoute`] for the first name that is none.
+    pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownRoute> {
+        let mut policy = Self::from_iter([]);
+        for name in names {
+            let route = if name == Self::LOSSLESS {
+                policy.loss = false;
+                Route::Transcoded
+            } else {
+                name.parse()?
+            };
+            policy.routes[route as usize] = true;
+        }
+        Ok(policy)
+    }
+
     /// Whether `route` may be taken.
     #[must_use]
     pub fn allows(self, route: Route) -> bool {

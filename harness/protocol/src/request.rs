@@ -23,8 +23,12 @@ pub enum Request {
     Hello(HelloRequest),
     /// Load a model and take these settings for every session from now on. Replaces what was open before.
     Open(Box<Open>),
+    /// Start a session and say nothing.
+    Start(Start),
     /// Advance a session by one message; starts the session if it is not live.
     Say(Say),
+    /// Unload messages of a session to make room, by a strategy.
+    CleanUp(CleanUp),
     /// Save a live session to a file; the session goes on unchanged.
     Save(Save),
     /// Load a session file; the session is live afterwards. A refusal must leave live sessions unharmed.
@@ -95,10 +99,36 @@ pub struct Settings {
     pub rope_freq_scale: Option<f32>,
     /// YaRN extrapolation mix factor.
     pub yarn_ext_factor: Option<f32>,
+    /// Keep another sequence's cells between those of the session, so that the cache is fragmented. A test hook.
+    pub fragmented: bool,
+    /// How replies are sampled where they are neither forced nor greedy.
+    pub sampling: Option<Sampling>,
     /// LoRA adapter files with their scales.
     pub lora: Vec<(PathBuf, f32)>,
     /// Control vector files with their scales.
     pub control_vectors: Vec<(PathBuf, f32)>,
+}
+
+/// How replies are sampled. `None` means the subject's own default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// Seed of the random numbers.
+    pub seed: Option<u32>,
+    /// Temperature.
+    pub temperature: Option<f32>,
+    /// Only so many of the likeliest tokens.
+    pub top_k: Option<i32>,
+    /// Only the likeliest tokens that make up this share.
+    pub top_p: Option<f32>,
+    /// Penalty on tokens that were there before.
+    pub repetition_penalty: Option<f32>,
+    /// Penalty that grows with how often they were.
+    pub frequency_penalty: Option<f32>,
+    /// Multiplier of the penalty on repeated sequences.
+    pub dry_multiplier: Option<f32>,
+    /// Mirostat, version 1 or 2; 0 for none.
+    pub mirostat: Option<i32>,
 }
 
 /// Whether flash attention is used. It decides how V is laid out in the cache.
@@ -125,6 +155,25 @@ pub enum Role {
     Assistant,
 }
 
+/// Arguments of `start`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Start {
+    /// Id of the session.
+    pub session: String,
+    /// System prompt.
+    #[serde(default)]
+    pub system: Option<String>,
+}
+
+/// Arguments of `clean-up`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CleanUp {
+    /// Id of the live session.
+    pub session: String,
+    /// The strategy, by the subject's own name.
+    pub strategy: String,
+}
+
 /// Arguments of `say`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Say {
@@ -144,6 +193,10 @@ pub struct Say {
     /// Generate greedily, whatever the sampler parameters say.
     #[serde(default)]
     pub greedy: bool,
+    /// Cancel the reply after so many tokens: the answer is a refusal with the code `cancelled`, and the user's message
+    /// stays.
+    #[serde(default)]
+    pub cancel_after: Option<u32>,
     /// Send the reply's text piece by piece as events.
     #[serde(default)]
     pub stream: bool,
@@ -189,6 +242,7 @@ pub struct Load {
     #[serde(default)]
     pub reader_format: Option<String>,
     /// Routes that are allowed: `direct`, `transcoded`, `reprefilled`, `replayed`; none means the subject's default.
+    /// `transcoded-lossless` is `transcoded` where no number is rounded to a type that holds less.
     #[serde(default)]
     pub routes: Option<Vec<String>>,
     /// Where the parameters come from.

@@ -1,30 +1,43 @@
 //! `intact check`: will this session file load here, and how?
 
+mod offline;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use intact_format::route::LoadPolicy;
 use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
 
 use super::Failure;
 use super::table::{plain, table};
-use super::worker::{ModelArguments, told};
+use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
+use crate::tags::{Release, select};
 
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Tell whether a session file will load with a model here, and how
+/// Tell whether a session file will load with a model here, or in another llama.cpp release, and how
 ///
 /// Compares everything that must match (the axes) between the file and this model, machine and release. Nothing is
-/// loaded or changed. Ends with exit code 0 if the file will load, 100 if it will be refused.
+/// loaded or changed. With --tag no model is needed: the file is held against that release, with the model and the
+/// settings that it was saved with. Ends with exit code 0 if the file will load, 100 if it will be refused.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The session file
     file: PathBuf,
 
+    /// The model, a GGUF file
+    #[arg(short, long, value_name = "FILE.gguf", required_unless_present = "tag")]
+    model: Option<PathBuf>,
+
+    /// A llama.cpp release instead of a model: a tag such as b8783 or 0.6.0, or a version of llama-cpp-sys-2
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["model", "manifest"])]
+    tag: Option<String>,
+
     #[command(flatten)]
-    model: ModelArguments,
+    context: ContextArguments,
 
     /// Which ways of loading are allowed
     #[arg(long, value_enum, default_value_t)]
@@ -43,6 +56,8 @@ pub(super) struct Check {
 enum Policy {
     /// The saved KV as it is, nothing else
     Strict,
+    /// Like default, but the saved KV is not translated to a type that holds less
+    Lossless,
     /// Also the saved KV translated, or the saved tokens evaluated again
     #[default]
     Default,
@@ -51,48 +66,70 @@ enum Policy {
 }
 
 impl Policy {
-    fn routes(self) -> Option<Vec<String>> {
-        let routes = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+    /// Names of the routes; none for the worker's default.
+    fn routes(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Strict => routes(&["direct"]),
+            Self::Strict => Some(&["direct"]),
+            Self::Lossless => Some(&["direct", LoadPolicy::LOSSLESS, "reprefilled"]),
             Self::Default => None,
-            Self::Replay => routes(&["direct", "transcoded", "reprefilled", "replayed"]),
+            Self::Replay => Some(&["direct", "transcoded", "reprefilled", "replayed"]),
         }
     }
 }
 
 impl Check {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        if let Err(error) = std::fs::File::open(&self.file) {
-            return Err(Failure::unreadable(&self.file, &error));
+        let (file, json) = (self.file.clone(), self.json);
+        if let Err(error) = std::fs::File::open(&file) {
+            return Err(Failure::unreadable(&file, &error));
         }
-        let mut session = self.model.open()?;
-        let path =
-            std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
-        let request = CheckRequest { path, routes: self.policy.routes(), manifest: self.manifest };
-        let answer = session.ask(Request::Check(request), PATIENCE, &mut |_| {})?;
-        session.leave();
-        let checked = match answer {
-            Ok(Replied::Check(checked)) => checked,
-            Err(Outcome::Refused(refusal)) => {
-                Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) }
+        let (place, checked) = match (self.tag.clone(), self.model.clone()) {
+            (Some(tag), _) => {
+                let release = release(&tag)?;
+                (format!("into {}", release.tag), offline::check(&file, release, self.policy)?)
             }
-            other => return Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
+            (None, Some(model)) => ("here".to_owned(), self.with_model(model)?),
+            (None, None) => return Err(Failure::setup("neither a model nor a release was given")),
         };
-        if self.json {
+        if json {
             println!("{}", serde_json::to_string_pretty(&checked).map_err(Failure::setup)?);
         } else {
-            print!("{}", rendered(&checked));
+            print!("{}", rendered(&checked, &place));
         }
         Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
     }
+
+    fn with_model(self, model: PathBuf) -> Result<Checked, Failure> {
+        let mut session = self.context.open(model)?;
+        let path =
+            std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
+        let routes = self.policy.routes().map(|names| names.iter().map(ToString::to_string).collect());
+        let request = CheckRequest { path, routes, manifest: self.manifest };
+        let answer = session.ask(Request::Check(request), PATIENCE, &mut |_| {})?;
+        session.leave();
+        match answer {
+            Ok(Replied::Check(checked)) => Ok(checked),
+            Err(Outcome::Refused(refusal)) => {
+                Ok(Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) })
+            }
+            other => Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
+        }
+    }
+}
+
+/// The release of that name.
+pub(super) fn release(name: &str) -> Result<&'static Release, Failure> {
+    let found = select(&[name.to_owned()]).map_err(|error| {
+        Failure::setup(error).help("`intact tags list` shows the releases and their packages")
+    })?;
+    found.into_iter().next().ok_or_else(|| Failure::setup(format!("no release is called `{name}`")))
 }
 
 fn loads(checked: &Checked) -> bool {
     checked.refusal.is_none() && checked.route != "refused"
 }
 
-fn rendered(checked: &Checked) -> String {
+fn rendered(checked: &Checked, place: &str) -> String {
     let mut out = String::new();
     if !checked.axes.is_empty() {
         let (differing, same): (Vec<_>, Vec<_>) =
@@ -109,14 +146,14 @@ fn rendered(checked: &Checked) -> String {
     let (route_name, means) = (plain(&checked.route), route(&checked.route));
     match &checked.refusal {
         Some(refusal) => {
-            let _ = writeln!(out, "This file will be refused here ({}).", plain(&refusal.code));
+            let _ = writeln!(out, "This file will not load {place} ({}).", plain(&refusal.code));
             refusal.message.lines().for_each(|line| out += &(plain(line) + "\n"));
         }
         None if checked.route == "refused" => {
-            let _ = writeln!(out, "This file will be refused here: {means}.");
+            let _ = writeln!(out, "This file will not load {place}: {means}.");
         }
         None => {
-            let _ = writeln!(out, "This file will load here. Route: {route_name}, {means}.");
+            let _ = writeln!(out, "This file will load {place}. Route: {route_name}, {means}.");
         }
     }
     out
@@ -166,7 +203,7 @@ mod tests {
     fn what_differs_comes_first_and_says_why() {
         let axes = vec![axis("release", "same"), axis("kv-type", "reprefill")];
         let checked = Checked { route: "reprefilled".into(), axes, refusal: None };
-        let text = rendered(&checked);
+        let text = rendered(&checked, "here");
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
         assert!(at("kv-type") < at("release"));
         assert!(at("kv-type: Types differ.") < at("evaluated again"));
@@ -180,6 +217,9 @@ mod tests {
             Refusal { code: "model-mismatch".into(), message: "Other weights.".into(), axes: Vec::new() };
         let checked = Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) };
         assert!(!loads(&checked));
-        assert_eq!(rendered(&checked), "This file will be refused here (model-mismatch).\nOther weights.\n");
+        assert_eq!(
+            rendered(&checked, "here"),
+            "This file will not load here (model-mismatch).\nOther weights.\n"
+        );
     }
 }

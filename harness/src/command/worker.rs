@@ -22,6 +22,13 @@ pub(super) struct ModelArguments {
     #[arg(short, long, value_name = "FILE.gguf")]
     pub(super) model: PathBuf,
 
+    #[command(flatten)]
+    context: ContextArguments,
+}
+
+/// The settings of the context that sessions live in, and the worker that has it.
+#[derive(Debug, Args)]
+pub(super) struct ContextArguments {
     /// Context length of a session, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 4096, help_heading = "Context")]
     context: u32,
@@ -75,8 +82,15 @@ pub(super) struct Session {
 impl ModelArguments {
     /// Starts a worker and opens the model in it.
     pub(super) fn open(self) -> Result<Session, Failure> {
-        if !self.model.is_file() {
-            return Err(missing_model(&self.model));
+        self.context.open(self.model)
+    }
+}
+
+impl ContextArguments {
+    /// Starts a worker and opens a model in it.
+    pub(super) fn open(self, model: PathBuf) -> Result<Session, Failure> {
+        if !model.is_file() {
+            return Err(missing_model(&model));
         }
         let settings = Settings {
             n_ctx: Some(self.context),
@@ -86,8 +100,7 @@ impl ModelArguments {
             flash_attention: self.flash_attention.map(When::setting),
             ..Settings::default()
         };
-        let open =
-            Open { model: self.model, settings, preset: None, model_repo: None, forget_layouts: false };
+        let open = Open { model, settings, preset: None, model_repo: None, forget_layouts: false };
         Session::start(vec![find(self.worker.as_deref())?.display().to_string()], open)
     }
 }

@@ -118,7 +118,7 @@ fn check_ends_with_what_a_load_would() {
     fs::write(folder.path().join("model.gguf"), "other weights").expect("written");
     let said = with(&folder, fake_worker(), &["check", "chat.json"], &[]);
     assert_eq!(said.code, 100, "{}{}", said.out, said.err);
-    assert!(said.out.contains("This file will be refused here ("), "{}", said.out);
+    assert!(said.out.contains("This file will not load here ("), "{}", said.out);
 
     let said = with(&folder, fake_worker(), &["check", "chat.json", "--json"], &[]);
     let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");

@@ -2,8 +2,8 @@
 
 use super::cli::intact;
 
-const COMMANDS: [&str; 9] =
-    ["run", "report", "inspect", "check", "verify", "chat", "models", "schema", "completions"];
+const COMMANDS: [&str; 10] =
+    ["run", "report", "inspect", "check", "migrate", "verify", "chat", "models", "schema", "completions"];
 
 #[test]
 fn every_command_has_help_that_starts_with_what_it_does() {

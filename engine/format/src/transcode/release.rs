@@ -19,6 +19,10 @@ pub struct UnknownRotation {
 /// # Errors
 /// [`UnknownRotation`] where the model's head sizes are not known and would matter.
 pub fn passport_in(saved: &Passport, release: &str, layout: &Layout) -> Result<Passport, UnknownRotation> {
+    if saved.layout.is_none() && saved.release == release {
+        // An opaque image: all that is known is that it is the very release.
+        return Ok(Passport { migrations: Vec::new(), ..saved.clone() });
+    }
     let unknown = || UnknownRotation { release: release.to_owned() };
     let kind = |name: &str| GgmlType::by_name(name).unwrap_or(GgmlType::F16);
     let kinds = [kind(saved.cache.type_k.name()), kind(saved.cache.type_v.name())];

@@ -217,6 +217,10 @@ fn names_survive_their_text() {
             policy
         );
     }
+    let named = LoadPolicy::of_names(["direct", LoadPolicy::LOSSLESS, "reprefilled"]);
+    assert_eq!(named, Ok(LoadPolicy::TOKENS.lossless()));
+    assert_eq!(LoadPolicy::of_names(["direct"]), Ok(LoadPolicy::from_iter([Direct])));
+    assert!(LoadPolicy::of_names(["sideways"]).is_err());
     let lossless = serde_json::to_value(LoadPolicy::TOKENS.lossless()).unwrap();
     assert_eq!(
         lossless,

@@ -1,0 +1,128 @@
+//! A session file held against a llama.cpp release: no model, no worker, the same table of routes as a load.
+
+use std::path::Path;
+
+use intact_format::canary::CanaryRule;
+use intact_format::image::sidecar::{Sidecar, SidecarError};
+use intact_format::image::{Chunk, ImageReference};
+use intact_format::layout::Layout;
+use intact_format::passport::{Axis, Consequence, Difference, Passport, compare};
+use intact_format::route::{self, Decision, ImageStatus, LoadPolicy, LoadSituation, decide};
+use intact_format::session::SessionDocument;
+use intact_format::transcode::{self, Loss, migrate, passport_in, plan};
+use intact_protocol::{AxisReport, Checked, Refusal};
+
+use super::Policy;
+use crate::command::Failure;
+use crate::command::inspect::sidecar_of;
+use crate::command::migrate::{document, layout};
+use crate::tags::Release;
+
+/// What a load by `release` would do, with the model and the settings that the session was saved with.
+pub(super) fn check(file: &Path, release: &Release, policy: Policy) -> Result<Checked, Failure> {
+    let document = document(file)?;
+    let policy = policy.routes().map_or_else(
+        || Ok(LoadPolicy::default()),
+        |names| LoadPolicy::of_names(names.iter().copied()).map_err(Failure::setup),
+    )?;
+    let (status, chunks) = image(file, &document);
+    let Some(saved) = &document.passport else {
+        let tokens = document.tokens().map_or_else(|| document.positions(), |tokens| tokens.len() as u64);
+        return Ok(checked(Vec::new(), decide(&situation(&[], status, tokens, u32::MAX, policy))));
+    };
+    let layout = layout(release)?;
+    let tokens = document.tokens().map_or(0, |tokens| tokens.len() as u64);
+    let mut differences = match passport_in(saved, &release.tag, layout) {
+        Ok(here) => differences(saved, &here),
+        Err(unknown) => vec![unlike(Axis::RotationK, &unknown.to_string())],
+    };
+    let steps = passport_in(saved, &release.tag, layout).ok().and_then(|here| plan(saved, &here).ok());
+    let transcodes = differences.iter().any(|difference| difference.consequence == Consequence::Transcode);
+    if transcodes && let Err(error) = rehearsal(&document, &chunks, release, layout) {
+        differences.push(unlike(Axis::Layout, &error.to_string()));
+    }
+    let lossy = steps.is_some_and(|steps| steps.loss() == Loss::Declared);
+    let decided = decide(&LoadSituation {
+        lossy,
+        ..situation(&differences, status, tokens, saved.cache.n_ctx, policy)
+    });
+    Ok(checked(differences, decided))
+}
+
+fn situation(
+    differences: &[Difference],
+    image: ImageStatus,
+    tokens: u64,
+    n_ctx: u32,
+    policy: LoadPolicy,
+) -> LoadSituation<'_> {
+    LoadSituation { differences, image, tokens, n_ctx, quantized: false, lossy: false, policy }
+}
+
+/// Every axis but the time, which is none here.
+fn differences(saved: &Passport, here: &Passport) -> Vec<Difference> {
+    let mut differences = compare(saved, here);
+    differences.retain(|difference| difference.axis != Axis::SavedAt);
+    differences
+}
+
+/// An axis on which the saved KV is of no use.
+fn unlike(axis: Axis, reason: &str) -> Difference {
+    Difference {
+        axis,
+        saved: "as saved".to_owned(),
+        here: "not to be had".to_owned(),
+        consequence: Consequence::Reprefill,
+        reason: reason.to_owned(),
+        canary: CanaryRule::Floor,
+    }
+}
+
+/// Carries the transcoding out and throws the result away: what a table allows an image may still refuse.
+fn rehearsal(
+    document: &SessionDocument,
+    chunks: &[Chunk<'_>],
+    release: &Release,
+    layout: &'static Layout,
+) -> Result<(), transcode::MigrateError> {
+    if chunks.is_empty() {
+        return Ok(());
+    }
+    migrate(document, chunks, &release.tag, layout, jiff::Timestamp::UNIX_EPOCH).map(drop)
+}
+
+fn image(file: &Path, document: &SessionDocument) -> (ImageStatus, Vec<Chunk<'static>>) {
+    let Some(reference) = &document.image else { return (ImageStatus::None, Vec::new()) };
+    match Sidecar::open(sidecar_of(file)).and_then(|mut sidecar| sidecar.read_image(reference)) {
+        Ok(chunks) if matches!(reference, ImageReference::Cells(_)) => (ImageStatus::Present, chunks),
+        Ok(chunks) => (ImageStatus::Opaque, chunks),
+        Err(SidecarError::NotFound { .. }) => (ImageStatus::Missing, Vec::new()),
+        Err(_) => (ImageStatus::Damaged, Vec::new()),
+    }
+}
+
+fn checked(differences: Vec<Difference>, decided: Result<Decision, route::Refusal>) -> Checked {
+    let axes = differences.iter().map(axis).collect();
+    match decided {
+        Ok(decision) => Checked { route: decision.route.to_string(), axes, refusal: None },
+        Err(refusal) => Checked {
+            route: "refused".to_owned(),
+            axes,
+            refusal: Some(Refusal {
+                code: refusal.code.to_string(),
+                message: refusal.message,
+                axes: refusal.axes.iter().map(|axis| axis.axis.to_string()).collect(),
+            }),
+        },
+    }
+}
+
+fn axis(difference: &Difference) -> AxisReport {
+    AxisReport {
+        axis: difference.axis.to_string(),
+        saved: difference.saved.clone(),
+        here: difference.here.clone(),
+        consequence: difference.consequence.to_string(),
+        reason: difference.reason.clone(),
+    }
+}
