@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 use intact_benches::{Failure, Shape, Subject, shapes};
-use intact_engine::llama::Part;
+use intact_engine::llama::{Container, Part};
 use intact_format::route::Route;
 
 fn main() -> Result<(), Failure> {
@@ -67,7 +67,7 @@ fn llama_files(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject) -> R
     subject.save_by_llama(&file)?;
     let mut empty = subject.empty_context()?;
     group.bench_function("llama.cpp/load-file", |bencher| {
-        bencher.iter(|| empty.load_file(&file).expect("loaded"));
+        bencher.iter(|| empty.take_back(Container::SequenceFile, &file).expect("loaded"));
     });
     Ok(())
 }

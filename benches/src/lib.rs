@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use intact_engine::llama::{Context, ContextSettings, Model, Part, SequenceState};
+use intact_engine::llama::{Container, Context, ContextSettings, Model, Part, SequenceState};
 use intact_engine::session::Generation;
 use intact_engine::{Engine, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions};
 use intact_format::parameters::ContextParameters;
@@ -148,9 +148,9 @@ impl Subject {
     ///
     /// # Errors
     /// llama.cpp's.
-    pub fn save_by_llama(&self, path: &Path) -> Result<usize, Failure> {
-        let session = self.engine.session(SESSION)?;
-        Ok(session.timeline().context().save_file(path, session.timeline().tokens())?)
+    pub fn save_by_llama(&self, path: &Path) -> Result<(), Failure> {
+        let timeline = self.engine.session(SESSION)?.timeline();
+        Ok(timeline.context().keep(Container::SequenceFile, path, timeline.tokens())?)
     }
 
     /// Another context of the same settings, empty.
