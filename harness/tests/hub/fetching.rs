@@ -1,10 +1,11 @@
 //! Fetching, going on, coming back, and what is left behind.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::content;
 use crate::desk::{Desk, ID, said};
-use crate::server::{Behaviour, COMMIT, FILE, REPO, Server};
+use crate::server::{Behaviour, COMMIT, FILE, PROJECTOR, REPO, Server};
 
 fn sound() -> (Server, Desk) {
     let server = Server::start(Behaviour::with(content::model()));
@@ -106,12 +107,63 @@ fn a_part_of_something_else_is_thrown_away() {
 }
 
 #[test]
+fn a_projector_comes_along_and_content_that_is_here_is_not_fetched_again() {
+    let (server, desk) = sound();
+    let pins = fs::read_to_string(desk.path("models.toml")).expect("a file");
+    let sha256 = content::sha256(&content::model());
+    let projector = format!("mmproj = {{ file = \"{PROJECTOR}\", sha256 = \"{sha256}\" }}\n");
+    fs::write(desk.path("models.toml"), pins + &projector).expect("written");
+
+    let fetched = desk.intact(&["models", "fetch"]);
+    assert_eq!(fetched.code, 0, "{}", fetched.err);
+    let snapshot = desk.repository().join("snapshots").join(COMMIT);
+    assert_eq!(fs::read(snapshot.join(PROJECTOR)).expect("a file"), content::model());
+    assert_eq!(server.ranges(), [None], "both are the same content");
+    let verified = desk.intact(&["models", "verify"]);
+    assert_eq!((verified.code, verified.out.matches("whole").count()), (0, 2), "{}", verified.out);
+
+    fs::remove_file(snapshot.join(PROJECTOR)).expect("removed");
+    let listed = desk.intact(&["models", "list"]).out;
+    assert!(listed.contains("not fetched"), "a model without its projector is not here: {listed}");
+}
+
+#[test]
+fn a_transfer_whose_process_is_killed_goes_on_in_the_next() {
+    let (server, desk) = sound();
+    let third = content::model().len() / 3;
+    server.behave(|hub| hub.stall = Some(third));
+    let mut child = desk.command(&["models", "fetch", ID]).stderr(Stdio::null()).spawn().expect("it runs");
+    let part = || desk.blobs().first().map_or(0, |(_, length)| *length);
+    while part() < third as u64 {
+        assert!(child.try_wait().expect("a process").is_none(), "it waits for the rest");
+        std::thread::yield_now();
+    }
+    child.kill().and_then(|()| child.wait()).expect("killed");
+
+    server.behave(|hub| hub.stall = None);
+    assert_eq!(fs::read(desk.fetched()).expect("a file"), content::model());
+    assert!(server.ranges()[1].is_some(), "{:?}", server.ranges());
+}
+
+#[test]
+fn the_built_in_pins_are_listed_and_those_of_the_user_after_them() {
+    let (server, desk) = sound();
+    fs::create_dir_all(desk.path("home")).expect("a folder");
+    fs::copy(desk.path("models.toml"), desk.path("home/models.toml")).expect("copied");
+    let mut command = desk.command(&["models", "list"]);
+    let said = said(&command.env_remove("INTACT_PINS").output().expect("it runs"));
+    let at = |id: &str| said.out.find(&format!("\n{id} "));
+    assert!(at("qwen3-0.6b-q4_k_m").is_some() && at("qwen3-0.6b-q4_k_m") < at(ID), "{}", said.out);
+    assert!(server.asked().is_empty());
+}
+
+#[test]
 fn two_processes_fetch_once() {
     let (server, desk) = sound();
     let children: Vec<_> = (0..3)
         .map(|_| {
             let mut command = desk.command(&["models", "fetch", ID]);
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
             command.spawn().expect("the command runs")
         })
         .collect();

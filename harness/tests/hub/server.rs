@@ -5,11 +5,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// The repository that the hub has.
 pub(crate) const REPO: &str = "owner/name-GGUF";
 /// The file in it.
 pub(crate) const FILE: &str = "tiny.Q8_0.gguf";
+/// Another file in it, with the same content.
+pub(crate) const PROJECTOR: &str = "mmproj/tiny f16.gguf";
 /// The commit of its main branch.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -32,6 +35,8 @@ pub(crate) struct Behaviour {
     pub(crate) ranges: bool,
     /// Bytes of a response after which the connection is closed.
     pub(crate) cut: Option<usize>,
+    /// Bytes of a response after which no more come, and the connection stays open.
+    pub(crate) stall: Option<usize>,
     /// Whether it accepts connections and says nothing.
     pub(crate) silent: bool,
     /// The name that the repository had before.
@@ -50,6 +55,7 @@ impl Behaviour {
             storage_refuses: None,
             ranges: true,
             cut: None,
+            stall: None,
             silent: false,
             renamed_from: None,
         }
@@ -158,31 +164,42 @@ impl Shared {
         locked(&self.asked).push(asked.clone());
         let behaviour = locked(&self.behaviour).clone();
         if behaviour.silent {
-            while !self.stopped.load(Ordering::SeqCst) {
-                thread::sleep(std::time::Duration::from_millis(20));
-            }
-            return;
+            return self.wait();
         }
         let (head, body) =
             if storage { of_storage(&behaviour, &asked) } else { (self.of_hub(&behaviour, &asked), &[][..]) };
         let body = if asked.method == "HEAD" { &[][..] } else { body };
-        let sent = &body[..behaviour.cut.unwrap_or(body.len()).min(body.len())];
+        let end = behaviour.cut.or(behaviour.stall).unwrap_or(body.len());
+        let sent = &body[..end.min(body.len())];
         let head = format!("HTTP/1.1 {head}Connection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent)).ok();
+        if behaviour.stall.is_some() && !body.is_empty() {
+            self.wait();
+        }
+    }
+
+    /// Says nothing until the server is stopped.
+    fn wait(&self) {
+        while !self.stopped.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn of_hub(&self, behaviour: &Behaviour, asked: &Asked) -> String {
         if let Some((status, headers)) = behaviour.refuses {
             return format!("{status} Refused\r\n{headers}Content-Length: 0\r\n");
         }
-        let path = |repo: &str, revision: &str| format!("/{repo}/resolve/{revision}/{FILE}");
         if let Some(old) = behaviour.renamed_from
             && asked.path.starts_with(&format!("/{old}/"))
         {
             let location = asked.path.replacen(old, REPO, 1);
             return format!("307 Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n");
         }
-        if ![path(REPO, "main"), path(REPO, &behaviour.commit)].contains(&asked.path) {
+        let known = |revision: &str| {
+            let file = asked.path.strip_prefix(&format!("/{REPO}/resolve/{revision}/"));
+            file.is_some_and(|file| [FILE, &PROJECTOR.replace(' ', "%20")].contains(&file))
+        };
+        if !known("main") && !known(&behaviour.commit) {
             return "404 Not Found\r\nX-Error-Code: EntryNotFound\r\nContent-Length: 0\r\n".into();
         }
         format!(

@@ -33,6 +33,19 @@ fn a_host_that_may_have_it_gets_it_and_its_storage_does_not() {
 }
 
 #[test]
+fn the_environment_can_allow_it_too() {
+    let server = Server::start(Behaviour::with(content::model()));
+    let desk = Desk::at(&server);
+    for (allowed, sent) in [("0", false), ("1", true)] {
+        let mut command = desk.command(&["models", "fetch", ID]);
+        let command = command.envs([("HF_TOKEN", TOKEN), ("INTACT_SEND_TOKEN", allowed)]);
+        assert_eq!(said(&command.output().expect("it runs")).code, 0);
+        assert_eq!(server.asked().iter().any(|asked| asked.authorization.is_some()), sent, "{allowed}");
+        std::fs::remove_dir_all(desk.path("hf")).expect("removed");
+    }
+}
+
+#[test]
 fn a_refusal_says_that_the_token_was_withheld() {
     let server = Server::start(Behaviour { refuses: Some((401, "")), ..Behaviour::with(content::model()) });
     let desk = Desk::at(&server);

@@ -30,11 +30,11 @@ pub(super) struct HubArguments {
 /// Told after the help of every subcommand that may make a request.
 const ENVIRONMENT: &str = "\
 Environment:
-  HF_ENDPOINT        the hub, or a mirror of it
-  HF_HOME            where the hub's cache is; HF_HUB_CACHE names the cache itself
-  HF_TOKEN           your token, for private and gated models
+  HF_ENDPOINT              the hub, or a mirror of it
+  HF_HOME                  where the hub's cache is; HF_HUB_CACHE names the cache itself
+  HF_TOKEN                 your token, for private and gated models
   HF_HUB_DOWNLOAD_TIMEOUT  seconds that the hub may keep silent
-  INTACT_OFFLINE     like --offline; HF_HUB_OFFLINE too";
+  INTACT_OFFLINE           like --offline; HF_HUB_OFFLINE too";
 
 impl HubArguments {
     /// Opens the hub that they name.
