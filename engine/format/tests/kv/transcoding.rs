@@ -28,7 +28,7 @@ fn state(layout: &'static Layout, cells: usize, kind: GgmlType, rotation: Rotati
     }
     section.rotation = Some(NO_ROTATION);
     let wanted = CacheFormat { keys: kind, values: kind, rotation, transposed: false };
-    state.convert(&[wanted]).unwrap().0
+    state.convert(&[wanted]).expect("the types convert").0
 }
 
 fn attention<'s, 'a>(state: &'s State<'a>) -> &'s Attention<'a> {
