@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use intact_protocol::{FlashAttention, Hello, Open, Opened, Outcome, Replied, Request, Settings};
 
 use super::Failure;
+use super::models::model_file;
 use crate::worker::Worker;
 
 /// How long a worker may take to say who it is.
@@ -18,7 +19,7 @@ const OPENING: Duration = Duration::from_secs(1800);
 /// The model, and the settings of the context that sessions live in.
 #[derive(Debug, Args)]
 pub(super) struct ModelArguments {
-    /// The model, a GGUF file
+    /// The model: a GGUF file, or `id:` and an id of `intact models list`
     #[arg(short, long, value_name = "FILE.gguf")]
     pub(super) model: PathBuf,
 
@@ -89,6 +90,7 @@ impl ModelArguments {
 impl ContextArguments {
     /// Starts a worker and opens a model in it.
     pub(super) fn open(self, model: PathBuf) -> Result<Session, Failure> {
+        let model = model_file(&model)?;
         if !model.is_file() {
             return Err(missing_model(&model));
         }

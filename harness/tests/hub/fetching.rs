@@ -266,6 +266,10 @@ fn a_run_fetches_the_model_that_it_names() {
     assert_eq!(server.ranges(), [None], "{}", run.err);
     assert_eq!(desk.blobs().len(), 1);
 
+    fs::remove_dir_all(desk.path("hf")).expect("removed");
+    let chat = desk.intact(&["chat", "--model", "id:tiny", "--worker", "/nonexistent"]);
+    assert_eq!((chat.code, desk.blobs().len()), (96, 1), "so does a chat: {}", chat.err);
+
     let run = desk.intact(&["run", "--model", "id:tinny"]);
     assert_eq!(run.code, 96);
     assert!(
