@@ -176,6 +176,8 @@ impl Session {
         for &token in &closing {
             self.timeline.push(token)?;
         }
+        // A vocabulary that marks word starts gives a forced reply back with a space before it.
+        let text = generation.forced.clone().unwrap_or(text);
         self.chat.push(Role::Assistant, text.clone());
         self.chat.note_run(prompt_end, &[header, tokens, closing].concat());
         Ok(Reply {
