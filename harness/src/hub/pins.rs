@@ -1,6 +1,6 @@
 //! Pin files: the built-in one, and those that users write or let `intact models pin` write.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +86,8 @@ impl Pins {
                 Err(HubError::Taken { id: pin.id.clone(), pinned: Box::new(other.clone()) })
             };
         }
+        let _guard =
+            exclusive(&self.path).map_err(|source| HubError::Io { path: self.path.clone(), source })?;
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => format!("version = {VERSION}\n"),
@@ -114,15 +116,29 @@ fn table(pin: &Pin) -> Table {
     table
 }
 
+/// Has nobody else change a file until what is returned is dropped.
+pub(super) fn exclusive(path: &Path) -> io::Result<File> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let guard = path.with_file_name(format!(".{name}.guard"));
+    fs::create_dir_all(folder_of(path))?;
+    let guard = File::create(guard)?;
+    guard.lock()?;
+    Ok(guard)
+}
+
 /// Writes a file so that it is there whole or not at all.
 pub(super) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let mut temporary = tempfile::Builder::new().prefix(".models-").tempfile_in(folder)?;
     temporary.write_all(text.as_bytes())?;
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> HubError {

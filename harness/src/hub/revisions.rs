@@ -1,13 +1,13 @@
 //! `models.lock.toml`: the commit that each pinned file was first fetched from.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::pins::write_whole;
+use super::pins::{exclusive, write_whole};
 use super::{Commit, HubError, PinnedFile};
 
 const HEAD: &str = "\
@@ -95,12 +95,7 @@ impl Revisions {
             return Ok(());
         }
         let failed = |source| HubError::Io { path: self.path.clone(), source };
-        let guard = self.path.with_file_name(".models.lock.toml.lock");
-        if let Some(folder) = guard.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let guard = File::create(&guard).map_err(failed)?;
-        guard.lock().map_err(failed)?;
+        let _guard = exclusive(&self.path).map_err(failed)?;
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => HEAD.to_owned(),
