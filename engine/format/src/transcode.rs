@@ -11,11 +11,13 @@ mod migrate;
 mod release;
 mod rotation;
 mod steps;
+mod window;
 
 pub use image::{Geometry, TranscodeError, Transcoded, image};
 pub use migrate::{MigrateError, Migrated, migrate};
 pub use release::{UnknownRotation, formats_in, passport_in};
 pub use rotation::HeadSizes;
 pub use steps::{Loss, Step, Steps, Unrepresentable, plan};
+pub use window::holds;
 
 pub(crate) use steps::{requantized, rotates_between, types_convert};

@@ -157,7 +157,7 @@ impl<'a> Attempt<'a> {
         if let Some(reference) = &self.document.image {
             let state = state_for(&self.probe, reference, &self.image.chunks, &tokens);
             let put =
-                state.and_then(|(state, apart)| put(&mut context, &state, tokens_restored).map(|()| apart));
+                state.and_then(|(state, apart)| put(&mut context, self.probe.understood(), &state, tokens_restored).map(|()| apart));
             match put {
                 Ok(apart) => distances = apart,
                 Err(refusal) => return Err(Failed::before(context, refusal)),

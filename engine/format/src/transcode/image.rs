@@ -34,18 +34,12 @@ pub struct Transcoded<'a> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TranscodeError {
     /// The model has other caches here.
-    #[error(
-        "the saved KV is of a memory of {saved} caches with {saved_shape:?}, the one here has {here} with {here_shape:?}"
-    )]
+    #[error("the saved KV is of a memory with {saved}, the one here has {here}")]
     Shape {
-        /// Caches of the state.
-        saved: usize,
-        /// Their shape.
-        saved_shape: MemoryShape,
-        /// Caches here.
-        here: usize,
-        /// Their shape.
-        here_shape: MemoryShape,
+        /// Caches of the state, in words.
+        saved: String,
+        /// Caches here, in words.
+        here: String,
     },
     /// Numbers that cannot be converted.
     #[error(transparent)]
@@ -82,12 +76,7 @@ fn adopt(state: &mut State<'_>, here: &MemoryShape) -> Result<(), TranscodeError
     let pairs = || state.sections.iter().zip(&here.sections);
     if state.sections.len() != here.sections.len() || !pairs().all(|(section, wanted)| same(section, wanted))
     {
-        return Err(TranscodeError::Shape {
-            saved: state.sections.len(),
-            saved_shape: state.shape(),
-            here: here.sections.len(),
-            here_shape: here.clone(),
-        });
+        return Err(TranscodeError::Shape { saved: told(&state.shape()), here: told(here) });
     }
     for (section, wanted) in state.sections.iter_mut().zip(&here.sections) {
         if let (Section::Attention(section), SectionShape::Attention(wanted)) = (section, wanted) {
@@ -95,6 +84,19 @@ fn adopt(state: &mut State<'_>, here: &MemoryShape) -> Result<(), TranscodeError
         }
     }
     Ok(())
+}
+
+fn told(shape: &MemoryShape) -> String {
+    let caches: Vec<&str> = shape
+        .sections
+        .iter()
+        .map(|section| match section {
+            SectionShape::Attention(attention) if attention.values => "K and V",
+            SectionShape::Attention(_) => "K alone",
+            SectionShape::Recurrent(_) => "a recurrent state",
+        })
+        .collect();
+    if caches.is_empty() { "nothing".to_owned() } else { caches.join(", then ") }
 }
 
 /// One attention cache without V: latent attention.

@@ -7,7 +7,7 @@ use intact_format::layout::{
     Layout, MemoryShape, Rotation, RotationRule, Section, SectionShape, State, StreamShape, encode, parse,
 };
 use intact_format::token::Token;
-use intact_format::transcode::{Geometry, TranscodeError, Transcoded, image};
+use intact_format::transcode::{Geometry, TranscodeError, Transcoded, holds, image};
 use proptest::prelude::*;
 
 use crate::generated::{Noise, dense};
@@ -187,6 +187,52 @@ fn what_was_transcoded_can_be_cut_and_read_like_any_other() {
     assert_eq!(attention(&read).rotation, Some(ROTATION));
     assert_eq!(attention(&read).cells.len(), 20);
     assert_eq!(silent.rotation, RotationRule::Silent);
+}
+
+/// A full cache and a window cache.
+fn windowed() -> State<'static> {
+    let mut both = state(Layout::newest(), 12, GgmlType::F16, NO_ROTATION);
+    both.sections.push(both.sections[0].clone());
+    both
+}
+
+fn with_second(change: impl FnOnce(&Attention<'static>) -> Attention<'static>) -> State<'static> {
+    let mut state = windowed();
+    let Section::Attention(section) = &state.sections[1] else { panic!("attention") };
+    state.sections[1] = Section::Attention(change(section));
+    state
+}
+
+fn joined(first: Attention<'static>, second: Attention<'static>) -> Attention<'static> {
+    let mut joined = first;
+    joined.join(second).unwrap();
+    joined
+}
+
+#[test]
+fn a_window_cache_may_lose_what_its_window_has_passed_and_nothing_else() {
+    let newest = Layout::newest();
+    let given = windowed();
+    assert!(holds(&given, &given, newest));
+    assert!(holds(&given, &with_second(|window| window.slice(4..12)), newest));
+    assert!(!holds(&given, &with_second(|window| window.slice(0..8)), newest), "the newest cells");
+    assert!(!holds(&given, &with_second(|window| window.slice(0..0)), newest), "all of them");
+    let gap = with_second(|window| joined(window.slice(4..7), window.slice(8..12)));
+    assert!(!holds(&given, &gap, newest), "one in the middle");
+    let mut full = windowed();
+    full.sections[0] = Section::Attention(attention(&full).slice(4..12));
+    assert!(!holds(&given, &full, newest), "a cache that sees everything");
+    let other = with_second(|window| {
+        let mut other = window.slice(4..12);
+        other.keys[1].blocks[0].bytes.to_mut()[6 * 256] ^= 1;
+        other
+    });
+    assert!(!holds(&given, &other, newest), "a number that changed");
+    // A ring that has wrapped around: the newest cells come first.
+    let wrapped = with_second(|window| joined(window.slice(8..12), window.slice(0..8)));
+    let shorter = with_second(|window| joined(window.slice(8..12), window.slice(5..8)));
+    assert!(holds(&wrapped, &shorter, newest));
+    assert!(!holds(&given, &shorter, newest), "in another order");
 }
 
 proptest! {
