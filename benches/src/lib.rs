@@ -79,10 +79,11 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Says one message, as long as the session is to be: the vocabulary of the fixture models is by bytes.
+    /// Says one message that makes the session as long as it is to be, give or take its framing.
     fn fill(&mut self) -> Result<(), Failure> {
-        let words = "the quick brown fox jumps over the lazy dog ".chars().cycle();
-        let text: String = words.take(self.shape.tokens.saturating_sub(ROOM / 4)).collect();
+        const SENTENCE: &str = "The quick brown fox jumps over the lazy dog. ";
+        let tokens_of_sentence = self.engine.model().tokenize(SENTENCE, false, false).len().max(1);
+        let text = SENTENCE.repeat(self.shape.tokens / tokens_of_sentence);
         let generation = Generation { forced: Some("Indeed.".into()), ..Generation::default() };
         self.engine.send_to(SESSION, &text, &generation, &mut |_| {})?;
         Ok(())
