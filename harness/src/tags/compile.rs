@@ -100,19 +100,20 @@ impl Builder {
         sources.write(&folder.join("sources"))?;
         let log = folder.join("log");
         let output = File::create(&log).map_err(in_file(&log))?;
-        if !self.run_cargo(&folder.join("sources"), output, progress)? {
+        if !self.run_cargo(release, &folder.join("sources"), output, progress)? {
             let essence = log::essence(&String::from_utf8_lossy(&fs::read(&log).map_err(in_file(&log))?));
             return Err(BuildError::Failed { tag: release.tag.clone(), log, essence });
         }
-        let fresh = self.target().join("debug").join(worker.file_name().unwrap_or_default());
+        let fresh = self.target(release).join("debug").join(worker.file_name().unwrap_or_default());
         fs::copy(&fresh, &worker).map_err(in_file(&fresh))?;
         fs::write(&stamp_file, stamp).map_err(in_file(&stamp_file))?;
         Ok(Built { worker, compiled: true })
     }
 
-    /// All releases share it: what is the same for several is compiled once.
-    fn target(&self) -> PathBuf {
-        self.home.join("target")
+    /// Each release has its own: cargo tells the crates of two workspaces apart by their paths inside them, so in a shared
+    /// one the crates of two releases would pass for each other.
+    fn target(&self, release: &Release) -> PathBuf {
+        self.home.join(&release.tag).join("target")
     }
 
     /// What a build depends on, as one line.
@@ -144,11 +145,12 @@ impl Builder {
 
     fn run_cargo(
         &self,
+        release: &Release,
         workspace: &Path,
         output: File,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<bool, BuildError> {
-        let started = SystemTime::now();
+        let (started, target) = (SystemTime::now(), self.target(release));
         let cores = thread::available_parallelism().map_or(2, usize::from);
         let jobs = self.jobs.unwrap_or(cores).max(1).to_string();
         let errors =
@@ -156,7 +158,8 @@ impl Builder {
         let mut cargo = Command::new(cargo())
             .args(["build", "--package", "intact-worker", "--jobs", &jobs])
             .current_dir(workspace)
-            .env("CARGO_TARGET_DIR", self.target())
+            .env("CARGO_TARGET_DIR", &target)
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_TERM_COLOR", "never")
             .env("CMAKE_BUILD_PARALLEL_LEVEL", &jobs)
             .env("CCACHE_NOHASHDIR", "1")
@@ -175,26 +178,26 @@ impl Builder {
             }
             if last.elapsed() >= TICK {
                 last = Instant::now();
-                progress(self.progress_since(started));
+                progress(progress_since(&target, started));
             }
         }
     }
+}
 
-    /// Counts what the build of llama.cpp that was configured after `started` has compiled: cargo shows it as one step.
-    fn progress_since(&self, started: SystemTime) -> Progress {
-        let builds = fs::read_dir(self.target().join("debug/build")).into_iter().flatten().flatten();
-        let current = builds
-            .map(|entry| entry.path().join("out/build"))
-            .filter_map(|build| {
-                let commands = build.join("compile_commands.json");
-                let configured = fs::metadata(&commands).and_then(|data| data.modified()).ok()?;
-                (configured >= started).then_some((configured, build, commands))
-            })
-            .max_by_key(|(configured, ..)| *configured);
-        let Some((_, build, commands)) = current else { return Progress { compiled: 0, files: 0 } };
-        let files = fs::read_to_string(commands).map_or(0, |text| text.matches("\"file\":").count());
-        Progress { compiled: objects_in(&build).min(files), files }
-    }
+/// Counts what the build of llama.cpp that was configured after `started` has compiled: cargo shows it as one step.
+fn progress_since(target: &Path, started: SystemTime) -> Progress {
+    let builds = fs::read_dir(target.join("debug/build")).into_iter().flatten().flatten();
+    let current = builds
+        .map(|entry| entry.path().join("out/build"))
+        .filter_map(|build| {
+            let commands = build.join("compile_commands.json");
+            let configured = fs::metadata(&commands).and_then(|data| data.modified()).ok()?;
+            (configured >= started).then_some((configured, build, commands))
+        })
+        .max_by_key(|(configured, ..)| *configured);
+    let Some((_, build, commands)) = current else { return Progress { compiled: 0, files: 0 } };
+    let files = fs::read_to_string(commands).map_or(0, |text| text.matches("\"file\":").count());
+    Progress { compiled: objects_in(&build).min(files), files }
 }
 
 fn cargo() -> std::ffi::OsString {
