@@ -12,80 +12,93 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use intact_harness::tags::{Release, built_worker, default_home, releases};
+use intact_harness::tags::{built_worker, default_home, releases};
 use intact_harness::worker::Worker;
 use intact_protocol::{FlashAttention, Forget, Open, Outcome, Request, Save, Say, Settings};
 
-/// The forms: name, type of K, type of V, flash attention.
-const FORMS: [(&str, &str, &str, FlashAttention); 5] = [
-    ("f16", "f16", "f16", FlashAttention::On),
-    ("f16-turned", "f16", "f16", FlashAttention::Off),
-    ("q8_0", "q8_0", "q8_0", FlashAttention::On),
-    ("q8_0-turned", "q8_0", "f16", FlashAttention::Off),
-    ("q4_0", "q4_0", "q4_0", FlashAttention::On),
+/// What a file is of.
+struct Form {
+    name: &'static str,
+    model: &'static str,
+    type_k: &'static str,
+    type_v: &'static str,
+    flash_attention: FlashAttention,
+    /// What the user says, and what the model is made to answer.
+    said: (&'static str, &'static str),
+}
+
+const SHORT: (&str, &str) = ("Where to?", "To the sea.");
+/// Longer than the window of a model with one.
+const LONG: (&str, &str) =
+    ("What is the weather like in Madrid?", "It is sunny, warm and a little windy today.");
+
+const FORMS: [Form; 6] = [
+    form("f16", "llama", ["f16", "f16"], FlashAttention::On, SHORT),
+    form("f16-turned", "llama", ["f16", "f16"], FlashAttention::Off, SHORT),
+    form("q8_0", "llama", ["q8_0", "q8_0"], FlashAttention::On, SHORT),
+    form("q8_0-turned", "llama", ["q8_0", "f16"], FlashAttention::Off, SHORT),
+    form("q4_0", "llama", ["q4_0", "q4_0"], FlashAttention::On, SHORT),
+    form("q8_0-windowed", "gemma3", ["q8_0", "q8_0"], FlashAttention::On, LONG),
 ];
 
-const MODEL: &str = "llama";
-const SAID: (&str, &str) = ("Where to?", "To the sea.");
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const fn form(
+    name: &'static str,
+    model: &'static str,
+    [type_k, type_v]: [&'static str; 2],
+    flash_attention: FlashAttention,
+    said: (&'static str, &'static str),
+) -> Form {
+    Form { name, model, type_k, type_v, flash_attention, said }
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the folder to write to")?;
     let home = default_home().ok_or("no home folder is known")?;
     let models = intact_fixtures::default_dir()?;
-    let model = intact_fixtures::ensure(MODEL, &models)?;
     for release in releases() {
-        if let Some(worker) = built_worker(&home, release) {
-            of_release(release, &worker, &model, &out.join(&release.tag))?;
+        let Some(worker) = built_worker(&home, release) else { continue };
+        let folder = out.join(&release.tag);
+        fs::create_dir_all(&folder)?;
+        for form in FORMS.iter().filter(|form| !folder.join(form.name).with_extension("json").exists()) {
+            write(form, &worker, &intact_fixtures::ensure(form.model, &models)?, &folder)?;
+            println!("{}: {} written", release.tag, form.name);
         }
     }
     Ok(())
 }
 
-fn of_release(release: &Release, worker: &Path, model: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
-    if folder.exists() {
-        println!("{}: is there already", release.tag);
-        return Ok(());
-    }
-    fs::create_dir_all(folder)?;
-    for (name, type_k, type_v, flash_attention) in FORMS {
-        let settings = Settings {
-            n_ctx: Some(256),
-            threads: Some(1),
-            type_k: Some(type_k.to_owned()),
-            type_v: Some(type_v.to_owned()),
-            flash_attention: Some(flash_attention),
-            ..Settings::default()
-        };
-        let session = folder.join(format!("{name}.json"));
-        save(worker, &[], model, &settings, &session)?;
-        let scratch = tempfile::tempdir()?;
-        let bare = scratch.path().join("bare.json");
-        save(worker, &["--subject", "blind"], model, &settings, &bare)?;
-        fs::copy(bare.with_extension("kv"), folder.join(format!("{name}.ggsq")))?;
-    }
-    println!("{}: written", release.tag);
-    Ok(())
+fn write(form: &Form, worker: &Path, model: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let scratch = tempfile::tempdir()?;
+    let bare = scratch.path().join("bare.json");
+    save(form, worker, &["--subject", "blind"], model, &bare)?;
+    fs::copy(bare.with_extension("kv"), folder.join(form.name).with_extension("ggsq"))?;
+    save(form, worker, &[], model, &folder.join(form.name).with_extension("json"))
 }
 
 fn save(
+    form: &Form,
     worker: &Path,
     arguments: &[&str],
     model: &Path,
-    settings: &Settings,
     path: &Path,
 ) -> Result<(), Box<dyn Error>> {
-    let command = std::iter::once(worker.display().to_string()).chain(arguments.iter().map(ToString::to_string));
-    let (mut worker, _) = Worker::start(&command.collect::<Vec<_>>(), PATIENCE)?;
-    let open = Open {
-        model: model.to_owned(),
-        settings: settings.clone(),
-        preset: None,
-        model_repo: None,
-        forget_layouts: false,
+    let settings = Settings {
+        n_ctx: Some(256),
+        threads: Some(1),
+        type_k: Some(form.type_k.to_owned()),
+        type_v: Some(form.type_v.to_owned()),
+        flash_attention: Some(form.flash_attention),
+        ..Settings::default()
     };
+    let command =
+        std::iter::once(worker.display().to_string()).chain(arguments.iter().map(ToString::to_string));
+    let (mut worker, _) = Worker::start(&command.collect::<Vec<_>>(), PATIENCE)?;
+    let open =
+        Open { model: model.to_owned(), settings, preset: None, model_repo: None, forget_layouts: false };
     let session = "golden".to_owned();
-    let (text, reply) = SAID;
+    let (text, reply) = form.said;
     let say = Say {
         session: session.clone(),
         system: None,
@@ -93,6 +106,7 @@ fn save(
         reply: Some(reply.to_owned()),
         max_tokens: None,
         greedy: false,
+        cancel_after: None,
         stream: false,
     };
     let save = Save { session: session.clone(), path: path.to_owned(), format: None, manifest: false };

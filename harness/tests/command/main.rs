@@ -4,3 +4,4 @@ mod chat;
 mod cli;
 mod files;
 mod help;
+mod releases;
