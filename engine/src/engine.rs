@@ -1,15 +1,18 @@
 //! The engine: one model, many live sessions.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use intact_format::identity::{IdentityCache, ModelIdentity};
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
-use intact_format::passport::Passport;
+use intact_format::passport::{Adapter, AdapterKind, Passport};
 use intact_format::session_id::SessionId;
 use intact_format::transcode::HeadSizes;
+
+use sha2::{Digest, Sha256};
 
 use crate::context::{settings, with_forced};
 use crate::error::EngineError;
@@ -35,6 +38,8 @@ pub struct Engine {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) current: Option<SessionId>,
     forget_layouts: bool,
+    adapters: Vec<Adapter>,
+    fragmented: bool,
     probes: HashMap<String, Probe>,
 }
 
@@ -56,7 +61,9 @@ impl Engine {
         let path: PathBuf =
             options.model.clone().or_else(|| source.model_file_path.clone()).ok_or(EngineError::NoModel)?;
         let repository = options.model_repository.clone().or_else(|| source.hugging_face_repo_id.clone());
-        let model = Model::load(&path, &model_settings(&options.parameters))?;
+        let settings = ModelSettings { lora: options.lora.clone(), ..model_settings(&options.parameters) };
+        let model = Model::load(&path, &settings)?;
+        let adapters = options.lora.as_ref().map(|(file, scale)| adapter(file, *scale)).transpose()?;
         let identity = IdentityCache::of_user().identify(&path)?.with_repository(repository);
         let (bos, eos) = model.bos_and_eos();
         let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
@@ -70,6 +77,8 @@ impl Engine {
             sessions: BTreeMap::new(),
             current: None,
             forget_layouts: options.forget_layouts,
+            adapters: adapters.into_iter().collect(),
+            fragmented: options.fragmented,
             probes: HashMap::new(),
             model,
         })
@@ -254,7 +263,13 @@ impl Engine {
         self.probes.insert(key, probe.clone());
         let memory = Memory::of(&self.model, probe.is_windowed());
         let context_parameters = &parameters.context_parameters;
-        let passport = passport::of(&context, &probe, memory, context_parameters, &self.identity, preset);
+        let passport = Passport {
+            adapters: self.adapters.clone(),
+            ..passport::of(&context, &probe, memory, context_parameters, &self.identity, preset)
+        };
+        if self.fragmented && context_parameters.n_seq_max.is_some_and(|sequences| sequences > 1) {
+            context.fragment()?;
+        }
         Ok(Room { context, probe, memory, passport })
     }
 
@@ -276,5 +291,17 @@ fn model_settings(parameters: &Parameters) -> ModelSettings {
         use_mmap: inference.use_memory_mapping,
         use_mlock: inference.use_memory_locking,
         main_gpu: inference.main_gpu,
+        lora: None,
     }
+}
+
+/// What an adapter is, by its content.
+fn adapter(path: &Path, scale: f32) -> Result<Adapter, EngineError> {
+    let failed = |source| EngineError::Io { action: "read", path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut file, &mut hasher).map_err(failed)?;
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Adapter { kind: AdapterKind::Lora, file, sha256, scale })
 }

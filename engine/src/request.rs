@@ -31,6 +31,10 @@ pub struct EngineOptions {
     /// Context parameters that hold for every session of this engine, whatever its parameters say: field by field, where
     /// given.
     pub context: ContextParameters,
+    /// A LoRA adapter that every session has, and how strongly it is applied.
+    pub lora: Option<(PathBuf, f32)>,
+    /// Keep another sequence's cells between those of every session. For tests.
+    pub fragmented: bool,
     /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.
     pub forget_layouts: bool,
 }

@@ -1,11 +1,11 @@
 //! The checker of covering arrays. It shares no code with the generator, so that a fault of one shows in the other.
 
-use std::collections::BTreeSet;
+use std::fmt;
 
 /// What rows cover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PairCoverage {
-    /// Pairs of values of different axes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Combinations of values of different axes.
     pub combinations: u64,
     /// Of these, in no allowed row whatever the other axes are.
     pub forbidden: u64,
@@ -13,92 +13,177 @@ pub struct PairCoverage {
     pub covered: u64,
 }
 
-/// Most rows that are tried to find out whether a pair that is not covered could be.
-const TRIES: usize = 200_000;
+/// Says of a row whether it is forbidden.
+pub type Forbids<'a> = dyn Fn(&[usize]) -> bool + 'a;
 
-/// Counts the pairs that the allowed ones among `rows` cover. A pair that is not covered counts as forbidden only if
-/// no allowed row with it exists, whatever the axes that decide on that are; where that cannot be found out in bounded time it counts as possible.
-#[must_use]
-pub fn check_pairs(
-    sizes: &[usize],
-    rows: &[Vec<usize>],
-    deciding: &[usize],
-    allowed: &dyn Fn(&[usize]) -> bool,
-) -> PairCoverage {
-    let mut seen = BTreeSet::new();
-    for row in rows.iter().filter(|row| allowed(row)) {
-        for (right, &b) in row.iter().enumerate() {
-            for (left, &a) in row[..right].iter().enumerate() {
-                seen.insert((left, a, right, b));
-            }
-        }
-    }
-    let mut coverage = PairCoverage { combinations: 0, forbidden: 0, covered: seen.len() as u64 };
-    for right in 0..sizes.len() {
-        for left in 0..right {
-            for a in 0..sizes[left] {
-                for b in 0..sizes[right] {
-                    coverage.combinations += 1;
-                    let fixed = [(left, a), (right, b)];
-                    if !seen.contains(&(left, a, right, b)) && is_impossible(sizes, &fixed, deciding, allowed)
-                    {
-                        coverage.forbidden += 1;
-                    }
-                }
-            }
-        }
-    }
-    coverage
+/// One rule, with the axes that it looks at.
+pub struct Scope<'a> {
+    /// The axes.
+    pub axes: Vec<usize>,
+    /// Whether it forbids a row; only these axes' values matter.
+    pub forbids: Box<Forbids<'a>>,
 }
 
-/// Counts through the rows with these values like an odometer.
-fn is_impossible(
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Scope").field("axes", &self.axes).finish_non_exhaustive()
+    }
+}
+
+/// Most rows that are looked at to find out whether a combination that is not covered could be.
+const TRIES: usize = 200_000;
+
+/// Counts the combinations of `strength` values of these axes that the allowed ones among `rows` have. One that none
+/// has counts as forbidden only if no allowed row with it exists; where that cannot be found out in bounded time it
+/// counts as possible.
+#[must_use]
+pub fn check(
     sizes: &[usize],
-    fixed: &[(usize, usize)],
-    deciding: &[usize],
-    allowed: &dyn Fn(&[usize]) -> bool,
-) -> bool {
-    let mut row = vec![0; sizes.len()];
-    fixed.iter().for_each(|(axis, value)| row[*axis] = *value);
-    for _ in 0..TRIES {
-        if allowed(&row) {
-            return false;
-        }
-        let next = deciding.iter().find(|axis| {
-            let axis = **axis;
-            let free = !fixed.iter().any(|(held, _)| *held == axis);
-            if free && row[axis] + 1 < sizes[axis] {
-                row[axis] += 1;
-                return true;
-            }
-            if free {
-                row[axis] = 0;
-            }
-            false
-        });
-        if next.is_none() {
-            return true;
+    axes: &[usize],
+    strength: usize,
+    rows: &[Vec<usize>],
+    rules: &[Scope<'_>],
+) -> Found {
+    let allowed: Vec<&Vec<usize>> =
+        rows.iter().filter(|row| !rules.iter().any(|rule| (rule.forbids)(row))).collect();
+    let mut found = Found::default();
+    let mut chosen: Vec<usize> = (0..strength).collect();
+    while chosen.last().is_some_and(|last| *last < axes.len()) {
+        let group: Vec<usize> = chosen.iter().map(|position| axes[*position]).collect();
+        count(sizes, &group, &allowed, rules, &mut found);
+        next_choice(&mut chosen, axes.len());
+    }
+    found
+}
+
+/// Counts the combinations of one group of axes.
+fn count(sizes: &[usize], group: &[usize], rows: &[&Vec<usize>], rules: &[Scope<'_>], found: &mut Found) {
+    let mut values = vec![0; group.len()];
+    let total: usize = group.iter().map(|axis| sizes[*axis]).product();
+    let mut seen = std::collections::HashSet::with_capacity(total);
+    for row in rows {
+        seen.insert(group.iter().map(|axis| row[*axis]).collect::<Vec<_>>());
+        if seen.len() == total {
+            break;
         }
     }
-    false
+    for _ in 0..total {
+        found.combinations += 1;
+        if seen.contains(&values) {
+            found.covered += 1;
+        } else if is_impossible(sizes, group, &values, rules) {
+            found.forbidden += 1;
+        }
+        for (position, axis) in group.iter().enumerate() {
+            values[position] += 1;
+            if values[position] < sizes[*axis] {
+                break;
+            }
+            values[position] = 0;
+        }
+    }
+}
+
+/// The next choice of positions below `of`, in order; past the last one, a position that is too large.
+fn next_choice(chosen: &mut [usize], of: usize) {
+    let strength = chosen.len();
+    for position in (0..strength).rev() {
+        if chosen[position] + (strength - position) < of || position == 0 {
+            chosen[position] += 1;
+            for later in position + 1..strength {
+                chosen[later] = chosen[later - 1] + 1;
+            }
+            return;
+        }
+    }
+}
+
+/// Whether every row with these values is forbidden: axis after axis, each rule as soon as all of its axes have a value.
+fn is_impossible(sizes: &[usize], group: &[usize], values: &[usize], rules: &[Scope<'_>]) -> bool {
+    let free: Vec<usize> = {
+        let mut free: Vec<usize> = rules.iter().flat_map(|rule| rule.axes.iter().copied()).collect();
+        free.sort_unstable();
+        free.dedup();
+        free.retain(|axis| !group.contains(axis));
+        free
+    };
+    // After how many free axes a rule can be asked.
+    let ready = |rule: &Scope<'_>| {
+        rule.axes
+            .iter()
+            .filter_map(|axis| free.iter().position(|other| other == axis))
+            .max()
+            .map_or(0, |at| at + 1)
+    };
+    let mut due: Vec<Vec<&Scope<'_>>> = vec![Vec::new(); free.len() + 1];
+    for rule in rules {
+        due[ready(rule)].push(rule);
+    }
+    let mut row = vec![0; sizes.len()];
+    group.iter().zip(values).for_each(|(axis, value)| row[*axis] = *value);
+    let mut tries = TRIES;
+    let possible = is_possible(&mut row, 0, &free, &due, sizes, &mut tries);
+    !possible && tries > 0
+}
+
+fn is_possible(
+    row: &mut Vec<usize>,
+    depth: usize,
+    free: &[usize],
+    due: &[Vec<&Scope<'_>>],
+    sizes: &[usize],
+    tries: &mut usize,
+) -> bool {
+    *tries = tries.saturating_sub(1);
+    if *tries == 0 || due[depth].iter().any(|rule| (rule.forbids)(row)) {
+        return false;
+    }
+    let Some(&axis) = free.get(depth) else { return true };
+    (0..sizes[axis]).any(|value| {
+        row[axis] = value;
+        is_possible(row, depth + 1, free, due, sizes, tries)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rule<'a>(axes: &[usize], forbids: impl Fn(&[usize]) -> bool + 'a) -> Scope<'a> {
+        Scope { axes: axes.to_vec(), forbids: Box::new(forbids) }
+    }
+
     #[test]
     fn pairs_are_counted_as_by_hand() {
         let rows = [vec![0, 0], vec![1, 1]];
-        let all = check_pairs(&[2, 2], &rows, &[0, 1], &|_| true);
-        assert_eq!(all, PairCoverage { combinations: 4, forbidden: 0, covered: 2 });
-        let equal_only = check_pairs(&[2, 2], &rows, &[0, 1], &|row| row[0] == row[1]);
-        assert_eq!(equal_only, PairCoverage { combinations: 4, forbidden: 2, covered: 2 });
+        let all = check(&[2, 2], &[0, 1], 2, &rows, &[]);
+        assert_eq!(all, Found { combinations: 4, forbidden: 0, covered: 2 });
+        let unequal = rule(&[0, 1], |row| row[0] != row[1]);
+        let equal_only = check(&[2, 2], &[0, 1], 2, &rows, &[unequal]);
+        assert_eq!(equal_only, Found { combinations: 4, forbidden: 2, covered: 2 });
+    }
+
+    #[test]
+    fn triples_are_counted_as_by_hand() {
+        let rows = [vec![0, 0, 0, 0], vec![1, 1, 1, 1]];
+        let found = check(&[2; 4], &[0, 1, 2, 3], 3, &rows, &[]);
+        assert_eq!(found, Found { combinations: 32, forbidden: 0, covered: 8 });
     }
 
     #[test]
     fn a_row_that_is_not_allowed_covers_nothing() {
-        let coverage = check_pairs(&[2, 2], &[vec![0, 1]], &[0, 1], &|row| row != [0, 1]);
-        assert_eq!(coverage, PairCoverage { combinations: 4, forbidden: 1, covered: 0 });
+        let forbidden = rule(&[0, 1], |row| row == [0, 1]);
+        let found = check(&[2, 2], &[0, 1], 2, &[vec![0, 1]], &[forbidden]);
+        assert_eq!(found, Found { combinations: 4, forbidden: 1, covered: 0 });
+    }
+
+    #[test]
+    fn a_combination_that_two_rules_together_forbid_is_impossible() {
+        let rules = [
+            rule(&[0, 2], |row| row[0] == 1 && row[2] == 0),
+            rule(&[1, 2], |row| row[1] == 1 && row[2] == 1),
+        ];
+        let found = check(&[2, 2, 2], &[0, 1], 2, &[vec![0, 0, 0]], &rules);
+        assert_eq!(found, Found { combinations: 4, forbidden: 1, covered: 1 });
     }
 }

@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use intact_protocol::Sampling;
+
 use crate::judge::Thresholds;
 use crate::results::Part;
 pub use error::ConfigError;
@@ -36,6 +38,9 @@ pub struct Config {
     pub axes: Vec<AxisConfig>,
     /// Load policies by name: the routes that each allows, or none for the subject's own default.
     pub policies: BTreeMap<String, Policy>,
+    /// Ways to sample by name; the one with nothing in it forces replies and samples none.
+    #[serde(default)]
+    pub samplings: BTreeMap<String, Sampling>,
     /// Combinations that are impossible.
     #[serde(default)]
     pub forbid: Vec<Forbid>,
@@ -55,6 +60,13 @@ pub struct RunConfig {
     pub timeout_seconds: u64,
     /// Tokens that are forced after the load and compared with the control.
     pub scored_tokens: u32,
+    /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
+    #[serde(default = "default_sampled_tokens")]
+    pub sampled_tokens: u32,
+}
+
+fn default_sampled_tokens() -> u32 {
+    64
 }
 
 /// A system under test.
@@ -87,6 +99,19 @@ pub struct ModelConfig {
     /// Other files that a reader may open instead, by the name that axes use: ids of fixtures.
     #[serde(default)]
     pub variants: BTreeMap<String, String>,
+    /// Adapters that may be applied, by the name that axes use.
+    #[serde(default)]
+    pub adapters: BTreeMap<String, AdapterConfig>,
+}
+
+/// An adapter that may be applied to a model.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterConfig {
+    /// Id of a fixture adapter.
+    pub fixture: String,
+    /// How strongly it is applied.
+    pub scale: f32,
 }
 
 /// What is said in every cell. Replies are forced, so that every subject holds the same tokens.
@@ -103,6 +128,13 @@ pub struct Conversation {
     pub bystander: Vec<Turn>,
     /// What is forced after a load, and scored.
     pub continuation: String,
+    /// What is said after a load where the reply is sampled.
+    #[serde(default = "default_question")]
+    pub question: String,
+}
+
+fn default_question() -> String {
+    "And then?".to_owned()
 }
 
 /// One message and its forced reply.
@@ -174,8 +206,25 @@ pub struct Forbid {
 pub struct PlanConfig {
     /// What it is for, in a sentence.
     pub about: String,
+    /// The plan whose cells are part of this one, and whose covering arrays this one's grow from.
+    #[serde(default)]
+    pub builds_on: Option<String>,
+    /// Which models take part.
+    #[serde(default)]
+    pub models: ModelChoice,
     /// Sets of cells; a cell that is in several is run once.
     pub blocks: Vec<BlockConfig>,
+}
+
+/// Which models take part in a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelChoice {
+    /// Those that are configured.
+    #[default]
+    Configured,
+    /// One of every architecture that fixtures have.
+    Zoo,
 }
 
 /// A set of cells.
@@ -192,6 +241,10 @@ pub struct BlockConfig {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub each: Vec<Spanned<String>>,
+    /// Of a block of pairs: the axes of which every triple of values occurs too.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub strengthen: Vec<Spanned<String>>,
     /// Only these cells: a filter.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -206,6 +259,8 @@ pub enum Vary {
     One,
     /// Every pair of values in at least one cell.
     Pairs,
+    /// Every three values in at least one cell.
+    Triples,
     /// Every combination.
     All,
 }

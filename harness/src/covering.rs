@@ -1,116 +1,102 @@
-//! Covering arrays: rows in which every pair of values of different axes occurs at least once.
+//! Covering arrays: rows in which every combination of so many values of different axes occurs at least once.
 //!
-//! The generator is greedy and deterministic: the same sizes and constraints give the same rows. It knows nothing of
+//! The generator is greedy and deterministic: the same axes, rules and seeds give the same rows. It knows nothing of
 //! the checker in [`crate::certificate`], which counts what the rows really cover.
+
+mod demand;
+
+pub use demand::Demand;
+use demand::Open;
 
 /// The index of a value for each axis. Index 0 is the axis' base value.
 pub type Row = Vec<usize>;
 
-/// Rows that cover every pair of values that `allowed` rows can have.
+/// What rows must not be.
+pub trait Rules {
+    /// Whether a whole row is allowed.
+    fn allow(&self, row: &[usize]) -> bool;
+    /// Whether a row is forbidden already by the axes that have a value, whatever the others get.
+    fn rule_out(&self, partial: &[Option<usize>]) -> bool;
+    /// The axes that decide whether a row is allowed.
+    fn axes(&self) -> Vec<usize>;
+}
+
+/// Rows that cover every combination that `demands` name and allowed rows can have.
 ///
-/// `sizes` are the numbers of values of the axes, `deciding` the axes that decide whether a row is allowed. A pair for
-/// which no allowed row is found is left out.
+/// `sizes` are the numbers of values of the axes. Of the `seeds`, the rows of an earlier array, those that are allowed
+/// and still cover something are kept and come first. A combination for which no allowed row is found is left out.
 #[must_use]
-pub fn pairs(sizes: &[usize], deciding: &[usize], allowed: &dyn Fn(&[usize]) -> bool) -> Vec<Row> {
-    let mut open: Vec<Pair> = all_pairs(sizes).collect();
+pub fn cover(sizes: &[usize], demands: &[Demand], rules: &dyn Rules, seeds: &[Row]) -> Vec<Row> {
+    let mut open = Open::new(sizes, demands);
     let mut rows: Vec<Row> = Vec::new();
-    while let Some(first) = open.first().copied() {
-        let Some(seed) = complete(first, sizes, deciding, allowed) else {
-            open.remove(0);
+    for seed in seeds {
+        if rules.allow(seed) && open.close(seed) > 0 {
+            rows.push(seed.clone());
+        }
+    }
+    let deciding = rules.axes();
+    while let Some(first) = open.first() {
+        let Some(mut row) = complete(&first, sizes, &deciding, rules) else {
+            open.give_up();
             continue;
         };
-        let row = improve(seed, first, sizes, &open, allowed);
-        open.retain(|pair| !pair.is_in(&row));
+        improve(&mut row, &first, sizes, &open, rules);
+        open.close(&row);
         rows.push(row);
     }
     rows
 }
 
-/// Two axes and a value of each; `left` is below `right`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pair {
-    left: (usize, usize),
-    right: (usize, usize),
-}
+/// Most steps of the search for a row with a combination.
+const STEPS: usize = 100_000;
 
-impl Pair {
-    fn is_in(self, row: &[usize]) -> bool {
-        row[self.left.0] == self.left.1 && row[self.right.0] == self.right.1
+/// An allowed row with these values: base values elsewhere where that is allowed.
+fn complete(fixed: &[(usize, usize)], sizes: &[usize], deciding: &[usize], rules: &dyn Rules) -> Option<Row> {
+    let mut partial: Vec<Option<usize>> =
+        (0..sizes.len()).map(|axis| if deciding.contains(&axis) { None } else { Some(0) }).collect();
+    fixed.iter().for_each(|(axis, value)| partial[*axis] = Some(*value));
+    let free: Vec<usize> = (0..sizes.len()).filter(|axis| partial[*axis].is_none()).collect();
+    if rules.rule_out(&partial) {
+        return None;
     }
-
-    fn has_axis(self, axis: usize) -> bool {
-        self.left.0 == axis || self.right.0 == axis
-    }
-}
-
-fn all_pairs(sizes: &[usize]) -> impl Iterator<Item = Pair> + '_ {
-    (0..sizes.len()).flat_map(move |left| {
-        (left + 1..sizes.len()).flat_map(move |right| {
-            (0..sizes[left]).flat_map(move |a| {
-                (0..sizes[right]).map(move |b| Pair { left: (left, a), right: (right, b) })
-            })
-        })
-    })
-}
-
-/// Most rows that are tried to complete a pair.
-const TRIES: usize = 100_000;
-
-/// An allowed row with this pair: base values elsewhere where that is allowed, else the nearest one in counting order
-/// over the axes that decide.
-fn complete(
-    pair: Pair,
-    sizes: &[usize],
-    deciding: &[usize],
-    allowed: &dyn Fn(&[usize]) -> bool,
-) -> Option<Row> {
-    let free: Vec<usize> = deciding.iter().copied().filter(|axis| !pair.has_axis(*axis)).collect();
-    let mut row = vec![0; sizes.len()];
-    row[pair.left.0] = pair.left.1;
-    row[pair.right.0] = pair.right.1;
-    for _ in 0..TRIES {
-        if allowed(&row) {
-            return Some(row);
+    let mut depth = 0;
+    for _ in 0..STEPS {
+        let Some(&axis) = free.get(depth) else {
+            return partial.into_iter().collect();
+        };
+        let next = partial[axis].map_or(0, |value| value + 1);
+        if next == sizes[axis] {
+            partial[axis] = None;
+            depth = depth.checked_sub(1)?;
+            continue;
         }
-        let mut position = 0;
-        loop {
-            let axis = *free.get(position)?;
-            row[axis] += 1;
-            if row[axis] < sizes[axis] {
-                break;
-            }
-            row[axis] = 0;
-            position += 1;
+        partial[axis] = Some(next);
+        if !rules.rule_out(&partial) {
+            depth += 1;
         }
     }
     None
 }
 
-/// The row with each other axis, in turn, at the value that covers most of the open pairs.
-fn improve(
-    mut row: Row,
-    kept: Pair,
-    sizes: &[usize],
-    open: &[Pair],
-    allowed: &dyn Fn(&[usize]) -> bool,
-) -> Row {
-    let gain = |row: &[usize]| open.iter().filter(|pair| pair.is_in(row)).count();
-    let mut best = gain(&row);
+/// Gives each other axis, in turn, the value that covers most of what is open.
+fn improve(row: &mut Row, kept: &[(usize, usize)], sizes: &[usize], open: &Open, rules: &dyn Rules) {
     loop {
-        let before = best;
-        for axis in (0..sizes.len()).filter(|axis| !kept.has_axis(*axis)) {
-            for value in 0..sizes[axis] {
-                let was = std::mem::replace(&mut row[axis], value);
-                let gained = gain(&row);
-                if gained > best && allowed(&row) {
-                    best = gained;
-                } else {
-                    row[axis] = was;
+        let mut changed = false;
+        for axis in (0..sizes.len()).filter(|axis| !kept.iter().any(|(held, _)| held == axis)) {
+            let was = row[axis];
+            let mut best = (open.gain(row, axis), was);
+            for value in (0..sizes[axis]).filter(|value| *value != was) {
+                row[axis] = value;
+                let gain = open.gain(row, axis);
+                if gain > best.0 && rules.allow(row) {
+                    best = (gain, value);
                 }
             }
+            row[axis] = best.1;
+            changed |= best.1 != was;
         }
-        if best == before {
-            return row;
+        if !changed {
+            return;
         }
     }
 }
@@ -120,30 +106,100 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::certificate::check_pairs;
+    use crate::certificate::{Scope, check};
+
+    type Pair = ((usize, usize), (usize, usize));
+
+    struct Forbidden(Vec<Pair>);
+
+    impl Rules for Forbidden {
+        fn allow(&self, row: &[usize]) -> bool {
+            !self.rule_out(&row.iter().copied().map(Some).collect::<Vec<_>>())
+        }
+
+        fn rule_out(&self, partial: &[Option<usize>]) -> bool {
+            let has = |axis: usize, value: usize| partial.get(axis) == Some(&Some(value));
+            self.0.iter().any(|((a, x), (b, y))| a != b && has(*a, *x) && has(*b, *y))
+        }
+
+        fn axes(&self) -> Vec<usize> {
+            (0..8).collect()
+        }
+    }
+
+    fn scopes(forbidden: &[Pair]) -> Vec<Scope<'_>> {
+        let scope = |&((a, x), (b, y)): &Pair| Scope {
+            axes: vec![a, b],
+            forbids: Box::new(move |row: &[usize]| {
+                a != b && row.get(a) == Some(&x) && row.get(b) == Some(&y)
+            }),
+        };
+        forbidden.iter().map(scope).collect()
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn the_checker_finds_every_possible_pair_covered(
-            sizes in prop::collection::vec(1usize..5, 2..7),
-            forbidden in prop::collection::vec(((0usize..7, 0usize..5), (0usize..7, 0usize..5)), 0..4),
+        fn the_checker_finds_every_possible_combination_covered(
+            sizes in prop::collection::vec(1usize..5, 3..7),
+            forbidden in prop::collection::vec(((0usize..3, 0usize..5), (0usize..3, 0usize..5)), 0..4),
+            strength in 2usize..4,
         ) {
-            let allowed = |row: &[usize]| {
-                !forbidden.iter().any(|((a, x), (b, y))| row.get(*a) == Some(x) && row.get(*b) == Some(y) && a != b)
-            };
-            let all: Vec<usize> = (0..sizes.len()).collect();
-            let rows = pairs(&sizes, &all, &allowed);
-            prop_assert!(rows.iter().all(|row| allowed(row)));
-            let coverage = check_pairs(&sizes, &rows, &all, &allowed);
-            prop_assert_eq!(coverage.covered + coverage.forbidden, coverage.combinations);
-            prop_assert_eq!(&rows, &pairs(&sizes, &all, &allowed));
+            let demands = [Demand { strength, axes: (0..sizes.len()).collect() }];
+            let rules = Forbidden(forbidden.clone());
+            let rows = cover(&sizes, &demands, &rules, &[]);
+            prop_assert!(rows.iter().all(|row| rules.allow(row)));
+            let found = check(&sizes, &demands[0].axes, strength, &rows, &scopes(&forbidden));
+            prop_assert_eq!(found.covered + found.forbidden, found.combinations);
+            prop_assert_eq!(&rows, &cover(&sizes, &demands, &rules, &[]));
+        }
+
+        #[test]
+        fn growing_an_axis_keeps_every_old_row(
+            mut sizes in prop::collection::vec(2usize..4, 3..7),
+            grown in 0usize..3,
+        ) {
+            let demands = [Demand { strength: 2, axes: (0..sizes.len()).collect() }];
+            let rules = Forbidden(Vec::new());
+            let old = cover(&sizes, &demands, &rules, &[]);
+            sizes[grown] += 1;
+            let new = cover(&sizes, &demands, &rules, &old);
+            prop_assert_eq!(&new[..old.len()], &old[..]);
+            prop_assert!(new.iter().skip(old.len()).all(|row| row[grown] + 1 == sizes[grown]));
         }
     }
 
     #[test]
     fn ten_axes_of_three_values_need_far_fewer_rows_than_all_combinations() {
-        let rows = pairs(&[3; 10], &[], &|_| true);
-        assert!(rows.len() <= 20, "{} rows", rows.len());
+        let demand = |strength| [Demand { strength, axes: (0..10).collect() }];
+        let pairs = cover(&[3; 10], &demand(2), &Forbidden(Vec::new()), &[]);
+        assert!(pairs.len() <= 20, "{} rows", pairs.len());
+        let triples = cover(&[3; 10], &demand(3), &Forbidden(Vec::new()), &[]);
+        assert!(triples.len() <= 90, "{} rows", triples.len());
+    }
+
+    #[test]
+    fn one_array_can_cover_pairs_of_all_axes_and_triples_of_some() {
+        let sizes = [3; 8];
+        let demands =
+            [Demand { strength: 2, axes: (0..8).collect() }, Demand { strength: 3, axes: vec![0, 1, 2] }];
+        let rows = cover(&sizes, &demands, &Forbidden(Vec::new()), &[]);
+        for demand in &demands {
+            let found = check(&sizes, &demand.axes, demand.strength, &rows, &[]);
+            assert_eq!(found.covered, found.combinations, "{demand:?}");
+        }
+        assert!(rows.len() < 40, "{} rows", rows.len());
+    }
+
+    #[test]
+    fn a_combination_that_needs_an_unusual_value_elsewhere_is_found() {
+        // Axis 1 is 2 only where axis 0 is; axis 4 at 1 needs axis 1 at 2.
+        let all = |axis: usize, values: &[usize], with: (usize, usize)| -> Vec<Pair> {
+            values.iter().map(|value| ((axis, *value), with)).collect()
+        };
+        let rules = Forbidden([all(0, &[0, 1], (1, 2)), all(1, &[0, 1], (4, 1))].concat());
+        let demands = [Demand { strength: 2, axes: (0..5).collect() }];
+        let rows = cover(&[3, 3, 2, 2, 2], &demands, &rules, &[]);
+        assert!(rows.iter().any(|row| row[4] == 1), "{rows:?}");
     }
 }

@@ -37,6 +37,9 @@ pub struct Entry {
     /// Which cells: a filter over dimensions.
     #[schemars(with = "String")]
     pub when: Spanned<String>,
+    /// The plans in which it must select a cell; empty means every plan.
+    #[serde(default)]
+    pub plans: Vec<String>,
     /// The verdicts that pass.
     pub outcome: Vec<Verdict>,
     /// The code that a refusal must have.
@@ -123,7 +126,7 @@ impl Expectations {
     /// What is wrong with the expectations for this plan: entries that select no judged cell of it, entries that never
     /// count because others come first, and entries that have lapsed.
     #[must_use]
-    pub fn findings(&self, cells: &[PlannedCell], today: Date) -> Vec<Finding> {
+    pub fn findings(&self, cells: &[PlannedCell], plan: &str, today: Date) -> Vec<Finding> {
         let judged: Vec<&PlannedCell> =
             cells.iter().filter(|cell| cell.part == Part::Judged && cell.filtered.is_none()).collect();
         let mut counting: BTreeMap<usize, usize> = BTreeMap::new();
@@ -139,7 +142,8 @@ impl Expectations {
                 let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
                 findings.push(Finding { kind: FindingKind::Expired, cell: None, message });
             }
-            if counting.contains_key(&index) {
+            let elsewhere = !entry.plans.is_empty() && !entry.plans.iter().any(|name| name == plan);
+            if counting.contains_key(&index) || elsewhere {
                 continue;
             }
             let shadowed = judged.iter().any(|cell| filter.selects(subject(cell)));

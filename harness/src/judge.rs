@@ -79,12 +79,16 @@ pub enum Evidence {
 pub struct LoadedEvidence {
     /// What the subject said of the load.
     pub receipt: Receipt,
+    /// Tokens of the session that was saved.
+    pub saved_tokens: u32,
     /// What the loaded chat differs in from the one that was saved, where the subject shows its chat.
     pub history_difference: Option<String>,
     /// Digest of the parameters that were saved, where the load was asked to restore them and the subject tells.
     pub saved_parameters: Option<String>,
     /// Logits of the loaded session over the forced continuation.
     pub observed: Logits,
+    /// What was sampled from it, where that is comparable.
+    pub sampled: Option<Sampled>,
     /// Logits of the uninterrupted session; or why there are none.
     pub control: Result<Logits, String>,
     /// How far the control is from the same session under the writer's settings, where only settings differ: what
@@ -92,6 +96,15 @@ pub struct LoadedEvidence {
     pub cost_of_settings: Option<Distance>,
     /// What became of other live sessions.
     pub harm: Harm,
+}
+
+/// A sampled reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sampled {
+    /// Of the loaded session.
+    pub observed: String,
+    /// Of the uninterrupted one.
+    pub control: String,
 }
 
 /// What became of live sessions.
@@ -234,7 +247,8 @@ fn weigh(
         return (Verdict::Corrupt, Some("history"), message);
     }
     let recomputes = RECOMPUTING.contains(&receipt.route.as_str());
-    if !recomputes && receipt.tokens_restored == 0 {
+    // The last token is always evaluated again: a session of one token has nothing to restore.
+    if !recomputes && receipt.tokens_restored == 0 && loaded.saved_tokens > 1 {
         let message = format!(
             "The load reported success by route `{}` and restored no token; it evaluated {}.",
             receipt.route, receipt.tokens_evaluated
@@ -264,6 +278,15 @@ fn weigh(
     if loaded.saved_parameters.is_some() && loaded.saved_parameters != receipt.parameters {
         let message = "The session came back without the parameters that were saved.".to_owned();
         return (Verdict::Degraded, Some("parameters"), message);
+    }
+    if let Some(sampled) = loaded.sampled.as_ref().filter(|sampled| sampled.observed != sampled.control) {
+        let same = sampled.observed.chars().zip(sampled.control.chars()).take_while(|(a, b)| a == b).count();
+        let message = format!(
+            "The session came back, and it samples otherwise than the uninterrupted one does, from character {} of \
+             its next reply on: its sampler was not restored.",
+            same + 1
+        );
+        return (Verdict::Degraded, Some("sampling"), message);
     }
     if evaluated_again {
         return (Verdict::Recomputed, None, recomputed_because(receipt));

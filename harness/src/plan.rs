@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::config::{AxisConfig, Config};
 use crate::filter::{Filter, FilterError};
-use crate::recipe::{INAPPLICABLE, SAME};
+use crate::recipe::{INAPPLICABLE, NONE, SAME};
 use crate::results::{AxisInfo, Dims, Part, PlanInfo};
 use block::Expander;
 
@@ -56,7 +56,7 @@ pub enum PlanError {
 pub struct Setting {
     /// The models, with their family: the values of the model axis.
     pub models: Vec<(String, String)>,
-    /// Variants that each model has.
+    /// Variants and adapters that each model has.
     pub variants: BTreeMap<String, BTreeSet<String>>,
     /// The release of each subject.
     pub releases: BTreeMap<String, String>,
@@ -64,6 +64,8 @@ pub struct Setting {
 
 /// Name of the axis whose values are the models.
 pub const MODEL_AXIS: &str = "model";
+/// What axes set that each model has values of its own for: variants and adapters.
+const OF_THE_MODEL: [&str; 3] = ["reader.model", "writer.adapter", "reader.adapter"];
 /// Name of the dimension that follows from the model.
 const FAMILY: &str = "family";
 
@@ -73,14 +75,34 @@ impl Plan {
     /// # Errors
     /// [`PlanError`].
     pub fn make(config: &Config, name: &str, setting: &Setting) -> Result<Self, PlanError> {
+        Self::grown(config, name, setting, &[])
+    }
+
+    /// Makes the plan of this name so that it keeps what it can of the cells of an earlier run, given by their
+    /// dimensions.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn grown(
+        config: &Config,
+        name: &str,
+        setting: &Setting,
+        previous: &[Dims],
+    ) -> Result<Self, PlanError> {
         let plan = config.plans.get(name).ok_or_else(|| PlanError::Unknown {
             name: name.to_owned(),
             known: config.plans.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
         let planner = Planner::new(config, setting)?;
-        let expander = Expander::new(&planner);
+        let mut expander = Expander::new(&planner, planner.seeds(previous));
         let mut coverage = Vec::new();
         let mut assignments = Vec::new();
+        let below = plan.builds_on.as_ref().and_then(|name| config.plans.get(name));
+        for block in below.iter().flat_map(|plan| &plan.blocks) {
+            let expanded = expander.expand(block)?;
+            expander.keep(&expanded.cells);
+            assignments.extend(expanded.cells);
+        }
         for block in &plan.blocks {
             let mut expanded = expander.expand(block)?;
             assignments.append(&mut expanded.cells);
@@ -139,6 +161,24 @@ impl<'a> Planner<'a> {
         self.config.axes.iter().map(info).collect()
     }
 
+    /// The cells of an earlier run as assignments, those of one subject only, which has every axis.
+    fn seeds(&self, previous: &[Dims]) -> Vec<Assignment> {
+        let subject = previous.first().and_then(|dims| dims.get("subject"));
+        let whole = |dims: &&Dims| {
+            dims.get("subject") == subject
+                && self
+                    .config
+                    .axes
+                    .iter()
+                    .all(|axis| dims.get(&axis.name).is_none_or(|value| value != INAPPLICABLE))
+        };
+        let assignment = |dims: &Dims| {
+            let axes = self.config.axes.iter();
+            axes.filter_map(|axis| Some((axis.name.clone(), dims.get(&axis.name)?.clone()))).collect()
+        };
+        previous.iter().filter(whole).map(assignment).collect()
+    }
+
     /// The assignment with values that say the same as another made that other.
     fn normal(&self, mut assignment: Assignment) -> Assignment {
         for axis in &self.config.axes {
@@ -188,9 +228,8 @@ impl<'a> Planner<'a> {
 
     /// Whether the axis' value names a variant that the model does not have.
     fn lacks_variant(&self, model: &str, axis: &AxisConfig, value: &str) -> bool {
-        axis.sets.iter().any(|target| target.get_ref() == "reader.model")
-            && value != SAME
-            && value != INAPPLICABLE
+        axis.sets.iter().any(|target| OF_THE_MODEL.contains(&target.get_ref().as_str()))
+            && ![SAME, NONE, INAPPLICABLE].contains(&value)
             && !self.setting.variants.get(model).is_some_and(|variants| variants.contains(value))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use intact_protocol::{FlashAttention, ParameterSource, Settings};
+use intact_protocol::{FlashAttention, ParameterSource, Sampling, Settings};
 
 use crate::config::Config;
 use crate::fault::Fault;
@@ -21,10 +21,10 @@ pub struct Recipe {
     pub model: String,
     /// The model's variant that the reader opens; `None` for the same file.
     pub reader_model: Option<String>,
-    /// Settings of the writer.
-    pub writer: Settings,
-    /// Settings of the reader.
-    pub reader: Settings,
+    /// Where the session is saved.
+    pub writer: Place,
+    /// Where it is loaded.
+    pub reader: Place,
     /// Format version that is written.
     pub format: Option<String>,
     /// Format version whose reader is played.
@@ -37,6 +37,78 @@ pub struct Recipe {
     pub fault: Option<Fault>,
     /// What is played.
     pub scenario: Scenario,
+    /// What the session is when it is saved.
+    pub session: SessionForm,
+}
+
+/// One side of a cell: everything about it but the model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Place {
+    /// Settings of its contexts.
+    pub settings: Settings,
+    /// The preset that its sessions are created from.
+    pub preset: Option<String>,
+    /// Name of the model's adapter that is applied.
+    pub adapter: Option<String>,
+    /// llama.cpp's rotation of quantized K and V is switched off.
+    pub unrotated: bool,
+}
+
+/// The environment variable that switches llama.cpp's rotation of quantized K and V off.
+const NO_ROTATION: (&str, &str) = ("LLAMA_ATTN_ROT_DISABLE", "1");
+
+impl Place {
+    /// Environment variables of its process.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let variable = self.unrotated.then(|| (NO_ROTATION.0.to_owned(), NO_ROTATION.1.to_owned()));
+        variable.into_iter().collect()
+    }
+
+    /// The same but for how replies are sampled.
+    #[must_use]
+    pub fn sampling_as(&self, other: &Self) -> Self {
+        let settings = Settings { sampling: other.settings.sampling.clone(), ..self.settings.clone() };
+        Self { settings, ..self.clone() }
+    }
+}
+
+/// What a session is when it is saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SessionForm {
+    /// The conversation's turns.
+    #[default]
+    Turns,
+    /// The turns several times over, then older messages leave: longer than any window, and than the smaller contexts, which it outgrows.
+    Long,
+    /// One message and a reply of one generated token.
+    OneToken,
+    /// The turns, and a reply that was interrupted after some tokens.
+    Interrupted,
+    /// The turns, and a message that was not answered.
+    Pending,
+    /// The turns, after older messages left the context.
+    CleanedUp,
+    /// Nothing said, not even a system prompt.
+    Empty,
+}
+
+impl SessionForm {
+    const NAMES: [(&'static str, Self); 7] = [
+        ("turns", Self::Turns),
+        ("long", Self::Long),
+        ("one-token", Self::OneToken),
+        ("interrupted", Self::Interrupted),
+        ("pending", Self::Pending),
+        ("cleaned-up", Self::CleanedUp),
+        ("empty", Self::Empty),
+    ];
+
+    /// A short name for files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, form)| *form == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// What is played in a cell.
@@ -79,6 +151,22 @@ pub enum Target {
     Fault,
     /// What is played.
     Scenario,
+    /// What the session is.
+    Session,
+    /// How the writer samples.
+    Sampling,
+    /// The preset of the writer.
+    WriterPreset,
+    /// The preset of the reader.
+    ReaderPreset,
+    /// The adapter of the writer.
+    WriterAdapter,
+    /// The adapter of the reader.
+    ReaderAdapter,
+    /// Whether the writer rotates quantized K and V.
+    WriterRotation,
+    /// Whether the reader does.
+    ReaderRotation,
 }
 
 /// A setting of a context, by its name in the protocol.
@@ -110,9 +198,12 @@ pub enum Setting {
     RopeFreqScale,
     /// `yarn_ext_factor`
     YarnExtFactor,
+    /// `fragmented`
+    Fragmented,
 }
 
-const SETTINGS: [(&str, &str, Setting); 13] = [
+const SETTINGS: [(&str, &str, Setting); 14] = [
+    ("writer.fragmented", "reader.fragmented", Setting::Fragmented),
     ("writer.n_ctx", "reader.n_ctx", Setting::NCtx),
     ("writer.n_batch", "reader.n_batch", Setting::NBatch),
     ("writer.n_ubatch", "reader.n_ubatch", Setting::NUbatch),
@@ -128,7 +219,7 @@ const SETTINGS: [(&str, &str, Setting); 13] = [
     ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
 ];
 
-const WHOLES: [(&str, Target); 8] = [
+const WHOLES: [(&str, Target); 16] = [
     ("model", Target::Model),
     ("reader.model", Target::ReaderModel),
     ("format", Target::Format),
@@ -137,6 +228,14 @@ const WHOLES: [(&str, Target); 8] = [
     ("parameters", Target::Parameters),
     ("fault", Target::Fault),
     ("scenario", Target::Scenario),
+    ("session", Target::Session),
+    ("sampling", Target::Sampling),
+    ("writer.preset", Target::WriterPreset),
+    ("reader.preset", Target::ReaderPreset),
+    ("writer.adapter", Target::WriterAdapter),
+    ("reader.adapter", Target::ReaderAdapter),
+    ("writer.rotation", Target::WriterRotation),
+    ("reader.rotation", Target::ReaderRotation),
 ];
 
 impl Target {
@@ -161,6 +260,27 @@ impl Target {
     }
 }
 
+impl Target {
+    fn is_readers(self) -> bool {
+        matches!(self, Self::Reader(_) | Self::ReaderPreset | Self::ReaderAdapter | Self::ReaderRotation)
+    }
+
+    fn has_side(self) -> bool {
+        self.is_readers()
+            || matches!(
+                self,
+                Self::Writer(_) | Self::WriterPreset | Self::WriterAdapter | Self::WriterRotation
+            )
+    }
+}
+
+/// The value of a preset or an adapter axis that means none.
+pub const NONE: &str = "none";
+
+fn some(value: &str) -> Option<String> {
+    (value != NONE).then(|| value.to_owned())
+}
+
 impl Recipe {
     /// The recipe of a cell with these dimensions.
     ///
@@ -170,14 +290,15 @@ impl Recipe {
         let mut recipe = Self::default();
         for on_reader in [false, true] {
             if on_reader {
-                recipe.reader = recipe.writer.clone();
+                // How the reader samples by itself is not what was saved: that must come from the file.
+                recipe.reader = recipe.writer.sampling_as(&Place::default());
             }
             for axis in &config.axes {
                 let Some(value) = dims.get(&axis.name).filter(|value| *value != INAPPLICABLE) else {
                     continue;
                 };
                 for target in axis.sets.iter().filter_map(|name| Target::from_name(name.get_ref())) {
-                    if matches!(target, Target::Reader(_)) == on_reader {
+                    if target.is_readers() == on_reader {
                         recipe.set(target, value, config)?;
                     }
                 }
@@ -195,9 +316,24 @@ impl Recipe {
             Target::Model => value.clone_into(&mut self.model),
             Target::ReaderModel if value == SAME => {}
             Target::ReaderModel => self.reader_model = Some(value.to_owned()),
-            Target::Writer(setting) => set(&mut self.writer, setting, value)?,
-            Target::Reader(_) if value == SAME => {}
-            Target::Reader(setting) => set(&mut self.reader, setting, value)?,
+            _ if value == SAME && target.has_side() => {}
+            Target::Writer(setting) => set(&mut self.writer.settings, setting, value)?,
+            Target::Reader(setting) => set(&mut self.reader.settings, setting, value)?,
+            Target::WriterPreset => self.writer.preset = some(value),
+            Target::ReaderPreset => self.reader.preset = some(value),
+            Target::WriterAdapter => self.writer.adapter = some(value),
+            Target::ReaderAdapter => self.reader.adapter = some(value),
+            Target::WriterRotation => self.writer.unrotated = !named(value, &SWITCH)?,
+            Target::ReaderRotation => self.reader.unrotated = !named(value, &SWITCH)?,
+            Target::Session => self.session = named(value, &SessionForm::NAMES)?,
+            Target::Sampling => {
+                let known = || config.samplings.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let sampling = config.samplings.get(value);
+                let sampling = sampling
+                    .ok_or_else(|| format!("there is no sampling `{value}`; there are {}", known()))?;
+                self.writer.settings.sampling =
+                    Some(sampling.clone()).filter(|given| *given != Sampling::default());
+            }
             Target::Format => self.format = Some(value.to_owned()),
             Target::ReaderFormat => self.reader_format = Some(value.to_owned()),
             Target::Policy => {
@@ -245,6 +381,7 @@ fn set(settings: &mut Settings, setting: Setting, value: &str) -> Result<(), Str
         Setting::RopeFreqBase => settings.rope_freq_base = Some(number(value)?),
         Setting::RopeFreqScale => settings.rope_freq_scale = Some(number(value)?),
         Setting::YarnExtFactor => settings.yarn_ext_factor = Some(number(value)?),
+        Setting::Fragmented => settings.fragmented = named(value, &SWITCH)?,
     }
     Ok(())
 }

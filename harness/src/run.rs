@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError, DEFAULT_CONFIG};
+use crate::config::{Config, ConfigError, DEFAULT_CONFIG, ModelChoice};
 use crate::control::controls;
 use crate::environment;
 use crate::exit::Exit;
@@ -21,7 +21,7 @@ use crate::expectation::{Comparison, DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{Filter, FilterError, Subject};
 use crate::gate;
 use crate::plan::{Plan, PlanError, PlannedCell, Setting};
-use crate::results::{Cell, Counts, Finding, Part, RESULTS_VERSION, Results, ResultsError, RunInfo};
+use crate::results::{Cell, Counts, Dims, Finding, Part, RESULTS_VERSION, Results, ResultsError, RunInfo};
 use cell::CellOutcome;
 use models::Models;
 use subjects::Subjects;
@@ -45,6 +45,8 @@ pub struct RunOptions {
     pub plan: Option<String>,
     /// The configuration; `intact.toml` in the working folder if not given, else the built-in one.
     pub config: Option<PathBuf>,
+    /// Results of an earlier run of this plan, whose cells are kept where they still fit.
+    pub previous: Option<PathBuf>,
     /// The expectations; `expectations.toml` beside the configuration if not given, else the built-in ones.
     pub expectations: Option<PathBuf>,
     /// The command line, for the record and for the commands that reproduce a cell.
@@ -137,7 +139,7 @@ pub fn plan(options: &RunOptions) -> Result<Vec<PlannedCell>, RunError> {
     } else {
         Subjects::start(&inputs.config, options.worker.as_deref())?
     };
-    let models = Models::known(&inputs.config, options, &subjects)?;
+    let models = Models::known(&inputs.config, inputs.choice(), options, &subjects)?;
     let plan = inputs.plan(&subjects, &models)?;
     Ok(inputs.selected(&plan))
 }
@@ -162,7 +164,7 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
     progress.phase("starting workers", inputs.config.subjects.len());
     let subjects = Subjects::start(&inputs.config, options.worker.as_deref())?;
     progress.phase("preparing models", 0);
-    let models = Models::ready(&inputs.config, options, &subjects)?;
+    let models = Models::ready(&inputs.config, inputs.choice(), options, &subjects)?;
     let mut plan = inputs.plan(&subjects, &models)?;
     let selected = inputs.selected(&plan);
     plan.info.selected = u32::try_from(selected.len()).unwrap_or(u32::MAX);
@@ -180,8 +182,11 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         progress,
     };
     let today = started.to_zoned(TimeZone::UTC).date();
-    let mut findings =
-        if options.models.is_empty() { inputs.expectations.findings(&plan.cells, today) } else { Vec::new() };
+    let mut findings = if options.models.is_empty() {
+        inputs.expectations.findings(&plan.cells, &inputs.plan, today)
+    } else {
+        Vec::new()
+    };
     let finish = |planned: &PlannedCell, outcome: CellOutcome| {
         let comparison = match planned.part {
             Part::Judged => inputs.expectations.compare(planned, &outcome.judgement),
@@ -224,6 +229,7 @@ struct Inputs {
     expectations: Expectations,
     filter: Option<Filter>,
     plan: String,
+    previous: Vec<Dims>,
 }
 
 impl Inputs {
@@ -246,13 +252,20 @@ impl Inputs {
             )?,
         };
         let plan = options.plan.clone().unwrap_or_else(|| config.run.plan.clone());
-        Ok(Self { config, expectations, filter, plan })
+        let previous = options.previous.as_deref().map(Results::read).transpose()?;
+        let previous = previous.into_iter().flat_map(|results| results.cells).map(|cell| cell.dims).collect();
+        Ok(Self { config, expectations, filter, plan, previous })
     }
 
     fn plan(&self, subjects: &Subjects, models: &Models) -> Result<Plan, RunError> {
         let setting =
             Setting { models: models.values(), variants: models.variants(), releases: subjects.releases() };
-        Ok(Plan::make(&self.config, &self.plan, &setting)?)
+        Ok(Plan::grown(&self.config, &self.plan, &setting, &self.previous)?)
+    }
+
+    /// The models that the plan takes.
+    fn choice(&self) -> ModelChoice {
+        self.config.plans.get(&self.plan).map_or_else(ModelChoice::default, |plan| plan.models)
     }
 
     fn selected(&self, plan: &Plan) -> Vec<PlannedCell> {

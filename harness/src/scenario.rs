@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use intact_protocol::{
-    Forget, Load, Loaded, Logits, Message, Open, Opened, Outcome, ParameterSource, Refusal, Replied, Request,
-    Role, Save, Say, Score, Settings,
+    CleanUp, Forget, Load, Loaded, Logits, Message, Open, Opened, Outcome, ParameterSource, Refusal, Replied,
+    Request, Role, Save, Say, Score, Start,
 };
 use thiserror::Error;
 
 use crate::config::{Conversation, Turn};
 use crate::fault::SessionFiles;
 use crate::judge::Harm;
+use crate::recipe::{Place, SessionForm};
 use crate::worker::{Worker, WorkerError};
 
 /// Id of the session that is saved and loaded.
@@ -72,6 +73,39 @@ pub enum StepError {
     Worker(#[from] WorkerError),
 }
 
+/// A session that is held: what is still to be said at its start, and its chat so far.
+struct Said {
+    session: String,
+    system: Option<String>,
+    history: Vec<Message>,
+}
+
+impl Said {
+    fn new(session: &str, system: &str) -> Self {
+        let message = Message { role: Role::System, text: system.to_owned() };
+        let history = Some(message).filter(|message| !message.text.is_empty()).into_iter().collect();
+        Self { session: session.to_owned(), system: Some(system.to_owned()), history }
+    }
+}
+
+/// How a reply comes about.
+#[derive(Clone, Copy)]
+enum Reply<'a> {
+    /// It is forced.
+    Forced(&'a str),
+    /// It is generated greedily, and ends or is cancelled after so many tokens.
+    Generated { tokens: u32, cancelled: bool },
+}
+
+/// How often a long session repeats the turns.
+const LONG: usize = 5;
+/// Tokens after which a reply is interrupted.
+const INTERRUPTED: u32 = 8;
+/// The strategy by which older messages leave the context.
+const CLEAN_UP: &str = "KeepSystemPromptAndHalf";
+/// Code of a cancelled reply.
+const CANCELLED: &str = "cancelled";
+
 /// A saved session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
@@ -81,7 +115,12 @@ pub struct Artifact {
     pub tokens: u32,
     /// Digest of the parameters that were saved, where the subject tells.
     pub parameters: Option<String>,
+    /// The chat that was held.
+    pub history: Vec<Message>,
 }
+
+/// The adapter that a model is opened with: its file and its scale.
+pub type Adapter = (PathBuf, f32);
 
 /// What a load gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,11 +162,18 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// [`StepError`].
-    pub fn open(&mut self, model: &Path, settings: &Settings) -> Result<Opened, StepError> {
+    pub fn open(
+        &mut self,
+        model: &Path,
+        place: &Place,
+        adapter: Option<&Adapter>,
+    ) -> Result<Opened, StepError> {
+        let mut settings = place.settings.clone();
+        settings.lora.extend(adapter.cloned());
         let open = Open {
             model: model.to_owned(),
-            settings: settings.clone(),
-            preset: None,
+            settings,
+            preset: place.preset.clone(),
             model_repo: None,
             forget_layouts: false,
         };
@@ -137,7 +183,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Holds a conversation, with forced replies, in a new session.
+    /// Holds a conversation in a new session, with forced replies unless its form asks for others, and gives the chat
+    /// that it left behind.
     ///
     /// # Errors
     /// [`StepError`].
@@ -145,24 +192,105 @@ impl Stage<'_> {
         &mut self,
         session: &str,
         script: Script,
+        form: SessionForm,
         conversation: &Conversation,
-    ) -> Result<(), StepError> {
-        for (index, turn) in script.turns(conversation).iter().enumerate() {
-            let say = Say {
-                session: session.to_owned(),
-                system: (index == 0).then(|| conversation.system.clone()),
-                text: turn.user.clone(),
-                reply: Some(turn.reply.clone()),
-                max_tokens: None,
-                greedy: true,
-                stream: false,
-            };
-            match self.ask(Request::Say(say))? {
-                Replied::Say(_) => {}
-                other => return Err(mismatch("say", &other)),
+    ) -> Result<Vec<Message>, StepError> {
+        let turns = script.turns(conversation);
+        let mut said = Said::new(session, &conversation.system);
+        match form {
+            SessionForm::Empty => {
+                self.start(session, Some(String::new()))?;
+                return Ok(Vec::new());
+            }
+            SessionForm::OneToken => {
+                let text = turns.first().map_or("", |turn| turn.user.as_str());
+                self.say(&mut said, text, Reply::Generated { tokens: 1, cancelled: false })?;
+            }
+            SessionForm::Long => {
+                for turn in (0..LONG).flat_map(|_| turns) {
+                    self.say(&mut said, &turn.user, Reply::Forced(&turn.reply))?;
+                }
+            }
+            SessionForm::Turns | SessionForm::Interrupted | SessionForm::Pending | SessionForm::CleanedUp => {
+                for turn in turns {
+                    self.say(&mut said, &turn.user, Reply::Forced(&turn.reply))?;
+                }
             }
         }
+        let interrupted = |tokens| Reply::Generated { tokens, cancelled: true };
+        match form {
+            SessionForm::Interrupted => {
+                self.say(&mut said, &conversation.question, interrupted(INTERRUPTED))?;
+            }
+            SessionForm::Pending => self.say(&mut said, &conversation.question, interrupted(0))?,
+            SessionForm::CleanedUp | SessionForm::Long => self.clean_up(session)?,
+            _ => {}
+        }
+        Ok(said.history)
+    }
+
+    /// Says something and gives the text that is sampled for it.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub fn sample(&mut self, session: &str, text: &str, tokens: u32) -> Result<String, StepError> {
+        let say = Say {
+            session: session.to_owned(),
+            system: None,
+            text: text.to_owned(),
+            reply: None,
+            max_tokens: Some(tokens),
+            greedy: false,
+            cancel_after: None,
+            stream: false,
+        };
+        match self.ask(Request::Say(say))? {
+            Replied::Say(said) => Ok(said.text),
+            other => Err(mismatch("say", &other)),
+        }
+    }
+
+    fn say(&mut self, so_far: &mut Said, text: &str, reply: Reply<'_>) -> Result<(), StepError> {
+        let (forced, tokens, cancel_after) = match reply {
+            Reply::Forced(reply) => (Some(reply.to_owned()), None, None),
+            Reply::Generated { tokens, cancelled: false } => (None, Some(tokens), None),
+            Reply::Generated { tokens, cancelled: true } => (None, None, Some(tokens)),
+        };
+        let say = Say {
+            session: so_far.session.clone(),
+            system: so_far.system.take(),
+            text: text.to_owned(),
+            reply: forced,
+            max_tokens: tokens,
+            greedy: true,
+            cancel_after,
+            stream: false,
+        };
+        let mut note = |role, text: &str| so_far.history.push(Message { role, text: text.to_owned() });
+        note(Role::User, text);
+        match self.ask(Request::Say(say)) {
+            Ok(Replied::Say(said)) => note(Role::Assistant, &said.text),
+            Ok(other) => return Err(mismatch("say", &other)),
+            Err(StepError::Refused { refusal, .. })
+                if cancel_after.is_some() && refusal.code == CANCELLED => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
+    }
+
+    fn start(&mut self, session: &str, system: Option<String>) -> Result<(), StepError> {
+        match self.ask(Request::Start(Start { session: session.to_owned(), system }))? {
+            Replied::Start => Ok(()),
+            other => Err(mismatch("start", &other)),
+        }
+    }
+
+    fn clean_up(&mut self, session: &str) -> Result<(), StepError> {
+        let clean_up = CleanUp { session: session.to_owned(), strategy: CLEAN_UP.to_owned() };
+        match self.ask(Request::CleanUp(clean_up))? {
+            Replied::CleanUp => Ok(()),
+            other => Err(mismatch("clean-up", &other)),
+        }
     }
 
     /// Saves a live session into a folder of its own.
@@ -182,6 +310,7 @@ impl Stage<'_> {
                 files: session_files(&saved.files)?,
                 tokens: saved.tokens,
                 parameters: saved.parameters,
+                history: Vec::new(),
             }),
             other => Err(mismatch("save", &other)),
         }
@@ -283,18 +412,6 @@ impl Stage<'_> {
             Outcome::Error { message } => Err(StepError::Failed { op, message }),
         }
     }
-}
-
-/// The chat that a script leaves behind.
-#[must_use]
-pub fn history(script: Script, conversation: &Conversation) -> Vec<Message> {
-    let message = |role, text: &str| Message { role, text: text.to_owned() };
-    let system = [message(Role::System, &conversation.system)];
-    let turns = script.turns(conversation);
-    let said = turns
-        .iter()
-        .flat_map(|turn| [message(Role::User, &turn.user), message(Role::Assistant, &turn.reply)]);
-    system.into_iter().filter(|message| !message.text.is_empty()).chain(said).collect()
 }
 
 /// What a loaded chat differs in from the one that was held.

@@ -78,11 +78,15 @@ impl Worker {
     ///
     /// # Errors
     /// [`WorkerError::Spawn`].
-    pub fn spawn(command: &[String]) -> Result<Self, WorkerError> {
+    pub fn spawn(command: &[String], environment: &[(String, String)]) -> Result<Self, WorkerError> {
         let refused = |reason: String| WorkerError::Spawn { command: command.join(" "), reason };
         let (program, arguments) = command.split_first().ok_or_else(|| refused("no command line".into()))?;
         let mut line = Command::new(Path::new(program));
-        line.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        line.args(arguments)
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut process = Process::spawn(line).map_err(|error| refused(error.to_string()))?;
         let missing = || refused("its standard streams could not be taken".into());
         let stdout = process.stdout().ok_or_else(missing)?;
@@ -104,7 +108,19 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`]; [`WorkerError::Noncompliant`] says what is wrong with its answers.
     pub fn start(command: &[String], timeout: Duration) -> Result<(Self, Hello), WorkerError> {
-        let mut worker = Self::spawn(command)?;
+        Self::start_in(command, &[], timeout)
+    }
+
+    /// The same, with these environment variables.
+    ///
+    /// # Errors
+    /// [`WorkerError`].
+    pub fn start_in(
+        command: &[String],
+        environment: &[(String, String)],
+        timeout: Duration,
+    ) -> Result<(Self, Hello), WorkerError> {
+        let mut worker = Self::spawn(command, environment)?;
         let hello = worker.greet(timeout)?;
         worker.probe(timeout)?;
         Ok((worker, hello))
@@ -253,6 +269,8 @@ pub fn operation(request: &Request) -> &'static str {
     match request {
         Request::Hello(_) => "hello",
         Request::Open(_) => "open",
+        Request::Start(_) => "start",
+        Request::CleanUp(_) => "clean-up",
         Request::Say(_) => "say",
         Request::Save(_) => "save",
         Request::Load(_) => "load",

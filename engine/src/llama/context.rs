@@ -16,6 +16,12 @@ pub use container::Container;
 
 /// The one sequence that a session's context holds.
 const SEQUENCE: i32 = 0;
+/// A sequence beside it, whose cells fragment the cache.
+const NEIGHBOUR: i32 = 1;
+/// Runs of the neighbour's cells, of which every other one is removed again.
+const FRAGMENTS: usize = 8;
+/// Cells of a run.
+const FRAGMENT: usize = 5;
 
 self_cell!(
     /// A context and the model it borrows, so that both live as long as the session.
@@ -90,7 +96,49 @@ impl Context {
         } else {
             whole / settings.n_seq_max.unwrap_or(1).max(1)
         };
-        Ok(Self { bound, n_ctx, n_batch, threads })
+        let mut context = Self { bound, n_ctx, n_batch, threads };
+        context.apply_lora()?;
+        Ok(context)
+    }
+
+    fn apply_lora(&mut self) -> Result<(), LlamaError> {
+        let model = Arc::clone(self.model());
+        let Some((adapter, scale)) = &model.lora else { return Ok(()) };
+        let mut adapter = adapter.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bound
+            .with_dependent_mut(|_, context| context.lora_adapter_set(&mut adapter, *scale))
+            .map_err(|error| LlamaError::Context(error.to_string()))
+    }
+
+    /// Leaves cells of another sequence, with gaps between them, so that the session's cells cannot lie side by side. Does
+    /// nothing where each sequence has a cache of its own.
+    ///
+    /// # Errors
+    /// When there is no second sequence, or evaluation fails.
+    pub fn fragment(&mut self) -> Result<(), LlamaError> {
+        let failed =
+            |reason: String| LlamaError::Evaluate { tokens: FRAGMENTS * FRAGMENT, position: 0, reason };
+        for piece in 0..FRAGMENTS {
+            let mut batch = LlamaBatch::new(FRAGMENT, 1);
+            for at in piece * FRAGMENT..(piece + 1) * FRAGMENT {
+                let position = i32::try_from(at).map_err(|error| failed(error.to_string()))?;
+                batch
+                    .add(LlamaToken(position), position, &[NEIGHBOUR], false)
+                    .map_err(|error| failed(error.to_string()))?;
+            }
+            self.bound
+                .with_dependent_mut(|_, context| context.decode(&mut batch))
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        for piece in (0..FRAGMENTS).step_by(2) {
+            let bound = |at: usize| u32::try_from(at).ok();
+            let (from, to) = (bound(piece * FRAGMENT), bound((piece + 1) * FRAGMENT));
+            // Memory that cannot be cut keeps its cells.
+            let _ = self.bound.with_dependent_mut(|_, context| {
+                context.clear_kv_cache_seq(Some(NEIGHBOUR.unsigned_abs()), from, to)
+            });
+        }
+        Ok(())
     }
 
     /// The model.

@@ -19,6 +19,14 @@ pub enum LlamaError {
         /// What the crate says.
         reason: String,
     },
+    /// An adapter could not be loaded or applied.
+    #[error("llama.cpp cannot apply the adapter {path} to this model: {reason}; its log says why", path = .path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What the crate says.
+        reason: String,
+    },
     /// The context could not be created, mostly because a setting does not fit the model or the memory.
     #[error("llama.cpp cannot create a context with these settings: {0}; its log says which one")]
     Context(String),

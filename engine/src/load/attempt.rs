@@ -156,8 +156,9 @@ impl<'a> Attempt<'a> {
         let mut distances = Distances::default();
         if let Some(reference) = &self.document.image {
             let state = state_for(&self.probe, reference, &self.image.chunks, &tokens);
-            let put =
-                state.and_then(|(state, apart)| put(&mut context, self.probe.understood(), &state, tokens_restored).map(|()| apart));
+            let put = state.and_then(|(state, apart)| {
+                put(&mut context, self.probe.understood(), &state, tokens_restored).map(|()| apart)
+            });
             match put {
                 Ok(apart) => distances = apart,
                 Err(refusal) => return Err(Failed::before(context, refusal)),

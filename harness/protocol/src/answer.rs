@@ -74,8 +74,12 @@ pub enum Replied {
     Hello(Hello),
     /// To `open`.
     Open(Opened),
+    /// To `start`.
+    Start,
     /// To `say`.
     Say(Said),
+    /// To `clean-up`.
+    CleanUp,
     /// To `save`.
     Save(Saved),
     /// To `load`.

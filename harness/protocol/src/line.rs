@@ -42,7 +42,8 @@ pub fn parse_envelope(line: &str) -> Result<Envelope, LineError> {
     })
 }
 
-const KNOWN: &[&str] = &["hello", "open", "say", "save", "load", "check", "score", "forget", "bye"];
+const KNOWN: &[&str] =
+    &["hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "bye"];
 
 /// Reads an answer line.
 ///

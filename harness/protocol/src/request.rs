@@ -128,7 +128,7 @@ pub struct Sampling {
     /// Multiplier of the penalty on repeated sequences.
     pub dry_multiplier: Option<f32>,
     /// Mirostat, version 1 or 2; 0 for none.
-    pub mirostat: Option<i32>,
+    pub mirostat: Option<u8>,
 }
 
 /// Whether flash attention is used. It decides how V is laid out in the cache.

@@ -135,6 +135,7 @@ impl Conversation {
             reply: None,
             max_tokens: self.max_tokens,
             greedy: self.greedy,
+            cancel_after: None,
             stream: true,
         };
         let mut streamed = false;

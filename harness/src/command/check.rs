@@ -3,7 +3,7 @@
 mod offline;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -88,7 +88,7 @@ impl Check {
                 let release = release(&tag)?;
                 (format!("into {}", release.tag), offline::check(&file, release, self.policy)?)
             }
-            (None, Some(model)) => ("here".to_owned(), self.with_model(model)?),
+            (None, Some(model)) => ("here".to_owned(), self.with_model(&model)?),
             (None, None) => return Err(Failure::setup("neither a model nor a release was given")),
         };
         if json {
@@ -99,7 +99,7 @@ impl Check {
         Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
     }
 
-    fn with_model(self, model: PathBuf) -> Result<Checked, Failure> {
+    fn with_model(self, model: &Path) -> Result<Checked, Failure> {
         let mut session = self.context.open(model)?;
         let path =
             std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;

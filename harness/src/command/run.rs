@@ -62,6 +62,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     expectations: Option<PathBuf>,
 
+    /// results.json of an earlier run of this plan, whose cells are kept where they still fit
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+
     /// The worker to use in place of intact-worker
     #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
     worker: Option<PathBuf>,
@@ -97,6 +101,7 @@ impl Run {
             worker: self.worker,
             plan: self.plan,
             config: self.config,
+            previous: self.previous,
             expectations: self.expectations,
             command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         }

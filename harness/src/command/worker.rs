@@ -83,14 +83,14 @@ pub(super) struct Session {
 impl ModelArguments {
     /// Starts a worker and opens the model in it.
     pub(super) fn open(self) -> Result<Session, Failure> {
-        self.context.open(self.model)
+        self.context.open(&self.model)
     }
 }
 
 impl ContextArguments {
     /// Starts a worker and opens a model in it.
-    pub(super) fn open(self, model: PathBuf) -> Result<Session, Failure> {
-        let model = model_file(&model)?;
+    pub(super) fn open(self, model: &Path) -> Result<Session, Failure> {
+        let model = model_file(model)?;
         if !model.is_file() {
             return Err(missing_model(&model));
         }

@@ -45,18 +45,15 @@ pub(super) fn check(config: &Config) -> Checked {
     }
     config.forbid.iter().try_for_each(|forbid| check_filter(config, &forbid.when))?;
     for block in config.plans.values().flat_map(|plan| &plan.blocks) {
-        for axis in block.axes.iter().chain(&block.each) {
+        for axis in block.axes.iter().chain(&block.each).chain(&block.strengthen) {
             known_axis(config, axis.get_ref(), axis.span())?;
         }
         block.only.iter().try_for_each(|only| check_filter(config, only))?;
     }
-    if !config.plans.contains_key(&config.run.plan) {
+    let below = config.plans.values().filter_map(|plan| plan.builds_on.as_ref());
+    if let Some(unknown) = below.chain([&config.run.plan]).find(|name| !config.plans.contains_key(*name)) {
         let known: Vec<&str> = config.plans.keys().map(String::as_str).collect();
-        return Err(general(format!(
-            "there is no plan `{}`; there are {}",
-            config.run.plan,
-            known.join(", ")
-        )));
+        return Err(general(format!("there is no plan `{unknown}`; there are {}", known.join(", "))));
     }
     Ok(())
 }

@@ -43,9 +43,11 @@ const NAN: [[f32; 2]; 2] = [[f32::NAN, 1.0], [0.0, 4.0]];
 fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
     LoadedEvidence {
         receipt,
+        saved_tokens: 10,
         history_difference: None,
         saved_parameters: None,
         cost_of_settings: None,
+        sampled: None,
         observed: logits(observed),
         control: Ok(logits(&CONTROL)),
         harm: Harm::None,

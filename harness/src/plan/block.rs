@@ -1,10 +1,10 @@
-//! Blocks of a plan: one at a time, pairs, or all combinations.
+//! Blocks of a plan: one at a time, pairs, triples, or all combinations.
 
 use super::constraint::{Condition, Constraints, Names};
 use super::{Assignment, FAMILY, MODEL_AXIS, PlanError, Planner};
-use crate::certificate::check_pairs;
+use crate::certificate::check;
 use crate::config::{AxisConfig, BlockConfig, Vary};
-use crate::covering;
+use crate::covering::{Demand, Row, cover};
 use crate::filter::Filter;
 use crate::results::Coverage;
 
@@ -19,11 +19,18 @@ pub(super) struct Expanded {
 #[derive(Debug)]
 pub(super) struct Expander<'a> {
     planner: &'a Planner<'a>,
+    /// Cells of an earlier plan, which covering arrays keep where they fit.
+    seeds: Vec<Assignment>,
 }
 
 impl<'a> Expander<'a> {
-    pub(super) fn new(planner: &'a Planner<'a>) -> Self {
-        Self { planner }
+    pub(super) fn new(planner: &'a Planner<'a>, seeds: Vec<Assignment>) -> Self {
+        Self { planner, seeds }
+    }
+
+    /// Adds cells that later blocks build on.
+    pub(super) fn keep(&mut self, cells: &[Assignment]) {
+        self.seeds.extend_from_slice(cells);
     }
 
     pub(super) fn expand(&self, block: &BlockConfig) -> Result<Expanded, PlanError> {
@@ -48,7 +55,9 @@ impl<'a> Expander<'a> {
             let cells = match block.vary {
                 Vary::One => self.one_at_a_time(&start, &varying),
                 Vary::All => self.combinations(&start, &varying),
-                Vary::Pairs => self.pairs(&start, &varying, only.as_ref(), &mut expanded.coverage),
+                Vary::Pairs | Vary::Triples => {
+                    self.covering(&start, &varying, block, only.as_ref(), &mut expanded.coverage)
+                }
             };
             expanded.cells.extend(cells.into_iter().filter(&selected).map(|cell| self.planner.normal(cell)));
         }
@@ -76,29 +85,34 @@ impl<'a> Expander<'a> {
         })
     }
 
-    fn pairs(
+    fn covering(
         &self,
         start: &Assignment,
         axes: &[&AxisConfig],
+        block: &BlockConfig,
         only: Option<&Filter>,
         coverage: &mut Vec<Coverage>,
     ) -> Vec<Assignment> {
-        let block = BlockNames { planner: self.planner, start, axes };
-        let values = block.values();
+        let names = BlockNames { planner: self.planner, start, axes };
+        let values = names.values();
         let sizes: Vec<usize> = values.iter().map(Vec::len).collect();
-        let constraints = block.constraints(only);
-        let allowed = |row: &[usize]| constraints.allow(row);
-        let rows = covering::pairs(&sizes, &constraints.axes(), &allowed);
-        let found = check_pairs(&sizes, &rows, &constraints.axes(), &allowed);
-        coverage.push(Coverage {
-            strength: 2,
-            axes: axes.iter().map(|axis| axis.name.clone()).collect(),
-            combinations: found.combinations,
-            forbidden: found.forbidden,
-            covered: found.covered,
-            cells: u32::try_from(rows.len()).unwrap_or(u32::MAX),
-        });
-        let assignment = |row: &Vec<usize>| {
+        let constraints = names.constraints(only);
+        let demands = demands(block, axes);
+        let seeds: Vec<Row> =
+            self.seeds.iter().filter_map(|seed| row_of(seed, start, axes, &values)).collect();
+        let rows = cover(&sizes, &demands, &constraints, &seeds);
+        for demand in &demands {
+            let found = check(&sizes, &demand.axes, demand.strength, &rows, &constraints.scopes());
+            coverage.push(Coverage {
+                strength: u32::try_from(demand.strength).unwrap_or(u32::MAX),
+                axes: demand.axes.iter().map(|axis| axes[*axis].name.clone()).collect(),
+                combinations: found.combinations,
+                forbidden: found.forbidden,
+                covered: found.covered,
+                cells: u32::try_from(rows.len()).unwrap_or(u32::MAX),
+            });
+        }
+        let assignment = |row: &Row| {
             let chosen = axes.iter().zip(&values).zip(row);
             chosen.fold(start.clone(), |cell, ((axis, values), &index)| {
                 with(&cell, &axis.name, values[index].clone())
@@ -106,6 +120,39 @@ impl<'a> Expander<'a> {
         };
         rows.iter().map(assignment).collect()
     }
+}
+
+/// What a covering block asks for: pairs or triples of all of its axes, and triples of those that are strengthened.
+fn demands(block: &BlockConfig, axes: &[&AxisConfig]) -> Vec<Demand> {
+    let all: Vec<usize> = (0..axes.len()).collect();
+    let strong = |axis: &usize| block.strengthen.iter().any(|name| *name.get_ref() == axes[*axis].name);
+    let strengthened: Vec<usize> = all.iter().copied().filter(strong).collect();
+    let triples = |axes: Vec<usize>| Demand { strength: 3, axes };
+    let mut demands = vec![Demand { strength: 2, axes: all.clone() }];
+    if block.vary == Vary::Triples {
+        demands.push(triples(all));
+    } else if strengthened.len() > 2 {
+        demands.push(triples(strengthened));
+    }
+    demands
+}
+
+/// An earlier cell as a row of a block, if it differs from the block's start in no other axis. An axis that it does not
+/// have is at its base value.
+fn row_of(
+    seed: &Assignment,
+    start: &Assignment,
+    axes: &[&AxisConfig],
+    values: &[Vec<String>],
+) -> Option<Row> {
+    let varies = |name: &str| axes.iter().any(|axis| axis.name == name);
+    let fits =
+        start.iter().all(|(name, value)| varies(name) || seed.get(name).is_none_or(|own| own == value));
+    let index = |(axis, values): (&&AxisConfig, &Vec<String>)| match seed.get(&axis.name) {
+        Some(value) => values.iter().position(|known| known == value),
+        None => Some(0),
+    };
+    if fits { axes.iter().zip(values).map(index).collect() } else { None }
 }
 
 /// The names of dimensions in a block whose axes vary from a start.

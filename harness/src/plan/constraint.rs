@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::certificate::Scope;
+use crate::covering::Rules;
 use crate::filter::{Filter, Matcher};
 
 /// What rows of a block must not be.
@@ -38,12 +40,28 @@ impl Constraints {
         self.forbidden.push(condition);
     }
 
-    pub(super) fn allow(&self, row: &[usize]) -> bool {
+    /// The same for the checker: each rule with the axes that it looks at.
+    pub(super) fn scopes(&self) -> Vec<Scope<'_>> {
+        self.forbidden
+            .iter()
+            .map(|condition| Scope {
+                axes: condition.axes(),
+                forbids: Box::new(|row: &[usize]| condition.holds(row)),
+            })
+            .collect()
+    }
+}
+
+impl Rules for Constraints {
+    fn allow(&self, row: &[usize]) -> bool {
         !self.forbidden.iter().any(|condition| condition.holds(row))
     }
 
-    /// The axes that decide whether a row is allowed.
-    pub(super) fn axes(&self) -> Vec<usize> {
+    fn rule_out(&self, partial: &[Option<usize>]) -> bool {
+        self.forbidden.iter().any(|condition| condition.holds_so_far(partial) == Some(true))
+    }
+
+    fn axes(&self) -> Vec<usize> {
         let mut axes = BTreeSet::new();
         self.forbidden.iter().for_each(|condition| condition.collect_axes(&mut axes));
         axes.into_iter().collect()
@@ -93,6 +111,33 @@ impl Condition {
             Self::And(left, right) => left.holds(row) && right.holds(row),
             Self::Or(left, right) => left.holds(row) || right.holds(row),
         }
+    }
+
+    /// Whether it holds, by the axes that have a value; `None` where the others decide.
+    fn holds_so_far(&self, partial: &[Option<usize>]) -> Option<bool> {
+        match self {
+            Self::Always(holds) => Some(*holds),
+            Self::Has { axis, marked } => {
+                partial[*axis].map(|value| marked.get(value).copied().unwrap_or(false))
+            }
+            Self::Not(inner) => inner.holds_so_far(partial).map(|holds| !holds),
+            Self::And(left, right) => match (left.holds_so_far(partial), right.holds_so_far(partial)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(true),
+                _ => None,
+            },
+            Self::Or(left, right) => match (left.holds_so_far(partial), right.holds_so_far(partial)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
+        }
+    }
+
+    fn axes(&self) -> Vec<usize> {
+        let mut axes = BTreeSet::new();
+        self.collect_axes(&mut axes);
+        axes.into_iter().collect()
     }
 
     fn collect_axes(&self, axes: &mut BTreeSet<usize>) {

@@ -5,18 +5,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use intact_protocol::{Loaded, Logits, ParameterSource, Receipt, Settings};
+use intact_protocol::{Loaded, Logits, ParameterSource, Receipt};
 
-use super::phase::{Artifacts, Control, Controls, Prepared, Scene, timed};
+use super::phase::{Artifacts, Control, Controls, Prepared, Scene, Seating, timed};
 use crate::distance::Distance;
 use crate::expectation::Comparison;
 use crate::fault::{FaultError, SessionFiles};
-use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence};
+use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
 use crate::plan::PlannedCell;
-use crate::recipe::{INAPPLICABLE, Scenario};
+use crate::recipe::{INAPPLICABLE, Scenario, SessionForm};
 use crate::results::Cell;
 use crate::scenario::{
-    Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history, history_difference,
+    Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history_difference,
 };
 use crate::verdict::Verdict;
 use crate::worker::{Worker, WorkerError};
@@ -44,7 +44,8 @@ pub(super) struct Seats<'a> {
 
 struct Seat {
     worker: Worker,
-    open: Option<(PathBuf, Settings)>,
+    environment: Vec<(String, String)>,
+    open: Option<Seating>,
 }
 
 /// A worker with a model open.
@@ -95,26 +96,21 @@ impl<'a> Seats<'a> {
     }
 
     /// A worker of the subject with this model and these settings open.
-    pub(super) fn sit(
-        &mut self,
-        subject: &str,
-        model: &Path,
-        settings: &Settings,
-    ) -> Result<Sitting<'_>, StepError> {
-        if !self.seats.contains_key(subject) {
-            let (worker, _) = self.scene.subjects.worker(subject)?;
-            self.seats.insert(subject.to_owned(), Seat { worker, open: None });
+    pub(super) fn sit(&mut self, subject: &str, wanted: &Seating) -> Result<Sitting<'_>, StepError> {
+        let environment = wanted.place.environment();
+        if self.seats.get(subject).is_none_or(|seat| seat.environment != environment) {
+            let (worker, _) = self.scene.subjects.worker(subject, &environment)?;
+            self.seats.insert(subject.to_owned(), Seat { worker, environment, open: None });
         }
         let seat = self.seats.get_mut(subject).ok_or_else(|| StepError::Failed {
             op: "open",
             message: "the worker left while it was started".into(),
         })?;
-        let wanted = (model.to_owned(), settings.clone());
         let mut stage = Stage { worker: &mut seat.worker, timeout: self.scene.timeout };
-        if seat.open.as_ref() != Some(&wanted) {
+        if seat.open.as_ref() != Some(wanted) {
             seat.open = None;
-            stage.open(model, settings)?;
-            seat.open = Some(wanted);
+            stage.open(&wanted.model, &wanted.place, wanted.adapter.as_ref())?;
+            seat.open = Some(wanted.clone());
         }
         Ok(Sitting { stage })
     }
@@ -197,19 +193,26 @@ impl<'a> Seats<'a> {
         // The first reader has gone on by the scored tokens: a fresh one loads again, passes the session on, and a
         // third process loads what it wrote.
         self.settle(&cell.subject, false);
-        let relayed = self.relay(cell, &files, &dir)?;
+        let relayed = self.relay(cell, &files, &artifact, &dir)?;
         self.settle(&cell.subject, false);
         let second = self.load_and_look(cell, &relayed.files, &relayed, &truth, &dir)?;
         self.clear(cell)?;
         Ok(second)
     }
 
-    fn relay(&mut self, cell: &Prepared<'_>, files: &SessionFiles, dir: &Path) -> Result<Artifact, Stop> {
-        let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
+    fn relay(
+        &mut self,
+        cell: &Prepared<'_>,
+        files: &SessionFiles,
+        artifact: &Artifact,
+        dir: &Path,
+    ) -> Result<Artifact, Stop> {
+        let mut sitting = self.sit(&cell.subject, &cell.reader)?;
         match load(&mut sitting.stage, cell, &files.document)? {
             LoadOutcome::Loaded(loaded) => {
                 let format = cell.recipe.format.as_deref();
-                Ok(sitting.stage.save(&loaded.session, &dir.join("relayed"), format)?)
+                let relayed = sitting.stage.save(&loaded.session, &dir.join("relayed"), format)?;
+                Ok(Artifact { history: artifact.history.clone(), ..relayed })
             }
             other => {
                 Err(Stop::Broken(format!("a load that went well before did not go well again: {other:?}")))
@@ -218,7 +221,7 @@ impl<'a> Seats<'a> {
     }
 
     fn clear(&mut self, cell: &Prepared<'_>) -> Result<(), Stop> {
-        let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
+        let mut sitting = self.sit(&cell.subject, &cell.reader)?;
         sitting.stage.forget(SESSION)?;
         sitting.stage.forget(BYSTANDER)?;
         Ok(())
@@ -236,10 +239,11 @@ impl<'a> Seats<'a> {
         let control = truth.control;
         let untouched = control.bystander.clone()?;
         let replaces = cell.recipe.scenario == Scenario::Replace;
-        let mut sitting = self.sit(&cell.subject, &cell.reader_model, &cell.recipe.reader)?;
-        sitting.stage.hold(BYSTANDER, Script::Bystander, &scene.config.conversation)?;
+        let mut sitting = self.sit(&cell.subject, &cell.reader)?;
+        let (turns, conversation) = (SessionForm::Turns, &scene.config.conversation);
+        sitting.stage.hold(BYSTANDER, Script::Bystander, turns, conversation)?;
         if replaces {
-            sitting.stage.hold(SESSION, Script::Bystander, &scene.config.conversation)?;
+            sitting.stage.hold(SESSION, Script::Bystander, turns, conversation)?;
         }
         let outcome = load(&mut sitting.stage, cell, &files.document)?;
         let live: &[&str] = match outcome {
@@ -248,17 +252,22 @@ impl<'a> Seats<'a> {
         };
         let observed = match &outcome {
             LoadOutcome::Loaded(loaded) => {
-                Some(scene.score(&mut sitting, &loaded.session, &dir.join("loaded.logits")))
+                let (form, file) = (cell.recipe.session, dir.join("loaded.logits"));
+                Some(scene.score(&mut sitting, &loaded.session, form, &file))
             }
             _ => None,
         };
         let harm = harm(scene, &mut sitting, live, &untouched, dir)?;
+        let sampled = match &outcome {
+            LoadOutcome::Loaded(loaded) => sampled(scene, &mut sitting, cell, loaded, files, control)?,
+            _ => None,
+        };
         Ok(match outcome {
             LoadOutcome::Refused(refusal) => Evidence::Refused { refusal, harm },
             LoadOutcome::Failed(message) => Evidence::Failed { message, harm },
             LoadOutcome::Unsupported(message) => Evidence::Unsupported { message },
             LoadOutcome::Loaded(loaded) => match observed {
-                Some(Ok(observed)) => seen(scene, cell, *loaded, artifact, truth, observed, harm),
+                Some(Ok(observed)) => seen(cell, *loaded, artifact, truth, (observed, sampled), harm),
                 Some(Err(StepError::Worker(error))) => Evidence::Died(error),
                 Some(Err(error)) if control.session.is_err() => Evidence::Unsupported {
                     message: format!("the uninterrupted session cannot go on either: {error}"),
@@ -309,22 +318,53 @@ fn harm(
     Ok(Harm::None)
 }
 
-fn seen(
+/// What the session says by sampling, and what the uninterrupted one said, where the saved KV and the saved parameters
+/// are in force: it is loaded once more, because it has gone on by what was scored.
+fn sampled(
     scene: &Scene<'_>,
+    sitting: &mut Sitting<'_>,
+    cell: &Prepared<'_>,
+    loaded: &Loaded,
+    files: &SessionFiles,
+    control: &Control,
+) -> Result<Option<Sampled>, Stop> {
+    let Some(expected) = &control.sampled else { return Ok(None) };
+    let unchanged = SAMPLING_ROUTES.contains(&loaded.receipt.route.as_str());
+    if !unchanged || cell.recipe.parameters != ParameterSource::Saved {
+        return Ok(None);
+    }
+    sitting.stage.forget(&loaded.session)?;
+    let again = match load(&mut sitting.stage, cell, &files.document)? {
+        LoadOutcome::Loaded(loaded) => scene.sample(sitting, &loaded.session)?,
+        other => {
+            return Err(Stop::Broken(format!(
+                "a load that went well before did not go well again: {other:?}"
+            )));
+        }
+    };
+    Ok(Some(Sampled { observed: again, control: expected.clone()? }))
+}
+
+/// Routes after which the very same tokens must be sampled: the KV is what it was.
+const SAMPLING_ROUTES: [&str; 2] = ["direct", "blind"];
+
+fn seen(
     cell: &Prepared<'_>,
     loaded: Loaded,
     artifact: &Artifact,
     truth: &Truth<'_>,
-    observed: Logits,
+    (observed, sampled): (Logits, Option<Sampled>),
     harm: Harm,
 ) -> Evidence {
-    let held = history(Script::Session, &scene.config.conversation);
-    let history_difference = loaded.history.as_deref().and_then(|loaded| history_difference(&held, loaded));
+    let held = &artifact.history;
+    let history_difference = loaded.history.as_deref().and_then(|loaded| history_difference(held, loaded));
     Evidence::Loaded(Box::new(LoadedEvidence {
         saved_parameters: expected_parameters(cell, artifact),
         receipt: loaded.receipt,
+        saved_tokens: artifact.tokens,
         history_difference,
         observed,
+        sampled,
         control: truth.control.session.clone().map_err(|error| error.to_string()),
         cost_of_settings: truth.cost_of_settings,
         harm,
@@ -333,7 +373,7 @@ fn seen(
 
 /// What the change from the writer's to the reader's settings costs a session that is never interrupted.
 fn cost_of_settings(cell: &Prepared<'_>, control: &Control, controls: &Controls) -> Option<Distance> {
-    if cell.writer_model != cell.reader_model || cell.recipe.writer == cell.recipe.reader {
+    if cell.writer.model != cell.reader.model || cell.writer == cell.controls_seating() {
         return None;
     }
     let writers = controls.get(&cell.writers_control())?.as_ref().ok()?;
@@ -345,7 +385,7 @@ fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<Strin
     let recipe = &cell.recipe;
     let kept = cell.planned.dims.get("parameters").is_some_and(|value| value != INAPPLICABLE)
         && recipe.parameters == ParameterSource::Saved
-        && recipe.writer == recipe.reader
+        && recipe.writer == recipe.reader.sampling_as(&recipe.writer)
         && recipe.format.as_deref().is_none_or(|format| format >= "2");
     artifact.parameters.clone().filter(|_| kept)
 }

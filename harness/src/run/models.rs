@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use intact_protocol::Settings;
-
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, ModelChoice, ModelConfig};
+use crate::recipe::Place;
 use crate::results::ModelInfo;
-use crate::scenario::Stage;
+use crate::scenario::{Adapter, Stage};
 
 /// The models of a run.
 #[derive(Debug)]
@@ -24,37 +23,46 @@ struct Model {
     family: String,
     path: PathBuf,
     variants: BTreeMap<String, PathBuf>,
+    adapters: BTreeMap<String, Adapter>,
 }
 
 impl Models {
     /// The models by name, without making any fixture.
     pub(super) fn known(
         config: &Config,
+        choice: ModelChoice,
         options: &RunOptions,
         subjects: &Subjects,
     ) -> Result<Self, RunError> {
-        Self::gather(config, options, subjects, &|id: &str| Ok(PathBuf::from(id)))
+        Self::gather(config, choice, options, subjects, &|id: &str| Ok(PathBuf::from(id)))
     }
 
     /// The models, every file in its place.
     pub(super) fn ready(
         config: &Config,
+        choice: ModelChoice,
         options: &RunOptions,
         subjects: &Subjects,
     ) -> Result<Self, RunError> {
         let dir = intact_fixtures::default_dir()?;
-        Self::gather(config, options, subjects, &|id: &str| Ok(intact_fixtures::ensure(id, &dir)?))
+        let fixture = |id: &str| Ok(intact_fixtures::ensure(id, &dir)?);
+        Self::gather(config, choice, options, subjects, &fixture)
     }
 
     fn gather(
         config: &Config,
+        choice: ModelChoice,
         options: &RunOptions,
         subjects: &Subjects,
         fixture: &dyn Fn(&str) -> Result<PathBuf, RunError>,
     ) -> Result<Self, RunError> {
         let timeout = Duration::from_secs(config.run.timeout_seconds);
         let models = if options.models.is_empty() {
-            config.models.iter().map(|model| configured(model, subjects, timeout, fixture)).collect()
+            let chosen = match choice {
+                ModelChoice::Configured => config.models.clone(),
+                ModelChoice::Zoo => architectures(),
+            };
+            chosen.iter().map(|model| configured(model, subjects, timeout, fixture)).collect()
         } else {
             options.models.iter().map(|path| named(path, stem(path), subjects, timeout)).collect()
         };
@@ -67,7 +75,10 @@ impl Models {
     }
 
     pub(super) fn variants(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let names = |model: &Model| (model.name.clone(), model.variants.keys().cloned().collect());
+        let names = |model: &Model| {
+            let names = model.variants.keys().chain(model.adapters.keys());
+            (model.name.clone(), names.cloned().collect())
+        };
         self.models.iter().map(names).collect()
     }
 
@@ -78,6 +89,11 @@ impl Models {
             None => Some(&model.path),
             Some(variant) => model.variants.get(variant).map(PathBuf::as_path),
         }
+    }
+
+    /// An adapter of a model.
+    pub(super) fn adapter(&self, model: &str, name: &str) -> Option<&Adapter> {
+        self.models.iter().find(|entry| entry.name == model)?.adapters.get(name)
     }
 
     /// The file of another model.
@@ -98,6 +114,28 @@ impl Models {
     }
 }
 
+/// One model of each architecture that fixtures have, with its sibling of other weights.
+fn architectures() -> Vec<ModelConfig> {
+    let mut seen = BTreeSet::new();
+    let entries = intact_fixtures::list().iter();
+    let first = entries.filter(|entry| {
+        entry.family.purpose != intact_fixtures::Purpose::KvShape && seen.insert(entry.family.name.as_str())
+    });
+    first
+        .map(|entry| {
+            let other = format!("{}-other", entry.id);
+            let variants = intact_fixtures::find(&other).map(|_| ("other".to_owned(), other));
+            ModelConfig {
+                name: entry.family.name.clone(),
+                fixture: Some(entry.id.clone()),
+                path: None,
+                variants: variants.into_iter().collect(),
+                adapters: BTreeMap::new(),
+            }
+        })
+        .collect()
+}
+
 fn configured(
     model: &ModelConfig,
     subjects: &Subjects,
@@ -110,10 +148,15 @@ fn configured(
     let id = model.fixture.as_deref().unwrap_or(&model.name);
     let family = intact_fixtures::find(id).map(|entry| entry.family.memory.clone());
     let variants = model.variants.iter().map(|(name, id)| Ok((name.clone(), fixture(id)?)));
+    let adapters = model
+        .adapters
+        .iter()
+        .map(|(name, adapter)| Ok((name.clone(), (fixture(&adapter.fixture)?, adapter.scale))));
     Ok(Model {
         name: model.name.clone(),
         family: family.unwrap_or_else(|| "unknown".into()),
         path: fixture(id)?,
+        adapters: adapters.collect::<Result<_, RunError>>()?,
         variants: variants.collect::<Result<_, RunError>>()?,
     })
 }
@@ -123,12 +166,12 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let unusable = |reason: String| RunError::Model { path: path.to_owned(), reason };
     let path = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
     let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
-    let (mut worker, _) = subjects.worker(subject).map_err(|error| unusable(error.to_string()))?;
+    let (mut worker, _) = subjects.worker(subject, &[]).map_err(|error| unusable(error.to_string()))?;
     let opened = Stage { worker: &mut worker, timeout }
-        .open(&path, &Settings::default())
+        .open(&path, &Place::default(), None)
         .map_err(|error| unusable(error.to_string()))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
-    Ok(Model { name, family, path, variants: BTreeMap::new() })
+    Ok(Model { name, family, path, variants: BTreeMap::new(), adapters: BTreeMap::new() })
 }
 
 fn stem(path: &Path) -> String {

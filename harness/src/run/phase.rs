@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use intact_protocol::{Logits, Settings};
+use intact_protocol::Logits;
 
 use super::models::Models;
 use super::subjects::Subjects;
@@ -13,9 +13,9 @@ use super::{Progress, parallel};
 use crate::config::Config;
 use crate::judge::{Judgement, judge};
 use crate::plan::PlannedCell;
-use crate::recipe::Recipe;
+use crate::recipe::{Place, Recipe, SessionForm};
 use crate::run::cell::{CellOutcome, Seats, Sitting};
-use crate::scenario::{Artifact, BYSTANDER, SESSION, Script, StepError};
+use crate::scenario::{Adapter, Artifact, BYSTANDER, SESSION, Script, StepError};
 use crate::verdict::Verdict;
 
 /// Everything that the phases share.
@@ -36,9 +36,10 @@ pub(super) struct Scene<'a> {
 pub(super) struct ArtifactKey {
     subject: String,
     model: PathBuf,
-    settings: String,
+    place: String,
     format: Option<String>,
     script: Script,
+    form: SessionForm,
 }
 
 /// What identifies an uninterrupted session.
@@ -46,7 +47,8 @@ pub(super) struct ArtifactKey {
 pub(super) struct ControlKey {
     subject: String,
     model: PathBuf,
-    settings: String,
+    place: String,
+    form: SessionForm,
 }
 
 /// Logits of the sessions that nothing happened to.
@@ -56,6 +58,8 @@ pub(super) struct Control {
     pub session: Result<Logits, StepError>,
     /// Of the session that is live while another is loaded.
     pub bystander: Result<Logits, StepError>,
+    /// What is sampled from the first one, where it is.
+    pub sampled: Option<Result<String, StepError>>,
 }
 
 /// A cell with everything that it needs worked out.
@@ -64,8 +68,23 @@ pub(super) struct Prepared<'a> {
     pub planned: &'a PlannedCell,
     pub subject: String,
     pub recipe: Recipe,
-    pub writer_model: PathBuf,
-    pub reader_model: PathBuf,
+    pub writer: Seating,
+    pub reader: Seating,
+}
+
+/// What a worker opens for one side of a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seating {
+    pub model: PathBuf,
+    pub place: Place,
+    pub adapter: Option<Adapter>,
+}
+
+impl Seating {
+    /// The same as text: equal text means an equal place.
+    fn key(&self) -> String {
+        format!("{:?} {:?}", self.place, self.adapter)
+    }
 }
 
 /// What the write phase gave.
@@ -111,8 +130,8 @@ impl Scene<'_> {
         }
         let broken = |message: &str| stop(Verdict::HarnessError, Some("recipe"), message);
         let mut recipe = Recipe::of(&planned.dims, self.config).map_err(|message| broken(&message))?;
-        for settings in [&mut recipe.writer, &mut recipe.reader] {
-            settings.threads = settings.threads.or(Some(self.threads));
+        for place in [&mut recipe.writer, &mut recipe.reader] {
+            place.settings.threads = place.settings.threads.or(Some(self.threads));
         }
         let missing = || stop(Verdict::Filtered, None, "there is no other model to open");
         let writer_model = self.models.path(&recipe.model, None).ok_or_else(missing)?.to_owned();
@@ -123,7 +142,16 @@ impl Scene<'_> {
         };
         let reader_model = reader_model.ok_or_else(missing)?.to_owned();
         let subject = planned.dims.get("subject").cloned().unwrap_or_default();
-        Ok(Prepared { planned, subject, recipe, writer_model, reader_model })
+        let seating = |model: PathBuf, place: &Place| {
+            let adapter = place.adapter.as_deref().map(|name| {
+                let adapter = self.models.adapter(&recipe.model, name).cloned();
+                adapter.ok_or_else(|| stop(Verdict::Filtered, None, "the model has no such adapter"))
+            });
+            Ok::<_, Box<CellOutcome>>(Seating { model, place: place.clone(), adapter: adapter.transpose()? })
+        };
+        let (writer, reader) =
+            (seating(writer_model, &recipe.writer)?, seating(reader_model, &recipe.reader)?);
+        Ok(Prepared { planned, subject, recipe, writer, reader })
     }
 
     /// Every session that a cell reads, saved once.
@@ -142,13 +170,13 @@ impl Scene<'_> {
             || Seats::new(self),
             |seats, (index, (key, cell))| {
                 let dir = self.dir.join("saved").join(index.to_string());
-                let artifact =
-                    seats.sit(&key.subject, &key.model, &cell.recipe.writer).and_then(|mut sitting| {
-                        sitting.stage.hold(SESSION, key.script, &self.config.conversation)?;
-                        let artifact = sitting.stage.save(SESSION, &dir, key.format.as_deref())?;
-                        sitting.stage.forget(SESSION)?;
-                        Ok(artifact)
-                    });
+                let artifact = seats.sit(&key.subject, &cell.writer).and_then(|mut sitting| {
+                    let conversation = &self.config.conversation;
+                    let history = sitting.stage.hold(SESSION, key.script, key.form, conversation)?;
+                    let artifact = sitting.stage.save(SESSION, &dir, key.format.as_deref())?;
+                    sitting.stage.forget(SESSION)?;
+                    Ok(Artifact { history, ..artifact })
+                });
                 seats.settle(&key.subject, artifact.is_ok());
                 self.progress.step();
                 artifact
@@ -159,21 +187,25 @@ impl Scene<'_> {
 
     /// Every uninterrupted session that a cell is compared with, held once.
     fn hold_controls(&self, cells: &[&Prepared<'_>]) -> Controls {
-        let readers = cells.iter().map(|cell| (cell.control(), &cell.recipe.reader));
-        let writers = cells.iter().map(|cell| (cell.writers_control(), &cell.recipe.writer));
-        let wanted: BTreeMap<ControlKey, &Settings> = readers.chain(writers).collect();
-        let wanted: Vec<(ControlKey, &Settings)> = wanted.into_iter().collect();
+        let readers = cells.iter().map(|cell| (cell.control(), cell.controls_seating()));
+        let writers = cells.iter().map(|cell| (cell.writers_control(), cell.writer.clone()));
+        let wanted: BTreeMap<ControlKey, Seating> = readers.chain(writers).collect();
+        let wanted: Vec<(ControlKey, Seating)> = wanted.into_iter().collect();
         self.progress.phase("holding uninterrupted sessions", wanted.len());
         let held = parallel::map(
             self.jobs,
             &numbered(&wanted),
             || Seats::new(self),
-            |seats, (index, (key, settings))| {
+            |seats, (index, (key, seating))| {
                 let dir = self.dir.join("controls").join(index.to_string());
-                let control = seats.sit(&key.subject, &key.model, settings).and_then(|mut sitting| {
-                    let bystander = self.uninterrupted(&mut sitting, BYSTANDER, Script::Bystander, &dir)?;
-                    let session = self.uninterrupted(&mut sitting, SESSION, Script::Session, &dir)?;
-                    Ok(Control { session, bystander })
+                let control = seats.sit(&key.subject, seating).and_then(|mut sitting| {
+                    let bystander = (BYSTANDER, Script::Bystander, SessionForm::Turns);
+                    let bystander = self.uninterrupted(&mut sitting, bystander, &dir)?;
+                    let held = (SESSION, Script::Session, key.form);
+                    let session = self.uninterrupted(&mut sitting, held, &dir)?;
+                    let samples = seating.place.settings.sampling.is_some();
+                    let sampled = samples.then(|| self.sampled(&mut sitting, key.form)).transpose()?;
+                    Ok(Control { session, bystander, sampled })
                 });
                 let sound = control
                     .as_ref()
@@ -190,8 +222,7 @@ impl Scene<'_> {
     fn uninterrupted(
         &self,
         sitting: &mut Sitting<'_>,
-        session: &str,
-        script: Script,
+        (session, script, form): (&str, Script, SessionForm),
         dir: &Path,
     ) -> Result<Result<Logits, StepError>, StepError> {
         let file = dir.join(format!("{}.logits", script.name()));
@@ -200,8 +231,8 @@ impl Scene<'_> {
             message: format!("{}: {error}", dir.display()),
         });
         let logits = made
-            .and_then(|()| sitting.stage.hold(session, script, &self.config.conversation))
-            .and_then(|()| self.score(sitting, session, &file));
+            .and_then(|()| sitting.stage.hold(session, script, form, &self.config.conversation))
+            .and_then(|_| self.score(sitting, session, form, &file));
         match logits {
             Err(error @ StepError::Worker(_)) => Err(error),
             logits => {
@@ -211,13 +242,41 @@ impl Scene<'_> {
         }
     }
 
-    /// Scores the continuation.
+    /// What a session that nothing happened to is made to say by sampling.
+    fn sampled(
+        &self,
+        sitting: &mut Sitting<'_>,
+        form: SessionForm,
+    ) -> Result<Result<String, StepError>, StepError> {
+        let conversation = &self.config.conversation;
+        let held = sitting.stage.hold(SESSION, Script::Session, form, conversation);
+        let text = held.and_then(|_| self.sample(sitting, SESSION));
+        match text {
+            Err(error @ StepError::Worker(_)) => Err(error),
+            text => {
+                sitting.stage.forget(SESSION)?;
+                Ok(text)
+            }
+        }
+    }
+
+    /// Samples a reply to the question.
+    pub(super) fn sample(&self, sitting: &mut Sitting<'_>, session: &str) -> Result<String, StepError> {
+        sitting.stage.sample(session, &self.config.conversation.question, self.config.run.sampled_tokens)
+    }
+
+    /// Scores the continuation. In a session that says nothing, something is said first.
     pub(super) fn score(
         &self,
         sitting: &mut Sitting<'_>,
         session: &str,
+        form: SessionForm,
         file: &Path,
     ) -> Result<Logits, StepError> {
+        if form == SessionForm::Empty {
+            let turns = SessionForm::Turns;
+            sitting.stage.hold(session, Script::Bystander, turns, &self.config.conversation)?;
+        }
         sitting.stage.score(
             session,
             &self.config.conversation.continuation,
@@ -237,28 +296,35 @@ impl Prepared<'_> {
     pub(super) fn artifact(&self, script: Script) -> ArtifactKey {
         ArtifactKey {
             subject: self.subject.clone(),
-            model: self.writer_model.clone(),
-            settings: text(&self.recipe.writer),
+            model: self.writer.model.clone(),
+            place: self.writer.key(),
             format: self.recipe.format.clone(),
             script,
+            form: self.recipe.session,
         }
     }
 
     /// The session that the cell is compared with.
     pub(super) fn control(&self) -> ControlKey {
-        ControlKey {
-            subject: self.subject.clone(),
-            model: self.reader_model.clone(),
-            settings: text(&self.recipe.reader),
-        }
+        self.control_of(&self.controls_seating())
+    }
+
+    /// Where it is held: as the reader, but sampling as the writer does, which is what a load must bring back.
+    pub(super) fn controls_seating(&self) -> Seating {
+        Seating { place: self.reader.place.sampling_as(&self.writer.place), ..self.reader.clone() }
     }
 
     /// The same session, uninterrupted, where it was saved.
     pub(super) fn writers_control(&self) -> ControlKey {
+        self.control_of(&self.writer)
+    }
+
+    fn control_of(&self, seating: &Seating) -> ControlKey {
         ControlKey {
             subject: self.subject.clone(),
-            model: self.writer_model.clone(),
-            settings: text(&self.recipe.writer),
+            model: seating.model.clone(),
+            place: seating.key(),
+            form: self.recipe.session,
         }
     }
 
@@ -270,10 +336,6 @@ impl Prepared<'_> {
 
 fn numbered<T>(items: &[T]) -> Vec<(usize, &T)> {
     items.iter().enumerate().collect()
-}
-
-fn text(settings: &Settings) -> String {
-    serde_json::to_string(settings).unwrap_or_default()
 }
 
 /// Time that a cell took.

@@ -53,10 +53,14 @@ impl Subjects {
         Ok(subjects)
     }
 
-    /// Starts a worker of a subject.
-    pub(super) fn worker(&self, name: &str) -> Result<(Worker, Hello), WorkerError> {
+    /// Starts a worker of a subject with these environment variables.
+    pub(super) fn worker(
+        &self,
+        name: &str,
+        environment: &[(String, String)],
+    ) -> Result<(Worker, Hello), WorkerError> {
         let command = self.infos.iter().find(|info| info.name == name).map(|info| info.command.as_slice());
-        Worker::start(command.unwrap_or_default(), self.timeout)
+        Worker::start_in(command.unwrap_or_default(), environment, self.timeout)
     }
 
     /// The subject that models are probed with.

@@ -81,6 +81,7 @@ pub fn probe(release: &Release, worker: &Path, model: &Path) -> Result<Probed, P
         reply: Some("Yes.".into()),
         max_tokens: None,
         greedy: true,
+        cancel_after: None,
         stream: false,
     };
     carried_out(&mut worker, Request::Say(say))?;

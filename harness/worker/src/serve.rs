@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use intact_engine::cancel::CancelToken;
 use intact_engine::llama::Container;
 use intact_engine::preset::Preset;
 use intact_engine::session::Generation;
@@ -10,16 +11,16 @@ use intact_engine::{
 };
 use intact_engine::{llama, passport};
 use intact_format::parameters::Parameters;
-use intact_format::route::{LoadPolicy, Route, UnknownRoute};
+use intact_format::route::LoadPolicy;
 use intact_format::version::{FormatVersion, VersionParseError};
 use intact_protocol::{
-    Check, Checked, Hello, Load, Loaded, Logits, Open, Opened, Outcome, PROTOCOL, ParameterSource, Receipt,
-    Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored, Timings,
+    Check, Checked, CleanUp, Hello, Load, Loaded, Logits, Open, Opened, Outcome, PROTOCOL, ParameterSource,
+    Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored, Start, Timings,
 };
 
 use crate::Subject;
 use crate::outcome::{axis, failure, history, receipt, small, timings, told, unsupported};
-use crate::settings::{context_parameters, inapplicable};
+use crate::settings::{context_parameters, inapplicable, sample_as};
 
 /// A worker's state: the engine, once a model is open.
 pub(crate) struct Server {
@@ -31,7 +32,8 @@ pub(crate) struct Server {
 /// An outcome that is no success, on its way out of a handler.
 type Failure = Box<Outcome>;
 
-const OPERATIONS: [&str; 9] = ["hello", "open", "say", "save", "load", "check", "score", "forget", "bye"];
+const OPERATIONS: [&str; 11] =
+    ["hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "bye"];
 
 impl Server {
     pub(crate) fn new(subject: Subject, container: Container) -> Self {
@@ -43,6 +45,8 @@ impl Server {
         let replied = match request {
             Request::Hello(_) => Ok(Replied::Hello(self.hello())),
             Request::Open(open) => self.open(*open).map(Replied::Open),
+            Request::Start(start) => self.start(start).map(|()| Replied::Start),
+            Request::CleanUp(clean_up) => self.clean_up(&clean_up).map(|()| Replied::CleanUp),
             Request::Say(say) => self.say(say, event).map(Replied::Say),
             Request::Save(save) => self.save(save).map(Replied::Save),
             Request::Load(load) => self.load(&load).map(Replied::Load),
@@ -83,7 +87,7 @@ impl Server {
         self.engine = None;
         let context = context_parameters(&open.settings, &open.model)
             .map_err(|error| refused("kv-type-unknown", &error.to_string()))?;
-        let (preset, parameters) = match open.preset {
+        let (preset, mut parameters) = match open.preset {
             None => (None, Parameters::default()),
             Some(name) => {
                 let preset =
@@ -91,7 +95,12 @@ impl Server {
                 (Some(preset.family()), preset.parameters)
             }
         };
+        if let Some(sampling) = &open.settings.sampling {
+            sample_as(&mut parameters.sampler_parameters, sampling);
+        }
         let mut engine = Engine::create(EngineOptions {
+            lora: open.settings.lora.first().cloned(),
+            fragmented: open.settings.fragmented,
             model: Some(open.model),
             model_repository: open.model_repo,
             preset,
@@ -113,6 +122,20 @@ impl Server {
         Ok(opened)
     }
 
+    fn start(&mut self, start: Start) -> Result<(), Failure> {
+        let options =
+            StartOptions { id: Some(start.session), system_prompt: start.system, ..StartOptions::default() };
+        self.engine()?.start(options).map_err(failed)?;
+        Ok(())
+    }
+
+    fn clean_up(&mut self, clean_up: &CleanUp) -> Result<(), Failure> {
+        let strategy = serde_json::from_value(serde_json::Value::String(clean_up.strategy.clone()))
+            .map_err(|error| refused("strategy-unknown", &error.to_string()))?;
+        self.engine()?.session_mut(&clean_up.session).map_err(failed)?.clean_up(strategy).map_err(failed)?;
+        Ok(())
+    }
+
     fn say(&mut self, say: Say, event: &mut dyn FnMut(&str)) -> Result<Said, Failure> {
         let engine = self.engine()?;
         if engine.session(&say.session).is_err() {
@@ -123,11 +146,28 @@ impl Server {
             };
             engine.start(options).map_err(failed)?;
         }
-        let generation =
-            Generation { forced: say.reply, max_tokens: say.max_tokens, greedy: say.greedy, cancel: None };
-        let mut silent = |_: &str| {};
-        let on_text: &mut dyn FnMut(&str) = if say.stream { event } else { &mut silent };
-        let reply = engine.send_to(&say.session, &say.text, &generation, on_text).map_err(failed)?;
+        let cancel = CancelToken::new();
+        if say.cancel_after == Some(0) {
+            cancel.cancel();
+        }
+        // A cancelled reply is made of whole pieces of text, each of at least one token.
+        let mut left = say.cancel_after;
+        let mut told = |piece: &str| {
+            if say.stream {
+                event(piece);
+            }
+            left = left.map(|left| left.saturating_sub(1));
+            if left == Some(0) {
+                cancel.cancel();
+            }
+        };
+        let generation = Generation {
+            forced: say.reply,
+            max_tokens: say.max_tokens,
+            greedy: say.greedy,
+            cancel: Some(cancel.clone()),
+        };
+        let reply = engine.send_to(&say.session, &say.text, &generation, &mut told).map_err(failed)?;
         let tokens_evaluated = u32::try_from(reply.tokens_evaluated).unwrap_or(u32::MAX);
         Ok(Said { text: reply.text, tokens: small(reply.tokens), tokens_evaluated })
     }
@@ -245,8 +285,8 @@ impl Server {
 
 fn policy(routes: Option<&[String]>) -> Result<LoadPolicy, Failure> {
     let Some(routes) = routes else { return Ok(LoadPolicy::default()) };
-    let routes: Result<Vec<Route>, UnknownRoute> = routes.iter().map(|route| route.parse()).collect();
-    routes.map(LoadPolicy::from).map_err(|error| refused("route-unknown", &error.to_string()))
+    LoadPolicy::of_names(routes.iter().map(String::as_str))
+        .map_err(|error| refused("route-unknown", &error.to_string()))
 }
 
 /// Settings that llama.cpp did not take as they were given.

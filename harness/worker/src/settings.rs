@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use intact_format::kv_type::{KvType, KvTypeError};
-use intact_format::parameters::{ContextParameters, FlashAttentionMode};
-use intact_protocol::{FlashAttention, Settings};
+use intact_format::parameters::{ContextParameters, FlashAttentionMode, SamplerParameters};
+use intact_protocol::{FlashAttention, Sampling, Settings};
 
 /// A model file below this many bytes is faster with one thread than with several.
 const TINY_MODEL: u64 = 64 << 20;
@@ -40,10 +40,25 @@ pub(crate) fn context_parameters(
     })
 }
 
+/// Sampler parameters with what is asked for in place of their own.
+pub(crate) fn sample_as(parameters: &mut SamplerParameters, sampling: &Sampling) {
+    fn put<T: Copy>(into: &mut T, value: Option<T>) {
+        *into = value.unwrap_or(*into);
+    }
+    put(&mut parameters.seed, sampling.seed);
+    put(&mut parameters.temperature, sampling.temperature);
+    put(&mut parameters.top_k, sampling.top_k);
+    put(&mut parameters.top_p, sampling.top_p);
+    put(&mut parameters.repetition_penalty, sampling.repetition_penalty);
+    put(&mut parameters.frequency_penalty, sampling.frequency_penalty);
+    put(&mut parameters.dry_multiplier, sampling.dry_multiplier);
+    put(&mut parameters.mirostat, sampling.mirostat);
+}
+
 /// Settings that were asked for and cannot be applied.
 pub(crate) fn inapplicable(settings: &Settings) -> Option<&'static str> {
-    if !settings.lora.is_empty() {
-        Some("LoRA adapters")
+    if settings.lora.len() > 1 {
+        Some("more than one LoRA adapter")
     } else if !settings.control_vectors.is_empty() {
         Some("control vectors")
     } else {

@@ -78,7 +78,7 @@ fn an_axis_is_transcoded_where_there_is_a_step_for_it() {
         let steps = plan(&passport(), &with(differ));
         match consequence {
             Consequence::Transcode => {
-                assert!(steps.unwrap().0.iter().any(|step| step.axis == axis), "{axis}")
+                assert!(steps.unwrap().0.iter().any(|step| step.axis == axis), "{axis}");
             }
             Consequence::Same | Consequence::Harmless => assert!(steps.is_ok(), "{axis}"),
             _ if steps.is_err() => (),

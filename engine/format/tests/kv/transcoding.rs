@@ -205,7 +205,7 @@ fn with_second(change: impl FnOnce(&Attention<'static>) -> Attention<'static>) -
 
 fn joined(first: Attention<'static>, second: Attention<'static>) -> Attention<'static> {
     let mut joined = first;
-    joined.join(second).unwrap();
+    joined.join(second).expect("slices of one section");
     joined
 }
 

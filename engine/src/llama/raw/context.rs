@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use llama_cpp_sys_2 as sys;
 
 use super::llama_batch::LlamaBatch;
-use super::model::LlamaModel;
+use super::model::{LlamaLoraAdapter, LlamaModel};
 use super::token::LlamaToken;
 use super::{Failed, c_path, failed};
 use session::LlamaStateSeqFlags;
@@ -26,6 +26,14 @@ unsafe impl Send for LlamaContext<'_> {}
 impl<'model> LlamaContext<'model> {
     pub(super) fn of(pointer: NonNull<sys::llama_context>, model: &'model LlamaModel) -> Self {
         Self { pointer, n_vocab: usize::try_from(model.n_vocab()).unwrap_or_default(), model: PhantomData }
+    }
+
+    pub(in crate::llama) fn lora_adapter_set(
+        &mut self,
+        adapter: &mut LlamaLoraAdapter,
+        _: f32,
+    ) -> Result<(), Failed> {
+        match *adapter {}
     }
 
     pub(in crate::llama) fn n_ctx(&self) -> u32 {

@@ -22,6 +22,10 @@ unsafe impl Send for LlamaModel {}
 // SAFETY: as above.
 unsafe impl Sync for LlamaModel {}
 
+/// An adapter; there is none over these releases.
+#[derive(Debug)]
+pub(in crate::llama) enum LlamaLoraAdapter {}
+
 impl LlamaModel {
     pub(in crate::llama) fn load_from_file(
         _: &LlamaBackend,
@@ -34,6 +38,10 @@ impl LlamaModel {
         NonNull::new(pointer)
             .map(|pointer| Self { pointer })
             .ok_or_else(|| failed("null result from llama.cpp"))
+    }
+
+    pub(in crate::llama) fn lora_adapter_init(&mut self, _: &Path) -> Result<LlamaLoraAdapter, Failed> {
+        Err(failed("adapters are not offered for this release of llama.cpp"))
     }
 
     pub(in crate::llama) fn new_context(

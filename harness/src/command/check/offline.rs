@@ -28,7 +28,7 @@ pub(super) fn check(file: &Path, release: &Release, policy: Policy) -> Result<Ch
     let (status, chunks) = image(file, &document);
     let Some(saved) = &document.passport else {
         let tokens = document.tokens().map_or_else(|| document.positions(), |tokens| tokens.len() as u64);
-        return Ok(checked(Vec::new(), decide(&situation(&[], status, tokens, u32::MAX, policy))));
+        return Ok(checked(&[], decide(&situation(&[], status, tokens, u32::MAX, policy))));
     };
     let layout = layout(release)?;
     let tokens = document.tokens().map_or(0, |tokens| tokens.len() as u64);
@@ -46,7 +46,7 @@ pub(super) fn check(file: &Path, release: &Release, policy: Policy) -> Result<Ch
         lossy,
         ..situation(&differences, status, tokens, saved.cache.n_ctx, policy)
     });
-    Ok(checked(differences, decided))
+    Ok(checked(&differences, decided))
 }
 
 fn situation(
@@ -101,7 +101,7 @@ fn image(file: &Path, document: &SessionDocument) -> (ImageStatus, Vec<Chunk<'st
     }
 }
 
-fn checked(differences: Vec<Difference>, decided: Result<Decision, route::Refusal>) -> Checked {
+fn checked(differences: &[Difference], decided: Result<Decision, route::Refusal>) -> Checked {
     let axes = differences.iter().map(axis).collect();
     match decided {
         Ok(decision) => Checked { route: decision.route.to_string(), axes, refusal: None },

@@ -95,6 +95,7 @@ impl Worker {
             reply: Some(reply.into()),
             max_tokens: None,
             greedy: false,
+            cancel_after: None,
             stream: false,
         }));
     }

@@ -48,6 +48,7 @@ fn a_reply_is_streamed_in_whole_characters_that_add_up_to_its_text() {
         reply: Some("Größe, 東京 and 🦀.".into()),
         max_tokens: None,
         greedy: false,
+        cancel_after: None,
         stream: true,
     }));
     let mut streamed = String::new();

@@ -1,0 +1,102 @@
+//! What is still open: combinations of values that no row has yet.
+
+use super::Row;
+
+/// Every combination of `strength` values of these axes, in at least one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Values that vary together: 2 for pairs.
+    pub strength: usize,
+    /// The axes, in ascending order.
+    pub axes: Vec<usize>,
+}
+
+/// Which combinations are open.
+pub(super) struct Open {
+    groups: Vec<Group>,
+    /// The groups that each axis is in.
+    of_axis: Vec<Vec<usize>>,
+    open: Vec<bool>,
+    sizes: Vec<usize>,
+    /// Everything before it is closed.
+    next: usize,
+}
+
+/// Axes whose values are combined, and where their combinations begin.
+struct Group {
+    axes: Vec<usize>,
+    start: usize,
+}
+
+impl Open {
+    pub(super) fn new(sizes: &[usize], demands: &[Demand]) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut total = 0;
+        for demand in demands {
+            for axes in subsets(&demand.axes, demand.strength) {
+                let combinations: usize = axes.iter().map(|axis| sizes[*axis]).product();
+                groups.push(Group { axes, start: total });
+                total += combinations;
+            }
+        }
+        let mut of_axis = vec![Vec::new(); sizes.len()];
+        for (index, group) in groups.iter().enumerate() {
+            group.axes.iter().for_each(|axis| of_axis[*axis].push(index));
+        }
+        Self { groups, of_axis, open: vec![true; total], sizes: sizes.to_vec(), next: 0 }
+    }
+
+    /// The first open combination.
+    pub(super) fn first(&mut self) -> Option<Vec<(usize, usize)>> {
+        self.next += self.open[self.next..].iter().position(|open| *open)?;
+        let group = self.groups.partition_point(|group| group.start <= self.next) - 1;
+        let group = &self.groups[group];
+        let mut rest = self.next - group.start;
+        let mut values: Vec<(usize, usize)> = Vec::with_capacity(group.axes.len());
+        for &axis in group.axes.iter().rev() {
+            values.push((axis, rest % self.sizes[axis]));
+            rest /= self.sizes[axis];
+        }
+        Some(values)
+    }
+
+    /// Closes what a row covers, and says how much that is.
+    pub(super) fn close(&mut self, row: &Row) -> usize {
+        let mut closed = 0;
+        for group in &self.groups {
+            let place = place(group, row, &self.sizes);
+            closed += usize::from(std::mem::replace(&mut self.open[place], false));
+        }
+        closed
+    }
+
+    /// Closes the first open combination, which no row can have.
+    pub(super) fn give_up(&mut self) {
+        self.open[self.next] = false;
+    }
+
+    /// Open combinations of a row that the axis is part of.
+    pub(super) fn gain(&self, row: &[usize], axis: usize) -> usize {
+        let open = |group: &&usize| self.open[place(&self.groups[**group], row, &self.sizes)];
+        self.of_axis[axis].iter().filter(open).count()
+    }
+}
+
+fn place(group: &Group, row: &[usize], sizes: &[usize]) -> usize {
+    group.start + group.axes.iter().fold(0, |place, &axis| place * sizes[axis] + row[axis])
+}
+
+/// Every choice of so many of these axes.
+fn subsets(axes: &[usize], strength: usize) -> Vec<Vec<usize>> {
+    match (strength, axes.split_first()) {
+        (0, _) => vec![Vec::new()],
+        (_, None) => Vec::new(),
+        (_, Some((&first, rest))) => {
+            let with = subsets(rest, strength - 1).into_iter().map(|mut subset| {
+                subset.insert(0, first);
+                subset
+            });
+            with.chain(subsets(rest, strength)).collect()
+        }
+    }
+}
