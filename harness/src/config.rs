@@ -159,8 +159,16 @@ pub struct AxisConfig {
     #[schemars(with = "Vec<String>")]
     pub sets: Vec<Spanned<String>>,
     /// Its values; the first is the base value.
+    #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub values: Vec<Spanned<String>>,
+    /// Its values are the llama.cpp releases instead: the one that the configured workers have first, then those in
+    /// which something changed, and every other one that a worker is built for.
+    #[serde(default)]
+    pub releases: bool,
+    /// It takes part only in blocks that name it.
+    #[serde(default)]
+    pub on_demand: bool,
     /// Every value but the base one is a fault: at most one axis of a cell may have such a value.
     #[serde(default)]
     pub negative: bool,
@@ -300,7 +308,7 @@ impl Config {
 }
 
 /// Dimensions that every cell has without an axis for them.
-pub const ADDED_DIMENSIONS: [&str; 4] = ["subject", "family", "writer", "reader"];
+pub const ADDED_DIMENSIONS: [&str; 5] = ["subject", "family", "writer", "reader", "crossing"];
 
 impl AxisConfig {
     /// The base value.

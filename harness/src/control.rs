@@ -20,9 +20,18 @@ pub fn controls(config: &Config, axes: &[AxisInfo], cells: &[Cell]) -> Vec<AxisC
     config
         .axes
         .iter()
-        .filter(|axis| axis.name != MODEL_AXIS && axis.values.len() > 1)
+        .filter(|axis| {
+            axis.name != MODEL_AXIS && axes.iter().any(|info| info.name == axis.name && info.values.len() > 1)
+        })
+        .filter(|axis| !axis.on_demand || varies(axis, cells))
         .map(|axis| control(config, axis, &bases, cells))
         .collect()
+}
+
+fn varies(axis: &AxisConfig, cells: &[Cell]) -> bool {
+    let mut values =
+        cells.iter().filter_map(|cell| cell.dims.get(&axis.name)).filter(|value| *value != INAPPLICABLE);
+    values.next().is_some_and(|first| values.any(|value| value != first))
 }
 
 fn control(config: &Config, axis: &AxisConfig, bases: &BTreeMap<&str, &str>, cells: &[Cell]) -> AxisControl {

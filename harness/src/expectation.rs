@@ -37,7 +37,7 @@ pub struct Entry {
     /// Which cells: a filter over dimensions.
     #[schemars(with = "String")]
     pub when: Spanned<String>,
-    /// The plans in which it must select a cell; empty means every plan.
+    /// The plans in which it must select a cell; empty means the configured one and those that build on it.
     #[serde(default)]
     pub plans: Vec<String>,
     /// The verdicts that pass.
@@ -78,6 +78,8 @@ pub struct Tolerance {
 #[derive(Debug, Clone)]
 pub struct Expectations {
     entries: Vec<(Filter, Entry)>,
+    /// The configured plan, and those that build on it.
+    standard: Vec<String>,
 }
 
 /// How a cell compares with what is expected of it.
@@ -120,7 +122,7 @@ impl Expectations {
             })?;
             Ok((filter, entry))
         });
-        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+        Ok(Self { entries: entries.collect::<Result<_, _>>()?, standard: standard(config) })
     }
 
     /// What is wrong with the expectations for this plan: entries that select no judged cell of it, entries that never
@@ -142,7 +144,8 @@ impl Expectations {
                 let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
                 findings.push(Finding { kind: FindingKind::Expired, cell: None, message });
             }
-            let elsewhere = !entry.plans.is_empty() && !entry.plans.iter().any(|name| name == plan);
+            let plans = if entry.plans.is_empty() { &self.standard } else { &entry.plans };
+            let elsewhere = !plans.iter().any(|name| name == plan);
             if counting.contains_key(&index) || elsewhere {
                 continue;
             }
@@ -182,6 +185,16 @@ impl Expectations {
         let found = self.entries.iter().position(|(filter, _)| filter.selects(subject(cell)));
         found.map(|index| (index, &self.entries[index].1))
     }
+}
+
+fn standard(config: &Config) -> Vec<String> {
+    let builds = |name: &str| {
+        let below = |name: &str| config.plans.get(name)?.builds_on.as_deref();
+        // A chain of plans is no longer than there are plans, even where it is a ring.
+        let chain = std::iter::successors(Some(name), |name| below(name)).take(config.plans.len());
+        chain.into_iter().any(|name| name == config.run.plan)
+    };
+    config.plans.keys().filter(|name| builds(name)).cloned().collect()
 }
 
 fn subject(cell: &PlannedCell) -> Subject<'_> {

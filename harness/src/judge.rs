@@ -261,8 +261,8 @@ fn weigh(
         let beyond = format!("{}; route `{}`", describe(distance), receipt.route);
         return if is_declared_loss(loaded, distance, thresholds) {
             let message = format!(
-                "A declared loss: the cells were converted to other settings, which costs no more than those settings \
-                 do by themselves: {beyond}."
+                "A declared loss: the cells were converted for other settings or another release, which costs no more \
+                 than that change does by itself: {beyond}."
             );
             (Verdict::Degraded, Some("declared-loss"), message)
         } else if thresholds.usable.admits(distance) {

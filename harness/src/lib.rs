@@ -19,6 +19,7 @@ pub mod hub;
 pub mod judge;
 pub mod nearest;
 pub mod plan;
+pub mod predictions;
 pub mod recipe;
 pub mod report;
 pub mod results;

@@ -3,12 +3,13 @@
 mod block;
 mod constraint;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
 use crate::config::{AxisConfig, Config};
-use crate::filter::{Filter, FilterError};
+use crate::filter::{Filter, FilterError, compare_versions};
 use crate::recipe::{INAPPLICABLE, NONE, SAME};
 use crate::results::{AxisInfo, Dims, Part, PlanInfo};
 use block::Expander;
@@ -58,8 +59,10 @@ pub struct Setting {
     pub models: Vec<(String, String)>,
     /// Variants and adapters that each model has.
     pub variants: BTreeMap<String, BTreeSet<String>>,
-    /// The release of each subject.
+    /// The release of each subject's configured worker.
     pub releases: BTreeMap<String, String>,
+    /// The releases that sessions cross between, that of the configured workers first.
+    pub crossed: Vec<String>,
 }
 
 /// Name of the axis whose values are the models.
@@ -145,6 +148,9 @@ impl<'a> Planner<'a> {
         if axis.name == MODEL_AXIS {
             return self.setting.models.iter().map(|(name, _)| name.clone()).collect();
         }
+        if axis.releases {
+            return self.setting.crossed.clone();
+        }
         axis.values().map(str::to_owned).collect()
     }
 
@@ -199,8 +205,14 @@ impl<'a> Planner<'a> {
         let release = self.setting.releases.get(subject).cloned().unwrap_or_else(|| "unknown".to_owned());
         dims.insert("subject".into(), subject.to_owned());
         dims.insert(FAMILY.into(), family.unwrap_or_else(|| "unknown".to_owned()));
-        dims.insert("writer".into(), release.clone());
-        dims.insert("reader".into(), release);
+        for side in ["writer", "reader"] {
+            let crosses = dims.get(side).is_some_and(|value| value != INAPPLICABLE);
+            if !crosses {
+                dims.insert(side.into(), release.clone());
+            }
+        }
+        let crossing = crossing(&dims["writer"], &dims["reader"]);
+        dims.insert("crossing".into(), crossing.to_owned());
         dims
     }
 
@@ -269,6 +281,15 @@ impl<'a> Planner<'a> {
             .collect();
         let tail = if differing.is_empty() { "base".to_owned() } else { differing.join(",") };
         format!("{subject}/{model}/{tail}")
+    }
+}
+
+/// Whether a session goes to a newer release, to an older one, or stays.
+fn crossing(writer: &str, reader: &str) -> &'static str {
+    match compare_versions(writer, reader) {
+        Some(Ordering::Less) => "upgrade",
+        Some(Ordering::Greater) => "rollback",
+        _ => "none",
     }
 }
 

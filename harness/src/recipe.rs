@@ -52,6 +52,12 @@ pub struct Place {
     pub adapter: Option<String>,
     /// llama.cpp's rotation of quantized K and V is switched off.
     pub unrotated: bool,
+    /// The llama.cpp release; `None` for that of the configured worker.
+    pub release: Option<String>,
+    /// What the unprotected subject keeps states in; `None` for its own default.
+    pub container: Option<String>,
+    /// It plays a release whose layout is not known.
+    pub forgets_layouts: bool,
 }
 
 /// The environment variable that switches llama.cpp's rotation of quantized K and V off.
@@ -121,11 +127,17 @@ pub enum Scenario {
     Replace,
     /// Save, load, save again from there, load that in a third process, continue.
     Relay,
+    /// The same, but the third process is as the one that wrote first.
+    WriteBack,
 }
 
 impl Scenario {
-    const NAMES: [(&'static str, Self); 3] =
-        [("resume", Self::Resume), ("replace", Self::Replace), ("relay", Self::Relay)];
+    const NAMES: [(&'static str, Self); 4] = [
+        ("resume", Self::Resume),
+        ("replace", Self::Replace),
+        ("relay", Self::Relay),
+        ("write-back", Self::WriteBack),
+    ];
 }
 
 /// What the value of an axis sets.
@@ -163,10 +175,20 @@ pub enum Target {
     WriterAdapter,
     /// The adapter of the reader.
     ReaderAdapter,
+    /// The llama.cpp release that writes.
+    WriterRelease,
+    /// The llama.cpp release that reads.
+    ReaderRelease,
+    /// What the blind path keeps states in.
+    Container,
     /// Whether the writer rotates quantized K and V.
     WriterRotation,
     /// Whether the reader does.
     ReaderRotation,
+    /// Whether the writer knows layouts.
+    WriterLayouts,
+    /// Whether the reader does.
+    ReaderLayouts,
 }
 
 /// A setting of a context, by its name in the protocol.
@@ -219,7 +241,7 @@ const SETTINGS: [(&str, &str, Setting); 14] = [
     ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
 ];
 
-const WHOLES: [(&str, Target); 16] = [
+const WHOLES: [(&str, Target); 21] = [
     ("model", Target::Model),
     ("reader.model", Target::ReaderModel),
     ("format", Target::Format),
@@ -236,6 +258,11 @@ const WHOLES: [(&str, Target); 16] = [
     ("reader.adapter", Target::ReaderAdapter),
     ("writer.rotation", Target::WriterRotation),
     ("reader.rotation", Target::ReaderRotation),
+    ("writer.release", Target::WriterRelease),
+    ("reader.release", Target::ReaderRelease),
+    ("container", Target::Container),
+    ("writer.layouts", Target::WriterLayouts),
+    ("reader.layouts", Target::ReaderLayouts),
 ];
 
 impl Target {
@@ -262,7 +289,15 @@ impl Target {
 
 impl Target {
     fn is_readers(self) -> bool {
-        matches!(self, Self::Reader(_) | Self::ReaderPreset | Self::ReaderAdapter | Self::ReaderRotation)
+        matches!(
+            self,
+            Self::Reader(_)
+                | Self::ReaderPreset
+                | Self::ReaderAdapter
+                | Self::ReaderRotation
+                | Self::ReaderRelease
+                | Self::ReaderLayouts
+        )
     }
 
     fn has_side(self) -> bool {
@@ -349,6 +384,15 @@ impl Recipe {
             Target::Fault if value == NO_FAULT => self.fault = None,
             Target::Fault => self.fault = Some(Fault::from_name(value)?),
             Target::Scenario => self.scenario = named(value, &Scenario::NAMES)?,
+            Target::WriterRelease => self.writer.release = Some(value.to_owned()),
+            Target::ReaderRelease => self.reader.release = Some(value.to_owned()),
+            Target::Container => {
+                let container = Some(value.to_owned());
+                self.writer.container.clone_from(&container);
+                self.reader.container = container;
+            }
+            Target::WriterLayouts => self.writer.forgets_layouts = !named(value, &LAYOUTS)?,
+            Target::ReaderLayouts => self.reader.forgets_layouts = !named(value, &LAYOUTS)?,
         }
         Ok(())
     }
@@ -365,6 +409,7 @@ const PARAMETERS: [(&str, ParameterSource); 3] = [
 const FLASH_ATTENTION: [(&str, FlashAttention); 3] =
     [("auto", FlashAttention::Auto), ("on", FlashAttention::On), ("off", FlashAttention::Off)];
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
+const LAYOUTS: [(&str, bool); 2] = [("known", true), ("forgotten", false)];
 
 fn set(settings: &mut Settings, setting: Setting, value: &str) -> Result<(), String> {
     match setting {

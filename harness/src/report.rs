@@ -4,6 +4,7 @@
 //! and the renderings differ only in their form.
 
 mod attempt;
+mod crossing;
 mod html;
 mod junit;
 mod markdown;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use crossing::{Crossings, Question};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;

@@ -31,6 +31,12 @@ pub struct Results {
     pub environment: Environment,
     /// The systems under test, with what their workers said of themselves.
     pub subjects: Vec<SubjectInfo>,
+    /// The llama.cpp releases that sessions crossed between, oldest first; empty where the plan has one only.
+    #[serde(default)]
+    pub releases: Vec<ReleaseInfo>,
+    /// What was predicted of the plan's cells, and whether it held.
+    #[serde(default)]
+    pub predictions: Vec<PredictionResult>,
     /// The models that took part.
     pub models: Vec<ModelInfo>,
     /// What was planned, and the proof that it covers what it claims.
@@ -103,6 +109,52 @@ pub enum Part {
     Judged,
     /// A subject without protection: shows that the cells are real tests.
     Control,
+}
+
+/// A llama.cpp release that sessions crossed to or from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseInfo {
+    /// Its name, a value of the dimensions `writer` and `reader`.
+    pub release: String,
+    /// Day on which the package with it was published.
+    pub published: String,
+    /// Id of its state layout.
+    pub layout: String,
+    /// What changed in it.
+    pub note: String,
+    /// Its worker; `None` where the configured ones are of this release, or none is built.
+    pub worker: Option<PathBuf>,
+    /// Why it could not take part.
+    pub problem: Option<String>,
+}
+
+/// What was predicted of some cells, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictionResult {
+    /// Its name.
+    pub name: String,
+    /// What it says, in a sentence.
+    pub says: String,
+    /// What became of it.
+    pub outcome: PredictionOutcome,
+    /// Cells that it speaks of and that have a verdict.
+    pub cells: u32,
+    /// Of these, the ones that it was wrong about.
+    pub against: Vec<String>,
+}
+
+/// What became of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PredictionOutcome {
+    /// Every cell that it speaks of is as it says.
+    Held,
+    /// At least one cell is not.
+    Refuted,
+    /// No cell that it speaks of has a verdict.
+    NotTested,
 }
 
 /// A model that took part.

@@ -4,8 +4,10 @@ mod cell;
 mod models;
 mod parallel;
 mod phase;
+mod seat;
 mod subjects;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use crate::expectation::{Comparison, DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{Filter, FilterError, Subject};
 use crate::gate;
 use crate::plan::{Plan, PlanError, PlannedCell, Setting};
+use crate::predictions;
 use crate::results::{Cell, Counts, Dims, Finding, Part, RESULTS_VERSION, Results, ResultsError, RunInfo};
 use cell::CellOutcome;
 use models::Models;
@@ -49,6 +52,8 @@ pub struct RunOptions {
     pub previous: Option<PathBuf>,
     /// The expectations; `expectations.toml` beside the configuration if not given, else the built-in ones.
     pub expectations: Option<PathBuf>,
+    /// The folder with the workers of other releases; that of `intact tags build` if not given.
+    pub tags: Option<PathBuf>,
     /// The command line, for the record and for the commands that reproduce a cell.
     pub command: Vec<String>,
 }
@@ -135,9 +140,9 @@ impl RunError {
 pub fn plan(options: &RunOptions) -> Result<Vec<PlannedCell>, RunError> {
     let inputs = Inputs::read(options)?;
     let subjects = if options.models.is_empty() {
-        Subjects::unasked(&inputs.config, options.worker.as_deref())
+        Subjects::unasked(&inputs.config, options)
     } else {
-        Subjects::start(&inputs.config, options.worker.as_deref())?
+        Subjects::start(&inputs.config, options)?
     };
     let models = Models::known(&inputs.config, inputs.choice(), options, &subjects)?;
     let plan = inputs.plan(&subjects, &models)?;
@@ -162,12 +167,13 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         .tempdir_in(&options.out)
         .map_err(folder_error(&options.out))?;
     progress.phase("starting workers", inputs.config.subjects.len());
-    let subjects = Subjects::start(&inputs.config, options.worker.as_deref())?;
+    let mut subjects = Subjects::start(&inputs.config, options)?;
     progress.phase("preparing models", 0);
     let models = Models::ready(&inputs.config, inputs.choice(), options, &subjects)?;
     let mut plan = inputs.plan(&subjects, &models)?;
     let selected = inputs.selected(&plan);
     plan.info.selected = u32::try_from(selected.len()).unwrap_or(u32::MAX);
+    subjects.reach(&crossed(&inputs.config, &selected));
 
     let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
     let scene = phase::Scene {
@@ -212,6 +218,8 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         },
         environment: environment::here(),
         subjects: subjects.infos(),
+        releases: subjects.release_infos(),
+        predictions: predictions::judge(&cells),
         models: models.infos(),
         counts: Counts::of(&cells),
         gate: gate::decide(&cells, findings),
@@ -258,8 +266,12 @@ impl Inputs {
     }
 
     fn plan(&self, subjects: &Subjects, models: &Models) -> Result<Plan, RunError> {
-        let setting =
-            Setting { models: models.values(), variants: models.variants(), releases: subjects.releases() };
+        let setting = Setting {
+            models: models.values(),
+            variants: models.variants(),
+            releases: subjects.releases(),
+            crossed: subjects.crossed(),
+        };
         Ok(Plan::grown(&self.config, &self.plan, &setting, &self.previous)?)
     }
 
@@ -276,6 +288,14 @@ impl Inputs {
         };
         plan.cells.iter().filter(selects).cloned().collect()
     }
+}
+
+/// The releases that cells are written or read with, where the plan has an axis for them.
+fn crossed<'a>(config: &Config, cells: &'a [PlannedCell]) -> BTreeSet<&'a str> {
+    let axes = config.axes.iter().filter(|axis| axis.releases);
+    let values = axes.flat_map(|axis| cells.iter().filter_map(|cell| cell.dims.get(&axis.name)));
+    let releases: BTreeSet<&str> = values.map(String::as_str).collect();
+    if releases.len() > 1 { releases } else { BTreeSet::new() }
 }
 
 fn read_filter(text: &str, config: &Config) -> Result<Filter, FilterError> {

@@ -175,7 +175,7 @@ impl Stage<'_> {
             settings,
             preset: place.preset.clone(),
             model_repo: None,
-            forget_layouts: false,
+            forget_layouts: place.forgets_layouts,
         };
         match self.ask(Request::Open(Box::new(open)))? {
             Replied::Open(opened) => Ok(opened),

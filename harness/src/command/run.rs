@@ -103,6 +103,7 @@ impl Run {
             config: self.config,
             previous: self.previous,
             expectations: self.expectations,
+            tags: None,
             command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         }
     }

@@ -59,8 +59,8 @@ pub(super) fn check(config: &Config) -> Checked {
 }
 
 fn check_axis(config: &Config, axis: &AxisConfig) -> Checked {
-    if axis.values.is_empty() {
-        return Err(general(format!("axis `{}` has no values", axis.name)));
+    if axis.values.is_empty() != axis.releases {
+        return Err(general(format!("axis `{}` needs either `values` or `releases`", axis.name)));
     }
     for other in axis.mirrors.iter().chain(&axis.controlled_by) {
         known_axis(config, other, 0..0)?;

@@ -40,7 +40,7 @@ fn an_impossible_value_is_refused_at_its_place() {
         ("[\"1024\", \"2048\"]", "[\"1024\", \"many\"]", "`many` is not a number"),
         ("\"cut-image\"", "\"cut-picture\"", "there is no fault `cut-picture`"),
         ("mirrors = \"kv\"", "mirrors = \"vk\"", "there is no axis `vk`"),
-        ("plan = \"pr\"", "plan = \"rp\"", "there is no plan `rp`"),
+        ("plan = \"default\"", "plan = \"defualt\"", "there is no plan `defualt`"),
         ("when = \"!weights(same)", "when = \"!weight(same)", "did you mean `weights`?"),
         ("when = \"!weights(same)", "when = \"!!&weights(same)", "expected a predicate"),
         ("version = 1", "version = 2", "version 2"),

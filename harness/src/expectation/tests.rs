@@ -60,7 +60,11 @@ fn the_first_entry_that_selects_a_cell_counts_and_one_that_never_does_is_an_erro
     let second = "[[expect]]\nwhen = \"kv(~8)\"\noutcome = [\"degraded\"]\nreason = \"r\"\n";
     let both = format!("{REFUSED}{second}");
     assert_eq!(kind(&both, "q8_0", Verdict::Refused, Some("kv-type")), None);
-    let findings = parse(&both).expect("sound").findings(&[cell("q8_0")], "all", Date::constant(2026, 1, 1));
+    let findings = parse(&both).expect("sound").findings(
+        &[cell("q8_0")],
+        &config().run.plan,
+        Date::constant(2026, 1, 1),
+    );
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].kind, FindingKind::Contradicting);
 }
@@ -69,13 +73,13 @@ fn the_first_entry_that_selects_a_cell_counts_and_one_that_never_does_is_an_erro
 fn an_entry_that_selects_nothing_and_one_that_lapsed_are_errors() {
     let today = Date::constant(2026, 11, 22);
     let expectations = parse(REFUSED).expect("sound");
-    let unmatched = expectations.findings(&[cell("f16")], "all", today);
+    let unmatched = expectations.findings(&[cell("f16")], &config().run.plan, today);
     assert_eq!(unmatched.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::Unmatched]);
     let lapsing = format!("{REFUSED}expires = \"2026-11-21\"\n");
-    let lapsed = parse(&lapsing).expect("sound").findings(&[cell("q8_0")], "all", today);
+    let lapsed = parse(&lapsing).expect("sound").findings(&[cell("q8_0")], &config().run.plan, today);
     assert_eq!(lapsed.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::Expired]);
     let last_day = lapsing.replace("21", "22");
-    assert_eq!(parse(&last_day).expect("sound").findings(&[cell("q8_0")], "all", today), []);
+    assert_eq!(parse(&last_day).expect("sound").findings(&[cell("q8_0")], &config().run.plan, today), []);
 }
 
 #[test]

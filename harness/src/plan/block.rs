@@ -39,7 +39,8 @@ impl<'a> Expander<'a> {
         let each: Vec<&AxisConfig> =
             block.each.iter().filter_map(|name| config.axis(name.get_ref())).collect();
         let listed = |axis: &&AxisConfig| {
-            block.axes.is_empty() || block.axes.iter().any(|name| *name.get_ref() == axis.name)
+            block.axes.is_empty() && !axis.on_demand
+                || block.axes.iter().any(|name| *name.get_ref() == axis.name)
         };
         let varying: Vec<&AxisConfig> = config
             .axes

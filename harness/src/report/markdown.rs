@@ -1,5 +1,7 @@
 //! `report.md`: the story and its tables, to be read as it is or in a CI summary.
 
+mod crossing;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -18,6 +20,8 @@ pub fn markdown(results: &Results) -> String {
     let story = Story::of(results);
     [
         opening(&story),
+        crossing::crossings(results),
+        crossing::predictions(results),
         unexpected(results),
         section("What was refused, and why", &story.refused),
         section("What happened without protection", &story.without),

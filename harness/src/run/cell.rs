@@ -1,6 +1,5 @@
 //! One cell: a seat at a worker, the load, what is seen afterwards, and the judgement.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::path::{Path, PathBuf};
 use intact_protocol::{Loaded, Logits, ParameterSource, Receipt};
 
 use super::phase::{Artifacts, Control, Controls, Prepared, Scene, Seating, timed};
+use super::seat::{Seats, Sitting};
 use crate::distance::Distance;
 use crate::expectation::Comparison;
 use crate::fault::{FaultError, SessionFiles};
@@ -19,7 +19,7 @@ use crate::scenario::{
     Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history_difference,
 };
 use crate::verdict::Verdict;
-use crate::worker::{Worker, WorkerError};
+use crate::worker::WorkerError;
 
 /// What became of a cell.
 #[derive(Debug, Clone)]
@@ -34,23 +34,6 @@ impl CellOutcome {
     pub(super) fn plain(judgement: Judgement) -> Self {
         Self { judgement, receipt: None, log: Vec::new(), seconds: 0.0 }
     }
-}
-
-/// One thread's workers: at most one for each subject, kept while they behave.
-pub(super) struct Seats<'a> {
-    scene: &'a Scene<'a>,
-    seats: BTreeMap<String, Seat>,
-}
-
-struct Seat {
-    worker: Worker,
-    environment: Vec<(String, String)>,
-    open: Option<Seating>,
-}
-
-/// A worker with a model open.
-pub(super) struct Sitting<'a> {
-    pub stage: Stage<'a>,
 }
 
 /// What a cell is compared with.
@@ -90,38 +73,7 @@ impl From<FaultError> for Stop {
     }
 }
 
-impl<'a> Seats<'a> {
-    pub(super) fn new(scene: &'a Scene<'a>) -> Self {
-        Self { scene, seats: BTreeMap::new() }
-    }
-
-    /// A worker of the subject with this model and these settings open.
-    pub(super) fn sit(&mut self, subject: &str, wanted: &Seating) -> Result<Sitting<'_>, StepError> {
-        let environment = wanted.place.environment();
-        if self.seats.get(subject).is_none_or(|seat| seat.environment != environment) {
-            let (worker, _) = self.scene.subjects.worker(subject, &environment)?;
-            self.seats.insert(subject.to_owned(), Seat { worker, environment, open: None });
-        }
-        let seat = self.seats.get_mut(subject).ok_or_else(|| StepError::Failed {
-            op: "open",
-            message: "the worker left while it was started".into(),
-        })?;
-        let mut stage = Stage { worker: &mut seat.worker, timeout: self.scene.timeout };
-        if seat.open.as_ref() != Some(wanted) {
-            seat.open = None;
-            stage.open(&wanted.model, &wanted.place, wanted.adapter.as_ref())?;
-            seat.open = Some(wanted.clone());
-        }
-        Ok(Sitting { stage })
-    }
-
-    /// Keeps the subject's worker if it behaved, else lets the next cell start another.
-    pub(super) fn settle(&mut self, subject: &str, behaved: bool) {
-        if !behaved {
-            self.seats.remove(subject);
-        }
-    }
-
+impl Seats<'_> {
     /// Plays one cell.
     pub(super) fn play(
         &mut self,
@@ -129,9 +81,7 @@ impl<'a> Seats<'a> {
         artifacts: &Artifacts,
         controls: &Controls,
     ) -> CellOutcome {
-        if let Some(seat) = self.seats.get_mut(&cell.subject) {
-            seat.worker.clear_log();
-        }
+        self.clear_log(&cell.subject, &cell.reader);
         let (evidence, seconds) = timed(|| self.evidence(cell, artifacts, controls));
         let receipt = match &evidence {
             Ok(Evidence::Loaded(loaded)) => Some(loaded.receipt.clone()),
@@ -146,9 +96,9 @@ impl<'a> Seats<'a> {
             judgement.verdict,
             Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
         );
-        let log = if sound { Vec::new() } else { self.log(&cell.subject) };
+        let log = if sound { Vec::new() } else { self.log(&cell.subject, &cell.reader) };
         let outcome = CellOutcome { judgement, receipt, log, seconds };
-        self.settle(&cell.subject, sound);
+        self.settle(&cell.subject, &cell.reader, sound);
         outcome
     }
 
@@ -166,16 +116,13 @@ impl<'a> Seats<'a> {
         }
     }
 
-    fn log(&self, subject: &str) -> Vec<String> {
-        self.seats.get(subject).map(|seat| seat.worker.log()).unwrap_or_default()
-    }
-
     fn evidence(
         &mut self,
         cell: &Prepared<'_>,
         artifacts: &Artifacts,
         controls: &Controls,
     ) -> Result<Evidence, Stop> {
+        self.runs_the_model(cell, controls)?;
         let artifact = artifacts.get(&cell.artifact(Script::Session));
         let artifact = artifact.ok_or_else(|| Stop::Broken("the session was not saved".into()))?.clone()?;
         let control = controls.get(&cell.control());
@@ -185,19 +132,58 @@ impl<'a> Seats<'a> {
         fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
         let files = struck(cell, &artifact, artifacts, &dir, self.scene.seed)?;
         let truth = Truth { control: &control, cost_of_settings: cost };
-        let first = self.load_and_look(cell, &files, &artifact, &truth, &dir)?;
-        if cell.recipe.scenario != Scenario::Relay || !matches!(first, Evidence::Loaded(_)) {
-            self.clear(cell)?;
+        let first = self.load_and_look(cell, &cell.reader, &files, &artifact, &truth, &dir)?;
+        let third = match cell.recipe.scenario {
+            Scenario::Relay => &cell.reader,
+            Scenario::WriteBack => &cell.writer,
+            Scenario::Resume | Scenario::Replace => {
+                self.clear(&cell.subject, &cell.reader)?;
+                return Ok(first);
+            }
+        };
+        if !matches!(first, Evidence::Loaded(_)) {
+            self.clear(&cell.subject, &cell.reader)?;
             return Ok(first);
         }
         // The first reader has gone on by the scored tokens: a fresh one loads again, passes the session on, and a
         // third process loads what it wrote.
-        self.settle(&cell.subject, false);
+        self.settle(&cell.subject, &cell.reader, false);
         let relayed = self.relay(cell, &files, &artifact, &dir)?;
-        self.settle(&cell.subject, false);
-        let second = self.load_and_look(cell, &relayed.files, &relayed, &truth, &dir)?;
-        self.clear(cell)?;
+        self.settle(&cell.subject, &cell.reader, false);
+        let back =
+            controls.get(&cell.writers_control()).filter(|_| cell.recipe.scenario == Scenario::WriteBack);
+        let back = back.cloned().transpose()?;
+        let truth = Truth { control: back.as_ref().unwrap_or(&control), ..truth };
+        let second = self.load_and_look(cell, third, &relayed.files, &relayed, &truth, &dir)?;
+        self.clear(&cell.subject, third)?;
         Ok(second)
+    }
+
+    /// Makes sure that a release other than the configured worker's can hold the session at all: where it cannot, that
+    /// says nothing of saving and loading.
+    fn runs_the_model(&self, cell: &Prepared<'_>, controls: &Controls) -> Result<(), Stop> {
+        let sides = [(&cell.writer, cell.writers_control()), (&cell.reader, cell.control())];
+        for (seating, control) in sides {
+            let release = seating.place.release.as_deref();
+            let Some(release) = release.filter(|name| self.scene.subjects.is_older(&cell.subject, name))
+            else {
+                continue;
+            };
+            let problem = match controls.get(&control) {
+                Some(Err(error)) => error,
+                Some(Ok(Control { session: Err(error), .. } | Control { bystander: Err(error), .. })) => {
+                    error
+                }
+                _ => continue,
+            };
+            let message =
+                format!("llama.cpp {release} does not run this model with these settings: {problem}");
+            return Err(Stop::Step(StepError::Unsupported {
+                op: "holding an uninterrupted session",
+                message,
+            }));
+        }
+        Ok(())
     }
 
     fn relay(
@@ -220,8 +206,8 @@ impl<'a> Seats<'a> {
         }
     }
 
-    fn clear(&mut self, cell: &Prepared<'_>) -> Result<(), Stop> {
-        let mut sitting = self.sit(&cell.subject, &cell.reader)?;
+    fn clear(&mut self, subject: &str, seating: &Seating) -> Result<(), Stop> {
+        let mut sitting = self.sit(subject, seating)?;
         sitting.stage.forget(SESSION)?;
         sitting.stage.forget(BYSTANDER)?;
         Ok(())
@@ -230,6 +216,7 @@ impl<'a> Seats<'a> {
     fn load_and_look(
         &mut self,
         cell: &Prepared<'_>,
+        seating: &Seating,
         files: &SessionFiles,
         artifact: &Artifact,
         truth: &Truth<'_>,
@@ -239,7 +226,7 @@ impl<'a> Seats<'a> {
         let control = truth.control;
         let untouched = control.bystander.clone()?;
         let replaces = cell.recipe.scenario == Scenario::Replace;
-        let mut sitting = self.sit(&cell.subject, &cell.reader)?;
+        let mut sitting = self.sit(&cell.subject, seating)?;
         let (turns, conversation) = (SessionForm::Turns, &scene.config.conversation);
         sitting.stage.hold(BYSTANDER, Script::Bystander, turns, conversation)?;
         if replaces {

@@ -166,7 +166,8 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let unusable = |reason: String| RunError::Model { path: path.to_owned(), reason };
     let path = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
     let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
-    let (mut worker, _) = subjects.worker(subject, &[]).map_err(|error| unusable(error.to_string()))?;
+    let (mut worker, _) =
+        subjects.worker(subject, &Place::default()).map_err(|error| unusable(error.to_string()))?;
     let opened = Stage { worker: &mut worker, timeout }
         .open(&path, &Place::default(), None)
         .map_err(|error| unusable(error.to_string()))?;

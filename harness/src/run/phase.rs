@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::judge::{Judgement, judge};
 use crate::plan::PlannedCell;
 use crate::recipe::{Place, Recipe, SessionForm};
-use crate::run::cell::{CellOutcome, Seats, Sitting};
+use crate::run::cell::CellOutcome;
+use crate::run::seat::{Seats, Sitting};
 use crate::scenario::{Adapter, Artifact, BYSTANDER, SESSION, Script, StepError};
 use crate::verdict::Verdict;
 
@@ -128,6 +129,12 @@ impl Scene<'_> {
         if let Some(reason) = &planned.filtered {
             return Err(stop(Verdict::Filtered, None, reason));
         }
+        for host in ["writer", "reader"].map(|side| planned.dims.get(side)) {
+            let subject = planned.dims.get("subject").map_or("", String::as_str);
+            if let Some(reason) = host.and_then(|release| self.subjects.missing(subject, release)) {
+                return Err(stop(Verdict::NotRun, Some("not-built"), &reason));
+            }
+        }
         let broken = |message: &str| stop(Verdict::HarnessError, Some("recipe"), message);
         let mut recipe = Recipe::of(&planned.dims, self.config).map_err(|message| broken(&message))?;
         for place in [&mut recipe.writer, &mut recipe.reader] {
@@ -177,7 +184,7 @@ impl Scene<'_> {
                     sitting.stage.forget(SESSION)?;
                     Ok(Artifact { history, ..artifact })
                 });
-                seats.settle(&key.subject, artifact.is_ok());
+                seats.settle(&key.subject, &cell.writer, artifact.is_ok());
                 self.progress.step();
                 artifact
             },
@@ -210,7 +217,7 @@ impl Scene<'_> {
                 let sound = control
                     .as_ref()
                     .is_ok_and(|control| control.session.is_ok() && control.bystander.is_ok());
-                seats.settle(&key.subject, sound);
+                seats.settle(&key.subject, seating, sound);
                 self.progress.step();
                 control
             },
@@ -323,7 +330,7 @@ impl Prepared<'_> {
         ControlKey {
             subject: self.subject.clone(),
             model: seating.model.clone(),
-            place: seating.key(),
+            place: uncontained(seating).key(),
             form: self.recipe.session,
         }
     }
@@ -332,6 +339,11 @@ impl Prepared<'_> {
         let other = self.recipe.fault.is_some_and(crate::fault::Fault::needs_other).then_some(Script::Other);
         std::iter::once(Script::Session).chain(other)
     }
+}
+
+/// An uninterrupted session is kept in no container.
+fn uncontained(seating: &Seating) -> Seating {
+    Seating { place: Place { container: None, ..seating.place.clone() }, ..seating.clone() }
 }
 
 fn numbered<T>(items: &[T]) -> Vec<(usize, &T)> {

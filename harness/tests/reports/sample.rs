@@ -75,6 +75,8 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
             cores: 4,
         },
         subjects: vec![subject("engine", Part::Judged), subject("blind", Part::Control)],
+        releases: Vec::new(),
+        predictions: Vec::new(),
         models: ["llama", "mamba2"].map(model).into(),
         plan: PlanInfo {
             name: "pr".into(),

@@ -30,6 +30,10 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         the_command_that_reproduces_a_cell_selects_it_alone,
     ),
     ("a bad filter, plan or worker ends the run before it starts", what_cannot_start_says_so),
+    (
+        "a release without a worker is not run, and is told how to build",
+        a_release_without_a_worker_is_not_run,
+    ),
     ("two runs give the same verdicts in the same order", two_runs_give_the_same_verdicts_in_the_same_order),
 ];
 
@@ -118,6 +122,7 @@ impl Scene {
         RunOptions {
             out: self.path("out"),
             config: Some(self.path("intact.toml")),
+            tags: Some(self.path("tags")),
             jobs: Some(2),
             ..Default::default()
         }
@@ -291,3 +296,45 @@ fn two_runs_give_the_same_verdicts_in_the_same_order() {
         fs::read_dir(scene.path("out")).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["results.json"]);
 }
+
+fn a_release_without_a_worker_is_not_run() {
+    let scene = Scene::new("nothing", None);
+    let config = fs::read_to_string(scene.path("intact.toml")).expect("read");
+    let axis = r#"
+[[axes]]
+name = "reader"
+about = "The release that loads."
+sets = ["reader.release"]
+releases = true
+"#;
+    scene.write("intact.toml", &(config + axis));
+    let impostor = scene.path("tags").join("b8783");
+    fs::create_dir_all(&impostor).expect("a folder");
+    let program = std::env::current_exe().expect("this program");
+    let script = format!("#!/bin/sh\nexec {} {AS_WORKER}\n", program.display());
+    let worker = impostor.join(format!("intact-worker{}", std::env::consts::EXE_SUFFIX));
+    fs::write(&worker, script).expect("written");
+    make_executable(&worker);
+    let results = run::run(&scene.options(), &Silent).expect("a run");
+    assert_eq!(results.gate.exit, Exit::Incomplete, "cells that were not run are no pass");
+    let of = |release: &str| {
+        let cell = results.cells.iter().find(|cell| cell.dims["reader"] == release);
+        cell.unwrap_or_else(|| panic!("no cell of {release}"))
+    };
+    assert_eq!(of("toy").verdict, Verdict::Exact, "the configured worker's own release");
+    assert_eq!(of("b5686").verdict, Verdict::NotRun);
+    assert!(of("b5686").message.contains("`intact tags build b5686`"), "{}", of("b5686").message);
+    if cfg!(unix) {
+        assert_eq!(of("b8783").verdict, Verdict::NotRun);
+        assert!(of("b8783").message.contains("it is of llama.cpp toy"), "{}", of("b8783").message);
+    }
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+}
+
+#[cfg(not(unix))]
+fn make_executable(_path: &Path) {}

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use crate::report::crossing::Crossings;
 use crate::report::pivot::{Pivot, Row, Slot};
 use crate::report::story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
-use crate::report::style::Style;
-use crate::results::{AxisControl, FindingKind, Results};
+use crate::report::style::{Style, Tone};
+use crate::results::{AxisControl, FindingKind, PredictionOutcome, PredictionResult, Results};
 use crate::verdict::Verdict;
 
 /// Lines of an answer that are shown; the matrix has them all.
@@ -27,6 +28,9 @@ pub(super) struct Page<'a> {
     findings: Vec<Group<'a>>,
     columns: Vec<String>,
     rows: Vec<TableRow>,
+    crossings: Option<Crossings>,
+    tables: Vec<(String, Vec<TableRow>)>,
+    predictions: Vec<Predicted<'a>>,
     legend: Vec<Meaning>,
     controls: Vec<Control<'a>>,
     started: String,
@@ -97,6 +101,13 @@ struct Meaning {
     unprotected: usize,
 }
 
+struct Predicted<'a> {
+    result: &'a PredictionResult,
+    outcome: &'static str,
+    tone: &'static str,
+    against: Vec<(&'a str, String)>,
+}
+
 struct Control<'a> {
     axis: &'a str,
     tested: bool,
@@ -108,7 +119,12 @@ impl<'a> Page<'a> {
     pub(super) fn of(results: &'a Results, data: String) -> Self {
         let story = Story::of(results);
         let pivot = Pivot::of(results);
+        let crossings = Crossings::of(results);
+        let table = |(kv, rows): &(String, Vec<Row>)| (kv.clone(), rows.iter().map(row).collect());
         Self {
+            tables: crossings.iter().flat_map(|crossings| &crossings.tables).map(table).collect(),
+            crossings,
+            predictions: results.predictions.iter().map(predicted).collect(),
             bars: [bar(&story.judged, "judged"), bar(&story.unprotected, "without protection")]
                 .into_iter()
                 .flatten()
@@ -212,6 +228,19 @@ fn meaning(verdict: Verdict, story: &Story) -> Meaning {
         judged: story.judged.count(verdict),
         unprotected: story.unprotected.count(verdict),
     }
+}
+
+/// Cells against a prediction that are named.
+const AGAINST: usize = 6;
+
+fn predicted(result: &PredictionResult) -> Predicted<'_> {
+    let (outcome, tone) = match result.outcome {
+        PredictionOutcome::Held => ("held", Tone::Good),
+        PredictionOutcome::Refuted => ("refuted", Tone::Weak),
+        PredictionOutcome::NotTested => ("not tested", Tone::Blank),
+    };
+    let against = result.against.iter().take(AGAINST).map(|id| (id.as_str(), fragment(id)));
+    Predicted { result, outcome, tone: tone.name(), against: against.collect() }
 }
 
 fn control(control: &AxisControl) -> Control<'_> {

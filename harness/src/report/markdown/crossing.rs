@@ -1,0 +1,59 @@
+//! What a run shows of the ways between llama.cpp releases, and what had been predicted.
+
+use std::fmt::Write;
+
+use super::{code, cut_short, slot, text};
+use crate::report::crossing::Crossings;
+use crate::results::{PredictionOutcome, Results};
+
+pub(super) fn crossings(results: &Results) -> String {
+    let Some(crossings) = Crossings::of(results) else { return String::new() };
+    let mut out = String::new();
+    for question in &crossings.questions {
+        let _ = writeln!(out, "## {}\n\n**{}**\n", question.title, text(&question.answer));
+        for (kv, line) in &question.lines {
+            let _ = writeln!(out, "- {}: {}", code(kv), text(line));
+        }
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{}", text(&crossings.kernels));
+    for missing in &crossings.missing {
+        let _ = writeln!(out, "\nNot run: {}", text(missing));
+    }
+    for (kv, rows) in &crossings.tables {
+        let _ = writeln!(out, "\n### {}: saved by (row), loaded by (column)\n", text(kv));
+        let columns: Vec<_> = crossings.releases.iter().map(|release| text(release)).collect();
+        let _ = writeln!(out, "| | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
+        for row in rows {
+            let slots: Vec<_> = row.slots.iter().map(slot).collect();
+            let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));
+        }
+    }
+    out
+}
+
+pub(super) fn predictions(results: &Results) -> String {
+    if results.predictions.is_empty() {
+        return String::new();
+    }
+    let mut out = "## Predictions\n\nMade from llama.cpp's sources alone, before anything was run.\n\n\
+                   | prediction | outcome | cells | against |\n|---|---|---:|---:|\n"
+        .to_owned();
+    for prediction in &results.predictions {
+        let outcome = match prediction.outcome {
+            PredictionOutcome::Held => "held",
+            PredictionOutcome::Refuted => "**refuted**",
+            PredictionOutcome::NotTested => "not tested",
+        };
+        let (cells, against) = (prediction.cells, prediction.against.len());
+        let _ = writeln!(out, "| {} | {outcome} | {cells} | {against} |", text(&prediction.says));
+    }
+    for prediction in results.predictions.iter().filter(|prediction| !prediction.against.is_empty()) {
+        let _ = writeln!(out, "\nAgainst “{}”:\n", text(&prediction.name));
+        for id in prediction.against.iter().take(super::SHOWN) {
+            let _ = writeln!(out, "- {}", code(id));
+        }
+        cut_short(&mut out, prediction.against.len());
+    }
+    out
+}
