@@ -60,16 +60,13 @@ pub fn check(
 fn count(sizes: &[usize], group: &[usize], rows: &[&Vec<usize>], rules: &[Scope<'_>], found: &mut Found) {
     let mut values = vec![0; group.len()];
     let total: usize = group.iter().map(|axis| sizes[*axis]).product();
-    let mut seen = std::collections::HashSet::with_capacity(total);
+    let mut seen = vec![false; total];
     for row in rows {
-        seen.insert(group.iter().map(|axis| row[*axis]).collect::<Vec<_>>());
-        if seen.len() == total {
-            break;
-        }
+        seen[number(sizes, group, group.iter().map(|axis| row[*axis]))] = true;
     }
     for _ in 0..total {
         found.combinations += 1;
-        if seen.contains(&values) {
+        if seen[number(sizes, group, values.iter().copied())] {
             found.covered += 1;
         } else if is_impossible(sizes, group, &values, rules) {
             found.forbidden += 1;
@@ -82,6 +79,17 @@ fn count(sizes: &[usize], group: &[usize], rows: &[&Vec<usize>], rules: &[Scope<
             values[position] = 0;
         }
     }
+}
+
+/// The number of a combination, the first axis' value counting least.
+fn number(sizes: &[usize], group: &[usize], values: impl Iterator<Item = usize>) -> usize {
+    let mut unit = 1;
+    let mut number = 0;
+    for (axis, value) in group.iter().zip(values) {
+        number += value * unit;
+        unit *= sizes[*axis];
+    }
+    number
 }
 
 /// The next choice of positions below `of`, in order; past the last one, a position that is too large.
@@ -98,51 +106,53 @@ fn next_choice(chosen: &mut [usize], of: usize) {
     }
 }
 
-/// Whether every row with these values is forbidden: axis after axis, each rule as soon as all of its axes have a value.
+/// Whether every row with these values is forbidden: where a rule forbids a row, every allowed one differs from it in an
+/// axis of that rule.
 fn is_impossible(sizes: &[usize], group: &[usize], values: &[usize], rules: &[Scope<'_>]) -> bool {
-    let free: Vec<usize> = {
-        let mut free: Vec<usize> = rules.iter().flat_map(|rule| rule.axes.iter().copied()).collect();
-        free.sort_unstable();
-        free.dedup();
-        free.retain(|axis| !group.contains(axis));
-        free
-    };
-    // After how many free axes a rule can be asked.
-    let ready = |rule: &Scope<'_>| {
-        rule.axes
-            .iter()
-            .filter_map(|axis| free.iter().position(|other| other == axis))
-            .max()
-            .map_or(0, |at| at + 1)
-    };
-    let mut due: Vec<Vec<&Scope<'_>>> = vec![Vec::new(); free.len() + 1];
-    for rule in rules {
-        due[ready(rule)].push(rule);
-    }
     let mut row = vec![0; sizes.len()];
-    group.iter().zip(values).for_each(|(axis, value)| row[*axis] = *value);
+    let mut free = vec![true; sizes.len()];
+    for (&axis, &value) in group.iter().zip(values) {
+        row[axis] = value;
+        free[axis] = false;
+    }
     let mut tries = TRIES;
-    let possible = is_possible(&mut row, 0, &free, &due, sizes, &mut tries);
+    let possible = is_possible(&mut row, &mut free, rules, sizes, &mut tries);
     !possible && tries > 0
 }
 
 fn is_possible(
     row: &mut Vec<usize>,
-    depth: usize,
-    free: &[usize],
-    due: &[Vec<&Scope<'_>>],
+    free: &mut Vec<bool>,
+    rules: &[Scope<'_>],
     sizes: &[usize],
     tries: &mut usize,
 ) -> bool {
+    let Some(rule) = rules.iter().find(|rule| (rule.forbids)(row)) else { return true };
     *tries = tries.saturating_sub(1);
-    if *tries == 0 || due[depth].iter().any(|rule| (rule.forbids)(row)) {
+    if *tries == 0 {
         return false;
     }
-    let Some(&axis) = free.get(depth) else { return true };
-    (0..sizes[axis]).any(|value| {
-        row[axis] = value;
-        is_possible(row, depth + 1, free, due, sizes, tries)
-    })
+    let open: Vec<usize> = rule.axes.iter().copied().filter(|axis| free[*axis]).collect();
+    let mut possible = false;
+    for &axis in &open {
+        free[axis] = false;
+        let was = row[axis];
+        for value in 0..sizes[axis] {
+            row[axis] = value;
+            if value != was && is_possible(row, free, rules, sizes, tries) {
+                possible = true;
+                break;
+            }
+        }
+        row[axis] = was;
+        if possible {
+            break;
+        }
+    }
+    for axis in open {
+        free[axis] = true;
+    }
+    possible
 }
 
 #[cfg(test)]

@@ -13,12 +13,13 @@ pub type Row = Vec<usize>;
 
 /// What rows must not be.
 pub trait Rules {
-    /// Whether a whole row is allowed.
-    fn allow(&self, row: &[usize]) -> bool;
-    /// Whether a row is forbidden already by the axes that have a value, whatever the others get.
-    fn rule_out(&self, partial: &[Option<usize>]) -> bool;
-    /// The axes that decide whether a row is allowed.
-    fn axes(&self) -> Vec<usize>;
+    /// Whether a row is allowed.
+    fn allow(&self, row: &[usize]) -> bool {
+        self.broken(row).is_none()
+    }
+
+    /// The axes of a rule that forbids a row; `None` where it is allowed.
+    fn broken(&self, row: &[usize]) -> Option<&[usize]>;
 }
 
 /// Rows that cover every combination that `demands` name and allowed rows can have.
@@ -34,9 +35,8 @@ pub fn cover(sizes: &[usize], demands: &[Demand], rules: &dyn Rules, seeds: &[Ro
             rows.push(seed.clone());
         }
     }
-    let deciding = rules.axes();
     while let Some(first) = open.first() {
-        let Some(mut row) = complete(&first, sizes, &deciding, rules) else {
+        let Some(mut row) = complete(&first, sizes, rules) else {
             open.give_up();
             continue;
         };
@@ -48,31 +48,42 @@ pub fn cover(sizes: &[usize], demands: &[Demand], rules: &dyn Rules, seeds: &[Ro
 }
 
 /// Most steps of the search for a row with a combination.
-const STEPS: usize = 100_000;
+const STEPS: usize = 20_000;
 
-/// An allowed row with these values: base values elsewhere where that is allowed.
-fn complete(fixed: &[(usize, usize)], sizes: &[usize], deciding: &[usize], rules: &dyn Rules) -> Option<Row> {
-    let mut partial: Vec<Option<usize>> =
-        (0..sizes.len()).map(|axis| if deciding.contains(&axis) { None } else { Some(0) }).collect();
-    fixed.iter().for_each(|(axis, value)| partial[*axis] = Some(*value));
-    let free: Vec<usize> = (0..sizes.len()).filter(|axis| partial[*axis].is_none()).collect();
-    if rules.rule_out(&partial) {
-        return None;
+/// An allowed row with these values: base values elsewhere, but for what rules make necessary.
+fn complete(fixed: &[(usize, usize)], sizes: &[usize], rules: &dyn Rules) -> Option<Row> {
+    let mut row = vec![0; sizes.len()];
+    let mut settled = vec![false; sizes.len()];
+    for &(axis, value) in fixed {
+        row[axis] = value;
+        settled[axis] = true;
     }
-    let mut depth = 0;
-    for _ in 0..STEPS {
-        let Some(&axis) = free.get(depth) else {
-            return partial.into_iter().collect();
-        };
-        let next = partial[axis].map_or(0, |value| value + 1);
-        if next == sizes[axis] {
-            partial[axis] = None;
-            depth = depth.checked_sub(1)?;
+    let mut steps = STEPS;
+    repaired(row, settled, sizes, rules, &mut steps)
+}
+
+/// A row that differs only in axes that are not settled. One of those that the broken rule looks at has to change; an
+/// axis for which no change helped is settled at what it is.
+fn repaired(
+    row: Row,
+    mut settled: Vec<bool>,
+    sizes: &[usize],
+    rules: &dyn Rules,
+    steps: &mut usize,
+) -> Option<Row> {
+    let Some(axes) = rules.broken(&row) else { return Some(row) };
+    *steps = steps.checked_sub(1)?;
+    for &axis in axes {
+        if settled[axis] {
             continue;
         }
-        partial[axis] = Some(next);
-        if !rules.rule_out(&partial) {
-            depth += 1;
+        settled[axis] = true;
+        for value in (0..sizes[axis]).filter(|value| *value != row[axis]) {
+            let mut changed = row.clone();
+            changed[axis] = value;
+            if let Some(found) = repaired(changed, settled.clone(), sizes, rules, steps) {
+                return Some(found);
+            }
         }
     }
     None
@@ -110,20 +121,19 @@ mod tests {
 
     type Pair = ((usize, usize), (usize, usize));
 
-    struct Forbidden(Vec<Pair>);
+    struct Forbidden(Vec<(Vec<usize>, Pair)>);
+
+    impl Forbidden {
+        fn pairs(pairs: &[Pair]) -> Self {
+            Self(pairs.iter().map(|pair| (vec![pair.0.0, pair.1.0], *pair)).collect())
+        }
+    }
 
     impl Rules for Forbidden {
-        fn allow(&self, row: &[usize]) -> bool {
-            !self.rule_out(&row.iter().copied().map(Some).collect::<Vec<_>>())
-        }
-
-        fn rule_out(&self, partial: &[Option<usize>]) -> bool {
-            let has = |axis: usize, value: usize| partial.get(axis) == Some(&Some(value));
-            self.0.iter().any(|((a, x), (b, y))| a != b && has(*a, *x) && has(*b, *y))
-        }
-
-        fn axes(&self) -> Vec<usize> {
-            (0..8).collect()
+        fn broken(&self, row: &[usize]) -> Option<&[usize]> {
+            let has = |axis: usize, value: usize| row.get(axis) == Some(&value);
+            let breaks = |((a, x), (b, y)): Pair| a != b && has(a, x) && has(b, y);
+            self.0.iter().find(|(_, pair)| breaks(*pair)).map(|(axes, _)| axes.as_slice())
         }
     }
 
@@ -146,7 +156,7 @@ mod tests {
             strength in 2usize..4,
         ) {
             let demands = [Demand { strength, axes: (0..sizes.len()).collect() }];
-            let rules = Forbidden(forbidden.clone());
+            let rules = Forbidden::pairs(&forbidden);
             let rows = cover(&sizes, &demands, &rules, &[]);
             prop_assert!(rows.iter().all(|row| rules.allow(row)));
             let found = check(&sizes, &demands[0].axes, strength, &rows, &scopes(&forbidden));
@@ -197,7 +207,7 @@ mod tests {
         let all = |axis: usize, values: &[usize], with: (usize, usize)| -> Vec<Pair> {
             values.iter().map(|value| ((axis, *value), with)).collect()
         };
-        let rules = Forbidden([all(0, &[0, 1], (1, 2)), all(1, &[0, 1], (4, 1))].concat());
+        let rules = Forbidden::pairs(&[all(0, &[0, 1], (1, 2)), all(1, &[0, 1], (4, 1))].concat());
         let demands = [Demand { strength: 2, axes: (0..5).collect() }];
         let rows = cover(&[3, 3, 2, 2, 2], &demands, &rules, &[]);
         assert!(rows.iter().any(|row| row[4] == 1), "{rows:?}");

@@ -9,7 +9,14 @@ use crate::filter::{Filter, Matcher};
 /// What rows of a block must not be.
 #[derive(Debug, Default)]
 pub(super) struct Constraints {
-    forbidden: Vec<Condition>,
+    forbidden: Vec<Constraint>,
+}
+
+/// What a row must not be, and the axes that decide on that.
+#[derive(Debug)]
+struct Constraint {
+    condition: Condition,
+    axes: Vec<usize>,
 }
 
 /// A condition on a row of indices.
@@ -37,34 +44,24 @@ pub(super) trait Names {
 
 impl Constraints {
     pub(super) fn forbid(&mut self, condition: Condition) {
-        self.forbidden.push(condition);
+        let axes = condition.axes();
+        self.forbidden.push(Constraint { condition, axes });
     }
 
     /// The same for the checker: each rule with the axes that it looks at.
-    pub(super) fn scopes(&self) -> Vec<Scope<'_>> {
-        self.forbidden
-            .iter()
-            .map(|condition| Scope {
-                axes: condition.axes(),
-                forbids: Box::new(|row: &[usize]| condition.holds(row)),
-            })
-            .collect()
+    pub(super) fn scopes<'c>(&'c self) -> Vec<Scope<'c>> {
+        let scope = |constraint: &'c Constraint| Scope {
+            axes: constraint.axes.clone(),
+            forbids: Box::new(|row: &[usize]| constraint.condition.holds(row)),
+        };
+        self.forbidden.iter().map(scope).collect()
     }
 }
 
 impl Rules for Constraints {
-    fn allow(&self, row: &[usize]) -> bool {
-        !self.forbidden.iter().any(|condition| condition.holds(row))
-    }
-
-    fn rule_out(&self, partial: &[Option<usize>]) -> bool {
-        self.forbidden.iter().any(|condition| condition.holds_so_far(partial) == Some(true))
-    }
-
-    fn axes(&self) -> Vec<usize> {
-        let mut axes = BTreeSet::new();
-        self.forbidden.iter().for_each(|condition| condition.collect_axes(&mut axes));
-        axes.into_iter().collect()
+    fn broken(&self, row: &[usize]) -> Option<&[usize]> {
+        let broken = self.forbidden.iter().find(|constraint| constraint.condition.holds(row));
+        broken.map(|constraint| constraint.axes.as_slice())
     }
 }
 
@@ -110,27 +107,6 @@ impl Condition {
             Self::Not(inner) => !inner.holds(row),
             Self::And(left, right) => left.holds(row) && right.holds(row),
             Self::Or(left, right) => left.holds(row) || right.holds(row),
-        }
-    }
-
-    /// Whether it holds, by the axes that have a value; `None` where the others decide.
-    fn holds_so_far(&self, partial: &[Option<usize>]) -> Option<bool> {
-        match self {
-            Self::Always(holds) => Some(*holds),
-            Self::Has { axis, marked } => {
-                partial[*axis].map(|value| marked.get(value).copied().unwrap_or(false))
-            }
-            Self::Not(inner) => inner.holds_so_far(partial).map(|holds| !holds),
-            Self::And(left, right) => match (left.holds_so_far(partial), right.holds_so_far(partial)) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            },
-            Self::Or(left, right) => match (left.holds_so_far(partial), right.holds_so_far(partial)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! One cell: a seat at a worker, the load, what is seen afterwards, and the judgement.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -128,7 +129,7 @@ impl Seats<'_> {
         let control = controls.get(&cell.control());
         let control = control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?;
         let cost = cost_of_settings(cell, &control, controls);
-        let dir = self.scene.dir.join("cells").join(cell.planned.id.replace(['/', '=', ','], "_"));
+        let dir = self.scene.dir.join("cells").join(folder(&cell.planned.id));
         fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
         let files = struck(cell, &artifact, artifacts, &dir, self.scene.seed)?;
         let truth = Truth { control: &control, cost_of_settings: cost };
@@ -266,6 +267,13 @@ impl Seats<'_> {
             },
         })
     }
+}
+
+/// The folder of a cell: ids can be longer than names of files.
+fn folder(id: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// A message on one line that names files without the run's own folder.
