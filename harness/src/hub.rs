@@ -1,9 +1,9 @@
 //! Real models: pinned by SHA-256, fetched from a Hugging Face hub once, verified, and used offline from then on.
 //!
 //! Files are kept in the hub's usual cache (`$HF_HOME/hub`), so what other programs have fetched is not fetched again, and
-//! the other way round. The layout is [`cache`]'s, the order of events is [`fetch`]'s, and the crate `hf-hub` is behind
-//! [`remote`] only. It verifies nothing that it downloads and starts over when it is interrupted, so bytes are streamed
-//! through it into a part file of our own ([`part`]), and a file gets its name only when its SHA-256 is the pinned one.
+//! the other way round. The layout is `cache`'s, the order of events is `fetch`'s, and the crate `hf-hub` is behind
+//! `remote` only. It verifies nothing that it downloads and starts over when it is interrupted, so bytes are streamed
+//! through it into a part file of our own (`part`), and a file gets its name only when its SHA-256 is the pinned one.
 
 mod address;
 mod cache;
