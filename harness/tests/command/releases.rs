@@ -24,8 +24,9 @@ fn run(arguments: &[&str], file: &Path) -> Said {
 
 #[test]
 fn check_tells_what_a_release_would_do_with_a_file() {
+    type Row = (&'static str, &'static str, &'static str, &'static [&'static str], i32, &'static str);
     // (writer, form, reader, further arguments, exit code, what is said)
-    let table: [(&str, &str, &str, &[&str], i32, &str); 10] = [
+    let table: [Row; 10] = [
         ("b8233", "f16", "b8233", &[], 0, "Route: direct"),
         ("b8233", "f16", "0.6.0", &[], 0, "Route: transcoded"),
         ("0.6.0", "f16", "b5686", &[], 0, "Route: transcoded"),
