@@ -79,6 +79,8 @@ pub enum Evidence {
 pub struct LoadedEvidence {
     /// What the subject said of the load.
     pub receipt: Receipt,
+    /// Tokens that were evaluated when the session was loaded before, where it was passed on.
+    pub evaluated_before: u32,
     /// Tokens of the session that was saved.
     pub saved_tokens: u32,
     /// What the loaded chat differs in from the one that was saved, where the subject shows its chat.
@@ -255,7 +257,8 @@ fn weigh(
         );
         return (Verdict::Inert, None, message);
     }
-    let evaluated_again = recomputes || receipt.tokens_evaluated > thresholds.evaluations;
+    let evaluated_again =
+        recomputes || receipt.tokens_evaluated.max(loaded.evaluated_before) > thresholds.evaluations;
     let floor = if evaluated_again { &thresholds.recomputed } else { &thresholds.floor };
     if !(distance.bit_equal || floor.admits(distance)) {
         let beyond = format!("{}; route `{}`", describe(distance), receipt.route);
@@ -316,7 +319,11 @@ fn recomputed_because(receipt: &Receipt) -> String {
         .map(|axis| format!("{} was {} and is {} ({})", axis.axis, axis.saved, axis.here, axis.reason))
         .collect();
     let reasons = if axes.is_empty() { receipt.notes.clone() } else { axes };
-    let why = if reasons.is_empty() { "the receipt does not say why".to_owned() } else { reasons.join("; ") };
+    let why = match reasons.is_empty() {
+        false => reasons.join("; "),
+        true if receipt.route == "direct" => "the session before it had been evaluated again".to_owned(),
+        true => "the receipt does not say why".to_owned(),
+    };
     format!(
         "{} tokens were evaluated again and {} restored, because {}.",
         receipt.tokens_evaluated,

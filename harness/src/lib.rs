@@ -4,6 +4,7 @@
 //! not an outage, and any number of llama.cpp releases and foreign systems can take part in one run.
 
 pub mod certificate;
+pub mod claims;
 pub mod command;
 pub mod config;
 pub mod control;
@@ -26,6 +27,7 @@ pub mod results;
 pub mod run;
 pub mod scenario;
 pub mod schemas;
+pub mod suspects;
 pub mod tags;
 pub mod verdict;
 pub mod worker;

@@ -45,8 +45,14 @@ pub struct Results {
     pub counts: Counts,
     /// Whether the run passes, and every reason why not.
     pub gate: Gate,
+    /// After a failure: the smallest combinations of values that explain it, the one of most failures first.
+    #[serde(default)]
+    pub suspects: Vec<Suspect>,
     /// The negative control of every axis.
     pub controls: Vec<AxisControl>,
+    /// What became of every claim of the pages that this system is measured against.
+    #[serde(default)]
+    pub claims: Vec<ClaimResult>,
     /// Every planned cell, filtered and unsupported ones too.
     pub cells: Vec<Cell>,
 }
@@ -155,6 +161,72 @@ pub enum PredictionOutcome {
     Refuted,
     /// No cell that it speaks of has a verdict.
     NotTested,
+}
+
+/// What somebody says of saved sessions, and what the cells say to that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimResult {
+    /// Its name.
+    pub name: String,
+    /// The page that makes it.
+    pub page: String,
+    /// What the page says, shortened.
+    pub says: String,
+    /// What that means for a cell.
+    pub claim: String,
+    /// What became of it.
+    pub outcome: ClaimOutcome,
+    /// Cells in which it is true.
+    pub held: Vec<String>,
+    /// Cells in which it is not.
+    pub broken: Vec<String>,
+    /// Why no cell can test it.
+    pub because: Option<String>,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimOutcome {
+    /// True in every cell that tests it, or in one where one is enough.
+    Confirmed,
+    /// Not true.
+    Refuted,
+    /// No cell of the run tests it.
+    Untested,
+}
+
+impl ClaimOutcome {
+    /// The name in every file and report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Refuted => "refuted",
+            Self::Untested => "untested",
+        }
+    }
+}
+
+/// Values that failing cells share, and no passing cell has together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suspect {
+    /// The values by axis.
+    pub values: Dims,
+    /// The failing cells.
+    pub cells: Vec<String>,
+    /// Passing cells that have all but one of these values: the more, the surer that it takes all of them.
+    pub passing_neighbours: u32,
+}
+
+/// The values, as filters and ids have them.
+impl std::fmt::Display for Suspect {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let values: Vec<String> = self.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        formatter.write_str(&values.join(", "))
+    }
 }
 
 /// A model that took part.
@@ -431,5 +503,29 @@ impl Counts {
             *side.entry(subject).or_default().entry(cell.verdict).or_default() += 1;
         }
         counts
+    }
+}
+
+/// A cell for tests.
+#[cfg(test)]
+pub(crate) fn sample_cell(id: &str) -> Cell {
+    Cell {
+        id: id.to_owned(),
+        dims: Dims::new(),
+        verdict: Verdict::Exact,
+        code: None,
+        message: String::new(),
+        route: None,
+        tokens_restored: None,
+        tokens_evaluated: None,
+        nmse: None,
+        kl: None,
+        top1_agreement: None,
+        expected: Expected::default(),
+        matched: true,
+        receipt: None,
+        log: Vec::new(),
+        seconds: 0.0,
+        reproduce: String::new(),
     }
 }

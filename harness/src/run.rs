@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+use crate::claims;
 use crate::config::{Config, ConfigError, DEFAULT_CONFIG, ModelChoice};
 use crate::control::controls;
 use crate::environment;
@@ -25,6 +26,7 @@ use crate::gate;
 use crate::plan::{Plan, PlanError, PlannedCell, Setting};
 use crate::predictions;
 use crate::results::{Cell, Counts, Dims, Finding, Part, RESULTS_VERSION, Results, ResultsError, RunInfo};
+use crate::suspects::suspects;
 use cell::CellOutcome;
 use models::Models;
 use subjects::Subjects;
@@ -223,12 +225,23 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         models: models.infos(),
         counts: Counts::of(&cells),
         gate: gate::decide(&cells, findings),
+        suspects: suspects(&plan.info.axes, &judged(&cells, &inputs.config)),
         controls: controls(&inputs.config, &plan.info.axes, &cells),
+        claims: claims::judge(&cells),
         plan: plan.info,
         cells,
     };
     results.write(&options.out.join("results.json"))?;
     Ok(results)
+}
+
+/// The cells of subjects that the gate judges.
+fn judged<'a>(cells: &'a [Cell], config: &Config) -> Vec<&'a Cell> {
+    let part = |cell: &Cell| {
+        let name = cell.dims.get("subject")?;
+        config.subjects.iter().find(|subject| subject.name == *name).map(|subject| subject.part)
+    };
+    cells.iter().filter(|cell| part(cell) == Some(Part::Judged)).collect()
 }
 
 /// What a run reads before it starts anything.

@@ -10,6 +10,8 @@ use crate::verdict::Verdict;
 
 /// Findings that are shown; the report has them all.
 const SHOWN: usize = 10;
+/// Combinations that fail, of those that are shown.
+const SUSPECTS: usize = 3;
 /// Characters of a finding that are shown.
 const LONGEST: usize = 220;
 
@@ -38,6 +40,15 @@ pub(super) fn summary(results: &Results, out: &Path) -> String {
             let _ = writeln!(text, "  and {} more, in the report", findings.len() - SHOWN);
         }
         text.push('\n');
+    }
+    for suspect in results.suspects.iter().take(SUSPECTS) {
+        let cells = suspect.cells.len();
+        let _ = writeln!(text, "Every cell with {suspect} fails ({cells}), and no passing cell has that.");
+    }
+    for coverage in &results.plan.coverage {
+        let possible = coverage.combinations - coverage.forbidden;
+        let (covered, strength) = (coverage.covered, coverage.strength);
+        let _ = writeln!(text, "Covers {covered} of {possible} possible combinations of {strength} values.");
     }
     let _ = writeln!(text, "{}", story.gate);
     let _ = writeln!(text, "Report: {}", out.join("report.html").display());

@@ -44,6 +44,7 @@ fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
     LoadedEvidence {
         receipt,
         saved_tokens: 10,
+        evaluated_before: 0,
         history_difference: None,
         saved_parameters: None,
         cost_of_settings: None,

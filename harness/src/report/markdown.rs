@@ -8,11 +8,13 @@ use std::fmt::Write;
 use super::pivot::{Pivot, Slot};
 use super::story::{Answer, Story, by_kind, kind_words};
 use super::style::Style;
-use crate::results::{AxisControl, Part, Results};
+use crate::results::{AxisControl, ClaimOutcome, ClaimResult, Part, Results, Suspect};
 use crate::verdict::Verdict;
 
 /// Rows of a list that are shown before it is cut short.
 const SHOWN: usize = 40;
+/// Cells of a claim that are shown.
+const EXAMPLES: usize = 5;
 
 /// Renders a run as Markdown.
 #[must_use]
@@ -23,11 +25,13 @@ pub fn markdown(results: &Results) -> String {
         crossing::crossings(results),
         crossing::predictions(results),
         unexpected(results),
+        suspected(&results.suspects),
         section("What was refused, and why", &story.refused),
         section("What happened without protection", &story.without),
         verdicts(&story),
         matrix(results),
         controls(&results.controls),
+        claims(&results.claims),
         section("Not judged", &story.unjudged),
         about(results),
     ]
@@ -148,6 +152,58 @@ fn controls(controls: &[AxisControl]) -> String {
     out
 }
 
+fn claims(claims: &[ClaimResult]) -> String {
+    if claims.is_empty() {
+        return String::new();
+    }
+    let mut out = "## What is said of saved sessions, and what the cells say\n\n\
+                   | it says | so | is | cells for | against |\n|---|---|---|---:|---:|\n"
+        .to_owned();
+    for claim in claims {
+        let outcome = match claim.outcome {
+            ClaimOutcome::Refuted => "**refuted**",
+            outcome => outcome.name(),
+        };
+        let because = claim.because.as_ref().map(|because| format!(" ({})", text(because)));
+        let row = format!(
+            "| {} | {} | {outcome}{} | {} | {} |",
+            text(&claim.says),
+            text(&claim.claim),
+            because.unwrap_or_default(),
+            claim.held.len(),
+            claim.broken.len()
+        );
+        let _ = writeln!(out, "{row}");
+    }
+    for claim in claims.iter().filter(|claim| claim.outcome != ClaimOutcome::Untested) {
+        let _ = writeln!(out, "\n{} is {}:\n", code(&claim.name), claim.outcome.name());
+        let shown = if claim.outcome == ClaimOutcome::Refuted { &claim.broken } else { &claim.held };
+        for id in shown.iter().take(EXAMPLES) {
+            let _ = writeln!(out, "- {}", code(id));
+        }
+        if shown.len() > EXAMPLES {
+            let _ = writeln!(out, "- and {} more", shown.len() - EXAMPLES);
+        }
+    }
+    out
+}
+
+fn suspected(suspects: &[Suspect]) -> String {
+    if suspects.is_empty() {
+        return String::new();
+    }
+    let mut out = "## The smallest combinations that fail\n\nEvery judged cell with these values fails, and no passing \
+                   cell has them together.\n\n| values | failing cells | passing cells with all but one of them |\n\
+                   |---|---:|---:|\n"
+        .to_owned();
+    for suspect in suspects.iter().take(SHOWN) {
+        let (values, cells) = (code(&suspect.to_string()), suspect.cells.len());
+        let _ = writeln!(out, "| {values} | {cells} | {} |", suspect.passing_neighbours);
+    }
+    cut_short(&mut out, suspects.len());
+    out
+}
+
 fn about(results: &Results) -> String {
     let (run, host) = (&results.run, &results.environment);
     let mut out = "## This run\n\n".to_owned();
@@ -162,6 +218,19 @@ fn about(results: &Results) -> String {
     }
     let plan = &results.plan;
     let _ = writeln!(out, "- plan {}: {} cells, {} selected", code(&plan.name), plan.planned, plan.selected);
+    for coverage in &plan.coverage {
+        let row = format!(
+            "- coverage, by the independent checker: {} of {} possible combinations of {} values of {} axes, in {} cells \
+             ({} more are impossible)",
+            coverage.covered,
+            coverage.combinations - coverage.forbidden,
+            coverage.strength,
+            coverage.axes.len(),
+            coverage.cells,
+            coverage.forbidden
+        );
+        let _ = writeln!(out, "{row}");
+    }
     let _ = writeln!(
         out,
         "- intact {}, seed {}, started {}, {:.1} s",

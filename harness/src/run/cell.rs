@@ -142,10 +142,11 @@ impl Seats<'_> {
                 return Ok(first);
             }
         };
-        if !matches!(first, Evidence::Loaded(_)) {
+        let Evidence::Loaded(loaded) = &first else {
             self.clear(&cell.subject, &cell.reader)?;
             return Ok(first);
-        }
+        };
+        let evaluated_before = loaded.receipt.tokens_evaluated;
         // The first reader has gone on by the scored tokens: a fresh one loads again, passes the session on, and a
         // third process loads what it wrote.
         self.settle(&cell.subject, &cell.reader, false);
@@ -155,7 +156,10 @@ impl Seats<'_> {
             controls.get(&cell.writers_control()).filter(|_| cell.recipe.scenario == Scenario::WriteBack);
         let back = back.cloned().transpose()?;
         let truth = Truth { control: back.as_ref().unwrap_or(&control), ..truth };
-        let second = self.load_and_look(cell, third, &relayed.files, &relayed, &truth, &dir)?;
+        let mut second = self.load_and_look(cell, third, &relayed.files, &relayed, &truth, &dir)?;
+        if let Evidence::Loaded(loaded) = &mut second {
+            loaded.evaluated_before = evaluated_before;
+        }
         self.clear(&cell.subject, third)?;
         Ok(second)
     }
@@ -357,6 +361,7 @@ fn seen(
         saved_parameters: expected_parameters(cell, artifact),
         receipt: loaded.receipt,
         saved_tokens: artifact.tokens,
+        evaluated_before: 0,
         history_difference,
         observed,
         sampled,

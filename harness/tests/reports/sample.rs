@@ -97,6 +97,8 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
         },
         counts: Counts::of(&cells),
         gate: Gate { passed, exit, code: exit.code(), findings },
+        suspects: Vec::new(),
+        claims: Vec::new(),
         controls: vec![control("reader_kv", true), control("fault", false)],
         cells,
     }

@@ -8,7 +8,9 @@ use crate::report::crossing::Crossings;
 use crate::report::pivot::{Pivot, Row, Slot};
 use crate::report::story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
 use crate::report::style::{Style, Tone};
-use crate::results::{AxisControl, FindingKind, PredictionOutcome, PredictionResult, Results};
+use crate::results::{
+    AxisControl, ClaimOutcome, ClaimResult, FindingKind, PredictionOutcome, PredictionResult, Results,
+};
 use crate::verdict::Verdict;
 
 /// Lines of an answer that are shown; the matrix has them all.
@@ -33,6 +35,7 @@ pub(super) struct Page<'a> {
     predictions: Vec<Predicted<'a>>,
     legend: Vec<Meaning>,
     controls: Vec<Control<'a>>,
+    claims: Vec<Claimed<'a>>,
     started: String,
     seconds: String,
     command: String,
@@ -108,6 +111,14 @@ struct Predicted<'a> {
     against: Vec<(&'a str, String)>,
 }
 
+struct Claimed<'a> {
+    result: &'a ClaimResult,
+    outcome: &'static str,
+    tone: &'static str,
+    cells: Vec<(&'a str, String)>,
+    more: usize,
+}
+
 struct Control<'a> {
     axis: &'a str,
     tested: bool,
@@ -135,6 +146,7 @@ impl<'a> Page<'a> {
             columns: pivot.columns,
             legend: Verdict::ALL.into_iter().map(|verdict| meaning(verdict, &story)).collect(),
             controls: results.controls.iter().map(control).collect(),
+            claims: results.claims.iter().map(claimed).collect(),
             started: when(&results.run.started),
             seconds: format!("{:.1}", results.run.seconds),
             command: results.run.command.join(" "),
@@ -241,6 +253,21 @@ fn predicted(result: &PredictionResult) -> Predicted<'_> {
     };
     let against = result.against.iter().take(AGAINST).map(|id| (id.as_str(), fragment(id)));
     Predicted { result, outcome, tone: tone.name(), against: against.collect() }
+}
+
+fn claimed(result: &ClaimResult) -> Claimed<'_> {
+    let (tone, cells) = match result.outcome {
+        ClaimOutcome::Confirmed => (Tone::Good, &result.held),
+        ClaimOutcome::Refuted => (Tone::Weak, &result.broken),
+        ClaimOutcome::Untested => (Tone::Blank, &result.held),
+    };
+    Claimed {
+        result,
+        outcome: result.outcome.name(),
+        tone: tone.name(),
+        cells: cells.iter().take(AGAINST).map(|id| (id.as_str(), fragment(id))).collect(),
+        more: cells.len().saturating_sub(AGAINST),
+    }
 }
 
 fn control(control: &AxisControl) -> Control<'_> {
