@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attempt::dim;
 use super::pivot::{Row, Slot};
-use super::story::is_control;
-use super::style::{Style, Tone};
+use super::story::{is_control, is_lost};
+use super::style::Tone;
 use crate::results::{Cell, Results};
 use crate::verdict::Verdict;
 
@@ -188,12 +188,6 @@ impl<'a> Crossing<'a> {
 /// Axes that are a mismatch of their own, or a longer way.
 const MISMATCHES: [&str; 5] =
     ["scenario", "written_rotation", "read_rotation", "writer_layouts", "reader_layouts"];
-
-/// A declared loss is what the settings cost; anything else that is worse than refused is lost.
-fn is_lost(cell: &Cell) -> bool {
-    let declared = cell.code.as_deref() == Some("declared-loss");
-    matches!(Style::of(cell.verdict).tone, Tone::Bad | Tone::Weak) && !declared
-}
 
 fn is_silent(cell: &Cell) -> bool {
     matches!(cell.verdict, Verdict::Corrupt | Verdict::Inert)

@@ -62,6 +62,8 @@ pub struct Tally {
     pub subjects: Vec<String>,
     /// Cells by verdict, best first.
     pub counts: BTreeMap<Verdict, usize>,
+    /// Of these, the ones with an expected loss.
+    pub expected_losses: usize,
 }
 
 impl Tally {
@@ -69,6 +71,7 @@ impl Tally {
         let mut tally = Self::default();
         for cell in cells {
             *tally.counts.entry(cell.verdict).or_default() += 1;
+            tally.expected_losses += usize::from(is_expected_loss(cell));
             let subject = dim(cell, "subject");
             if !tally.subjects.contains(&subject) {
                 tally.subjects.push(subject);
@@ -87,6 +90,12 @@ impl Tally {
     #[must_use]
     pub fn toned(&self, tones: &[Tone]) -> usize {
         self.with(|verdict| tones.contains(&Style::of(verdict).tone))
+    }
+
+    /// Cells that came back worse than they were saved, or did harm, and were not expected to.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        self.toned(LOST) - self.expected_losses
     }
 
     /// Cells that say something about the subject.
@@ -140,17 +149,35 @@ fn lost(verdict: Verdict) -> bool {
     LOST.contains(&Style::of(verdict).tone)
 }
 
+/// A loss that the repository expects of the cell, such as that of a smaller KV type that the reader asked for.
+fn is_expected_loss(cell: &Cell) -> bool {
+    cell.verdict == Verdict::Degraded && cell.matched && cell.expected.outcome.contains(&cell.verdict)
+}
+
+/// Whether a judged session came back worse than it was saved, or did harm, and was not expected to.
+pub(super) fn is_lost(cell: &Cell) -> bool {
+    lost(cell.verdict) && !is_expected_loss(cell)
+}
+
 fn headline(tally: &Tally) -> (Tone, String) {
-    let (judged, lost) = (tally.judged(), tally.toned(LOST));
-    let (back, out) = (tally.toned(&[Tone::Good, Tone::Fair]), tally.toned(&[Tone::Safe]));
+    let (judged, lost) = (tally.judged(), tally.lost());
+    let back = tally.toned(&[Tone::Good, Tone::Fair]) + tally.expected_losses;
+    let out = tally.toned(&[Tone::Safe]);
     match (judged, lost, back, out) {
         (0, ..) => (Tone::Blank, "Nothing was judged, so nothing is known.".into()),
         (_, 0, 0, _) => {
             (Tone::Safe, "No session came back: every load was refused, each with a reason.".into())
         }
-        (_, 0, _, 0) => (Tone::Good, "Yes. Every saved session came back intact.".into()),
-        (_, 0, _, _) => {
-            (Tone::Good, "Yes. Every saved session came back intact or was refused with a reason.".into())
+        (_, 0, _, out) => {
+            let refused = if out == 0 { "" } else { " or was refused with a reason" };
+            let except = match tally.expected_losses {
+                0 => String::new(),
+                losses => format!(
+                    "; {losses} of {judged} with a loss that was declared and expected, such as that of a smaller \
+                     KV type"
+                ),
+            };
+            (Tone::Good, format!("Yes. Every saved session came back intact{refused}{except}."))
         }
         (_, lost, ..) if tally.toned(&[Tone::Bad]) == 0 => (
             Tone::Weak,
@@ -167,8 +194,16 @@ fn lead(tally: &Tally) -> String {
         return "Either nothing was selected or nothing could be run; the list of what has no verdict says why.".into();
     }
     let parts = tally.counts.iter().filter(|(verdict, _)| verdict.is_verdict());
-    let parts: Vec<_> =
-        parts.map(|(verdict, count)| format!("{count} {}", became(*verdict, *count))).collect();
+    let expected_of = |verdict| if verdict == Verdict::Degraded { tally.expected_losses } else { 0 };
+    let told = |verdict, count| format!("{count} {}", became(verdict, count));
+    let parts: Vec<_> = parts
+        .flat_map(|(&verdict, &count)| {
+            let expected = expected_of(verdict);
+            let declared = (expected > 0).then(|| format!("{expected} came back with an expected loss"));
+            let rest = (count > expected).then(|| told(verdict, count - expected));
+            declared.into_iter().chain(rest)
+        })
+        .collect();
     let harmed = match tally.count(Verdict::RefusedDestructive) {
         0 => "No live session was harmed.".to_owned(),
         1 => "One live session was harmed.".to_owned(),
@@ -302,7 +337,7 @@ fn without(attempts: &Attempts<'_>, judged: &[&Cell], controls: &[&Cell]) -> Ans
         };
     }
     let mut held: BTreeMap<_, Vec<&Cell>> = BTreeMap::new();
-    for cell in judged.iter().filter(|cell| cell.verdict.is_verdict() && !lost(cell.verdict)) {
+    for cell in judged.iter().filter(|cell| cell.verdict.is_verdict() && !is_lost(cell)) {
         held.entry(neighbourhood(cell)).or_default().push(cell);
     }
     let is_held = |wrong: &&&Cell| {

@@ -5,7 +5,7 @@ use intact_harness::results::Results;
 
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
-use super::sample::{HOSTILE, bad, good};
+use super::sample::{HOSTILE, bad, degraded, good};
 
 #[test]
 fn the_markdown_of_a_run_that_passes() {
@@ -30,6 +30,19 @@ fn a_run_that_lost_nothing_says_yes_and_one_that_did_says_no() {
     let story = Story::of(&bad());
     assert_eq!(story.tone, Tone::Bad);
     assert!(story.headline.starts_with("No. 1 of 4"), "{}", story.headline);
+}
+
+#[test]
+fn a_loss_that_was_expected_is_told_apart_from_one_that_was_not() {
+    let story = Story::of(&degraded(true));
+    assert_eq!(story.tone, Tone::Good);
+    assert!(story.headline.starts_with("Yes.") && story.headline.contains("1 of 4"), "{}", story.headline);
+    assert!(story.lead.contains("1 came back with an expected loss"), "{}", story.lead);
+
+    let story = Story::of(&degraded(false));
+    assert_eq!(story.tone, Tone::Weak);
+    assert!(story.headline.starts_with("Not quite. 1 of 4"), "{}", story.headline);
+    assert!(story.lead.contains("1 came back degraded"), "{}", story.lead);
 }
 
 #[test]

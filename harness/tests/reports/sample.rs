@@ -27,6 +27,17 @@ pub(crate) fn good() -> Results {
     of(cells, Vec::new())
 }
 
+/// The good run with one more cell, degraded by a smaller KV type, which was expected or not.
+pub(crate) fn degraded(expected: bool) -> Results {
+    let mut cells = good().cells;
+    let mut cell = cell("engine", "llama", &[("reader_kv", "q4_0")], Verdict::Degraded);
+    if !expected {
+        (cell.matched, cell.expected) = (false, Expected::default());
+    }
+    cells.push(cell);
+    of(cells, Vec::new())
+}
+
 /// The same with a cell that is worse than expected, and hostile text wherever text can come from outside.
 pub(crate) fn bad() -> Results {
     let mut cells = good().cells;
