@@ -61,7 +61,7 @@ impl Subject {
     /// # Errors
     /// When any of that fails.
     pub fn new(shape: Shape) -> Result<Self, Failure> {
-        let model = intact_fixtures::ensure(shape.model, &intact_fixtures::default_dir()?)?;
+        let model = intact_fixtures::cached(shape.model)?;
         let context = ContextParameters {
             context_size: Some(u32::try_from(shape.tokens + ROOM)?),
             n_threads: Some(THREADS),

@@ -40,8 +40,7 @@ fn golden(release: &str, name: &str) -> PathBuf {
 
 fn engine(form: &str) -> Engine {
     let model = if form.ends_with("windowed") { "gemma3" } else { "llama" };
-    let folder = intact_fixtures::default_dir().expect("a folder for models");
-    let model = Some(intact_fixtures::ensure(model, &folder).expect("a fixture model"));
+    let model = Some(intact_fixtures::cached(model).expect("a fixture model"));
     Engine::create(EngineOptions { model, ..EngineOptions::default() }).expect("an engine")
 }
 

@@ -124,8 +124,7 @@ struct Bench {
 
 impl Bench {
     fn new(model: &ModelEntry, setting: &Setting) -> Self {
-        let folder = intact_fixtures::default_dir().expect("a folder for models");
-        let path = intact_fixtures::ensure(&model.id, &folder).expect("a fixture model");
+        let path = intact_fixtures::cached(&model.id).expect("a fixture model");
         let model = Model::load(&path, &ModelSettings::default()).expect("a model");
         let settings = ContextSettings {
             n_ctx: Some(256),

@@ -7,8 +7,7 @@ use intact_engine::llama::{Context, ContextSettings, Model, ModelSettings, Seque
 use intact_engine::session::{Memory, Timeline};
 
 fn model(id: &str) -> Arc<Model> {
-    let folder = intact_fixtures::default_dir().expect("a folder for models");
-    let path: PathBuf = intact_fixtures::ensure(id, &folder).expect("a fixture model");
+    let path: PathBuf = intact_fixtures::cached(id).expect("a fixture model");
     Model::load(&path, &ModelSettings::default()).expect("a model")
 }
 

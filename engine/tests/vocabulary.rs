@@ -6,8 +6,7 @@ use intact_engine::llama::{Model, ModelSettings};
 use proptest::prelude::*;
 
 static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
-    let folder = intact_fixtures::default_dir().expect("a folder for models");
-    let path = intact_fixtures::ensure("llama", &folder).expect("a fixture model");
+    let path = intact_fixtures::cached("llama").expect("a fixture model");
     Model::load(&path, &ModelSettings::default()).expect("a model")
 });
 

@@ -56,13 +56,12 @@ const fn form(
 fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the folder to write to")?;
     let home = default_home().ok_or("no home folder is known")?;
-    let models = intact_fixtures::default_dir()?;
     for release in releases() {
         let Some(worker) = built_worker(&home, release) else { continue };
         let folder = out.join(&release.tag);
         fs::create_dir_all(&folder)?;
         for form in FORMS.iter().filter(|form| !folder.join(form.name).with_extension("json").exists()) {
-            write(form, &worker, &intact_fixtures::ensure(form.model, &models)?, &folder)?;
+            write(form, &worker, &intact_fixtures::cached(form.model)?, &folder)?;
             println!("{}: {} written", release.tag, form.name);
         }
     }

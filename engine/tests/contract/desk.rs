@@ -37,8 +37,7 @@ pub(crate) fn tuned() -> Parameters {
 }
 
 pub(crate) fn model(id: &str) -> PathBuf {
-    let folder = intact_fixtures::default_dir().expect("a folder for models");
-    intact_fixtures::ensure(id, &folder).expect("a fixture model")
+    intact_fixtures::cached(id).expect("a fixture model")
 }
 
 pub(crate) fn engine(id: &str, parameters: Parameters) -> Engine {

@@ -19,9 +19,8 @@ pub(crate) const TURNS: [(&str, &str); 3] = [
 ];
 
 pub(crate) fn options(model: &str) -> EngineOptions {
-    let folder = intact_fixtures::default_dir().expect("a folder for models");
     EngineOptions {
-        model: Some(intact_fixtures::ensure(model, &folder).expect("a fixture model")),
+        model: Some(intact_fixtures::cached(model).expect("a fixture model")),
         context: context(1024),
         ..EngineOptions::default()
     }

@@ -33,7 +33,6 @@ pub(crate) fn of_kind(kind: KvType) -> Form {
 
 impl Form {
     pub(crate) fn engine(self, model: &str) -> Engine {
-        let folder = intact_fixtures::default_dir().expect("a folder for models");
         let mode = if self.flash { FlashAttentionMode::Enabled } else { FlashAttentionMode::Disabled };
         let context = ContextParameters {
             context_size: Some(1024 * self.sequences),
@@ -46,7 +45,7 @@ impl Form {
             n_seq_max: Some(self.sequences),
             ..ContextParameters::default()
         };
-        let model = Some(intact_fixtures::ensure(model, &folder).expect("a fixture model"));
+        let model = Some(intact_fixtures::cached(model).expect("a fixture model"));
         Engine::create(EngineOptions { model, context, ..EngineOptions::default() }).expect("an engine")
     }
 }

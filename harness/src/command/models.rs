@@ -44,11 +44,11 @@ struct Generate {
     #[arg(value_name = "ID", required_unless_present = "all")]
     ids: Vec<String>,
 
-    /// Make all of them
+    /// Make all of them, and the adapters
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 
-    /// Where the files go [default: $INTACT_HOME/models, else ~/.cache/intact/models]
+    /// Where the files go [default: folders named after their content in $INTACT_HOME/models, else in ~/.cache/intact/models]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -67,14 +67,17 @@ impl Models {
 
 impl Generate {
     fn carry_out(self) -> Result<Exit, Failure> {
-        let known: Vec<&str> = intact_fixtures::ids().collect();
-        let dir = self.dir.map_or_else(intact_fixtures::default_dir, Ok).map_err(Failure::setup)?;
+        let known: Vec<&str> = intact_fixtures::files().collect();
         let ids = if self.all { known.iter().map(ToString::to_string).collect() } else { self.ids };
         if let Some(unknown) = ids.iter().find(|id| !known.contains(&id.as_str())) {
             return Err(unknown_model(unknown, &known));
         }
         for id in ids {
-            let path = intact_fixtures::ensure(&id, &dir).map_err(failed)?;
+            let made = match &self.dir {
+                Some(dir) => intact_fixtures::ensure(&id, dir),
+                None => intact_fixtures::cached(&id),
+            };
+            let path = made.map_err(failed)?;
             let bytes = fs::metadata(&path).map_err(|error| Failure::unreadable(&path, &error))?.len();
             println!("{} ({bytes} bytes)", path.display());
         }

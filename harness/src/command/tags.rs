@@ -164,9 +164,7 @@ impl Probe {
         }
         let model = match self.model {
             Some(model) => model,
-            None => intact_fixtures::default_dir()
-                .and_then(|folder| intact_fixtures::ensure("llama", &folder))
-                .map_err(Failure::setup)?,
+            None => intact_fixtures::cached("llama").map_err(Failure::setup)?,
         };
         let mut failed = 0;
         let rows: Vec<_> = built

@@ -44,8 +44,7 @@ impl Models {
         options: &RunOptions,
         subjects: &Subjects,
     ) -> Result<Self, RunError> {
-        let dir = intact_fixtures::default_dir()?;
-        let fixture = |id: &str| Ok(intact_fixtures::ensure(id, &dir)?);
+        let fixture = |id: &str| Ok(intact_fixtures::cached(id)?);
         Self::gather(config, choice, options, subjects, &fixture)
     }
 

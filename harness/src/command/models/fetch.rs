@@ -52,8 +52,7 @@ pub(in crate::command) fn model_file(model: &Path) -> Result<PathBuf, Failure> {
         return Ok(model.to_owned());
     };
     if intact_fixtures::find(id).is_some() {
-        let dir = intact_fixtures::default_dir().map_err(Failure::setup)?;
-        return intact_fixtures::ensure(id, &dir).map_err(Failure::setup);
+        return intact_fixtures::cached(id).map_err(Failure::setup);
     }
     let hub = HubArguments::of_environment().open()?;
     let pin = hub.pin(id).map_err(failed)?;

@@ -51,7 +51,7 @@ fn tiny(model: &ModelEntry, dir: &Path) -> [String; 7] {
 }
 
 fn state_of_tiny(model: &ModelEntry, dir: &Path) -> &'static str {
-    let path = dir.join(format!("{}.gguf", model.id));
+    let path = intact_fixtures::path_in(&model.id, dir);
     match sha256_of(&path, &mut |_| ()) {
         Ok(found) if Some(found.as_str()) == intact_fixtures::sha256_of(model) => "here",
         Ok(_) => "damaged",

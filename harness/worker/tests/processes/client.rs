@@ -143,8 +143,7 @@ impl Drop for Worker {
 }
 
 pub(crate) fn fixture(id: &str) -> PathBuf {
-    let folder = intact_fixtures::default_dir().expect("a folder for models");
-    intact_fixtures::ensure(id, &folder).expect("a fixture model")
+    intact_fixtures::cached(id).expect("a fixture model")
 }
 
 pub(crate) fn save(session: &str, path: &Path) -> Request {
