@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_format::message::Role;
+use intact_format::place::sidecar_path;
 use intact_format::session_id::SessionId;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,6 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::llama::{Container, Token};
 use crate::request::StartOptions;
-use crate::save::sidecar_path;
 use crate::session::Chat;
 
 /// What the bare JSON holds.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use intact_format::identity::IdentityError;
+use intact_format::place::PlaceError;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::session::WriteError;
 use intact_format::session_id::{SessionId, SessionIdError};
@@ -100,6 +101,9 @@ pub enum EngineError {
     /// The session cannot be written in that format.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The place that sessions are kept in failed.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// A file could not be written or read.
     #[error("{action} {path}: {source}", path = .path.display())]
     Io {
@@ -132,6 +136,7 @@ impl EngineError {
             Self::Llama(LlamaError::KvType(_)) => "kv-type-unknown",
             Self::Llama(LlamaError::Context(_)) => "context-impossible",
             Self::Parameters { .. } => RefusalCode::ParametersInvalid.as_str(),
+            Self::Place(error) => return error.code.map(RefusalCode::as_str),
             Self::NoModel => "model-not-named",
             Self::Template(_) => "template-refused",
             Self::Write(_) => "cannot-write-format",

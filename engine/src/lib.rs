@@ -21,12 +21,12 @@ pub mod template;
 
 pub use engine::Engine;
 pub use error::EngineError;
+pub use intact_format::place::{SIDECAR_EXTENSION, sidecar_path};
 pub use replay::{Replay, Replayed};
 pub use request::{
     Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, SaveOptions, Saved, StartOptions,
     Timings, Transcoding,
 };
-pub use save::{SIDECAR_EXTENSION, sidecar_path};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use intact_format::message::Message;
 use intact_format::parameters::Parameters;
 use intact_format::passport::{Consequence, worst};
+use intact_format::place::{FileSource, SessionSource};
 use intact_format::route::{Decision, LoadSituation, Refusal, RefusalCode, Route, decide};
 use intact_format::session::SessionDocument;
 
@@ -40,9 +41,31 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] with a code and the axes to blame; live sessions are as they were then.
     pub fn load(&mut self, path: &Path, options: &LoadOptions) -> Result<Loaded, EngineError> {
+        self.carry_out(&mut FileSource::new(path), Some(path), options)
+    }
+
+    /// Loads a session from any place that holds a document and chunks, as [`Engine::load`] does from a file. A manifest
+    /// lies beside a file only, so none is compared.
+    ///
+    /// # Errors
+    /// Those of [`Engine::load`].
+    pub fn load_from(
+        &mut self,
+        source: &mut dyn SessionSource,
+        options: &LoadOptions,
+    ) -> Result<Loaded, EngineError> {
+        self.carry_out(source, None, options)
+    }
+
+    fn carry_out(
+        &mut self,
+        source: &mut dyn SessionSource,
+        beside: Option<&Path>,
+        options: &LoadOptions,
+    ) -> Result<Loaded, EngineError> {
         let mut clock = Stopwatch::start();
         let Plan { reading, parameters, room, image, decision, mut notes } =
-            self.plan(path, options, &mut clock)?;
+            self.plan(source, beside, options, &mut clock)?;
         let decision = decision?;
         let quoted = reading.differences.clone();
         let Reading { document, steps, .. } = reading;
@@ -87,7 +110,8 @@ impl Engine {
     /// # Errors
     /// When the file cannot be read as a session file at all, or the context cannot be created.
     pub fn check(&mut self, path: &Path, options: &LoadOptions) -> Result<Check, EngineError> {
-        let plan = self.plan(path, options, &mut Stopwatch::start())?;
+        let mut source = FileSource::new(path);
+        let plan = self.plan(&mut source, Some(path), options, &mut Stopwatch::start())?;
         let (route, because) = match plan.decision {
             Ok(decision) => (Ok(decision.route), decision.because),
             Err(refusal) => (Err(refusal), String::new()),
@@ -97,11 +121,12 @@ impl Engine {
 
     fn plan(
         &mut self,
-        path: &Path,
+        source: &mut dyn SessionSource,
+        beside: Option<&Path>,
         options: &LoadOptions,
         clock: &mut Stopwatch,
     ) -> Result<Plan, EngineError> {
-        let mut reading = Reading::of(path, options.reader_format)?;
+        let mut reading = Reading::of(source, options.reader_format)?;
         clock.lap("read");
         let mut notes = std::mem::take(&mut reading.notes);
         let (parameters, preset) = self.parameters_for(&reading.document, options.parameters, &mut notes)?;
@@ -114,13 +139,13 @@ impl Engine {
             error => error,
         })?;
         clock.lap("context");
-        if options.manifest {
+        if let Some(path) = beside.filter(|_| options.manifest) {
             reading::check_manifest(path, &room.passport)?;
         }
         reading.compare(&room.passport);
         let wanted = worst(&reading.differences) <= Consequence::Transcode
             && (options.policy.allows(Route::Direct) || options.policy.allows(Route::Transcoded));
-        let image = ImageFile::read(path, &reading.document, wanted);
+        let image = ImageFile::read(source, &reading.document, wanted);
         clock.lap("verify");
         let decision = decide(&LoadSituation {
             differences: &reading.differences,

@@ -1,17 +1,14 @@
 //! Saving: the session goes on unchanged, and a kill at any point leaves the old file or the new one.
 
-use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use intact_format::canary::Canary;
-use intact_format::image::{
-    Chunk, ChunkId, Cut, CutOptions, Durable, ImageReference, cut, cut_opaque,
-    sidecar::{SidecarError, SidecarWriter},
-};
+use intact_format::image::{Chunk, Cut, CutOptions, Durable, cut, cut_opaque};
 use intact_format::manifest::Manifest;
 use intact_format::parameters::SamplerState;
 use intact_format::passport::Passport;
+use intact_format::place::{FileSink, SessionSink, sidecar_path};
 use intact_format::session::{SessionDocument, write};
 use intact_format::token::Position;
 use intact_format::version::FormatVersion;
@@ -21,28 +18,69 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::passport;
 use crate::probe::Probe;
-use crate::request::{SaveOptions, Saved};
+use crate::request::{SaveOptions, Saved, Timings};
 use crate::session::{Session, Timeline};
 
-/// Extension of the file beside a session file that holds its KV image.
-pub const SIDECAR_EXTENSION: &str = "kv";
-
-/// The file beside a session file that holds its KV image: `<name>.kv`.
-#[must_use]
-pub fn sidecar_path(session_file: &Path) -> PathBuf {
-    session_file.with_extension(SIDECAR_EXTENSION)
-}
+/// What a save notes where the image would have no proof.
+const UNPROVEN: &str =
+    "The model's logits are not numbers, so the KV is not saved; a load evaluates the tokens.";
 
 impl Engine {
-    /// Saves a live session. Blocks until everything is on the disk.
+    /// Saves a live session into a file, and its KV beside it. Blocks until everything is on the disk.
+    ///
+    /// # Errors
+    /// As [`Engine::save_to`], and when the manifest cannot be written.
+    pub fn save(&mut self, id: &str, options: &SaveOptions) -> Result<Saved, EngineError> {
+        let mut clock = Stopwatch::start();
+        let path = match &options.path {
+            Some(path) => path.clone(),
+            None => Self::default_path(&self.session(id)?.id),
+        };
+        let mut sink = FileSink::new(&path, Durable::default());
+        let options = SaveOptions { path: Some(path.clone()), ..options.clone() };
+        let (mut saved, document) = self.save_document(id, &mut sink, &options, &mut clock)?;
+        saved.files = vec![path.clone()];
+        if document.image.is_some() {
+            saved.files.push(sidecar_path(&path));
+        }
+        if let Some(manifest) = document.manifest.filter(|_| options.manifest) {
+            let path = Manifest::path_of(&path);
+            let bytes = manifest.write().map_err(|error| failed("write", &path)(io::Error::other(error)))?;
+            Durable::default().replace(&path, &bytes).map_err(failed("write", &path))?;
+            saved.bytes += bytes.len() as u64;
+            saved.files.push(path);
+        }
+        saved.timings = clock.stop();
+        Ok(saved)
+    }
+
+    /// Saves a live session into any place that can hold a document and chunks. The path of the options only names the
+    /// session in its manifest.
     ///
     /// The image holds the KV of all tokens but the last, and the document what the model said after the last one: a load
     /// evaluates that token again and compares.
     ///
     /// # Errors
-    /// When there is no such session, the format is unknown, or a file cannot be written; the old file is whole then.
-    pub fn save(&mut self, id: &str, options: &SaveOptions) -> Result<Saved, EngineError> {
+    /// When there is no such session, the format is unknown, or the place fails; the old session is whole there then.
+    pub fn save_to(
+        &mut self,
+        id: &str,
+        sink: &mut dyn SessionSink,
+        options: &SaveOptions,
+    ) -> Result<Saved, EngineError> {
         let mut clock = Stopwatch::start();
+        let (mut saved, _) = self.save_document(id, sink, options, &mut clock)?;
+        saved.timings = clock.stop();
+        Ok(saved)
+    }
+
+    fn save_document(
+        &mut self,
+        id: &str,
+        sink: &mut dyn SessionSink,
+        options: &SaveOptions,
+        clock: &mut Stopwatch,
+    ) -> Result<(Saved, SessionDocument), EngineError> {
         let format = options.format.unwrap_or(FormatVersion::CURRENT);
         let session = self.session_mut(id)?;
         let path = options.path.clone().unwrap_or_else(|| Self::default_path(&session.id));
@@ -56,49 +94,37 @@ impl Engine {
         let passport = Passport { saved_at, ..session.passport.clone() };
         document.manifest = Some(Manifest::of(&passport, &path));
         document.passport = Some(passport);
-        let chunks = if format >= FormatVersion::V2_0 {
-            let (canary, image) = take_image(session, &mut clock)?;
+        let mut notes = Vec::new();
+        let mut bytes = 0;
+        if format >= FormatVersion::V2_0 {
+            let (canary, image) = take_image(session, clock)?;
             document.canary = canary;
-            image.map_or_else(Vec::new, |cut| {
-                document.image = Some(cut.reference);
-                cut.chunks
-            })
-        } else {
-            Vec::new()
-        };
-        let unproven = if format >= FormatVersion::V2_0
-            && document.canary.is_none()
-            && !session.timeline.tokens().is_empty()
-        {
-            vec![
-                "The model's logits are not numbers, so the KV is not saved; a load evaluates the tokens."
-                    .to_owned(),
-            ]
-        } else {
-            Vec::new()
-        };
+            if let Some(Cut { reference, chunks }) = image {
+                document.image = Some(reference);
+                for chunk in &chunks {
+                    bytes += sink.put(chunk)?;
+                }
+            }
+            if document.canary.is_none() && !session.timeline.tokens().is_empty() {
+                notes.push(UNPROVEN.to_owned());
+            }
+        }
         let written = write(&document, format)?;
         clock.lap("encode");
-
-        let mut saved = Saved {
-            path: path.clone(),
-            files: vec![path.clone()],
-            bytes: written.bytes.len() as u64,
-            tokens: session.timeline.tokens().len(),
-            notes: [written.notes, unproven].concat(),
-            timings: crate::request::Timings::default(),
-        };
-        commit(&path, &written.bytes, document.image.as_ref(), &chunks, &mut saved)?;
+        let committed = sink.commit(&written.bytes, document.image.as_ref())?;
         clock.lap("write");
-        if let Some(manifest) = document.manifest.filter(|_| options.manifest) {
-            let path = Manifest::path_of(&path);
-            let bytes = manifest.write().map_err(|error| failed("write", &path)(io::Error::other(error)))?;
-            Durable::default().replace(&path, &bytes).map_err(failed("write", &path))?;
-            saved.bytes += bytes.len() as u64;
-            saved.files.push(path);
+        if let Some(remark) = &committed.remark {
+            tracing::warn!(session = %session.id, %remark, "the session is saved");
         }
-        saved.timings = clock.stop();
-        Ok(saved)
+        let saved = Saved {
+            path,
+            files: Vec::new(),
+            bytes: bytes + committed.bytes,
+            tokens: session.timeline.tokens().len(),
+            notes: [written.notes, notes].concat(),
+            timings: Timings::default(),
+        };
+        Ok((saved, document))
     }
 }
 
@@ -153,34 +179,6 @@ fn cut_state(
 fn opaque(bytes: &[u8], reason: String) -> Cut<'static> {
     let Cut { reference, chunks } = cut_opaque(bytes, reason);
     Cut { reference, chunks: chunks.into_iter().map(|chunk| Chunk::new(chunk.payload().to_vec())).collect() }
-}
-
-/// Chunks first, then the document that refers to them, under one lock; then chunks that nothing refers to any more go.
-fn commit(
-    path: &Path,
-    document: &[u8],
-    image: Option<&ImageReference>,
-    chunks: &[Chunk<'_>],
-    saved: &mut Saved,
-) -> Result<(), EngineError> {
-    let durable = Durable::default();
-    let Some(image) = image else {
-        return durable.replace(path, document).map_err(failed("write", path));
-    };
-    let sidecar = sidecar_path(path);
-    let failed_image = |error: SidecarError| failed("write", &sidecar_path(path))(io::Error::other(error));
-    let mut writer = SidecarWriter::open(&sidecar, durable.clone()).map_err(failed_image)?;
-    saved.bytes += writer.append(chunks).map_err(failed_image)?.bytes;
-    durable.replace(path, document).map_err(failed("write", path))?;
-    saved.files.push(sidecar.clone());
-    let needed: HashSet<ChunkId> = image.chunk_ids().map(|(id, _)| id).collect();
-    // The session is saved by now; what is left over is taken out by a later save.
-    if writer.is_mostly_garbage(&needed)
-        && let Err(error) = writer.compact(&needed)
-    {
-        tracing::warn!(%error, "the KV image was not compacted");
-    }
-    Ok(())
 }
 
 fn failed<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Error) -> EngineError + use<'p> {

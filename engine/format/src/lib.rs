@@ -13,6 +13,7 @@ pub mod media;
 pub mod message;
 pub mod parameters;
 pub mod passport;
+pub mod place;
 pub mod preset;
 pub mod route;
 pub mod schema;

@@ -1,19 +1,17 @@
 //! Reading a session file and its image from a disk that is not trusted.
 
+use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::Path;
 
-use intact_format::image::sidecar::{Sidecar, SidecarError};
 use intact_format::image::{Chunk, ImageReference};
 use intact_format::manifest::Manifest;
 use intact_format::passport::{Difference, Passport, compare};
+use intact_format::place::{PlaceError, SessionSource};
 use intact_format::route::{ImageStatus, Refusal, RefusalCode};
 use intact_format::session::{self, SessionDocument};
 use intact_format::transcode::{self, Loss, Steps};
 use intact_format::version::FormatVersion;
-
-use crate::save::sidecar_path;
 
 /// A session file that was read, and how it compares with what is here.
 pub(super) struct Reading {
@@ -32,8 +30,10 @@ pub(super) struct ImageFile {
 }
 
 impl Reading {
-    pub(super) fn of(path: &Path, newest: Option<FormatVersion>) -> Result<Self, Refusal> {
-        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    pub(super) fn of(source: &mut dyn SessionSource, newest: Option<FormatVersion>) -> Result<Self, Refusal> {
+        let bytes = source
+            .document()
+            .map_err(|error| Refusal::new(error.code.unwrap_or(RefusalCode::FileUnreadable), &error))?;
         let read = session::read(&bytes, newest.unwrap_or(FormatVersion::CURRENT))?;
         Ok(Self { document: read.document, notes: read.notes, differences: Vec::new(), steps: None })
     }
@@ -55,7 +55,7 @@ impl Reading {
 
 impl ImageFile {
     /// Reads and hashes the image where it is wanted. A session of no more than one token needs none.
-    pub(super) fn read(session_file: &Path, document: &SessionDocument, wanted: bool) -> Self {
+    pub(super) fn read(source: &mut dyn SessionSource, document: &SessionDocument, wanted: bool) -> Self {
         let Some(reference) = &document.image else {
             let needs_none =
                 document.passport.is_some() && document.tokens().is_some_and(|tokens| tokens.len() <= 1);
@@ -68,19 +68,37 @@ impl ImageFile {
         if !wanted {
             return Self::without(status, None);
         }
-        match Sidecar::open(sidecar_path(session_file)).and_then(|mut sidecar| sidecar.read_image(reference))
-        {
+        match chunks(source, reference) {
             Ok(chunks) => Self { status, chunks, problem: None },
-            Err(error @ SidecarError::NotFound { .. }) => {
-                Self::without(ImageStatus::Missing, Some(error.to_string()))
+            Err(error) => {
+                let missing = error.code == Some(RefusalCode::ImageMissing);
+                let status = if missing { ImageStatus::Missing } else { ImageStatus::Damaged };
+                Self::without(status, Some(error.to_string()))
             }
-            Err(error) => Self::without(ImageStatus::Damaged, Some(error.to_string())),
         }
     }
 
     fn without(status: ImageStatus, problem: Option<String>) -> Self {
         Self { status, chunks: Vec::new(), problem }
     }
+}
+
+/// Reads every chunk of an image, each once, and hashes it.
+fn chunks(
+    source: &mut dyn SessionSource,
+    reference: &ImageReference,
+) -> Result<Vec<Chunk<'static>>, PlaceError> {
+    source.locate(reference)?;
+    let mut seen = HashSet::new();
+    let distinct = reference.chunk_ids().filter(|(id, _)| seen.insert(*id));
+    distinct
+        .map(|(id, bytes)| {
+            let mut payload = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+            source.read(id, &mut payload)?;
+            Chunk::verified(id, payload)
+                .map_err(|error| PlaceError::new(Some(RefusalCode::ImageDamaged), error))
+        })
+        .collect()
 }
 
 /// Compares the manifest beside a session file with what is here.
@@ -92,12 +110,4 @@ pub(super) fn check_manifest(session_file: &Path, here: &Passport) -> Result<(),
     let manifest =
         Manifest::read(&bytes).map_err(|error| Refusal::new(RefusalCode::ManifestInvalid, error))?;
     manifest.check(session_file, here)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
-    let code = match error.kind() {
-        io::ErrorKind::NotFound => RefusalCode::FileNotFound,
-        _ => RefusalCode::FileUnreadable,
-    };
-    Refusal::new(code, format!("{}: {error}", path.display()))
 }

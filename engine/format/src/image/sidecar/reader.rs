@@ -1,6 +1,6 @@
 //! Reading chunks, by their id, from a file that is not trusted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -99,29 +99,44 @@ impl Sidecar {
         self.scan.read(&mut self.file, &self.path, id)
     }
 
+    /// Makes sure, by the frame headers alone, that every chunk of an image is there in the length that the image says.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub fn check(&self, image: &ImageReference) -> Result<(), SidecarError> {
+        for (id, expected) in image.chunk_ids() {
+            let path = || self.path.clone();
+            let frame = self.frame(&id).ok_or_else(|| SidecarError::Missing { path: path(), id })?;
+            if frame.bytes != expected {
+                return Err(SidecarError::Length { path: path(), id, expected, found: frame.bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the payload of a chunk, whose length the caller knows, and leaves hashing it to the caller. Several threads
+    /// can do so at a time.
+    ///
+    /// # Errors
+    /// When the chunk is not there in that length, or cannot be read.
+    pub fn read_into(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), SidecarError> {
+        let path = || self.path.clone();
+        let frame = self.frame(&id).ok_or_else(|| SidecarError::Missing { path: path(), id })?;
+        let expected = payload.len() as u64;
+        if frame.bytes != expected {
+            return Err(SidecarError::Length { path: path(), id, expected, found: frame.bytes });
+        }
+        read_exact_at(&self.file, payload, frame.offset).map_err(SidecarError::io(&self.path, "read a chunk"))
+    }
+
     /// Reads every chunk of an image, each once, in the image's order.
     ///
     /// # Errors
     /// As [`Sidecar::read`], and when a chunk has another length than the image says.
     pub fn read_image(&mut self, image: &ImageReference) -> Result<Vec<Chunk<'static>>, SidecarError> {
-        let mut seen = std::collections::HashSet::new();
-        let mut chunks = Vec::new();
-        for (id, expected) in image.chunk_ids() {
-            if let Some(frame) = self.frame(&id)
-                && frame.bytes != expected
-            {
-                return Err(SidecarError::Length {
-                    path: self.path.clone(),
-                    id,
-                    expected,
-                    found: frame.bytes,
-                });
-            }
-            if seen.insert(id) {
-                chunks.push(self.read(id)?);
-            }
-        }
-        Ok(chunks)
+        self.check(image)?;
+        let mut seen = HashSet::new();
+        image.chunk_ids().filter(|(id, _)| seen.insert(*id)).map(|(id, _)| self.read(id)).collect()
     }
 }
 
@@ -160,6 +175,26 @@ fn read_payload(file: &mut File, frame: &Frame) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::with_capacity(usize::try_from(frame.bytes).unwrap_or(0));
     file.by_ref().take(frame.bytes).read_to_end(&mut payload)?;
     Ok(payload)
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !buffer.is_empty() {
+        match file.seek_read(buffer, offset)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                buffer = &mut buffer[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Scans the frame headers of a file whose header is sound.

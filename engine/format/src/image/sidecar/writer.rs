@@ -64,8 +64,8 @@ impl SidecarWriter {
         Ok(Self { path, file, scan, durable })
     }
 
-    /// Appends the chunks that are not there yet and flushes them to the disk. A chunk that is there, but may not have
-    /// reached the disk before, is hashed first.
+    /// Appends the chunks that are not there yet and flushes them to the disk: [`SidecarWriter::put`] for each, then
+    /// [`SidecarWriter::seal`].
     ///
     /// # Errors
     /// When the file system refuses. The chunks that were there before stay readable.
@@ -73,20 +73,50 @@ impl SidecarWriter {
         &mut self,
         chunks: impl IntoIterator<Item = &'c Chunk<'c>>,
     ) -> Result<Appended, SidecarError> {
-        let start = self.scan.end;
         let mut appended = Appended::default();
         for chunk in chunks {
-            if !self.has(chunk.id()) {
-                self.write_chunk(chunk)?;
-                appended.chunks += 1;
-            }
+            let bytes = self.put(chunk)?;
+            appended.chunks += usize::from(bytes > 0);
+            appended.bytes += bytes;
         }
+        appended.bytes += self.seal()?;
+        Ok(appended)
+    }
+
+    /// Is this chunk there, with the content that it is named for? One that may not have reached the disk is hashed.
+    #[must_use]
+    pub fn holds(&mut self, id: ChunkId, bytes: u64) -> bool {
+        match self.scan.frame(&id) {
+            Some(frame) if frame.bytes != bytes => false,
+            Some(Frame { sealed: true, .. }) => true,
+            Some(_) => self.scan.read(&mut self.file, &self.path, id).is_ok(),
+            None => false,
+        }
+    }
+
+    /// Appends a chunk that is not there yet. Gives the bytes written.
+    ///
+    /// # Errors
+    /// When the file system refuses. The chunks that were there before stay readable.
+    pub fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, SidecarError> {
+        let start = self.scan.end;
+        if !self.holds(chunk.id(), chunk.payload().len() as u64) {
+            self.write_chunk(chunk)?;
+        }
+        Ok(self.scan.end - start)
+    }
+
+    /// Flushes what was put to the disk. Gives the bytes written.
+    ///
+    /// # Errors
+    /// When the file system refuses. The chunks that were there before stay readable.
+    pub fn seal(&mut self) -> Result<u64, SidecarError> {
+        let start = self.scan.end;
         if self.scan.frames.iter().any(|frame| !frame.sealed) {
             self.durable.sync(&self.file).map_err(SidecarError::io(&self.path, "flush"))?;
             self.write_seal()?;
         }
-        appended.bytes = self.scan.end - start;
-        Ok(appended)
+        Ok(self.scan.end - start)
     }
 
     /// Whether more than half of the file is not in `keep`.
@@ -123,14 +153,6 @@ impl SidecarWriter {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn has(&mut self, id: ChunkId) -> bool {
-        match self.scan.frame(&id) {
-            Some(Frame { sealed: true, .. }) => true,
-            Some(_) => self.scan.read(&mut self.file, &self.path, id).is_ok(),
-            None => false,
-        }
     }
 
     fn write_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), SidecarError> {
