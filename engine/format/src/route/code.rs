@@ -29,6 +29,18 @@ codes! {
     FileUnreadable "file-unreadable"
         "the file cannot be read"
         "check its permissions and the disk";
+    /// It is encrypted and no key was given.
+    KeyMissing "key-missing"
+        "the session file is encrypted"
+        "give the passphrase or the key file that opens it";
+    /// It is encrypted for somebody else.
+    KeyWrong "key-wrong"
+        "the session file is encrypted with another key"
+        "give the passphrase or the key file that it was saved for";
+    /// It is plain where only encrypted files are accepted.
+    NotSealed "not-sealed"
+        "the session file is not encrypted"
+        "find out who replaced it; if it was never encrypted, load it without a key";
     /// It is no JSON document, or one without a format version.
     NotASessionFile "not-a-session-file"
         "the file is not a session file"

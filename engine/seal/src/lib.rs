@@ -1,0 +1,36 @@
+//! Session files at rest: encrypted, compressed, or both.
+//!
+//! A session is a document and chunks of KV, and this crate changes the form of each. A *wrapped* document is an
+//! [`Envelope`]: the document as it was, and for every chunk the form in which it is stored. A *sealed* document is an
+//! envelope encrypted with [age](https://age-encryption.org), for a passphrase or for recipients, so that any age tool can
+//! open it. Chunks of a sealed session are encrypted one by one, with keys derived from a secret that only the envelope
+//! holds.
+//!
+//! What an onlooker learns from a sealed session: that it is one, how long its envelope is, and the number and lengths of
+//! its chunks. Not its id, its history, its model, or which of its chunks a plain session has too: chunks are named by the
+//! hash of what is stored.
+//!
+//! Which sessions share chunks is for the user to choose. With [`Sharing::Session`] each has a secret of its own: equal
+//! chunks of two sessions look unrelated, and are stored twice. With [`Sharing::Store`] sessions that are given the same
+//! secret store an equal chunk once; who can see the store then sees which sessions have chunks in common, and who has the
+//! secret can tell whether a chunk that he can guess is there.
+//!
+//! What is opened is trusted no more than a plain file: the document has its digest, every chunk its hash, and lengths are
+//! bounded before anything is allocated.
+
+mod chunk;
+mod document;
+mod envelope;
+mod error;
+mod key;
+mod opener;
+mod plane;
+mod sealer;
+
+pub use chunk::{Encoding, StoredChunk};
+pub use document::Form;
+pub use envelope::Envelope;
+pub use error::SealError;
+pub use key::{KeyError, Keys, Lock, Recipient, generate};
+pub use opener::Opened;
+pub use sealer::{Compression, SealOptions, Sealer, Sharing, Wrapped};
