@@ -23,7 +23,7 @@ impl Report {
         let results = Results::read(&self.run.join("results.json")).map_err(|error| {
             Failure::setup(error).help("give the folder that was named with `intact run --out`")
         })?;
-        report::write(&results, &self.run).map_err(Failure::setup)?;
+        report::write(&report::Report::of(&results), &self.run).map_err(Failure::setup)?;
         print!("{}", summary(&results, &self.run));
         Ok(Exit::Fine)
     }

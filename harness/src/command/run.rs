@@ -86,7 +86,7 @@ impl Run {
         let results = run::run(&options, &progress);
         progress.finish();
         let results = results.map_err(failed)?;
-        report::write(&results, &options.out).map_err(Failure::setup)?;
+        report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
         print!("{}", summary(&results, &options.out));
         Ok(results.gate.exit)
     }

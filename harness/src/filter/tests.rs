@@ -1,80 +1,49 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use serde::Deserialize;
 
 use super::*;
 
-fn dims(pairs: &[(&str, &str)]) -> Dims {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+/// What the language means, the page's reader of it too.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    cell: Vec<Selected>,
+    refuses: BTreeMap<String, (usize, String)>,
 }
 
-fn selects(filter: &str, pairs: &[(&str, &str)]) -> bool {
-    let dims = dims(pairs);
-    let filter: Filter = filter.parse().unwrap_or_else(|error| panic!("{error}"));
-    filter.selects(Subject {
-        id: "engine/llama/kv=q8_0,fault=empty",
-        dims: &dims,
-        verdict: Some(Verdict::Exact),
-    })
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selected {
+    id: String,
+    #[serde(default)]
+    verdict: Option<Verdict>,
+    dims: Dims,
+    selects: Vec<(String, bool)>,
+}
+
+fn cases() -> Cases {
+    toml::from_str(include_str!("../../../fixtures/filters.toml")).expect("a table of cases")
 }
 
 #[test]
-fn every_matcher_selects_what_its_table_says() {
-    let cell = [("kv", "q8_0"), ("reader", "b8816"), ("format", "1.10"), ("model", "llama (f16)")];
-    for (filter, expected) in [
-        ("kv(q8_0)", true),
-        ("kv(=q8_0)", true),
-        ("kv( q8_0 )", true),
-        ("kv(q8)", false),
-        ("kv(f16|q8_0)", true),
-        ("kv(~8)", true),
-        ("kv(/^q[48]_/)", true),
-        ("kv(/^8/)", false),
-        ("kv(#q*)", true),
-        ("kv(#q?_?)", true),
-        ("kv(#q)", false),
-        ("reader(>=b8816)", true),
-        ("reader(>b8816)", false),
-        ("reader(<=b9000)", true),
-        ("reader(<b999)", false),
-        ("reader(<0.4.1)", true),
-        ("format(>=1.9)", true),
-        ("format(>=2.0)", false),
-        ("kv(>=1.0)", false),
-        ("!kv(f16)", true),
-        ("not kv(f16)", true),
-        ("kv(q8_0) & !reader(b8816)", false),
-        ("kv(f16) | reader(b8816)", true),
-        ("kv(f16) & kv(q8_0) | reader(b8816)", true),
-        ("kv(f16) & (kv(q8_0) | reader(b8816))", false),
-        ("kv(q8_0) and not (reader(b1) or reader(b2))", true),
-        ("model(llama (f16\\))", true),
-        ("id(=engine/llama/kv=q8_0,fault=empty)", true),
-        ("verdict(exact)", true),
-        ("temperature(0)", false),
-        ("all()", true),
-        ("none()", false),
-    ] {
-        assert_eq!(selects(filter, &cell), expected, "{filter}");
+fn every_filter_of_the_table_selects_what_it_says() {
+    for cell in cases().cell {
+        let subject = Subject { id: &cell.id, dims: &cell.dims, verdict: cell.verdict };
+        for (text, expected) in &cell.selects {
+            let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(filter.selects(subject), *expected, "{text}");
+        }
     }
 }
 
 #[test]
-fn an_error_points_at_the_place() {
-    for (text, position, message) in [
-        ("", 0, "predicate"),
-        ("kv", 2, "expected `(`"),
-        ("kv(", 3, "expected `)`"),
-        ("kv()", 3, "needs a value"),
-        ("kv(q8_0) kv(f16)", 9, "expected `&`"),
-        ("kv(q8_0) &", 10, "predicate"),
-        ("(kv(q8_0)", 9, "expected `)`"),
-        ("kv(/[/)", 3, "regular expression"),
-        ("kv(>=new)", 3, "no version"),
-        ("kv(a|)", 5, "expected a value"),
-        ("ключ(a)", 0, "predicate"),
-    ] {
-        let error = text.parse::<Filter>().expect_err(text);
-        assert_eq!(error.position, position, "{text}: {error}");
-        assert!(error.message.contains(message), "{text}: {error}");
+fn every_text_of_the_table_that_is_no_filter_is_refused_at_its_place() {
+    for (text, (column, message)) in cases().refuses {
+        let error = text.parse::<Filter>().expect_err(&text);
+        assert_eq!(text[..error.position].chars().count(), column, "{text}: {error}");
+        assert!(error.message.contains(&message), "{text}: {error}");
     }
 }
 

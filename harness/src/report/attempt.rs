@@ -56,6 +56,18 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// The one axis that is not at its base value, and its value; `None` where that is true of none or of several.
+    pub(super) fn moved(&self, cell: &Cell) -> Option<(&'a str, String)> {
+        match self.of_cell(cell) {
+            Attempt::One(place, ..) => {
+                let axis = &self.axes[place].name;
+                Some((axis, dim(cell, axis)))
+            }
+            Attempt::Fault(_, value) => Some((FAULT, value)),
+            Attempt::AsSaved | Attempt::Several => None,
+        }
+    }
+
     /// The same in words.
     pub(super) fn name(&self, cell: &Cell) -> String {
         self.of_cell(cell).to_string()

@@ -142,9 +142,7 @@ impl<'a> Crossing<'a> {
             .map(|name| Row { name: name.clone(), slots: vec![Slot::default(); self.releases.len()] })
             .collect();
         for (cell, writer, reader) in self.cells().filter(|(cell, ..)| dim(cell, "kv") == kv) {
-            let slot = &mut rows[writer].slots[reader];
-            let side = if is_control(self.results, cell) { &mut slot.unprotected } else { &mut slot.judged };
-            *side.entry(cell.verdict).or_default() += 1;
+            rows[writer].slots[reader].count(cell, is_control(self.results, cell));
         }
         rows
     }

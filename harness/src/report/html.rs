@@ -1,17 +1,21 @@
 //! `report.html`: one page that needs nothing but itself.
 
-mod embed;
+mod assets;
+mod details;
+mod index;
+mod packed;
 mod page;
 
 use askama::Template;
 
-use crate::results::Results;
+use super::Report;
 
-/// Renders a run as one self-contained page.
+/// Renders a run as one HTML page.
 ///
 /// # Errors
-/// Why the page could not be rendered.
-pub fn html(results: &Results) -> Result<String, String> {
-    let data = embed::json(results).map_err(|error| error.to_string())?;
-    page::Page::of(results, data).render().map_err(|error| error.to_string())
+/// Why the data could not be packed, or the template filled.
+pub fn html(report: &Report<'_>) -> Result<String, String> {
+    let index = packed::packed(&index::Index::of(report))?;
+    let details = packed::packed(&details::Details::of(report))?;
+    page::Page::of(report, index, details).render().map_err(|error| error.to_string())
 }

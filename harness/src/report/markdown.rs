@@ -5,6 +5,7 @@ mod crossing;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::Report;
 use super::pivot::{Pivot, Slot};
 use super::story::{Answer, Story, by_kind, kind_words};
 use super::style::Style;
@@ -18,7 +19,8 @@ const EXAMPLES: usize = 5;
 
 /// Renders a run as Markdown.
 #[must_use]
-pub fn markdown(results: &Results) -> String {
+pub fn markdown(report: &Report<'_>) -> String {
+    let results = report.results;
     let story = Story::of(results);
     [
         opening(&story),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attempt::{Attempt, Attempts, dim};
 use super::story::is_control;
-use crate::results::Results;
+use crate::results::{Cell, Results};
 use crate::verdict::Verdict;
 
 /// Models that get a column each; more of them share one for each family.
@@ -39,6 +39,14 @@ pub struct Slot {
     pub unprotected: BTreeMap<Verdict, u32>,
 }
 
+impl Slot {
+    /// Counts a cell on its side.
+    pub(super) fn count(&mut self, cell: &Cell, is_control: bool) {
+        let side = if is_control { &mut self.unprotected } else { &mut self.judged };
+        *side.entry(cell.verdict).or_default() += 1;
+    }
+}
+
 impl Pivot {
     /// The table of a run.
     #[must_use]
@@ -53,8 +61,7 @@ impl Pivot {
             let slots =
                 rows.entry(attempts.of_cell(cell)).or_insert_with(|| vec![Slot::default(); columns.len()]);
             let slot: &mut Slot = &mut slots[column_of[&dim(cell, dimension)]];
-            let side = if is_control(results, cell) { &mut slot.unprotected } else { &mut slot.judged };
-            *side.entry(cell.verdict).or_default() += 1;
+            slot.count(cell, is_control(results, cell));
         }
         let rows =
             rows.into_iter().map(|(attempt, slots)| Row { name: attempt.to_string(), slots }).collect();

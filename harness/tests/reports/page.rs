@@ -1,84 +1,56 @@
-//! The page in a real browser: the matrix renders, the drawer opens, nothing is logged to the console.
+//! The page in a real browser: what it shows, how it is operated, and that no text can do anything in it.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use intact_harness::report;
+use intact_harness::report::{Report, html};
 use intact_harness::results::Results;
+use serde::Deserialize;
+use serde_json::json;
 
+use super::browser::Page;
 use super::sample::{HOSTILE, bad, good};
 
-/// Set to leave these tests out on a machine without a browser.
-const NO_BROWSER: &str = "INTACT_NO_BROWSER";
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
-/// The page as a browser has it after its script ran, and what it wrote to the console.
-struct Visit {
-    page: String,
-    console: Vec<String>,
+pub(crate) fn open(results: &Results, fragment: &str) -> Option<Page> {
+    Page::open(&html(&Report::of(results)).expect("rendered"), fragment)
 }
 
-fn browser() -> Option<PathBuf> {
-    if env::var_os(NO_BROWSER).is_some() {
-        return None;
+const CELL: &str = "cell=engine%2Fllama%2Freader_kv%3Dq8_0";
+const DRAWER: &str = "document.getElementById('drawer').innerText";
+const IS_OPEN: &str = "document.getElementById('drawer').open";
+const COUNT: &str = "document.getElementById('count').textContent";
+
+#[test]
+fn the_first_screen_answers_three_questions() {
+    let Some(mut page) = open(&good(), "") else { return };
+    let shown = page.text("document.querySelector('main').innerText");
+    for words in [
+        "Did saved chat sessions come back intact?",
+        "Yes.",
+        "Can I upgrade llama.cpp?",
+        "Can I roll back?",
+        "What got worse?",
+    ] {
+        assert!(shown.contains(words), "{words} in {shown}");
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
-        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
-        .find(|file| file.is_file());
-    Some(
-        found.unwrap_or_else(|| {
-            panic!("no browser found: install the package chromium, or set {NO_BROWSER}=1")
-        }),
-    )
-}
-
-fn visit(results: &Results, fragment: &str) -> Option<Visit> {
-    let browser = browser()?;
-    let folder = tempfile::tempdir().expect("a folder");
-    report::write(results, folder.path()).expect("written");
-    let address = format!("file://{}#{fragment}", folder.path().join("report.html").display());
-    Some(open(&browser, &folder.path().join("profile"), &address))
-}
-
-fn open(browser: &Path, profile: &Path, address: &str) -> Visit {
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args([
-            "--disable-dev-shm-usage",
-            "--enable-logging=stderr",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-        ])
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(address)
-        .output()
-        .expect("the browser runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
-    Visit {
-        page: String::from_utf8_lossy(&output.stdout).into_owned(),
-        console: said.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect(),
-    }
+    assert!(!shown.contains("Coverage certificate"), "parts behind other tabs are not shown");
+    assert_eq!(page.console(), [""; 0]);
 }
 
 #[test]
-fn the_matrix_renders_every_cell_and_the_console_stays_silent() {
-    let Some(visit) = visit(&good(), "") else { return };
-    assert_eq!(visit.console, [""; 0]);
-    assert!(visit.page.contains(r#"data-rendered="7""#), "{}", visit.page);
-    let shown = visit.page.split("<script").next().expect("what comes before the scripts");
-    assert_eq!(shown.matches("data-cell=").count(), 7, "{shown}");
-    assert!(!visit.page.contains("<dialog id=\"drawer\" aria-labelledby=\"drawer-title\" open"));
+fn the_matrix_has_a_tile_for_every_cell() {
+    let Some(mut page) = open(&good(), "tab=matrix") else { return };
+    assert_eq!(page.eval("document.querySelectorAll('#grid [data-cell]').length"), 7);
+    let labels = page.text("[...document.querySelectorAll('#grid [data-cell]')].map((tile) => tile.getAttribute('aria-label')).join()");
+    assert!(
+        labels.contains("refused-destructive: blind"),
+        "a verdict is a word, not only a colour: {labels}"
+    );
+    assert_eq!(page.console(), [""; 0]);
 }
 
 #[test]
 fn an_address_opens_the_drawer_of_its_cell() {
-    let Some(visit) = visit(&good(), "cell=engine%2Fllama%2Freader_kv%3Dq8_0") else { return };
-    assert_eq!(visit.console, [""; 0]);
-    let drawer = visit.page.split("<dialog").nth(1).expect("a drawer");
+    let Some(mut page) = open(&good(), CELL) else { return };
+    page.wait(IS_OPEN);
+    let drawer = page.text(DRAWER);
     for part in [
         "recomputed",
         "engine/llama/reader_kv=q8_0",
@@ -90,28 +62,103 @@ fn an_address_opens_the_drawer_of_its_cell() {
     ] {
         assert!(drawer.contains(part), "{part} in {drawer}");
     }
+    assert_eq!(page.console(), [""; 0]);
 }
 
 #[test]
-fn an_address_carries_a_filter() {
-    let Some(visit) = visit(&good(), "q=fault:image-flip%20-blind") else { return };
-    assert!(visit.page.contains(r#"data-rendered="1""#), "{}", visit.page);
-    assert!(visit.page.contains("1 of 7 cells"));
+fn a_filter_is_written_into_the_address_and_read_from_it() {
+    let Some(mut page) = open(&good(), "tab=matrix") else { return };
+    page.eval("document.getElementById('filter').focus()");
+    page.write("subject(engine) & fault(image-flip)");
+    page.wait(&format!("{COUNT} === '1 of 7 cells'"));
+    let hash = page.text("location.hash");
+    page.visit("tab=claims");
+    page.visit(hash.trim_start_matches('#'));
+    assert_eq!(page.text(COUNT), "1 of 7 cells");
+    assert_eq!(page.text("document.getElementById('filter').value"), "subject(engine) & fault(image-flip)");
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_says_where_and_keeps_what_was_shown() {
+    let Some(mut page) = open(&good(), "tab=matrix&q=modle(llama)") else { return };
+    let fault = "document.getElementById('filter-fault').textContent";
+    assert_eq!(page.text(fault), "modle(llama)\n^ there is no dimension `modle`");
+    assert_eq!(page.text(COUNT), "7 cells");
+    assert_eq!(page.text("document.getElementById('filter').getAttribute('aria-invalid')"), "true");
+    page.eval("document.getElementById('filter').focus()");
+    page.write(" & kv(");
+    page.wait(&format!("{fault}.includes('expected `)`')"));
+}
+
+/// The cases that the command line's reader of the language passes too.
+#[derive(Deserialize)]
+struct Cases {
+    cell: Vec<serde_json::Value>,
+    refuses: serde_json::Value,
+}
+
+#[test]
+fn the_page_and_the_command_line_read_one_filter_language() {
+    let Some(mut page) = open(&good(), "") else { return };
+    let cases: Cases = toml::from_str(include_str!("../../../fixtures/filters.toml")).expect("cases");
+    let cells = json!(cases.cell);
+    let wrong = page.eval(&format!(
+        "{cells}.flatMap(({{ id, verdict, dims, selects }}) => selects.filter(([text, expected]) => {{
+            const values = {{ ...dims, id, verdict }};
+            const column = (name, test) => (values[name] === undefined ? null : () => test(values[name]));
+            return Filter.compile(Filter.parse(text), column)() !== expected;
+        }}).map(([text]) => text))"
+    ));
+    assert_eq!(wrong, json!([]), "selected otherwise than the table says");
+    let refuses = &cases.refuses;
+    let wrong = page.eval(&format!(
+        "Object.entries({refuses}).filter(([text, [column, message]]) => {{
+            try {{ Filter.parse(text); return true; }} catch (fault) {{
+                return [...text.slice(0, fault.position)].length !== column || !fault.message.includes(message);
+            }}
+        }})"
+    ));
+    assert_eq!(wrong, json!([]), "refused otherwise than the table says");
+}
+
+#[test]
+fn the_list_shows_the_worst_cells_first() {
+    let Some(mut page) = open(&bad(), "tab=matrix&shape=list") else { return };
+    let first = page.text("document.querySelector('.row').innerText");
+    assert!(first.contains("corrupt") && first.contains("unexpected"), "{first}");
+    page.click(".row");
+    page.wait(IS_OPEN);
 }
 
 #[test]
 fn hostile_text_is_shown_and_does_nothing() {
-    let Some(visit) = visit(&bad(), &format!("cell={}", encoded(&format!("engine/{HOSTILE}")))) else {
-        return;
-    };
-    assert_eq!(visit.console, [""; 0]);
-    assert!(visit.page.contains("<title>No."), "the page's own title");
-    let drawer = visit.page.split("<dialog").nth(1).expect("a drawer");
-    assert!(drawer.contains("&lt;img src=x onerror=alert(1)&gt;"), "{drawer}");
-    assert!(!visit.page.contains("<img"), "no element came out of text");
+    let cell = format!("engine/{HOSTILE}");
+    let encoded: String = cell.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let Some(mut page) = open(&bad(), &format!("cell={encoded}")) else { return };
+    page.wait(IS_OPEN);
+    let drawer = page.text(DRAWER);
+    assert!(drawer.contains("<img src=x onerror=alert(1)>"), "{drawer}");
     assert!(drawer.contains("Unexpected: this cell should have been exact or equivalent"), "{drawer}");
+    for tab in ["matrix", "coverage", "run", "answers"] {
+        page.click("#drawer .drawer-bar button:last-child");
+        page.click(&format!("#tab-{tab}"));
+    }
+    assert!(page.text("document.title").starts_with("No."), "the page's own title");
+    assert_eq!(page.eval("document.querySelectorAll('img').length"), 0, "no element came out of text");
+    assert_eq!(page.eval("document.scripts.length"), 3, "the two documents and the page's script");
+    assert_eq!(page.console(), [""; 0]);
 }
 
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+#[test]
+fn a_script_that_got_into_the_page_could_not_run() {
+    let rendered = html(&Report::of(&good())).expect("rendered");
+    let planted = rendered.replace("</main>", "<script>document.title = 'owned'</script><b onclick=\"document.title = 'owned'\" id=planted></b></main>");
+    let Some(mut page) = Page::open(&planted, "") else { return };
+    page.click("#planted");
+    assert!(page.text("document.title").starts_with("Yes."));
+    assert!(
+        page.console().iter().any(|line| line.contains("Content Security Policy")),
+        "{:?}",
+        page.console()
+    );
 }

@@ -1,0 +1,144 @@
+//! The index of the cells: what the page's grid, list and filter work on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::packed::Interned;
+use crate::report::attempt::{Attempt, Attempts, dim};
+use crate::report::changes::ChangeKind;
+use crate::report::pivot::Pivot;
+use crate::report::style::Style;
+use crate::report::{Changes, Report};
+use crate::results::{Part, Results};
+use crate::verdict::Verdict;
+
+/// What the page's script reads first. A cell is its place in the run; values are kept once.
+#[derive(Serialize)]
+pub(super) struct Index<'a> {
+    verdicts: Vec<Look>,
+    controls: Vec<&'a str>,
+    view: View,
+    attempts: Vec<String>,
+    ids: Vec<&'a str>,
+    verdict: Vec<usize>,
+    attempt: Vec<usize>,
+    surprises: Vec<usize>,
+    dimensions: BTreeMap<&'a str, Column>,
+    extra: BTreeMap<&'static str, Column>,
+}
+
+#[derive(Serialize)]
+struct Look {
+    name: &'static str,
+    glyph: char,
+    tone: &'static str,
+    meaning: &'static str,
+}
+
+/// The values of one dimension, and which of them every cell has: none is listed where there is one value only.
+#[derive(Serialize)]
+struct Column {
+    values: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    at: Vec<usize>,
+}
+
+/// How the matrix is laid out at first: writer × reader for each family where a run compares several of either, and
+/// what was tried × model otherwise.
+#[derive(Serialize)]
+struct View {
+    rows: &'static str,
+    columns: &'static str,
+    tables: &'static str,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn of(report: &Report<'a>) -> Self {
+        let results = report.results;
+        let cells = &results.cells;
+        let names: BTreeSet<&str> =
+            cells.iter().flat_map(|cell| cell.dims.keys().map(String::as_str)).collect();
+        let attempts = Attempts::of(results);
+        let attempt: Vec<Attempt> = cells.iter().map(|cell| attempts.of_cell(cell)).collect();
+        let distinct: BTreeSet<&Attempt> = attempt.iter().collect();
+        let places: BTreeMap<&Attempt, usize> = distinct.into_iter().zip(0..).collect();
+        let column = |name| {
+            let axis = results.plan.axes.iter().find(|axis| axis.name == name);
+            let mut column = Column::of(&ordered(results, name), cells.iter().map(|cell| dim(cell, name)));
+            column.base = axis.and_then(|axis| axis.values.first().cloned());
+            (name, column)
+        };
+        Self {
+            verdicts: Verdict::ALL.map(look).into(),
+            controls: controls(results),
+            view: View::of(results),
+            ids: cells.iter().map(|cell| cell.id.as_str()).collect(),
+            verdict: cells.iter().map(|cell| place(cell.verdict)).collect(),
+            attempt: attempt.iter().map(|attempt| places[attempt]).collect(),
+            attempts: places.keys().map(ToString::to_string).collect(),
+            surprises: (0..cells.len()).filter(|cell| !cells[*cell].matched).collect(),
+            dimensions: names.into_iter().map(column).collect(),
+            extra: extra(results, report.changes.as_ref()),
+        }
+    }
+}
+
+impl Column {
+    /// A column of these values, the ones that are `known` in the order in which they are.
+    fn of(known: &[String], values: impl Iterator<Item = String>) -> Self {
+        let values: Vec<String> = values.collect();
+        let used: BTreeSet<&String> = values.iter().collect();
+        let mut distinct = Interned::default();
+        for value in known.iter().filter(|value| used.contains(value)) {
+            distinct.place(value.clone());
+        }
+        let at: Vec<usize> = values.into_iter().map(|value| distinct.place(value)).collect();
+        let values = distinct.into_list();
+        Self { at: if values.len() > 1 { at } else { Vec::new() }, values, base: None }
+    }
+}
+
+/// The values of a dimension in the order in which people look for them: releases by age, others as the plan has them.
+fn ordered(results: &Results, name: &str) -> Vec<String> {
+    if matches!(name, "writer" | "reader") {
+        return results.releases.iter().map(|release| release.release.clone()).collect();
+    }
+    results.plan.axes.iter().find(|axis| axis.name == name).map_or_else(Vec::new, |axis| axis.values.clone())
+}
+
+/// What filters can name beside the dimensions.
+fn extra(results: &Results, changes: Option<&Changes>) -> BTreeMap<&'static str, Column> {
+    let Some(changes) = changes else { return BTreeMap::new() };
+    let kinds: BTreeMap<&str, ChangeKind> =
+        changes.cells.iter().map(|change| (change.cell.as_str(), change.kind)).collect();
+    let kind = |id: &str| kinds.get(id).map_or("no", |kind| kind.name()).to_owned();
+    [("changed", Column::of(&[], results.cells.iter().map(|cell| kind(&cell.id))))].into()
+}
+
+fn controls(results: &Results) -> Vec<&str> {
+    let controls = results.subjects.iter().filter(|subject| subject.part == Part::Control);
+    controls.map(|subject| subject.name.as_str()).collect()
+}
+
+impl View {
+    fn of(results: &Results) -> Self {
+        let several = |name| results.cells.iter().map(|cell| dim(cell, name)).collect::<BTreeSet<_>>().len();
+        if several("writer").max(several("reader")) > several("subject") {
+            Self { rows: "writer", columns: "reader", tables: "family" }
+        } else {
+            Self { rows: "what was tried", columns: Pivot::of(results).dimension, tables: "everything" }
+        }
+    }
+}
+
+fn look(verdict: Verdict) -> Look {
+    let style = Style::of(verdict);
+    Look { name: verdict.name(), glyph: style.glyph, tone: style.tone.name(), meaning: verdict.meaning() }
+}
+
+fn place(verdict: Verdict) -> usize {
+    Verdict::ALL.iter().position(|known| *known == verdict).unwrap_or_default()
+}

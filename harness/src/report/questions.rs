@@ -1,0 +1,64 @@
+//! The three questions of a release manager: can I upgrade, can I roll back, what got worse.
+
+use super::crossing::{Crossings, Question};
+use super::story::{by_kind, kind_words};
+use super::style::Tone;
+use super::{Changes, Report};
+use crate::results::FindingKind;
+
+/// Changes of a kind that are named.
+const NAMED: usize = 3;
+
+/// The questions, each with its answer.
+#[must_use]
+pub fn questions(report: &Report<'_>, crossings: Option<&Crossings>) -> Vec<Question> {
+    let mut questions = crossings.map_or_else(untested, |crossings| crossings.questions.clone());
+    questions.push(report.changes.as_ref().map_or_else(|| since_expected(report), since_baseline));
+    questions
+}
+
+const WORSE: &str = "What got worse?";
+
+fn untested() -> Vec<Question> {
+    let question = |title| Question {
+        title,
+        tone: Tone::Blank,
+        answer: "Not tested: only one llama.cpp release took part. A plan with releases answers this: \
+                 intact run --plan release."
+            .into(),
+        lines: Vec::new(),
+    };
+    vec![question("Can I upgrade llama.cpp?"), question("Can I roll back?")]
+}
+
+fn since_baseline(changes: &Changes) -> Question {
+    let since = format!("since the run of {}", super::when(&changes.since));
+    let (tone, answer) = match (changes.worse(), changes.compared) {
+        (_, 0) => (Tone::Blank, format!("Not known: no cell of this run is in the baseline, {since}.")),
+        (0, compared) => (Tone::Good, format!("Nothing, {since}: none of {compared} cells that both have.")),
+        (1, compared) => (Tone::Bad, format!("One of {compared} cells, {since}.")),
+        (worse, compared) => (Tone::Bad, format!("{worse} of {compared} cells, {since}.")),
+    };
+    let line = |(kind, cells): (super::ChangeKind, Vec<&super::Change>)| {
+        let named: Vec<_> = cells.iter().take(NAMED).map(|change| change.cell.as_str()).collect();
+        let more = if cells.len() > NAMED { ", …" } else { "" };
+        (
+            kind.name().to_owned(),
+            format!("{} {}: {}{more}", cells.len(), kind.words(cells.len()), named.join(", ")),
+        )
+    };
+    Question { title: WORSE, tone, answer, lines: changes.by_kind().into_iter().map(line).collect() }
+}
+
+fn since_expected(report: &Report<'_>) -> Question {
+    let kinds = by_kind(report.results);
+    let worse =
+        kinds.iter().find(|(kind, _)| *kind == FindingKind::Worse).map_or(0, |(_, found)| found.len());
+    let (tone, answer) = match worse {
+        _ if report.results.cells.is_empty() => (Tone::Blank, "Not known: nothing was judged.".into()),
+        0 => (Tone::Good, "Nothing: no cell is worse than the repository expects.".into()),
+        worse => (Tone::Bad, format!("{worse} {}.", kind_words(FindingKind::Worse, worse))),
+    };
+    let hint = "No earlier run was given; intact report RUN --baseline EARLIER compares with one.";
+    Question { title: WORSE, tone, answer: format!("{answer} {hint}"), lines: Vec::new() }
+}

@@ -1,0 +1,71 @@
+//! Runs for the tests of the parts of a report.
+
+use crate::exit::Exit;
+use crate::results::{
+    AxisInfo, Cell, Counts, Environment, Gate, Part, PlanInfo, RESULTS_VERSION, Results, RunInfo,
+    SubjectInfo, sample_cell,
+};
+use crate::verdict::Verdict;
+
+/// A cell with these dimensions off their base values.
+pub(super) fn cell(subject: &str, off_base: &[(&str, &str)], verdict: Verdict) -> Cell {
+    let base =
+        [("subject", subject), ("model", "llama"), ("family", "plain"), ("kv", "f16"), ("flash", "on")];
+    let dims = base.iter().chain(off_base).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let off: Vec<_> = off_base.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let id = format!("{subject}/llama/{}", if off.is_empty() { "base".to_owned() } else { off.join(",") });
+    Cell { dims: dims.collect(), verdict, ..sample_cell(&id) }
+}
+
+/// A run of these cells over the axes `kv` and `flash`, with the subjects `engine` and `blind`.
+pub(super) fn base(cells: Vec<Cell>) -> Results {
+    let axis = |name: &str, values: &[&str]| AxisInfo {
+        name: name.into(),
+        about: String::new(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    let subject = |name: &str, part| SubjectInfo {
+        name: name.into(),
+        command: Vec::new(),
+        part,
+        hello: None,
+        problem: None,
+    };
+    let planned = u32::try_from(cells.len()).expect("a few");
+    Results {
+        version: RESULTS_VERSION,
+        run: RunInfo {
+            harness: "0.1.0".into(),
+            started: "2026-11-22T06:00:00Z".into(),
+            seconds: 1.0,
+            command: Vec::new(),
+            filter: None,
+            seed: 1,
+            jobs: 1,
+        },
+        environment: Environment { os: "linux".into(), arch: "x86_64".into(), cpu: None, cores: 1 },
+        subjects: vec![subject("engine", Part::Judged), subject("blind", Part::Control)],
+        releases: Vec::new(),
+        predictions: Vec::new(),
+        models: Vec::new(),
+        plan: PlanInfo {
+            name: "pr".into(),
+            axes: vec![axis("kv", &["f16", "q8_0"]), axis("flash", &["on", "off"])],
+            planned,
+            selected: planned,
+            coverage: Vec::new(),
+        },
+        counts: Counts::of(&cells),
+        gate: Gate { passed: true, exit: Exit::Fine, code: 0, findings: Vec::new() },
+        suspects: Vec::new(),
+        controls: Vec::new(),
+        claims: Vec::new(),
+        cells,
+    }
+}
+
+#[test]
+fn a_point_in_time_is_told_to_the_minute() {
+    assert_eq!(super::when("2026-11-22T06:14:33.617648607Z"), "2026-11-22 06:14 UTC");
+    assert_eq!(super::when("yesterday"), "yesterday");
+}

@@ -1,0 +1,62 @@
+'use strict';
+// Elements. Text only ever enters the page as text.
+const Element = (() => {
+  const AS_PROPERTY = new Set(['textContent', 'className', 'tabIndex', 'disabled', 'value', 'hidden']);
+
+  const fill = (element, properties, children) => {
+    for (const [name, value] of Object.entries(properties)) {
+      if (value === null || value === undefined) continue;
+      if (AS_PROPERTY.has(name)) element[name] = value; else element.setAttribute(name, value);
+    }
+    element.append(...children.flat().filter((child) => child !== undefined && child !== null));
+    return element;
+  };
+
+  /** An element with properties, attributes and children; what is null among them is left out. */
+  const make = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children);
+
+  /** The same for drawings: attributes only. */
+  const draw = (tag, attributes = {}, ...children) => {
+    const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+    return fill(element, attributes, children);
+  };
+
+  /** A verdict's glyph on its colour. What it means stands beside it, or in its label. */
+  const tile = (look, tag = 'span', properties = {}) => make(tag, {
+    className: `tile tone-${look.tone}`,
+    textContent: look.glyph,
+    ...(tag === 'button' ? { type: 'button' } : { 'aria-hidden': 'true' }),
+    ...properties,
+  });
+
+  const button = (label, onClick, properties = {}) => {
+    const element = make('button', { type: 'button', className: 'button', textContent: label, ...properties });
+    element.addEventListener('click', onClick);
+    return element;
+  };
+
+  /** A table that can be scrolled with the keyboard where it is too wide. */
+  const table = (label, heads, rows) => make('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': label },
+    make('table', {},
+      make('thead', {}, make('tr', {}, heads.map((head) => make('th', { scope: 'col', textContent: head })))),
+      make('tbody', {}, rows)));
+
+  /** Names and what they are; those that are nothing are left out. */
+  const facts = (pairs) => {
+    const told = pairs.filter(([, what]) => what !== undefined && what !== null && what !== '');
+    return told.length === 0 ? null : make('dl', {}, told.flatMap(([name, what]) => [make('dt', { textContent: name }), make('dd', {}, what)]));
+  };
+
+  return { make, draw, tile, button, table, facts };
+})();
+
+/** Items by the name that `key` gives them, in order of appearance. */
+const grouped = (items, key) => {
+  const groups = new Map();
+  for (const item of items) {
+    const name = key(item);
+    const group = groups.get(name);
+    if (group) group.push(item); else groups.set(name, [item]);
+  }
+  return groups;
+};

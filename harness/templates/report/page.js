@@ -1,0 +1,92 @@
+'use strict';
+// Puts the page together: what the address says is what is shown.
+(async () => {
+  const part = (id) => document.getElementById(id);
+  Theme(part('theme'));
+
+  const panels = [...document.querySelectorAll('[data-tab]')];
+  const cells = Cells(await Packed.read('index'));
+  const address = Address({
+    tab: 'answers', q: '', v: '', shape: 'grid', cell: '', rows: cells.view.rows, columns: cells.view.columns, tables: cells.view.tables,
+  }, () => follow());
+  const { state } = address;
+
+  /** The cells that the view selects; with a filter that cannot be read, those of the last one that could. */
+  let filter = { text: '', selects: () => true };
+  const select = () => {
+    let wrong = null;
+    if (state.q.trim() === '') filter = { text: state.q, selects: () => true };
+    else if (state.q !== filter.text) {
+      try {
+        const read = Filter.parse(state.q);
+        const unknown = Filter.unknown(read, cells.known);
+        if (unknown) throw new Filter.Fault(unknown.start, `there is no dimension \`${unknown.name}\``);
+        filter = { text: state.q, selects: Filter.compile(read, cells.column) };
+      } catch (error) {
+        if (!(error instanceof Filter.Fault)) throw error;
+        wrong = error;
+      }
+    }
+    const wanted = new Set(state.v.split(',').filter(Boolean));
+    const shown = (cell) => (wanted.size === 0 || wanted.has(cells.look(cell).name)) && filter.selects(cell);
+    return { list: cells.all.filter(shown), wrong };
+  };
+
+  const open = (cell, step = true) => {
+    address.set({ cell: cells.ids[cell] }, step && state.cell === '');
+    drawer.show(cell);
+  };
+  const grid = Grid(cells, part('grid'), open);
+  const list = List(cells, part('list'), open);
+  const drawer = Drawer(cells, part('drawer'), {
+    open,
+    around: (cell) => {
+      const order = state.shape === 'list' ? list.order() : selected;
+      const place = order.indexOf(cell);
+      return { place, count: order.length, previous: order[place - 1], next: place < 0 ? undefined : order[place + 1] };
+    },
+    closed: (cell) => {
+      address.set({ cell: '' });
+      (state.shape === 'list' ? list : grid).focusCell(cell);
+    },
+  });
+  const change = (changes) => {
+    address.set(changes);
+    render();
+  };
+  const tools = Tools(cells, part('tools'), state, change);
+  const tabs = Tabs(part('tabs'), panels, (tab) => {
+    address.set({ tab }, true);
+    render();
+  });
+
+  let selected = [];
+  let rendered = '';
+  const render = () => {
+    if (!tabs.has(state.tab)) state.tab = 'answers';
+    for (const key of ['rows', 'columns']) if (!cells.varied.includes(state[key])) state[key] = cells.view[key];
+    if (state.tables !== ALL && !cells.varied.includes(state.tables)) state.tables = cells.view.tables;
+    tabs.show(state.tab);
+    const { list: chosen, wrong } = select();
+    selected = chosen;
+    tools.show(selected.length, wrong);
+    const isList = state.shape === 'list';
+    part('grid').hidden = isList;
+    part('list').hidden = !isList;
+    // What is behind another tab is made when it comes to the front.
+    const wanted = JSON.stringify([state.q, state.v, state.shape, state.rows, state.columns, state.tables]);
+    if (state.tab !== 'matrix' || rendered === wanted || wrong) return;
+    rendered = wanted;
+    if (isList) list.render(selected); else grid.render(selected, state);
+  };
+  const follow = () => {
+    render();
+    const cell = cells.find(state.cell);
+    if (cell === undefined) drawer.hide(); else open(cell, false);
+  };
+
+  document.documentElement.classList.add('scripted');
+  follow();
+  performance.mark('interactive');
+  document.documentElement.dataset.ready = '';
+})();
