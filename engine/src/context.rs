@@ -82,6 +82,7 @@ pub(crate) fn settings(parameters: &ContextParameters) -> Result<ContextSettings
             FlashAttentionMode::Enabled => FlashAttention::On,
         }),
         kv_unified: parameters.kv_unified,
+        scratch: false,
         swa_full: parameters.swa_full,
         rope_scaling_type: parameters.rope_scaling_type.map(|kind| match kind {
             RopeScalingType::Unspecified => -1,

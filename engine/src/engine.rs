@@ -16,12 +16,13 @@ use sha2::{Digest, Sha256};
 
 use crate::context::{settings, with_forced};
 use crate::error::EngineError;
-use crate::llama::{Context, Model, ModelSettings, Token};
+use crate::llama::{Context, ContextSettings, LlamaError, Model, ModelSettings, Token};
 use crate::passport;
 use crate::probe::Probe;
 use crate::request::{EngineOptions, StartOptions};
 use crate::sampler;
 use crate::session::{Chat, Generation, Memory, Reply, Session, Timeline};
+use crate::spares::Spares;
 use crate::template::ChatTemplate;
 
 /// One model and the live sessions over it. Every call blocks until it is done; put the engine on a thread of its own, or
@@ -40,6 +41,7 @@ pub struct Engine {
     forget_layouts: bool,
     adapters: Vec<Adapter>,
     fragmented: bool,
+    spares: Spares,
     probes: HashMap<String, Probe>,
 }
 
@@ -79,6 +81,8 @@ impl Engine {
             forget_layouts: options.forget_layouts,
             adapters: adapters.into_iter().collect(),
             fragmented: options.fragmented,
+            // Another sequence's cells do not go with those of the session.
+            spares: Spares::new(if options.fragmented { 0 } else { options.spare_contexts }),
             probes: HashMap::new(),
             model,
         })
@@ -147,6 +151,7 @@ impl Engine {
             parameters,
             probe: room.probe,
             passport: room.passport,
+            saved: None,
         };
         session.begin()?;
         self.register(session);
@@ -197,7 +202,9 @@ impl Engine {
     /// When there is no such session.
     pub fn close(&mut self, id: &str) -> Result<(), EngineError> {
         let id = self.session(id)?.id.clone();
-        self.sessions.remove(&id);
+        if let Some(closed) = self.sessions.remove(&id) {
+            self.spares.keep(closed.timeline.into_context());
+        }
         self.current = self.current.take().filter(|current| *current != id);
         Ok(())
     }
@@ -240,11 +247,10 @@ impl Engine {
     pub(crate) fn register(&mut self, session: Session) -> bool {
         let id = session.id.clone();
         self.current = Some(id.clone());
-        let replaced = self.sessions.insert(id.clone(), session).is_some();
-        if replaced {
-            tracing::info!(session = %id, "a live session was replaced by the loaded one");
-        }
-        replaced
+        let Some(replaced) = self.sessions.insert(id.clone(), session) else { return false };
+        tracing::info!(session = %id, "a live session was replaced by the loaded one");
+        self.spares.keep(replaced.timeline.into_context());
+        true
     }
 
     /// An empty context for these parameters.
@@ -253,8 +259,10 @@ impl Engine {
         parameters: &Parameters,
         preset: Option<&str>,
     ) -> Result<Room, EngineError> {
-        let settings = settings(&parameters.context_parameters)?;
-        let mut context = Context::new(&self.model, &settings)?;
+        let mut settings = settings(&parameters.context_parameters)?;
+        // A second sequence costs nothing in a cache that keeps every cell; windows and running states have one for each.
+        settings.scratch = !self.fragmented && Memory::of(&self.model, None).can_be_cut();
+        let mut context = self.empty_context(&settings)?;
         let key = format!("{settings:?}");
         let probe = match self.probes.get(&key) {
             Some(probe) => probe.clone(),
@@ -271,6 +279,16 @@ impl Engine {
             context.fragment()?;
         }
         Ok(Room { context, probe, memory, passport })
+    }
+
+    fn empty_context(&mut self, settings: &ContextSettings) -> Result<Context, LlamaError> {
+        if let Some(context) = self.spares.take(settings) {
+            return Ok(context);
+        }
+        Context::new(&self.model, settings).or_else(|error| {
+            // Spares may have taken the memory that was needed.
+            if self.spares.free() { Context::new(&self.model, settings) } else { Err(error) }
+        })
     }
 
     fn generated_id(&self) -> Result<SessionId, EngineError> {

@@ -17,6 +17,7 @@ mod request;
 pub mod sampler;
 mod save;
 pub mod session;
+mod spares;
 pub mod template;
 
 pub use engine::Engine;

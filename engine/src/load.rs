@@ -3,7 +3,9 @@
 
 mod attempt;
 mod image;
+mod parts;
 mod reading;
+mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use intact_format::route::{Decision, LoadSituation, Refusal, RefusalCode, Route,
 use intact_format::session::SessionDocument;
 
 use self::attempt::Attempt;
-use self::reading::{ImageFile, Reading};
+use self::reading::{ImageFile, Look, Reading};
 use crate::clock::Stopwatch;
 use crate::context::{excess, with_forced};
 use crate::engine::{Engine, Room};
@@ -30,7 +32,6 @@ struct Plan {
     reading: Reading,
     parameters: Parameters,
     room: Room,
-    image: ImageFile,
     decision: Result<Decision, Refusal>,
     notes: Vec<String>,
 }
@@ -64,12 +65,12 @@ impl Engine {
         options: &LoadOptions,
     ) -> Result<Loaded, EngineError> {
         let mut clock = Stopwatch::start();
-        let Plan { reading, parameters, room, image, decision, mut notes } =
-            self.plan(source, beside, options, &mut clock)?;
+        let Plan { reading, parameters, room, decision, mut notes } =
+            self.plan(source, beside, options, Look::At, &mut clock)?;
         let decision = decision?;
         let quoted = reading.differences.clone();
         let Reading { document, steps, .. } = reading;
-        let (attempt, context) = Attempt::new(&document, &image, room, &self.template, &self.model);
+        let (attempt, context) = Attempt::new(&document, source, room, &self.template, &self.model);
         let success = attempt.first_success(context, &decision, &mut clock)?;
 
         let transcoding = (success.route == Route::Transcoded)
@@ -77,7 +78,7 @@ impl Engine {
         notes.extend(transcoding.as_ref().map(Transcoding::to_string));
 
         let id = document.session_id.clone();
-        let session = Session {
+        let mut session = Session {
             id: id.clone(),
             chat: success.chat,
             timeline: success.timeline,
@@ -88,7 +89,11 @@ impl Engine {
             parameters,
             probe: success.probe,
             passport: success.passport,
+            saved: None,
         };
+        if success.route == Route::Direct {
+            session.remember(document.image.as_ref());
+        }
         let receipt = Receipt {
             route: success.route,
             because: if success.route == decision.route { decision.because } else { success.because },
@@ -111,7 +116,7 @@ impl Engine {
     /// When the file cannot be read as a session file at all, or the context cannot be created.
     pub fn check(&mut self, path: &Path, options: &LoadOptions) -> Result<Check, EngineError> {
         let mut source = FileSource::new(path);
-        let plan = self.plan(&mut source, Some(path), options, &mut Stopwatch::start())?;
+        let plan = self.plan(&mut source, Some(path), options, Look::Into, &mut Stopwatch::start())?;
         let (route, because) = match plan.decision {
             Ok(decision) => (Ok(decision.route), decision.because),
             Err(refusal) => (Err(refusal), String::new()),
@@ -124,6 +129,7 @@ impl Engine {
         source: &mut dyn SessionSource,
         beside: Option<&Path>,
         options: &LoadOptions,
+        look: Look,
         clock: &mut Stopwatch,
     ) -> Result<Plan, EngineError> {
         let mut reading = Reading::of(source, options.reader_format)?;
@@ -145,8 +151,9 @@ impl Engine {
         reading.compare(&room.passport);
         let wanted = worst(&reading.differences) <= Consequence::Transcode
             && (options.policy.allows(Route::Direct) || options.policy.allows(Route::Transcoded));
-        let image = ImageFile::read(source, &reading.document, wanted);
-        clock.lap("verify");
+        let look = if wanted { look } else { Look::Away };
+        let image = ImageFile::of(source, &reading.document, look);
+        clock.lap("locate");
         let decision = decide(&LoadSituation {
             differences: &reading.differences,
             image: image.status,
@@ -156,8 +163,8 @@ impl Engine {
             lossy: reading.is_lossy(),
             policy: options.policy,
         });
-        notes.extend(image.problem.clone());
-        Ok(Plan { reading, parameters, room, image, decision, notes })
+        notes.extend(image.problem);
+        Ok(Plan { reading, parameters, room, decision, notes })
     }
 
     /// The parameters of a loaded session, and the preset they come from.

@@ -33,6 +33,9 @@ pub struct EngineOptions {
     pub context: ContextParameters,
     /// A LoRA adapter that every session has, and how strongly it is applied.
     pub lora: Option<(PathBuf, f32)>,
+    /// How many contexts that sessions have left are kept, emptied, for sessions to come. Making a context can take longer
+    /// than restoring a session into it; keeping one costs its memory.
+    pub spare_contexts: usize,
     /// Keep another sequence's cells between those of every session. For tests.
     pub fragmented: bool,
     /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.

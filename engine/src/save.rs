@@ -1,25 +1,25 @@
 //! Saving: the session goes on unchanged, and a kill at any point leaves the old file or the new one.
 
+mod image;
+mod pipeline;
+
 use std::io;
 use std::path::Path;
 
-use intact_format::canary::Canary;
-use intact_format::image::{Chunk, Cut, CutOptions, Durable, cut, cut_opaque};
+use intact_format::image::Durable;
 use intact_format::manifest::Manifest;
 use intact_format::parameters::SamplerState;
 use intact_format::passport::Passport;
 use intact_format::place::{FileSink, SessionSink, sidecar_path};
 use intact_format::session::{SessionDocument, write};
-use intact_format::token::Position;
 use intact_format::version::FormatVersion;
 
+use self::image::Taken;
 use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::passport;
-use crate::probe::Probe;
 use crate::request::{SaveOptions, Saved, Timings};
-use crate::session::{Session, Timeline};
 
 /// What a save notes where the image would have no proof.
 const UNPROVEN: &str =
@@ -97,14 +97,8 @@ impl Engine {
         let mut notes = Vec::new();
         let mut bytes = 0;
         if format >= FormatVersion::V2_0 {
-            let (canary, image) = take_image(session, clock)?;
-            document.canary = canary;
-            if let Some(Cut { reference, chunks }) = image {
-                document.image = Some(reference);
-                for chunk in &chunks {
-                    bytes += sink.put(chunk)?;
-                }
-            }
+            let Taken { canary, image, written } = image::take(session, sink, clock)?;
+            (document.canary, document.image, bytes) = (canary, image, written);
             if document.canary.is_none() && !session.timeline.tokens().is_empty() {
                 notes.push(UNPROVEN.to_owned());
             }
@@ -112,7 +106,8 @@ impl Engine {
         let written = write(&document, format)?;
         clock.lap("encode");
         let committed = sink.commit(&written.bytes, document.image.as_ref())?;
-        clock.lap("write");
+        clock.lap("commit");
+        session.remember(document.image.as_ref());
         if let Some(remark) = &committed.remark {
             tracing::warn!(session = %session.id, %remark, "the session is saved");
         }
@@ -126,59 +121,6 @@ impl Engine {
         };
         Ok((saved, document))
     }
-}
-
-/// Takes the state of all tokens but the last, then evaluates the last one for the canary, which a later turn does not have
-/// to do again.
-fn take_image(
-    session: &mut Session,
-    clock: &mut Stopwatch,
-) -> Result<(Option<Canary>, Option<Cut<'static>>), EngineError> {
-    let Session { timeline, probe, .. } = session;
-    let Some((&last, before)) = timeline.tokens().split_last() else { return Ok((None, None)) };
-    let position = Position(u32::try_from(before.len()).unwrap_or(u32::MAX));
-    let has_image = !before.is_empty();
-    let image = if has_image { Some(cut_state(timeline, probe, clock)?) } else { None };
-    let logits = timeline.settled_logits()?.unwrap_or_default();
-    let canary = Canary::of(last, position, logits);
-    clock.lap("canary");
-    // Without a canary nothing could prove the image: such a session comes back by its tokens.
-    let image = image.filter(|_| canary.is_some());
-    Ok((canary, image))
-}
-
-fn cut_state(
-    timeline: &mut Timeline,
-    probe: &Probe,
-    clock: &mut Stopwatch,
-) -> Result<Cut<'static>, EngineError> {
-    let drop_last = !timeline.is_pending() && timeline.memory().can_be_cut() && probe.understood().is_some();
-    if !drop_last {
-        timeline.hold_back()?;
-    }
-    let state = timeline.state()?;
-    clock.lap("state");
-    let options = CutOptions { drop_last, ..CutOptions::default() };
-    let understood = probe.understood().ok_or_else(|| probe.describe()).and_then(|understood| {
-        let state = understood.parse(state.bytes()).map_err(|error| error.to_string())?;
-        cut(&state, understood.layout, options).map_err(|error| error.to_string())
-    });
-    let image = match understood {
-        Ok(image) => image,
-        Err(reason) if drop_last => {
-            tracing::warn!(%reason, "the state was not understood; the image is opaque");
-            timeline.hold_back()?;
-            opaque(timeline.state()?.bytes(), reason)
-        }
-        Err(reason) => opaque(state.bytes(), reason),
-    };
-    clock.lap("cut");
-    Ok(image)
-}
-
-fn opaque(bytes: &[u8], reason: String) -> Cut<'static> {
-    let Cut { reference, chunks } = cut_opaque(bytes, reason);
-    Cut { reference, chunks: chunks.into_iter().map(|chunk| Chunk::new(chunk.payload().to_vec())).collect() }
 }
 
 fn failed<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Error) -> EngineError + use<'p> {

@@ -1,6 +1,7 @@
 //! A context with one sequence in it: evaluation, logits, and the sequence's state as bytes.
 
 mod container;
+mod pieces;
 
 use std::sync::{Arc, PoisonError};
 
@@ -35,6 +36,9 @@ self_cell!(
 /// A llama.cpp context that shares its model and holds one sequence.
 pub struct Context {
     bound: Bound,
+    settings: ContextSettings,
+    /// A sequence that shares the cache and is empty between calls.
+    scratch: Option<i32>,
     n_ctx: u32,
     n_batch: usize,
     threads: u32,
@@ -96,7 +100,8 @@ impl Context {
         } else {
             whole / settings.n_seq_max.unwrap_or(1).max(1)
         };
-        let mut context = Self { bound, n_ctx, n_batch, threads };
+        let scratch = settings.scratch_sequence().and_then(|sequence| i32::try_from(sequence).ok());
+        let mut context = Self { bound, settings: settings.clone(), scratch, n_ctx, n_batch, threads };
         context.apply_lora()?;
         Ok(context)
     }
@@ -145,6 +150,12 @@ impl Context {
     #[must_use]
     pub fn model(&self) -> &Arc<Model> {
         self.bound.borrow_owner()
+    }
+
+    /// The settings that it was created with.
+    #[must_use]
+    pub fn settings(&self) -> &ContextSettings {
+        &self.settings
     }
 
     /// Tokens that the sequence has room for.
@@ -204,19 +215,26 @@ impl Context {
     /// # Errors
     /// When llama.cpp writes another number of bytes than it announced.
     pub fn state(&self, part: Part) -> Result<SequenceState, LlamaError> {
+        let mut bytes = Vec::new();
+        self.read(SEQUENCE, part, &mut bytes)?;
+        Ok(SequenceState { bytes, part })
+    }
+
+    /// Reads a sequence's state into a buffer, whose content is replaced.
+    fn read(&self, sequence: i32, part: Part, bytes: &mut Vec<u8>) -> Result<(), LlamaError> {
         self.bound.with_dependent(|_, context| {
-            let expected = context.state_seq_get_size_ext(SEQUENCE, part.flags());
-            let mut bytes = vec![0; expected];
+            let expected = context.state_seq_get_size_ext(sequence, part.flags());
+            if bytes.capacity() < expected {
+                // Fresh zeroed pages cost nothing until they are written.
+                *bytes = vec![0; expected];
+            }
+            bytes.resize(expected, 0);
             #[expect(unsafe_code, reason = "the crate's safe form hides the bytes")]
             // SAFETY: the buffer has the size that llama.cpp announced for this very state, which cannot change in
             // between: the context is borrowed.
             let written =
-                unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), SEQUENCE, part.flags()) };
-            if written == expected {
-                Ok(SequenceState { bytes, part })
-            } else {
-                Err(LlamaError::StateRead { expected, written })
-            }
+                unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), sequence, part.flags()) };
+            if written == expected { Ok(()) } else { Err(LlamaError::StateRead { expected, written }) }
         })
     }
 
@@ -231,12 +249,16 @@ impl Context {
     /// # Errors
     /// When llama.cpp does not take it; the sequence is empty or damaged then.
     pub fn restore(&mut self, state: &SequenceState) -> Result<(), LlamaError> {
+        self.write(SEQUENCE, state)
+    }
+
+    fn write(&mut self, sequence: i32, state: &SequenceState) -> Result<(), LlamaError> {
         let taken = self.bound.with_dependent_mut(|_, context| {
             #[expect(unsafe_code, reason = "the crate's safe form takes only what it read itself")]
             // SAFETY: the length travels with the bytes and llama.cpp reads no further; the bytes come from a context
             // or were verified against their hash, their layout and this context's shape.
             unsafe {
-                context.state_seq_set_data_ext(&state.bytes, SEQUENCE, state.part.flags())
+                context.state_seq_set_data_ext(&state.bytes, sequence, state.part.flags())
             }
         });
         if taken { Ok(()) } else { Err(LlamaError::StateWrite { bytes: state.bytes.len() }) }

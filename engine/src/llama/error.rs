@@ -75,6 +75,9 @@ pub enum LlamaError {
         /// Bytes that it was given.
         bytes: usize,
     },
+    /// The context has no second sequence to read or write a part of the first one through.
+    #[error("the context has no second sequence that shares the cache of the first one")]
+    NoScratch,
     /// A state file could not be written or read by llama.cpp itself.
     #[error("llama.cpp's own state file {path}: {reason}", path = .path.display())]
     StateFile {

@@ -29,6 +29,9 @@ pub struct ContextSettings {
     pub flash_attention: Option<FlashAttention>,
     /// One cache for all sequences, or a stream for each.
     pub kv_unified: Option<bool>,
+    /// Have one sequence more than asked for, where it can share the cache of the others and costs nothing: see
+    /// [`Context::slice`](super::Context::slice).
+    pub scratch: bool,
     /// Keep the whole context in sliding-window caches too.
     pub swa_full: Option<bool>,
     /// RoPE scaling type, by llama.cpp's number.
@@ -72,14 +75,26 @@ macro_rules! set {
     };
 }
 
+/// Most sequences that llama.cpp gives a context.
+const MAX_SEQUENCES: u32 = 256;
+
 impl ContextSettings {
+    /// The sequence beside those that were asked for, where there can be one: in a cache that all sequences share.
+    /// Releases that cannot be told to share compute RoPE from the number of sequences, so they get no other number.
+    pub(super) fn scratch_sequence(&self) -> Option<u32> {
+        let sequences = self.n_seq_max.unwrap_or(1).max(1);
+        let shared = sequences == 1 || self.kv_unified == Some(true);
+        (cfg!(llama_kv_unified) && self.scratch && shared && sequences < MAX_SEQUENCES).then_some(sequences)
+    }
+
     /// The crate's form. `n_ctx` of one sequence becomes the length of the whole context.
     pub(super) fn to_params(&self) -> Result<LlamaContextParams, LlamaError> {
         let sequences = self.n_seq_max.unwrap_or(1).max(1);
+        let scratch = self.scratch_sequence();
         let threads = |count: Option<u32>| count.map(|count| i32::try_from(count).unwrap_or(i32::MAX));
         let mut params = LlamaContextParams::default();
         set!(params:
-            Some(sequences) => with_n_seq_max,
+            Some(scratch.map_or(sequences, |scratch| scratch + 1)) => with_n_seq_max,
             self.n_ctx.map(|length| NonZeroU32::new(length.saturating_mul(sequences))) => with_n_ctx,
             self.n_batch => with_n_batch,
             self.n_ubatch => with_n_ubatch,
@@ -87,7 +102,7 @@ impl ContextSettings {
             threads(self.threads_batch.or(self.threads)) => with_n_threads_batch,
             kv_type(self.type_k.as_deref())? => with_type_k,
             kv_type(self.type_v.as_deref())? => with_type_v,
-            self.kv_unified => with_kv_unified,
+            scratch.map(|_| true).or(self.kv_unified) => with_kv_unified,
             self.swa_full => with_swa_full,
             self.rope_scaling_type.map(RopeScalingType::from) => with_rope_scaling_type,
             self.rope_freq_base => with_rope_freq_base,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use intact_format::canary::CanaryDistance;
 use intact_format::layout::Distances;
 use intact_format::passport::Passport;
+use intact_format::place::SessionSource;
 use intact_format::route::{Decision, Refusal, RefusalCode, Route};
 use intact_format::session::SessionDocument;
 
 use super::chat_of;
-use super::image::{put, state_for};
-use super::reading::ImageFile;
+use super::image::restore;
 use crate::clock::Stopwatch;
 use crate::engine::Room;
 use crate::llama::{Context, Model, Token};
@@ -21,7 +21,7 @@ use crate::template::ChatTemplate;
 /// A load under way.
 pub(super) struct Attempt<'a> {
     document: &'a SessionDocument,
-    image: &'a ImageFile,
+    source: &'a dyn SessionSource,
     template: &'a ChatTemplate,
     model: &'a Arc<Model>,
     probe: Probe,
@@ -62,13 +62,13 @@ impl<'a> Attempt<'a> {
     /// An attempt and the empty context that it has.
     pub(super) fn new(
         document: &'a SessionDocument,
-        image: &'a ImageFile,
+        source: &'a dyn SessionSource,
         room: Room,
         template: &'a ChatTemplate,
         model: &'a Arc<Model>,
     ) -> (Self, Context) {
         let Room { context, probe, memory, passport } = room;
-        (Self { document, image, template, model, probe, memory, passport }, context)
+        (Self { document, source, template, model, probe, memory, passport }, context)
     }
 
     /// Takes the routes of a decision in order until one works.
@@ -155,11 +155,7 @@ impl<'a> Attempt<'a> {
         let tokens_restored = tokens.len().saturating_sub(1);
         let mut distances = Distances::default();
         if let Some(reference) = &self.document.image {
-            let state = state_for(&self.probe, reference, &self.image.chunks, &tokens);
-            let put = state.and_then(|(state, apart)| {
-                put(&mut context, self.probe.understood(), &state, tokens_restored).map(|()| apart)
-            });
-            match put {
+            match restore(&mut context, self.memory, &self.probe, reference, self.source, &tokens) {
                 Ok(apart) => distances = apart,
                 Err(refusal) => return Err(Failed::before(context, refusal)),
             }

@@ -1,17 +1,61 @@
-//! An image on its way into a context: nothing reaches llama.cpp that was not understood.
+//! An image on its way into a context: nothing reaches llama.cpp that was not hashed and understood.
 
 use intact_format::image::{self, CellImage, Chunk, ImageReference, Target, assemble};
-use intact_format::layout::{Container, Distances, Layout, encode};
+use intact_format::layout::{CacheFormat, Container, Distances, Layout, SectionShape, StreamShape, encode};
+use intact_format::place::SessionSource;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::transcode::{self, Geometry, Transcoded};
 
+use super::parts::restore_parts;
+use super::reading::distinct_chunks;
+use super::stream::read_all;
 use crate::llama::{Context, Part, SequenceState, Token};
 use crate::probe::{Probe, Understood};
+use crate::session::Memory;
+
+/// Puts an image into an empty context, which must hold all `tokens` but the last afterwards. Gives its distance from what
+/// was saved.
+///
+/// Where the memory can take a part of a sequence, every chunk goes there on its own, while others are read and hashed.
+/// Elsewhere all of them become one state.
+pub(super) fn restore(
+    context: &mut Context,
+    memory: Memory,
+    probe: &Probe,
+    reference: &ImageReference,
+    source: &dyn SessionSource,
+    tokens: &[Token],
+) -> Result<Distances, Refusal> {
+    let positions = tokens.len().saturating_sub(1);
+    if let (ImageReference::Cells(image), Some(here)) = (reference, probe.understood())
+        && let ([section], [SectionShape::Attention(_)]) =
+            (image.sections.as_slice(), here.shape.sections.as_slice())
+        && memory.can_be_cut()
+        && context.scratch().is_some()
+        && here.streams == StreamShape::SINGLE
+    {
+        let formats = here.cache_formats();
+        let distances =
+            restore_parts(context, image, section, here, &geometry(here, &formats, tokens), source)?;
+        arrived(context, positions)?;
+        return Ok(distances);
+    }
+    let mut chunks = Vec::new();
+    let keep = |chunk| {
+        chunks.push(chunk);
+        Ok(None)
+    };
+    read_all(source, &distinct_chunks(reference), &[], |_, chunk| Ok(chunk), keep)?;
+    let (state, distances) = state_for(probe, reference, &chunks, tokens)?;
+    drop(chunks);
+    put(context, probe.understood(), &state, positions)?;
+    Ok(distances)
+}
 
 /// The image as a state for a context: its chunks were hashed when they were read; here they are parsed to the last byte,
 /// brought into the form of the context's memory, and compared with it. The state must hold all `tokens` but the last. Gives
 /// it with its distance from what was saved.
-pub(super) fn state_for(
+fn state_for(
     probe: &Probe,
     reference: &ImageReference,
     chunks: &[Chunk<'_>],
@@ -20,7 +64,7 @@ pub(super) fn state_for(
     let positions = tokens.len().saturating_sub(1);
     match (reference, probe.understood()) {
         (ImageReference::Cells(image), Some(here)) => {
-            let (bytes, distances) = encoded(image, chunks, here, tokens)?;
+            let (bytes, distances) = encoded(image, chunks, &geometry(here, &here.cache_formats(), tokens))?;
             let state = here.parse(&bytes).map_err(damaged)?;
             let last = state.last_position().and_then(|last| usize::try_from(last).ok());
             if last.map(|last| last + 1) != Some(positions) {
@@ -40,19 +84,14 @@ pub(super) fn state_for(
 
 /// Puts a state into an empty context and makes sure that all of it arrived: llama.cpp's own success only says that it
 /// read something.
-pub(super) fn put(
+fn put(
     context: &mut Context,
     here: Option<&Understood>,
     state: &SequenceState,
     positions: usize,
 ) -> Result<(), Refusal> {
     context.restore(state).map_err(engine_failed)?;
-    let last = context.positions().map(|(_, last)| last + 1);
-    if last != Some(positions) {
-        return Err(engine_failed(format!(
-            "{positions} positions were restored and the memory ends at {last:?}"
-        )));
-    }
+    arrived(context, positions)?;
     let (given, size) = (state.bytes().len(), context.state_size(Part::Whole));
     if size != given && !holds(context, here, state)? {
         return Err(engine_failed(format!("{given} bytes of state became {size}")));
@@ -68,34 +107,38 @@ fn holds(context: &Context, here: Option<&Understood>, given: &SequenceState) ->
     Ok(states.is_ok_and(|(given, found)| transcode::holds(&given, &found, here.layout)))
 }
 
+/// Does the memory end where it should?
+fn arrived(context: &Context, positions: usize) -> Result<(), Refusal> {
+    let last = context.positions().map(|(_, last)| last + 1);
+    if last == Some(positions) {
+        return Ok(());
+    }
+    Err(engine_failed(format!("{positions} positions were restored and the memory ends at {last:?}")))
+}
+
 /// An image in the framing and the form of this memory. Where nothing differs, the bytes are the ones that were saved.
-fn encoded(
+pub(super) fn encoded(
     image: &CellImage,
     chunks: &[Chunk<'_>],
-    here: &Understood,
-    tokens: &[Token],
+    here: &Geometry<'_>,
 ) -> Result<(Vec<u8>, Distances), Refusal> {
     let saved = image::state(image, chunks).map_err(damaged)?;
-    let formats = here.cache_formats();
-    let geometry = Geometry {
-        layout: here.layout,
-        shape: &here.shape,
-        formats: &formats,
-        streams: here.streams,
-        tokens,
-    };
-    let Transcoded { state, distances } = transcode::image(saved, &geometry).map_err(unlike)?;
+    let Transcoded { state, distances } = transcode::image(saved, here).map_err(unlike)?;
     Ok((encode(&state, here.layout, Container::Blob).map_err(unlike)?, distances))
 }
 
-fn unlike(error: impl std::fmt::Display) -> Refusal {
+fn geometry<'a>(here: &'a Understood, formats: &'a [CacheFormat], tokens: &'a [Token]) -> Geometry<'a> {
+    Geometry { layout: here.layout, shape: &here.shape, formats, streams: here.streams, tokens }
+}
+
+pub(super) fn unlike(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(RefusalCode::LayoutDiffers, error)
 }
 
-fn damaged(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn damaged(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(RefusalCode::ImageDamaged, error)
 }
 
-fn engine_failed(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn engine_failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(RefusalCode::EngineFailed, error)
 }

@@ -4,14 +4,16 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use intact_format::image::{Chunk, ImageReference};
+use intact_format::image::{ChunkId, ImageReference};
 use intact_format::manifest::Manifest;
 use intact_format::passport::{Difference, Passport, compare};
-use intact_format::place::{PlaceError, SessionSource};
+use intact_format::place::SessionSource;
 use intact_format::route::{ImageStatus, Refusal, RefusalCode};
 use intact_format::session::{self, SessionDocument};
 use intact_format::transcode::{self, Loss, Steps};
 use intact_format::version::FormatVersion;
+
+use super::stream::{read_all, unreadable};
 
 /// A session file that was read, and how it compares with what is here.
 pub(super) struct Reading {
@@ -22,11 +24,21 @@ pub(super) struct Reading {
     pub(super) steps: Option<Steps>,
 }
 
-/// The image of a session file, as far as it is needed.
+/// The image of a session file, before its chunks are read.
 pub(super) struct ImageFile {
     pub(super) status: ImageStatus,
-    pub(super) chunks: Vec<Chunk<'static>>,
     pub(super) problem: Option<String>,
+}
+
+/// How closely an image is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Not at all.
+    Away,
+    /// Are its chunks there? Their content is checked when they are read.
+    At,
+    /// Are they there, with the content that was written?
+    Into,
 }
 
 impl Reading {
@@ -54,51 +66,48 @@ impl Reading {
 }
 
 impl ImageFile {
-    /// Reads and hashes the image where it is wanted. A session of no more than one token needs none.
-    pub(super) fn read(source: &mut dyn SessionSource, document: &SessionDocument, wanted: bool) -> Self {
+    /// Looks at the image. A session of no more than one token needs none.
+    pub(super) fn of(source: &mut dyn SessionSource, document: &SessionDocument, look: Look) -> Self {
         let Some(reference) = &document.image else {
             let needs_none =
                 document.passport.is_some() && document.tokens().is_some_and(|tokens| tokens.len() <= 1);
-            return Self::without(if needs_none { ImageStatus::Present } else { ImageStatus::None }, None);
+            let status = if needs_none { ImageStatus::Present } else { ImageStatus::None };
+            return Self { status, problem: None };
         };
-        let status = match reference {
-            ImageReference::Cells(_) => ImageStatus::Present,
-            ImageReference::Opaque(_) => ImageStatus::Opaque,
+        let found = match look {
+            Look::Away => Ok(()),
+            Look::At => source.locate(reference).map_err(unreadable),
+            Look::Into => {
+                source.locate(reference).map_err(unreadable).and_then(|()| verify(source, reference))
+            }
         };
-        if !wanted {
-            return Self::without(status, None);
-        }
-        match chunks(source, reference) {
-            Ok(chunks) => Self { status, chunks, problem: None },
-            Err(error) => {
-                let missing = error.code == Some(RefusalCode::ImageMissing);
+        match found {
+            Ok(()) => {
+                let status = match reference {
+                    ImageReference::Cells(_) => ImageStatus::Present,
+                    ImageReference::Opaque(_) => ImageStatus::Opaque,
+                };
+                Self { status, problem: None }
+            }
+            Err(refusal) => {
+                let missing = refusal.code == RefusalCode::ImageMissing;
                 let status = if missing { ImageStatus::Missing } else { ImageStatus::Damaged };
-                Self::without(status, Some(error.to_string()))
+                Self { status, problem: Some(refusal.message) }
             }
         }
     }
-
-    fn without(status: ImageStatus, problem: Option<String>) -> Self {
-        Self { status, chunks: Vec::new(), problem }
-    }
 }
 
-/// Reads every chunk of an image, each once, and hashes it.
-fn chunks(
-    source: &mut dyn SessionSource,
-    reference: &ImageReference,
-) -> Result<Vec<Chunk<'static>>, PlaceError> {
-    source.locate(reference)?;
+/// Every chunk of an image, once: id and length.
+pub(super) fn distinct_chunks(reference: &ImageReference) -> Vec<(ChunkId, u64)> {
     let mut seen = HashSet::new();
-    let distinct = reference.chunk_ids().filter(|(id, _)| seen.insert(*id));
-    distinct
-        .map(|(id, bytes)| {
-            let mut payload = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-            source.read(id, &mut payload)?;
-            Chunk::verified(id, payload)
-                .map_err(|error| PlaceError::new(Some(RefusalCode::ImageDamaged), error))
-        })
-        .collect()
+    reference.chunk_ids().filter(|(id, _)| seen.insert(*id)).collect()
+}
+
+/// Reads every chunk and hashes it.
+fn verify(source: &dyn SessionSource, reference: &ImageReference) -> Result<(), Refusal> {
+    let chunks = distinct_chunks(reference);
+    read_all(source, &chunks, &[], |_, chunk| Ok(chunk), |chunk| Ok(Some(chunk.into_bytes())))
 }
 
 /// Compares the manifest beside a session file with what is here.

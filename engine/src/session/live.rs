@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use intact_format::image::{CellImage, ImageReference};
 use intact_format::message::Role;
 use intact_format::parameters::{CacheCleanupStrategy, Parameters};
 use intact_format::passport::Passport;
@@ -27,6 +28,8 @@ pub struct Session {
     pub(crate) template: Arc<ChatTemplate>,
     pub(crate) probe: Probe,
     pub(crate) passport: Passport,
+    /// The image of the last save or load, of which a later save keeps what has not changed.
+    pub(crate) saved: Option<CellImage>,
 }
 
 /// How a reply comes about.
@@ -265,6 +268,14 @@ impl Session {
             self.chat.note_run(start, &tokens);
         }
         Ok((tokens, rows))
+    }
+
+    /// Remembers an image of all tokens but the last, which has just been saved or restored as it is.
+    pub(crate) fn remember(&mut self, image: Option<&ImageReference>) {
+        if let Some(ImageReference::Cells(image)) = image {
+            self.timeline.start_watching(image.cells() as usize);
+            self.saved = Some(image.clone());
+        }
     }
 
     fn sizes(&self) -> Vec<MessageSize> {

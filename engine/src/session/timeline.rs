@@ -5,6 +5,8 @@
 //! the batches are the same whether or not the session was saved and loaded in between, and so are the logits, bit by
 //! bit.
 
+use std::ops::Range;
+
 use super::Memory;
 use crate::llama::{Context, LlamaError, Part, SequenceState, Token};
 
@@ -18,6 +20,7 @@ pub struct Timeline {
     logits: Option<Vec<f32>>,
     checkpoints: Vec<Checkpoint>,
     evaluations: u64,
+    unchanged: usize,
 }
 
 /// What cannot be cut of a memory, as it was after `length` tokens.
@@ -42,6 +45,7 @@ impl Timeline {
             logits: None,
             checkpoints: Vec::new(),
             evaluations: 0,
+            unchanged: 0,
         }
     }
 
@@ -83,6 +87,26 @@ impl Timeline {
         (self.context.n_ctx() as usize).saturating_sub(self.tokens.len())
     }
 
+    /// Of the first tokens that were in the memory at the last [`Timeline::start_watching`], how many have not left it
+    /// since.
+    #[must_use]
+    pub fn unchanged(&self) -> usize {
+        self.unchanged
+    }
+
+    /// Watches from now on whether the first `length` tokens stay in the memory.
+    pub(crate) fn start_watching(&mut self, length: usize) {
+        self.unchanged = length.min(self.in_memory);
+    }
+
+    /// The state of a range of tokens: see [`Context::slice`].
+    ///
+    /// # Errors
+    /// Those of [`Context::slice`].
+    pub(crate) fn slice(&mut self, tokens: Range<usize>, bytes: &mut Vec<u8>) -> Result<(), LlamaError> {
+        self.context.slice(tokens, bytes)
+    }
+
     /// The context.
     #[must_use]
     pub fn context(&self) -> &Context {
@@ -108,6 +132,7 @@ impl Timeline {
             let _ = self.context.trim(pending);
         }
         self.in_memory = in_memory.min(pending);
+        self.unchanged = 0;
         self.tokens = tokens;
         self.logits = None;
         self.checkpoints.clear();
@@ -256,6 +281,7 @@ impl Timeline {
     fn rewind(&mut self, length: usize) -> Result<(), LlamaError> {
         self.logits = None;
         self.in_memory = self.rewound(length);
+        self.unchanged = self.unchanged.min(self.in_memory);
         self.checkpoints.retain(|checkpoint| checkpoint.length <= length);
         self.settle()
     }

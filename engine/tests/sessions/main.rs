@@ -2,6 +2,7 @@
 
 mod chatting;
 mod damage;
+mod growing;
 mod places;
 mod routes;
 mod saving;

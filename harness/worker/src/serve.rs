@@ -107,6 +107,7 @@ impl Server {
             parameters,
             context,
             forget_layouts: open.forget_layouts,
+            spare_contexts: 0,
         })
         .map_err(failed)?;
         let (passport, probe, memory) = engine.survey().map_err(failed)?;

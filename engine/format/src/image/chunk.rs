@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use super::ChunkId;
 
 /// A payload and its id. The two always belong together: there is no way to make one that does not match.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Chunk<'a> {
     id: ChunkId,
-    payload: Cow<'a, [u8]>,
+    bytes: Cow<'a, [u8]>,
+    /// Bytes before the payload.
+    skipped: usize,
 }
 
 /// A payload that is not what its id says.
@@ -25,8 +27,16 @@ impl<'a> Chunk<'a> {
     /// Names a payload.
     #[must_use]
     pub fn new(payload: impl Into<Cow<'a, [u8]>>) -> Self {
-        let payload = payload.into();
-        Self { id: ChunkId::of(&payload), payload }
+        Self::behind(0, payload)
+    }
+
+    /// Names what is behind the first `skipped` bytes: in the state that llama.cpp gave for a chunk's cells, the payload
+    /// comes behind a prefix.
+    #[must_use]
+    pub fn behind(skipped: usize, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        let bytes = bytes.into();
+        let skipped = skipped.min(bytes.len());
+        Self { id: ChunkId::of(&bytes[skipped..]), bytes, skipped }
     }
 
     /// Accepts a payload under an id after hashing it.
@@ -34,8 +44,15 @@ impl<'a> Chunk<'a> {
     /// # Errors
     /// When the hash differs.
     pub fn verified(id: ChunkId, payload: impl Into<Cow<'a, [u8]>>) -> Result<Self, ChunkMismatch> {
-        let chunk = Self::new(payload);
-        if chunk.id == id { Ok(chunk) } else { Err(ChunkMismatch { wanted: id, found: chunk.id }) }
+        Self::new(payload).named(id)
+    }
+
+    /// The chunk, if this is its id.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn named(self, id: ChunkId) -> Result<Self, ChunkMismatch> {
+        if self.id == id { Ok(self) } else { Err(ChunkMismatch { wanted: id, found: self.id }) }
     }
 
     /// The BLAKE3 hash of the payload.
@@ -47,6 +64,26 @@ impl<'a> Chunk<'a> {
     /// The bytes.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        &self.bytes[self.skipped..]
+    }
+
+    /// The payload with the bytes before it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The payload with the bytes before it.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_owned()
     }
 }
+
+impl PartialEq for Chunk<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.payload() == other.payload()
+    }
+}
+
+impl Eq for Chunk<'_> {}

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::assemble::check_repetition;
 use super::{
-    CellImage, Chunk, ChunkReference, ImageError, ImageReference, OpaqueChunk, OpaqueImage, SectionImage,
+    CellImage, Chunk, ChunkId, ChunkReference, ImageError, ImageReference, OpaqueChunk, OpaqueImage,
+    SectionImage,
 };
-use crate::layout::{Layout, Matrix, Section, State, encode_section};
+use crate::layout::{Layout, Matrix, MemoryShape, Section, State, encode_section};
 
 /// Cells per chunk unless told otherwise.
 pub const DEFAULT_CHUNK_TOKENS: u32 = 256;
@@ -48,20 +49,91 @@ impl Default for CutOptions {
 /// # Errors
 /// When the layout cannot represent the state, or the last cell cannot be dropped.
 pub fn cut(state: &State<'_>, layout: &Layout, options: CutOptions) -> Result<Cut<'static>, ImageError> {
-    if options.chunk_tokens == 0 {
-        return Err(ImageError::Reference { what: "chunks of no cells".to_owned() });
-    }
-    let mut chunks = Vec::new();
-    let mut sections = Vec::new();
-    for section in &state.sections {
-        let whole = if options.drop_last { without_last(section, state)? } else { section.clone() };
-        sections.push(cut_section(&whole, layout, options.chunk_tokens, &mut chunks)?);
-    }
-    let bytes = chunks.iter().map(|chunk: &Chunk<'_>| chunk.payload().len() as u64).sum();
-    let (layout, shape, chunk_tokens) = (layout.id.to_owned(), state.shape(), options.chunk_tokens);
-    let reference = ImageReference::Cells(CellImage { layout, shape, chunk_tokens, sections, bytes });
-    check_repetition(&reference)?;
+    let plan = CutPlan::of(state, layout, options)?;
+    let chunks =
+        (0..plan.chunks()).map(|at| plan.payload(at).map(Chunk::new)).collect::<Result<Vec<_>, _>>()?;
+    let reference = plan.reference(&named(&chunks))?;
     Ok(Cut { reference, chunks })
+}
+
+/// Where a state will be cut, so that its chunks can be made one at a time.
+#[derive(Clone, Debug)]
+pub struct CutPlan<'a> {
+    layout: &'a Layout,
+    chunk_tokens: u32,
+    sections: Vec<Section<'a>>,
+    /// Section and cells of every chunk.
+    pieces: Vec<(usize, Range<usize>)>,
+}
+
+impl<'a> CutPlan<'a> {
+    /// As [`cut`] would.
+    ///
+    /// # Errors
+    /// When the last cell cannot be dropped.
+    pub fn of(state: &State<'a>, layout: &'a Layout, options: CutOptions) -> Result<Self, ImageError> {
+        if options.chunk_tokens == 0 {
+            return Err(ImageError::Reference { what: "chunks of no cells".to_owned() });
+        }
+        let sections = state.sections.iter().map(|section| {
+            if options.drop_last { without_last(section, state) } else { Ok(section.clone()) }
+        });
+        let sections = sections.collect::<Result<Vec<_>, _>>()?;
+        let pieces = sections
+            .iter()
+            .enumerate()
+            .flat_map(|(at, section)| {
+                ranges(section, options.chunk_tokens as usize).into_iter().map(move |cells| (at, cells))
+            })
+            .collect();
+        Ok(Self { layout, chunk_tokens: options.chunk_tokens, sections, pieces })
+    }
+
+    /// How many chunks there will be.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// The payload of a chunk.
+    ///
+    /// # Errors
+    /// When the layout cannot represent it.
+    pub fn payload(&self, at: usize) -> Result<Vec<u8>, ImageError> {
+        let no_chunk = || ImageError::Reference { what: format!("no chunk {at}") };
+        let (section, cells) = self.pieces.get(at).ok_or_else(no_chunk)?;
+        let section = &self.sections[*section];
+        let piece = match section {
+            Section::Attention(attention) => Section::Attention(attention.slice(cells.clone())),
+            Section::Recurrent(_) => section.clone(),
+        };
+        Ok(encode_section(&piece, self.layout)?)
+    }
+
+    /// The image that these chunks, by id and length, are when they are put together in order.
+    ///
+    /// # Errors
+    /// When there is another number of them, or too many are the same.
+    pub fn reference(&self, chunks: &[(ChunkId, u64)]) -> Result<ImageReference, ImageError> {
+        if chunks.len() != self.pieces.len() {
+            return Err(ImageError::Reference { what: format!("{} chunks", chunks.len()) });
+        }
+        let mut sections: Vec<_> = self.sections.iter().map(SectionImage::of).collect::<Result<_, _>>()?;
+        for ((at, cells), &(id, bytes)) in self.pieces.iter().zip(chunks) {
+            let (first_cell, cells) = (small(cells.start)?, small(cells.len())?);
+            sections[*at].chunks.push(ChunkReference { id, first_cell, cells, bytes });
+        }
+        let shape = MemoryShape { sections: self.sections.iter().map(Section::shape).collect() };
+        let reference = ImageReference::Cells(CellImage {
+            layout: self.layout.id.to_owned(),
+            shape,
+            chunk_tokens: self.chunk_tokens,
+            sections,
+            bytes: chunks.iter().map(|(_, bytes)| bytes).sum(),
+        });
+        check_repetition(&reference)?;
+        Ok(reference)
+    }
 }
 
 /// Stores a blob that was not understood: it can only go back to where it came from.
@@ -91,42 +163,33 @@ fn without_last<'a>(section: &Section<'a>, state: &State<'_>) -> Result<Section<
     Ok(Section::Attention(attention.slice(0..attention.cells.len() - 1)))
 }
 
-fn cut_section(
-    section: &Section<'_>,
-    layout: &Layout,
-    chunk_tokens: u32,
-    chunks: &mut Vec<Chunk<'static>>,
-) -> Result<SectionImage, ImageError> {
-    let cells = section.cell_count();
-    let mut references = Vec::new();
-    for range in ranges(section, chunk_tokens as usize) {
-        let piece = match section {
-            Section::Attention(attention) => Section::Attention(attention.slice(range.clone())),
-            Section::Recurrent(_) => section.clone(),
+fn named(chunks: &[Chunk<'_>]) -> Vec<(ChunkId, u64)> {
+    chunks.iter().map(|chunk| (chunk.id(), chunk.payload().len() as u64)).collect()
+}
+
+impl SectionImage {
+    /// What an image says of a section, before it has chunks.
+    ///
+    /// # Errors
+    /// When it has more cells than an image can count.
+    pub fn of(section: &Section<'_>) -> Result<Self, ImageError> {
+        let (transposed, rotation, keys, values) = match section {
+            Section::Attention(section) => {
+                (section.transposed, section.rotation, &section.keys, &section.values)
+            }
+            Section::Recurrent(section) => (false, None, &section.rows, &section.states),
         };
-        let chunk = Chunk::new(encode_section(&piece, layout)?);
-        references.push(ChunkReference {
-            id: chunk.id(),
-            first_cell: small(range.start)?,
-            cells: small(range.len())?,
-            bytes: chunk.payload().len() as u64,
-        });
-        chunks.push(chunk);
+        Ok(Self {
+            cells: small(section.cell_count())?,
+            first_position: section.first_position().unwrap_or(-1),
+            last_position: section.last_position().unwrap_or(-1),
+            transposed,
+            rotation,
+            key_type: type_name(keys).unwrap_or_else(|| "none".to_owned()),
+            value_type: type_name(values),
+            chunks: Vec::new(),
+        })
     }
-    let (transposed, rotation, keys, values) = match section {
-        Section::Attention(section) => (section.transposed, section.rotation, &section.keys, &section.values),
-        Section::Recurrent(section) => (false, None, &section.rows, &section.states),
-    };
-    Ok(SectionImage {
-        cells: small(cells)?,
-        first_position: section.first_position().unwrap_or(-1),
-        last_position: section.last_position().unwrap_or(-1),
-        transposed,
-        rotation,
-        key_type: type_name(keys).unwrap_or_else(|| "none".to_owned()),
-        value_type: type_name(values),
-        chunks: references,
-    })
 }
 
 fn ranges(section: &Section<'_>, chunk_tokens: usize) -> Vec<Range<usize>> {

@@ -12,6 +12,7 @@ mod error;
 mod ggml_type;
 mod parse;
 mod probe;
+mod renumber;
 mod shape;
 mod slice;
 mod state;
@@ -23,6 +24,7 @@ pub use error::LayoutError;
 pub use ggml_type::{BlockSize, GgmlType};
 pub use parse::{BLOB_MAGIC, BLOB_PREFIX_BYTES, Container, MAX_SEQUENCES, parse, parse_section};
 pub use probe::{identify, probe};
+pub use renumber::renumber;
 pub use shape::{AttentionShape, MemoryShape, RecurrentShape, SectionShape, StreamShape};
 pub use state::{
     Attention, Block, Cell, CellData, Matrix, Order, Recurrent, Rotation, SecondRow, Section, State,

@@ -1,8 +1,8 @@
 //! The state layouts: against bytes written by hand from llama.cpp's sources, and against the laws of parsing.
 
 use intact_format::layout::{
-    Container, GgmlType, LAYOUTS, Layout, LayoutError, MemoryShape, Rotation, Section, State, StreamShape,
-    encode, identify, parse,
+    Container, GgmlType, LAYOUTS, Layout, LayoutError, MemoryShape, Rotation, Section, SectionShape, State,
+    StreamShape, encode, encode_section, identify, parse, renumber,
 };
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ fn transposed_values_have_one_row_per_element() {
     let [Section::Attention(section)] = state.sections.as_slice() else { panic!("one attention section") };
     assert!(section.transposed);
     let second = Section::Attention(section.slice(1..2));
-    let second = intact_format::layout::encode_section(&second, layout).unwrap();
+    let second = encode_section(&second, layout).unwrap();
     assert!(second.ends_with(&bytes![20u16, 21u16, 22u16]), "the second cell's three elements: {second:?}");
 }
 
@@ -229,7 +229,7 @@ proptest! {
                 let tail = whole.slice(pair[0]..whole.cells.len());
                 joined.join(tail.slice(0..pair[1] - pair[0])).unwrap();
             }
-            let write = |section| intact_format::layout::encode_section(&Section::Attention(section), layout).unwrap();
+            let write = |section| encode_section(&Section::Attention(section), layout).unwrap();
             prop_assert_eq!(write(joined), write(whole.clone()));
         }
     }
@@ -267,5 +267,29 @@ proptest! {
             prop_assert_eq!(encode(&read, layout, container).unwrap(), bytes.clone());
         }
         let _ = identify(&bytes, layout, container);
+    }
+}
+
+#[test]
+fn a_state_is_given_to_another_sequence_in_place() {
+    for layout in &LAYOUTS {
+        for cells in [1, 2, 30] {
+            let mut state = generated::dense(layout, cells, 7);
+            let SectionShape::Attention(shape) = state.sections[0].shape() else { panic!("attention") };
+            state.sequence = 5;
+            let mut bytes = encode(&state, layout, Container::Blob).unwrap();
+            state.sequence = 0;
+            let expected = encode(&state, layout, Container::Blob).unwrap();
+            let prefix = renumber(&mut bytes, layout, shape, 0).unwrap();
+            assert!(bytes == expected, "{}", layout.id);
+            let payload = encode_section(&state.sections[0], layout).unwrap();
+            assert!(
+                bytes[prefix..] == payload,
+                "{}: the payload of its chunk is behind the prefix",
+                layout.id
+            );
+            let end = prefix + 8;
+            assert!(renumber(&mut bytes[..end], layout, shape, 0).is_err(), "{}: cut short", layout.id);
+        }
     }
 }

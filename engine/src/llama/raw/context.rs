@@ -133,6 +133,22 @@ impl<'model> LlamaContext<'model> {
         Ok(unsafe { sys::llama_memory_seq_rm(self.memory(), sequence, from, to) })
     }
 
+    pub(in crate::llama) fn copy_kv_cache_seq(
+        &mut self,
+        source: i32,
+        target: i32,
+        from: Option<u32>,
+        to: Option<u32>,
+    ) -> Result<(), Failed> {
+        let or_all = |bound: Option<u32>| {
+            bound.map_or(Ok(-1), i32::try_from).map_err(|error| failed(error.to_string()))
+        };
+        let (from, to) = (or_all(from)?, or_all(to)?);
+        // SAFETY: the context lives and its memory with it; both sequences are ones that it was created with.
+        unsafe { sys::llama_memory_seq_cp(self.memory(), source, target, from, to) };
+        Ok(())
+    }
+
     pub(in crate::llama) fn clear_kv_cache(&mut self) {
         // SAFETY: the context lives and its memory with it.
         unsafe { sys::llama_memory_clear(self.memory(), true) };

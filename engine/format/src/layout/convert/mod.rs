@@ -110,6 +110,12 @@ impl Distance {
 }
 
 impl Distances {
+    /// The distances of these and other numbers together.
+    pub fn join(&mut self, other: Self) {
+        self.keys.join(other.keys);
+        self.values.join(other.values);
+    }
+
     /// Whether no number changed.
     #[must_use]
     pub fn is_exact(&self) -> bool {

@@ -1,0 +1,252 @@
+//! One engine with one live session, and the same session in files.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use intact_engine::llama::{Container, Context, ContextSettings, Model, Part, SequenceState};
+use intact_engine::session::Generation;
+use intact_engine::{
+    Engine, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
+};
+use intact_format::kv_type::KvType;
+use intact_format::layout::{Container as Bytes, Section, encode};
+use intact_format::parameters::{ContextParameters, FlashAttentionMode};
+use intact_format::token::Token;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{Failure, Shape};
+
+const SESSION: &str = "bench";
+const SENTENCE: &str = "The quick brown fox jumps over the lazy dog. ";
+
+/// Tokens that are evaluated; their KV is repeated.
+const EVALUATED: usize = 256;
+
+/// Room that a session leaves in its context, in tokens.
+const ROOM: usize = 2048;
+
+/// Threads, the same on every machine. On a machine with fewer idle cores, llama.cpp's threads wait for each other.
+const THREADS: u32 = 2;
+
+/// An engine with one live session of a shape, and the same session saved.
+pub struct Subject {
+    engine: Engine,
+    shape: Shape,
+    folder: TempDir,
+}
+
+impl Subject {
+    /// Makes the model, the session, and its files.
+    ///
+    /// # Errors
+    /// When any of that fails.
+    pub fn new(shape: Shape) -> Result<Self, Failure> {
+        let folder = match std::env::var_os("INTACT_BENCH_FOLDER") {
+            Some(place) => tempfile::tempdir_in(place)?,
+            None => tempfile::tempdir()?,
+        };
+        let mut subject = Self { engine: engine(shape, shape.kv, 1)?, shape, folder };
+        subject.make_session()?;
+        subject.save(&subject.file())?;
+        let bare = subject.file_without_image();
+        fs::create_dir_all(bare.parent().ok_or("a file in a folder")?)?;
+        fs::copy(subject.file(), bare)?;
+        Ok(subject)
+    }
+
+    /// Evaluates a short session, repeats its KV, and takes that over as a longer session, unproven: saving it finds out
+    /// what the model says there.
+    fn make_session(&mut self) -> Result<(), Failure> {
+        let model = Arc::clone(self.engine.model());
+        let tokens_of_sentence = model.tokenize(SENTENCE, false, false).len().max(1);
+        let text = SENTENCE.repeat(EVALUATED / tokens_of_sentence + 2);
+        let options = StartOptions { id: Some("seed".into()), ..StartOptions::default() };
+        self.engine.start(options)?;
+        self.engine.send_to("seed", &text, &reply("Indeed."), &mut |_| {})?;
+        let (_, probe, _) = self.engine.survey()?;
+        let here = probe.understood().ok_or("the layout of this llama.cpp is not known")?.clone();
+        let timeline = self.engine.session("seed")?.timeline();
+        let tokens: Vec<Token> = timeline.tokens()[..EVALUATED].to_vec();
+        let state = timeline.context().state(Part::Whole)?;
+        let mut state = here.parse(state.bytes())?;
+        for section in &mut state.sections {
+            let Section::Attention(cache) = section else { return Err("a cache of another kind".into()) };
+            let piece = cache.slice(0..EVALUATED);
+            *cache = piece.slice(0..0);
+            while cache.cells.len() < self.shape.tokens {
+                let mut next = piece.slice(0..(self.shape.tokens - cache.cells.len()).min(EVALUATED));
+                for cell in &mut next.cells {
+                    cell.position += i32::try_from(cache.cells.len())?;
+                }
+                cache.join(next)?;
+            }
+        }
+        let tokens: Vec<Token> = tokens.into_iter().cycle().take(self.shape.tokens).collect();
+        let bare = json!({
+            "session": SESSION,
+            "messages": [{ "role": "user", "content": SENTENCE, "tokens": tokens }],
+            "tokens": tokens,
+            "cached": tokens.len(),
+        });
+        let file = self.scratch("bare.json");
+        fs::write(&file, serde_json::to_vec(&bare)?)?;
+        fs::write(sidecar_path(&file), encode(&state, here.layout, Bytes::Blob)?)?;
+        drop(state);
+        self.engine.close("seed")?;
+        self.engine.blind_load(&file, None, Container::RawSequence)?;
+        fs::remove_file(sidecar_path(&file))?;
+        Ok(())
+    }
+
+    /// Name of the shape.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shape.name()
+    }
+
+    /// The saved session.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("session.json")
+    }
+
+    /// The saved session without its image: a load must evaluate all its tokens.
+    #[must_use]
+    pub fn file_without_image(&self) -> PathBuf {
+        self.folder.path().join("without-image").join("session.json")
+    }
+
+    /// A path in a scratch folder.
+    #[must_use]
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Saves the live session.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn save(&mut self, path: &Path) -> Result<Saved, Failure> {
+        Ok(self.engine.save(SESSION, &SaveOptions::to(path))?)
+    }
+
+    /// Loads a session file; the live session is replaced.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn load(&mut self, path: &Path) -> Result<Loaded, Failure> {
+        Ok(self.engine.load(path, &LoadOptions::default())?)
+    }
+
+    /// Says a message of about `tokens` tokens, which gets a short reply.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn say(&mut self, tokens: usize) -> Result<(), Failure> {
+        let tokens_of_sentence = self.engine.model().tokenize(SENTENCE, false, false).len().max(1);
+        let text = SENTENCE.repeat((tokens / tokens_of_sentence).max(1));
+        self.engine.send_to(SESSION, &text, &reply("Yes."), &mut |_| {})?;
+        Ok(())
+    }
+
+    /// Generates one token of a reply to a short message.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn first_token(&mut self) -> Result<(), Failure> {
+        let generation = Generation { max_tokens: Some(1), greedy: true, ..Generation::default() };
+        self.engine.send_to(SESSION, "Go on.", &generation, &mut |_| {})?;
+        Ok(())
+    }
+
+    /// Tokens of the live session.
+    ///
+    /// # Errors
+    /// When the session is gone.
+    pub fn tokens(&self) -> Result<usize, Failure> {
+        Ok(self.engine.session(SESSION)?.timeline().tokens().len())
+    }
+
+    /// An engine that keeps no contexts, over the same model.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn engine_without_spares(&self) -> Result<Engine, Failure> {
+        engine(self.shape, self.shape.kv, 0)
+    }
+
+    /// An engine whose cache has another type, so that a load has to transcode.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn transcoding_engine(&self) -> Result<Engine, Failure> {
+        let other = if self.shape.kv == KvType::F16 { KvType::Q8_0 } else { KvType::F16 };
+        engine(self.shape, other, 1)
+    }
+
+    /// The live session's context.
+    ///
+    /// # Errors
+    /// When the session is gone.
+    pub fn context(&self) -> Result<&Context, Failure> {
+        Ok(self.engine.session(SESSION)?.timeline().context())
+    }
+
+    /// The live session's KV as llama.cpp writes it.
+    ///
+    /// # Errors
+    /// llama.cpp's.
+    pub fn state(&self) -> Result<SequenceState, Failure> {
+        Ok(self.context()?.state(Part::Whole)?)
+    }
+
+    /// Lets llama.cpp itself write a sequence file.
+    ///
+    /// # Errors
+    /// llama.cpp's.
+    pub fn save_by_llama(&self, path: &Path) -> Result<(), Failure> {
+        let timeline = self.engine.session(SESSION)?.timeline();
+        Ok(timeline.context().keep(Container::SequenceFile, path, timeline.tokens())?)
+    }
+
+    /// Another context of the same settings, empty.
+    ///
+    /// # Errors
+    /// llama.cpp's.
+    pub fn empty_context(&self) -> Result<Context, Failure> {
+        let settings: &ContextSettings = self.context()?.settings();
+        let model: &Arc<Model> = self.engine.model();
+        Ok(Context::new(model, settings)?)
+    }
+}
+
+/// Writes bytes into a new file and flushes it.
+///
+/// # Errors
+/// The file system's.
+pub fn write_plainly(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    Ok(file.sync_all()?)
+}
+
+fn reply(text: &str) -> Generation {
+    Generation { forced: Some(text.into()), ..Generation::default() }
+}
+
+fn engine(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<Engine, Failure> {
+    let model = intact_fixtures::ensure(shape.model, &intact_fixtures::default_dir()?)?;
+    let context = ContextParameters {
+        context_size: Some(u32::try_from(shape.tokens + ROOM)?),
+        n_threads: Some(THREADS),
+        type_k: Some(kv),
+        type_v: Some(kv),
+        flash_attention_mode: Some(FlashAttentionMode::Enabled),
+        ..ContextParameters::default()
+    };
+    let options = EngineOptions { model: Some(model), context, spare_contexts, ..EngineOptions::default() };
+    Ok(Engine::create(options)?)
+}

@@ -1,0 +1,85 @@
+//! Chunks of a cache that keeps every cell, each put into the context on its own.
+
+use intact_format::image::{CellImage, Chunk, ChunkReference, SectionImage};
+use intact_format::layout::{BLOB_MAGIC, Distances, Layout, Section};
+use intact_format::place::SessionSource;
+use intact_format::route::Refusal;
+use intact_format::transcode::Geometry;
+
+use super::image::{damaged, encoded, engine_failed};
+use super::stream::read_all;
+use crate::llama::{Context, SequenceState};
+use crate::probe::Understood;
+
+/// A chunk in the form of the memory here.
+struct Prepared {
+    state: SequenceState,
+    distances: Distances,
+}
+
+/// Puts the chunks of a section into an empty context, one behind the other.
+pub(super) fn restore_parts(
+    context: &mut Context,
+    image: &CellImage,
+    section: &SectionImage,
+    here: &Understood,
+    geometry: &Geometry<'_>,
+    source: &dyn SessionSource,
+) -> Result<Distances, Refusal> {
+    let wanted: Vec<_> = section.chunks.iter().map(|chunk| (chunk.id, chunk.bytes)).collect();
+    // A chunk in the layout that is used here is a state of its cells, behind the prefix of that layout.
+    let same = image.layout == here.layout.id && image.shape == here.shape;
+    let prefix = if same { prefix(here.layout) } else { Vec::new() };
+    let prepare = |at: usize, chunk: Chunk<'static>| -> Result<Prepared, Refusal> {
+        let part = &section.chunks[at];
+        if same && has_cells(chunk.bytes(), here, part) {
+            let state = SequenceState::verified(chunk.into_bytes());
+            return Ok(Prepared { state, distances: Distances::default() });
+        }
+        let (bytes, distances) = encoded(&image_of(part, section, image)?, &[chunk], geometry)?;
+        if !has_cells(&bytes, here, part) {
+            return Err(damaged(format!("chunk {} holds other cells than the document says", part.id)));
+        }
+        Ok(Prepared { state: SequenceState::verified(bytes), distances })
+    };
+    let mut distances = Distances::default();
+    let take = |Prepared { state, distances: apart }: Prepared| {
+        context.append(&state).map_err(engine_failed)?;
+        distances.join(apart);
+        Ok(Some(state.into_bytes()))
+    };
+    read_all(source, &wanted, &prefix, prepare, take)?;
+    Ok(distances)
+}
+
+/// Is this a state for the memory here, of exactly the cells of a chunk? A cell's position is its index.
+fn has_cells(bytes: &[u8], here: &Understood, part: &ChunkReference) -> bool {
+    let Ok(state) = here.parse(bytes) else { return false };
+    let [Section::Attention(cache)] = state.sections.as_slice() else { return false };
+    let positions = cache.cells.iter().map(|cell| u32::try_from(cell.position).ok());
+    positions.eq((part.first_cell..part.first_cell.saturating_add(part.cells)).map(Some))
+}
+
+/// The image that a chunk is by itself.
+fn image_of(part: &ChunkReference, section: &SectionImage, image: &CellImage) -> Result<CellImage, Refusal> {
+    let position = |cell: u32| i32::try_from(cell).map_err(damaged);
+    let section = SectionImage {
+        cells: part.cells,
+        first_position: position(part.first_cell)?,
+        last_position: position(part.first_cell.saturating_add(part.cells))?.saturating_sub(1),
+        chunks: vec![ChunkReference { first_cell: 0, ..part.clone() }],
+        ..section.clone()
+    };
+    Ok(CellImage {
+        layout: image.layout.clone(),
+        shape: image.shape.clone(),
+        chunk_tokens: image.chunk_tokens,
+        bytes: part.bytes,
+        sections: vec![section],
+    })
+}
+
+/// What comes before the payload of a chunk in a state of sequence 0.
+fn prefix(layout: &Layout) -> Vec<u8> {
+    if layout.blob_prefix { [BLOB_MAGIC.to_le_bytes(), [0; 4]].concat() } else { Vec::new() }
+}
