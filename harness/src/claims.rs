@@ -52,9 +52,7 @@ pub fn judge(cells: &[Cell]) -> Vec<ClaimResult> {
 impl Claim {
     fn judge(&self, filter: Option<&Filter>, cells: &[Cell]) -> ClaimResult {
         let selects = |cell: &&Cell| {
-            filter.is_some_and(|filter| {
-                filter.selects(Subject { id: &cell.id, dims: &cell.dims, verdict: None })
-            })
+            filter.is_some_and(|filter| filter.selects(Subject::planned(&cell.id, &cell.dims)))
         };
         let tested: Vec<&Cell> =
             cells.iter().filter(|cell| cell.verdict.is_verdict()).filter(selects).collect();

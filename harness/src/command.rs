@@ -4,6 +4,7 @@ mod chat;
 mod check;
 mod completions;
 mod failure;
+mod filters;
 mod inspect;
 mod kind;
 mod migrate;
@@ -49,6 +50,7 @@ enum Command {
     Chat(chat::Chat),
     Models(models::Models),
     Tags(tags::Tags),
+    Filters(filters::Filters),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -94,6 +96,7 @@ impl Command {
             Self::Chat(chat) => chat.carry_out(),
             Self::Models(models) => models.carry_out(),
             Self::Tags(tags) => tags.carry_out(),
+            Self::Filters(filters) => filters.carry_out(),
             Self::Schema(schema) => schema.carry_out(),
             Self::Completions(completions) => completions.carry_out(),
         }

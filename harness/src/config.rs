@@ -58,11 +58,22 @@ pub struct RunConfig {
     pub plan: String,
     /// Seconds after which a worker that has not answered counts as hung.
     pub timeout_seconds: u64,
+    /// Seconds after which a cell as a whole counts as hung; five times as many as an answer may take if not given.
+    #[serde(default)]
+    pub cell_timeout_seconds: Option<u64>,
     /// Tokens that are forced after the load and compared with the control.
     pub scored_tokens: u32,
     /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
     #[serde(default = "default_sampled_tokens")]
     pub sampled_tokens: u32,
+}
+
+impl RunConfig {
+    /// Seconds after which a cell as a whole counts as hung.
+    #[must_use]
+    pub fn cell_timeout_seconds(&self) -> u64 {
+        self.cell_timeout_seconds.unwrap_or(self.timeout_seconds.saturating_mul(5))
+    }
 }
 
 fn default_sampled_tokens() -> u32 {

@@ -48,7 +48,7 @@ fn control(config: &Config, axis: &AxisConfig, bases: &BTreeMap<&str, &str>, cel
         part(config, cell) == Some(Part::Control)
             && cell.verdict.is_verdict()
             && match &filter {
-                Some(filter) => filter.selects(Subject { id: &cell.id, dims: &cell.dims, verdict: None }),
+                Some(filter) => filter.selects(Subject::planned(&cell.id, &cell.dims)),
                 None => {
                     moved(cell, moving)
                         && config.axes.iter().all(|other| other.name == moving || !moved(cell, &other.name))

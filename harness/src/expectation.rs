@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::config::{Config, ConfigError};
-use crate::filter::{Filter, Subject};
+use crate::filter::{Filter, FilterError, Subject};
 use crate::judge::Judgement;
 use crate::plan::PlannedCell;
 use crate::results::{Expected, Finding, FindingKind, Part};
@@ -97,9 +97,16 @@ impl Expectations {
     /// # Errors
     /// [`ConfigError`], pointing at the line.
     pub fn read(path: &Path, config: &Config) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Io { path: path.to_owned(), reason: source.to_string() })?;
-        Self::parse(&text, path, config)
+        Self::parse(&Self::text(path)?, path, config)
+    }
+
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Io`].
+    pub fn text(path: &Path) -> Result<String, ConfigError> {
+        fs::read_to_string(path)
+            .map_err(|source| ConfigError::Io { path: path.to_owned(), reason: source.to_string() })
     }
 
     /// Reads text; `path` is for messages.
@@ -137,13 +144,9 @@ impl Expectations {
                 *counting.entry(index).or_default() += 1;
             }
         }
-        let mut findings = Vec::new();
+        let mut findings = self.lapsed(today);
         for (index, (filter, entry)) in self.entries.iter().enumerate() {
             let when = entry.when.get_ref();
-            if let Some(expires) = entry.expires.filter(|expires| *expires < today) {
-                let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
-                findings.push(Finding { kind: FindingKind::Expired, cell: None, message });
-            }
             let plans = if entry.plans.is_empty() { &self.standard } else { &entry.plans };
             let elsewhere = !plans.iter().any(|name| name == plan);
             if counting.contains_key(&index) || elsewhere {
@@ -163,6 +166,18 @@ impl Expectations {
             findings.push(Finding { kind, cell: None, message });
         }
         findings
+    }
+
+    /// The entries that have lapsed.
+    #[must_use]
+    pub fn lapsed(&self, today: Date) -> Vec<Finding> {
+        let entries = self.entries.iter().filter_map(|(_, entry)| {
+            let expires = entry.expires.filter(|expires| *expires < today)?;
+            let when = entry.when.get_ref();
+            let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
+            Some(Finding { kind: FindingKind::Expired, cell: None, message })
+        });
+        entries.collect()
     }
 
     /// Compares a judged cell's verdict with what is expected of it.
@@ -198,19 +213,17 @@ fn standard(config: &Config) -> Vec<String> {
 }
 
 fn subject(cell: &PlannedCell) -> Subject<'_> {
-    Subject { id: &cell.id, dims: &cell.dims, verdict: None }
+    Subject::planned(&cell.id, &cell.dims)
 }
 
 fn check(entry: &Entry, known: &[&str]) -> Result<Filter, (usize, String)> {
     let when = entry.when.get_ref();
-    let filter: Filter =
-        when.parse().map_err(|error: crate::filter::FilterError| (1 + error.position, error.message))?;
-    filter.check_names(when, known).map_err(|error| (1 + error.position, error.message))?;
+    let at_its_place = |error: FilterError| (1 + error.position, error.message);
+    let filter: Filter = when.parse().map_err(at_its_place)?;
+    filter.check_names(when, known).map_err(at_its_place)?;
+    filter.check_planned(when).map_err(at_its_place)?;
     let names: Vec<&str> = entry.outcome.iter().map(|verdict| verdict.name()).collect();
     let refused = |message: String| Err((0, message));
-    if filter.names().contains(&"verdict") {
-        return refused("an expectation cannot depend on the verdict".into());
-    }
     if entry.outcome.is_empty() {
         return refused("an expectation needs an outcome".into());
     }

@@ -13,7 +13,12 @@
 //! | `>=v`, `>v`, `<=v`, `<v` | are such versions: numbers compare as numbers, `b8816` as a llama.cpp build |
 //!
 //! A backslash takes `)`, `|` or itself literally.
+//!
+//! Beside the dimensions there are `id()`, `plan()`, and, for cells that have run, `verdict()`, `route()` and `changed()`:
+//! see [`EXTRA_NAMES`]. `fixtures/filters.toml` is what
+//! every reader of the language is tested against.
 
+mod change;
 mod matcher;
 mod parse;
 
@@ -22,12 +27,17 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::results::Dims;
+use crate::results::{Cell, Dims};
 use crate::verdict::Verdict;
+pub use change::Change;
 pub use matcher::{Matcher, Order, compare_versions};
 
-/// Names of predicates that are not dimensions: the cell's id, and its verdict once it has one.
-pub const EXTRA_NAMES: [&str; 2] = ["id", "verdict"];
+/// Names of predicates that are not dimensions: the cell's id, the plan that it is of, and what is known of it once it
+/// has run.
+pub const EXTRA_NAMES: [&str; 5] = ["id", "plan", "verdict", "route", "changed"];
+
+/// Names of predicates that select nothing before a cell has run.
+pub const AFTERWARDS: [&str; 3] = ["verdict", "route", "changed"];
 
 /// A filter over cells.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,9 +48,9 @@ pub enum Filter {
     None,
     /// The named dimension matches one of the matchers.
     Is {
-        /// The dimension, `id` or `verdict`.
+        /// The dimension, or one of [`EXTRA_NAMES`].
         name: String,
-        /// At least one.
+        /// At least one, but for `changed()`, which selects every cell that changed.
         matchers: Vec<Matcher>,
     },
     /// The cells that the filter does not select.
@@ -58,8 +68,14 @@ pub struct Subject<'a> {
     pub id: &'a str,
     /// The cell's dimensions.
     pub dims: &'a Dims,
+    /// The plan that it is of, where that is known.
+    pub plan: Option<&'a str>,
     /// The verdict; `None` before the cell has run. A predicate on it is then false.
     pub verdict: Option<Verdict>,
+    /// The route of its load, where one was taken.
+    pub route: Option<&'a str>,
+    /// How it differs from a baseline, where there is one and it differs.
+    pub changed: Option<Change>,
 }
 
 /// A filter that could not be read: what, where, and what would be right.
@@ -91,7 +107,9 @@ impl Filter {
             Self::All => true,
             Self::None => false,
             Self::Is { name, matchers } => {
-                subject.value(name).is_some_and(|value| matchers.iter().any(|matcher| matcher.matches(value)))
+                let selected =
+                    |value| matchers.is_empty() || matchers.iter().any(|matcher| matcher.matches(value));
+                subject.value(name).is_some_and(selected)
             }
             Self::Not(inner) => !inner.selects(subject),
             Self::And(left, right) => left.selects(subject) && right.selects(subject),
@@ -102,7 +120,7 @@ impl Filter {
     /// Whether the filter selects a combination of dimensions, without id and verdict.
     #[must_use]
     pub fn selects_dims(&self, dims: &Dims) -> bool {
-        self.selects(Subject { id: "", dims, verdict: None })
+        self.selects(Subject::planned("", dims))
     }
 
     /// Makes sure that every name is one of `known`, [`EXTRA_NAMES`] included by themselves.
@@ -123,6 +141,21 @@ impl Filter {
         })
     }
 
+    /// Makes sure that the filter asks for nothing that is known only of cells that have run.
+    ///
+    /// # Errors
+    /// The first name that does.
+    pub fn check_planned(&self, text: &str) -> Result<(), FilterError> {
+        let Some(name) = self.names().into_iter().find(|name| AFTERWARDS.contains(name)) else {
+            return Ok(());
+        };
+        Err(FilterError {
+            text: text.to_owned(),
+            position: text.find(name).unwrap_or(0),
+            message: format!("`{name}` is not known before a cell has run; use it on results and reports"),
+        })
+    }
+
     /// Every name that the filter uses.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
@@ -140,10 +173,32 @@ impl Filter {
 }
 
 impl<'a> Subject<'a> {
+    /// A cell that has not run.
+    #[must_use]
+    pub const fn planned(id: &'a str, dims: &'a Dims) -> Self {
+        Self { id, dims, plan: None, verdict: None, route: None, changed: None }
+    }
+
+    /// A cell that has run.
+    #[must_use]
+    pub fn judged(cell: &'a Cell) -> Self {
+        let route = cell.route.as_deref();
+        Self { verdict: Some(cell.verdict), route, ..Self::planned(&cell.id, &cell.dims) }
+    }
+
+    /// The same, of this plan.
+    #[must_use]
+    pub const fn in_plan(self, plan: &'a str) -> Self {
+        Self { plan: Some(plan), ..self }
+    }
+
     fn value(self, name: &str) -> Option<&'a str> {
         match name {
             "id" => Some(self.id),
+            "plan" => self.plan,
             "verdict" => self.verdict.map(Verdict::name),
+            "route" => self.route,
+            "changed" => self.changed.map(Change::name),
             _ => self.dims.get(name).map(String::as_str),
         }
     }

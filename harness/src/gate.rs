@@ -24,37 +24,22 @@ pub fn decide(cells: &[Cell], findings: Vec<Finding>) -> Gate {
     Gate { passed: exit == Exit::Fine, exit, code: exit.code(), findings }
 }
 
-const FAILING: [FindingKind; 4] =
-    [FindingKind::Worse, FindingKind::Expired, FindingKind::Unmatched, FindingKind::Contradicting];
+const FAILING: [FindingKind; 5] = [
+    FindingKind::Worse,
+    FindingKind::Flaky,
+    FindingKind::Expired,
+    FindingKind::Unmatched,
+    FindingKind::Contradicting,
+];
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::results::Expected;
+    use crate::results::sample_cell;
     use crate::verdict::Verdict;
 
     fn cell(verdict: Verdict) -> Cell {
-        Cell {
-            id: "engine/llama/base".into(),
-            dims: BTreeMap::new(),
-            verdict,
-            code: None,
-            message: String::new(),
-            route: None,
-            tokens_restored: None,
-            tokens_evaluated: None,
-            nmse: None,
-            kl: None,
-            top1_agreement: None,
-            expected: Expected::default(),
-            matched: true,
-            receipt: None,
-            log: Vec::new(),
-            seconds: 0.0,
-            reproduce: String::new(),
-        }
+        Cell { verdict, ..sample_cell("engine/llama/base") }
     }
 
     fn finding(kind: FindingKind) -> Finding {
@@ -63,13 +48,14 @@ mod tests {
 
     #[test]
     fn the_first_exit_that_applies_is_taken() {
-        use FindingKind::{Contradicting, Expired, HarnessError, NotRun, Stale, Unmatched, Worse};
+        use FindingKind::{Contradicting, Expired, Flaky, HarnessError, NotRun, Stale, Unmatched, Worse};
         for (kinds, expected) in [
             (vec![], Exit::Fine),
             (vec![Stale], Exit::Stale),
             (vec![Stale, HarnessError], Exit::NoVerdict),
             (vec![HarnessError, Worse], Exit::GateFailed),
             (vec![Expired], Exit::GateFailed),
+            (vec![Flaky, Stale], Exit::GateFailed),
             (vec![Unmatched], Exit::GateFailed),
             (vec![Contradicting], Exit::GateFailed),
             (vec![Worse, NotRun], Exit::Incomplete),

@@ -6,6 +6,8 @@ mod constraint;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::{AxisConfig, Config};
@@ -15,7 +17,8 @@ use crate::results::{AxisInfo, Dims, Part, PlanInfo};
 use block::Expander;
 
 /// A cell that is to be run, or that a constraint takes out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PlannedCell {
     /// Stable, readable, unique in the plan: subject, model and every value that is not its axis' base value.
     pub id: String,
@@ -24,6 +27,7 @@ pub struct PlannedCell {
     /// Whether the gate judges it.
     pub part: Part,
     /// Why it is impossible, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filtered: Option<String>,
 }
 
@@ -116,6 +120,7 @@ impl Plan {
         let info = PlanInfo {
             name: name.to_owned(),
             axes: planner.axis_infos(),
+            digest: None,
             planned,
             selected: planned,
             coverage,
@@ -285,7 +290,7 @@ impl<'a> Planner<'a> {
 }
 
 /// Whether a session goes to a newer release, to an older one, or stays.
-fn crossing(writer: &str, reader: &str) -> &'static str {
+pub(crate) fn crossing(writer: &str, reader: &str) -> &'static str {
     match compare_versions(writer, reader) {
         Some(Ordering::Less) => "upgrade",
         Some(Ordering::Greater) => "rollback",

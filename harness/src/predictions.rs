@@ -56,7 +56,7 @@ impl Prediction {
     fn judge(&self, filter: &Filter, cells: &[Cell]) -> Option<PredictionResult> {
         let spoken_of = cells
             .iter()
-            .filter(|cell| filter.selects(Subject { id: &cell.id, dims: &cell.dims, verdict: None }))
+            .filter(|cell| filter.selects(Subject::planned(&cell.id, &cell.dims)))
             .filter(|cell| cell.verdict != Verdict::Filtered)
             .filter_map(|cell| Some((cell, self.of(cell)?)));
         let all: Vec<(&Cell, &[Verdict])> = spoken_of.collect();

@@ -1,35 +1,39 @@
 //! A run: plan, write phase, read phase, judgement, results.
 
 mod cell;
+mod conclusion;
+mod controls;
+mod elsewhere;
+mod inputs;
+mod merge;
 mod models;
 mod parallel;
 mod phase;
+mod produce;
+mod reproduce;
+mod saved;
 mod seat;
+mod session;
+mod setup;
 mod subjects;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use thiserror::Error;
 
-use crate::claims;
-use crate::config::{Config, ConfigError, DEFAULT_CONFIG, ModelChoice};
-use crate::control::controls;
+use crate::config::ConfigError;
 use crate::environment;
 use crate::exit::Exit;
-use crate::expectation::{Comparison, DEFAULT_EXPECTATIONS, Expectations};
-use crate::filter::{Filter, FilterError, Subject};
-use crate::gate;
-use crate::plan::{Plan, PlanError, PlannedCell, Setting};
-use crate::predictions;
-use crate::results::{Cell, Counts, Dims, Finding, Part, RESULTS_VERSION, Results, ResultsError, RunInfo};
-use crate::suspects::suspects;
-use cell::CellOutcome;
-use models::Models;
-use subjects::Subjects;
+use crate::filter::FilterError;
+use crate::folder::{Event, FolderError, Kind, Outcome, Partition, Planned, RunFolder};
+use crate::plan::PlanError;
+use crate::results::{Cell, Results, ResultsError};
+use conclusion::Conclusion;
+pub use merge::{MergeOptions, merge};
+pub use produce::{Produced, produce};
+use session::Session;
+use setup::Setup;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +60,73 @@ pub struct RunOptions {
     pub expectations: Option<PathBuf>,
     /// The folder with the workers of other releases; that of `intact tags build` if not given.
     pub tags: Option<PathBuf>,
+    /// The profile of the configuration.
+    pub profile: Option<String>,
+    /// Only this part of the plan.
+    pub partition: Option<Partition>,
+    /// Folders with sessions that were saved elsewhere: none is saved here then.
+    pub from: Vec<PathBuf>,
+    /// Go on with the run that is in the folder.
+    pub resume: bool,
+    /// Play cells again that did not end as expected.
+    pub rerun_failed: bool,
+    /// A cell that does not end as expected is not played once more.
+    pub no_retry: bool,
     /// The command line, for the record and for the commands that reproduce a cell.
     pub command: Vec<String>,
+}
+
+impl RunOptions {
+    /// What the run in a folder was asked to do, to go on with it. A configuration that has changed since is taken as
+    /// it is now, and found to be another.
+    ///
+    /// # Errors
+    /// [`RunError::RunFolder`].
+    pub fn resumed(folder: &Path) -> Result<Self, RunError> {
+        let options = Self::as_in(folder)?;
+        Ok(Self { out: folder.to_owned(), resume: true, ..options })
+    }
+
+    /// What is to be loaded of what was saved into these folders.
+    ///
+    /// # Errors
+    /// [`RunError::RunFolder`].
+    pub fn consuming(folders: &[PathBuf]) -> Result<Self, RunError> {
+        let Some(first) = folders.first() else { return Ok(Self::default()) };
+        let (config, worker) = (Some(RunFolder::open(first)?.file(setup::CONFIG)), None);
+        let expectations = Some(first.join(setup::EXPECTATIONS));
+        Ok(Self {
+            config,
+            expectations,
+            worker,
+            partition: None,
+            from: folders.to_owned(),
+            ..Self::as_in(first)?
+        })
+    }
+
+    fn as_in(folder: &Path) -> Result<Self, RunError> {
+        let folder = RunFolder::open(folder)?;
+        let manifest = folder.manifest()?;
+        let there = |path: Option<PathBuf>| path.filter(|path| path.is_file());
+        let config = there(manifest.config);
+        // Beside a configuration of the user's lie expectations that may have changed since.
+        let expectations = there(manifest.expectations)
+            .or_else(|| there(Some(config.as_ref()?.with_file_name(setup::EXPECTATIONS))));
+        Ok(Self {
+            models: manifest.models,
+            filter: manifest.filter,
+            seed: manifest.seed,
+            worker: manifest.worker,
+            plan: Some(manifest.plan),
+            config: Some(config.unwrap_or_else(|| folder.file(setup::CONFIG))),
+            expectations: Some(expectations.unwrap_or_else(|| folder.file(setup::EXPECTATIONS))),
+            profile: manifest.profile,
+            partition: manifest.partition,
+            from: manifest.from,
+            ..Self::default()
+        })
+    }
 }
 
 /// Told how a run goes. Called from several threads.
@@ -111,6 +180,12 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The run's folder cannot be used.
+    #[error(transparent)]
+    RunFolder(#[from] FolderError),
+    /// Runs cannot be put together.
+    #[error("{0}")]
+    Merge(String),
     /// The results could not be written.
     #[error(transparent)]
     Results(#[from] ResultsError),
@@ -135,223 +210,50 @@ impl RunError {
     }
 }
 
-/// The cells that a run would make, without running any. Workers are started only for models named by file.
+/// The cells that a run would play, without playing any.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn plan(options: &RunOptions) -> Result<Vec<PlannedCell>, RunError> {
-    let inputs = Inputs::read(options)?;
-    let subjects = if options.models.is_empty() {
-        Subjects::unasked(&inputs.config, options)
-    } else {
-        Subjects::start(&inputs.config, options)?
-    };
-    let models = Models::known(&inputs.config, inputs.choice(), options, &subjects)?;
-    let plan = inputs.plan(&subjects, &models)?;
-    Ok(inputs.selected(&plan))
+pub fn plan(options: &RunOptions) -> Result<Planned, RunError> {
+    let setup = Setup::known(options)?;
+    Ok(setup.planned())
 }
 
-/// Runs a plan and writes `results.json`.
+/// Runs a plan, or goes on with a run, and writes `results.json`.
 ///
 /// # Errors
 /// [`RunError`], when there is nothing to judge; what subjects do is in the results.
 pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, RunError> {
-    let started = Timestamp::now();
     let clock = Instant::now();
-    let inputs = Inputs::read(options)?;
-    let folder_error = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| RunError::Folder { path, reason: error.to_string() }
-    };
-    std::fs::create_dir_all(&options.out).map_err(folder_error(&options.out))?;
-    let scratch = tempfile::Builder::new()
-        .prefix("work-")
-        .tempdir_in(&options.out)
-        .map_err(folder_error(&options.out))?;
-    progress.phase("starting workers", inputs.config.subjects.len());
-    let mut subjects = Subjects::start(&inputs.config, options)?;
-    progress.phase("preparing models", 0);
-    let models = Models::ready(&inputs.config, inputs.choice(), options, &subjects)?;
-    let mut plan = inputs.plan(&subjects, &models)?;
-    let selected = inputs.selected(&plan);
-    plan.info.selected = u32::try_from(selected.len()).unwrap_or(u32::MAX);
-    subjects.reach(&crossed(&inputs.config, &selected));
-
-    let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
-    let scene = phase::Scene {
-        config: &inputs.config,
-        subjects: &subjects,
-        models: &models,
-        dir: scratch.path(),
-        jobs,
-        threads: u32::try_from((environment::cores() / jobs).max(1)).unwrap_or(1),
-        timeout: Duration::from_secs(inputs.config.run.timeout_seconds),
-        seed: options.seed,
-        progress,
-    };
-    let today = started.to_zoned(TimeZone::UTC).date();
-    let mut findings = if options.models.is_empty() {
-        inputs.expectations.findings(&plan.cells, &inputs.plan, today)
-    } else {
-        Vec::new()
-    };
-    let finish = |planned: &PlannedCell, outcome: CellOutcome| {
-        let comparison = match planned.part {
-            Part::Judged => inputs.expectations.compare(planned, &outcome.judgement),
-            Part::Control => Comparison::default(),
-        };
-        let cell = cell::assemble(planned, outcome, &comparison, reproduce(planned, options));
-        progress.cell(&cell);
-        (cell, comparison.finding)
-    };
-    let (cells, found): (Vec<Cell>, Vec<Option<Finding>>) =
-        scene.play(&selected, &finish).into_iter().unzip();
-    findings.extend(found.into_iter().flatten());
-    let results = Results {
-        version: RESULTS_VERSION,
-        run: RunInfo {
-            harness: env!("CARGO_PKG_VERSION").to_owned(),
-            started: started.to_string(),
-            seconds: clock.elapsed().as_secs_f64(),
-            command: options.command.clone(),
-            filter: options.filter.clone(),
-            seed: options.seed,
-            jobs: u32::try_from(jobs).unwrap_or(u32::MAX),
-        },
+    let kind = if options.from.is_empty() { Kind::Run } else { Kind::Consume };
+    let mut setup = Setup::ready(options, kind, progress)?;
+    let (folder, log) = setup.folder(options)?;
+    let cells = setup.cells(options.partition);
+    let earlier = folder.events()?;
+    let before: f64 = earlier.iter().map(Event::seconds).sum();
+    let session = Session::begin(&setup, &folder, log, earlier, progress, options)?;
+    session.play(&cells, 0)?;
+    if !options.no_retry {
+        session.play(&cells, 1)?;
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    let outcomes = session.end(seconds)?;
+    let conclusion = Conclusion {
+        inputs: &setup.inputs,
+        manifest: &setup.manifest,
+        plan: setup.info.clone(),
+        whole_plan: Some(&setup.whole_plan),
+        cells: &cells,
+        outcomes: &outcomes,
+        missing: Outcome::not_run("interrupted", "The run ended before this cell was played."),
         environment: environment::here(),
-        subjects: subjects.infos(),
-        releases: subjects.release_infos(),
-        predictions: predictions::judge(&cells),
-        models: models.infos(),
-        counts: Counts::of(&cells),
-        gate: gate::decide(&cells, findings),
-        suspects: suspects(&plan.info.axes, &judged(&cells, &inputs.config)),
-        controls: controls(&inputs.config, &plan.info.axes, &cells),
-        claims: claims::judge(&cells),
-        plan: plan.info,
-        cells,
+        seconds: before + seconds,
+        jobs: setup.jobs,
     };
-    results.write(&options.out.join("results.json"))?;
+    let results = conclusion.results();
+    results.write(&folder.file(RESULTS))?;
     Ok(results)
 }
 
-/// The cells of subjects that the gate judges.
-fn judged<'a>(cells: &'a [Cell], config: &Config) -> Vec<&'a Cell> {
-    let part = |cell: &Cell| {
-        let name = cell.dims.get("subject")?;
-        config.subjects.iter().find(|subject| subject.name == *name).map(|subject| subject.part)
-    };
-    cells.iter().filter(|cell| part(cell) == Some(Part::Judged)).collect()
-}
-
-/// What a run reads before it starts anything.
-struct Inputs {
-    config: Config,
-    expectations: Expectations,
-    filter: Option<Filter>,
-    plan: String,
-    previous: Vec<Dims>,
-}
-
-impl Inputs {
-    fn read(options: &RunOptions) -> Result<Self, RunError> {
-        let beside = Path::new("intact.toml");
-        let found = options.config.as_deref().or_else(|| beside.is_file().then_some(beside));
-        let config = match found {
-            Some(path) => Config::read(path)?,
-            None => Config::parse(DEFAULT_CONFIG, Path::new("the built-in intact.toml"))?,
-        };
-        let filter = options.filter.as_deref().map(|text| read_filter(text, &config)).transpose()?;
-        let neighbour =
-            found.map(|path| path.with_file_name("expectations.toml")).filter(|path| path.is_file());
-        let expectations = match options.expectations.as_deref().or(neighbour.as_deref()) {
-            Some(path) => Expectations::read(path, &config)?,
-            None => Expectations::parse(
-                DEFAULT_EXPECTATIONS,
-                Path::new("the built-in expectations.toml"),
-                &config,
-            )?,
-        };
-        let plan = options.plan.clone().unwrap_or_else(|| config.run.plan.clone());
-        let previous = options.previous.as_deref().map(Results::read).transpose()?;
-        let previous = previous.into_iter().flat_map(|results| results.cells).map(|cell| cell.dims).collect();
-        Ok(Self { config, expectations, filter, plan, previous })
-    }
-
-    fn plan(&self, subjects: &Subjects, models: &Models) -> Result<Plan, RunError> {
-        let setting = Setting {
-            models: models.values(),
-            variants: models.variants(),
-            releases: subjects.releases(),
-            crossed: subjects.crossed(),
-        };
-        Ok(Plan::grown(&self.config, &self.plan, &setting, &self.previous)?)
-    }
-
-    /// The models that the plan takes.
-    fn choice(&self) -> ModelChoice {
-        self.config.plans.get(&self.plan).map_or_else(ModelChoice::default, |plan| plan.models)
-    }
-
-    fn selected(&self, plan: &Plan) -> Vec<PlannedCell> {
-        let selects = |cell: &&PlannedCell| {
-            self.filter.as_ref().is_none_or(|filter| {
-                filter.selects(Subject { id: &cell.id, dims: &cell.dims, verdict: None })
-            })
-        };
-        plan.cells.iter().filter(selects).cloned().collect()
-    }
-}
-
-/// The releases that cells are written or read with, where the plan has an axis for them.
-fn crossed<'a>(config: &Config, cells: &'a [PlannedCell]) -> BTreeSet<&'a str> {
-    let axes = config.axes.iter().filter(|axis| axis.releases);
-    let values = axes.flat_map(|axis| cells.iter().filter_map(|cell| cell.dims.get(&axis.name)));
-    let releases: BTreeSet<&str> = values.map(String::as_str).collect();
-    if releases.len() > 1 { releases } else { BTreeSet::new() }
-}
-
-fn read_filter(text: &str, config: &Config) -> Result<Filter, FilterError> {
-    let filter: Filter = text.parse()?;
-    filter.check_names(text, &config.dimensions())?;
-    if filter.names().contains(&"verdict") {
-        return Err(FilterError {
-            text: text.to_owned(),
-            position: text.find("verdict").unwrap_or(0),
-            message: "verdicts are not known before the run; use this filter on the report".into(),
-        });
-    }
-    Ok(filter)
-}
-
-/// The command line that runs this cell alone.
-fn reproduce(cell: &PlannedCell, options: &RunOptions) -> String {
-    let matcher = crate::filter::Matcher::Exact(cell.id.clone());
-    let mut words = vec!["intact run".to_owned()];
-    let mut option = |name: &str, value: &str| words.push(format!("{name} {}", quoted(value)));
-    for model in &options.models {
-        option("--model", &model.display().to_string());
-    }
-    for (name, path) in [("--worker", &options.worker), ("--config", &options.config)] {
-        if let Some(path) = path {
-            option(name, &path.display().to_string());
-        }
-    }
-    if let Some(plan) = &options.plan {
-        option("--plan", plan);
-    }
-    if options.seed != 0 {
-        option("--seed", &options.seed.to_string());
-    }
-    option("-E", &format!("id({matcher})"));
-    words.join(" ")
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
+/// File name of the results.
+pub(crate) const RESULTS: &str = "results.json";

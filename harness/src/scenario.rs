@@ -1,20 +1,22 @@
 //! Scenarios: what is asked of workers to save a session, to load it elsewhere, and to know what is right.
 
+mod step;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use intact_protocol::{
     CleanUp, Forget, Load, Loaded, Logits, Message, Open, Opened, Outcome, ParameterSource, Refusal, Replied,
     Request, Role, Save, Say, Score, Start,
 };
-use thiserror::Error;
 
 use crate::config::{Conversation, Turn};
 use crate::fault::SessionFiles;
 use crate::judge::Harm;
 use crate::recipe::{Place, SessionForm};
 use crate::worker::{Worker, WorkerError};
+pub use step::StepError;
 
 /// Id of the session that is saved and loaded.
 pub const SESSION: &str = "session";
@@ -28,6 +30,8 @@ pub struct Stage<'a> {
     pub worker: &'a mut Worker,
     /// How long it may take to answer.
     pub timeout: Duration,
+    /// When it must be done with what it is at as a whole, if there is such a time.
+    pub deadline: Option<Instant>,
 }
 
 /// Which conversation is held.
@@ -39,38 +43,6 @@ pub enum Script {
     Other,
     /// The one that is live while another is loaded.
     Bystander,
-}
-
-/// Why a step did not give what was asked for.
-#[derive(Debug, Clone, PartialEq, Error)]
-pub enum StepError {
-    /// The subject decided against it.
-    #[error("{op} was refused ({code}): {message}", code = refusal.code, message = refusal.message)]
-    Refused {
-        /// The request.
-        op: &'static str,
-        /// What the subject said.
-        refusal: Refusal,
-    },
-    /// The subject cannot do it.
-    #[error("{op} is not supported: {message}")]
-    Unsupported {
-        /// The request.
-        op: &'static str,
-        /// What the subject said.
-        message: String,
-    },
-    /// It failed.
-    #[error("{op} failed: {message}")]
-    Failed {
-        /// The request.
-        op: &'static str,
-        /// What the subject said.
-        message: String,
-    },
-    /// The worker failed.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
 }
 
 /// A session that is held: what is still to be said at its start, and its chat so far.
@@ -158,6 +130,12 @@ impl Script {
 }
 
 impl Stage<'_> {
+    /// How long the next answer may take.
+    fn patience(&self) -> Duration {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(self.timeout, |left| left.min(self.timeout))
+    }
+
     /// Loads a model and takes settings for every session from now on.
     ///
     /// # Errors
@@ -335,7 +313,7 @@ impl Stage<'_> {
             parameters,
             manifest: false,
         };
-        let outcome = self.worker.ask(Request::Load(load), self.timeout, &mut |_| {})?;
+        let outcome = self.worker.ask(Request::Load(load), self.patience(), &mut |_| {})?;
         Ok(match outcome {
             Outcome::Refused(refusal) => LoadOutcome::Refused(refusal),
             Outcome::Unsupported { message, .. } => LoadOutcome::Unsupported(message),
@@ -380,7 +358,7 @@ impl Stage<'_> {
     /// [`WorkerError`].
     pub fn forget(&mut self, session: &str) -> Result<(), WorkerError> {
         let forget = Request::Forget(Forget { session: session.to_owned() });
-        self.worker.ask(forget, self.timeout, &mut |_| {}).map(|_| ())
+        self.worker.ask(forget, self.patience(), &mut |_| {}).map(|_| ())
     }
 
     /// Whether a live session still answers as one that was left alone.
@@ -398,14 +376,14 @@ impl Stage<'_> {
         match self.score(session, text, tokens, file) {
             Ok(logits) if is_bit_equal(&logits, untouched) => Ok(Harm::None),
             Ok(_) => Ok(Harm::Done(format!("`{session}` answers with other logits than before"))),
-            Err(StepError::Worker(error)) => Err(error),
+            Err(StepError::Worker { error }) => Err(error),
             Err(error) => Ok(Harm::Done(format!("`{session}` no longer answers: {error}"))),
         }
     }
 
     fn ask(&mut self, request: Request) -> Result<Replied, StepError> {
-        let op = crate::worker::operation(&request);
-        match self.worker.ask(request, self.timeout, &mut |_| {})? {
+        let op = request.operation();
+        match self.worker.ask(request, self.patience(), &mut |_| {})? {
             Outcome::Ok { result } => Ok(*result),
             Outcome::Refused(refusal) => Err(StepError::Refused { op, refusal }),
             Outcome::Unsupported { message, .. } => Err(StepError::Unsupported { op, message }),
@@ -449,5 +427,5 @@ fn is_bit_equal(left: &Logits, right: &Logits) -> bool {
 fn mismatch(op: &'static str, replied: &Replied) -> StepError {
     let result = format!("{replied:?}");
     let name = result.split(['(', ' ']).next().unwrap_or_default();
-    StepError::Worker(WorkerError::Protocol { op, how: format!("it answered with the result of {name}") })
+    WorkerError::Protocol { op, how: format!("it answered with the result of {name}") }.into()
 }

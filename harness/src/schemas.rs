@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::expectation::ExpectationFile;
+use crate::folder::{ArtifactEntry, Event, Manifest, Planned};
 use crate::results::Results;
 
 /// A published schema.
@@ -25,6 +26,10 @@ pub fn published() -> Vec<Published> {
         of("config", schema_for!(Config)),
         of("expectations", schema_for!(ExpectationFile)),
         of("results", schema_for!(Results)),
+        of("run", schema_for!(Manifest)),
+        of("plan", schema_for!(Planned)),
+        of("event", schema_for!(Event)),
+        of("artifact", schema_for!(ArtifactEntry)),
         of("request", schema_for!(intact_protocol::Envelope)),
         of("answer", schema_for!(intact_protocol::Answer)),
     ];

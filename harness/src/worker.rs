@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use intact_protocol::{
     Answer, Envelope, Hello, HelloRequest, Outcome, PROTOCOL, Replied, Request, write_line,
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use process::{Death, Process};
@@ -31,8 +33,12 @@ pub struct Worker {
     strays: u64,
 }
 
+/// The name of a request's operation, as on the wire.
+pub type Operation = &'static str;
+
 /// Every way in which a worker can fail.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum WorkerError {
     /// Its process could not be started.
     #[error("the worker `{command}` could not be started: {reason}")]
@@ -46,7 +52,8 @@ pub enum WorkerError {
     #[error("no answer to `{op}` within {seconds} s")]
     Hung {
         /// The request.
-        op: &'static str,
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
         /// The limit in seconds.
         seconds: u64,
     },
@@ -54,7 +61,8 @@ pub enum WorkerError {
     #[error("the worker died during `{op}`: {how}")]
     Crashed {
         /// The request.
-        op: &'static str,
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
         /// `SIGSEGV`, `exit 3`, ...: short, for the cell's code.
         code: String,
         /// The same for a person.
@@ -64,7 +72,8 @@ pub enum WorkerError {
     #[error("the worker broke the protocol during `{op}`: {how}")]
     Protocol {
         /// The request.
-        op: &'static str,
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
         /// What it did.
         how: String,
     },
@@ -136,7 +145,7 @@ impl Worker {
         timeout: Duration,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Outcome, WorkerError> {
-        let op = operation(&request);
+        let op = request.operation();
         self.seq += 1;
         let envelope = Envelope { seq: self.seq, request };
         let mut line = Vec::new();
@@ -208,7 +217,7 @@ impl Worker {
 
     fn exchange(
         &mut self,
-        op: &'static str,
+        op: Operation,
         line: &[u8],
         timeout: Duration,
         on_text: &mut dyn FnMut(&str),
@@ -263,22 +272,16 @@ impl Worker {
     }
 }
 
-/// The name of a request's operation, as on the wire.
-#[must_use]
-pub fn operation(request: &Request) -> &'static str {
-    match request {
-        Request::Hello(_) => "hello",
-        Request::Open(_) => "open",
-        Request::Start(_) => "start",
-        Request::CleanUp(_) => "clean-up",
-        Request::Say(_) => "say",
-        Request::Save(_) => "save",
-        Request::Load(_) => "load",
-        Request::Check(_) => "check",
-        Request::Score(_) => "score",
-        Request::Forget(_) => "forget",
-        Request::Bye => "bye",
-    }
+/// Kills every worker that this program has started, each with its process group.
+pub fn kill_all() {
+    process::kill_all();
+}
+
+/// Reads the name of an operation back.
+pub(crate) fn operation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Operation, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = Request::OPERATIONS.into_iter().find(|known| *known == name);
+    Ok(known.unwrap_or("a request"))
 }
 
 fn outcome_name(outcome: &Outcome) -> String {

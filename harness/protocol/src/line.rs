@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Answer, Envelope};
+use crate::{Answer, Envelope, Request};
 
 /// Why a line could not be read.
 #[derive(Debug, Error)]
@@ -37,13 +37,12 @@ pub fn parse_envelope(line: &str) -> Result<Envelope, LineError> {
     let op = value.pointer("/request/op").and_then(|op| op.as_str()).map(str::to_owned);
     let seq = value.get("seq").and_then(serde_json::Value::as_u64);
     serde_json::from_value(value).map_err(|error| match (seq, op) {
-        (Some(seq), Some(op)) if !KNOWN.contains(&op.as_str()) => UnknownRequest { seq, op }.into(),
+        (Some(seq), Some(op)) if !Request::OPERATIONS.contains(&op.as_str()) => {
+            UnknownRequest { seq, op }.into()
+        }
         _ => error.into(),
     })
 }
-
-const KNOWN: &[&str] =
-    &["hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "bye"];
 
 /// Reads an answer line.
 ///
@@ -67,7 +66,7 @@ pub fn write_line(mut writer: impl Write, value: &impl Serialize) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HelloRequest, Outcome, Request};
+    use crate::{HelloRequest, Outcome};
 
     #[test]
     fn an_unknown_operation_is_told_from_a_malformed_line() {
@@ -82,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_known_operation_is_one_of_the_enum() {
-        for op in KNOWN {
+        for op in Request::OPERATIONS {
             let line = format!(r#"{{"seq":1,"request":{{"op":"{op}"}}}}"#);
             assert!(!matches!(parse_envelope(&line), Err(LineError::Unknown(_))), "{op}");
         }

@@ -43,6 +43,30 @@ pub enum Request {
     Bye,
 }
 
+impl Request {
+    /// Every operation, by its name on the wire.
+    pub const OPERATIONS: [&'static str; 11] =
+        ["hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "bye"];
+
+    /// The name of the operation, as on the wire.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Open(_) => "open",
+            Self::Start(_) => "start",
+            Self::Say(_) => "say",
+            Self::CleanUp(_) => "clean-up",
+            Self::Save(_) => "save",
+            Self::Load(_) => "load",
+            Self::Check(_) => "check",
+            Self::Score(_) => "score",
+            Self::Forget(_) => "forget",
+            Self::Bye => "bye",
+        }
+    }
+}
+
 /// Arguments of `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HelloRequest {

@@ -1,8 +1,8 @@
 //! `intact run`: judge a matrix of save and load round trips, and write the reports.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::models::model_file;
@@ -10,6 +10,8 @@ use super::progress::Shown;
 use super::summary::summary;
 use super::worker;
 use crate::exit::Exit;
+use crate::folder::{Partition, Planned};
+use crate::interrupt;
 use crate::report;
 use crate::run::{self, RunError, RunOptions};
 
@@ -66,9 +68,32 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 
+    /// Only the m-th of n parts of the plan; `intact merge` puts the parts together
+    #[arg(long, value_name = "M/N")]
+    partition: Option<Partition>,
+
+    /// Go on with the run in this folder; cells that have a verdict are not played again
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "filter", "models", "plan", "config", "seed", "partition", "previous", "list"])]
+    resume: Option<PathBuf>,
+
+    /// With --resume: play these cells again all the same
+    #[arg(long, value_enum, value_name = "WHICH", requires = "resume")]
+    rerun: Option<Rerun>,
+
+    /// Do not play cells once more that did not end as expected
+    #[arg(long)]
+    no_retry: bool,
+
     /// The worker to use in place of intact-worker
     #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
     worker: Option<PathBuf>,
+}
+
+/// Cells that are played again.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Rerun {
+    /// Those that did not end as expected
+    Failed,
 }
 
 impl Run {
@@ -78,17 +103,28 @@ impl Run {
             return Err(worker::missing_model(missing));
         }
         let list = self.list;
-        let options = self.options();
+        let options = match &self.resume {
+            Some(folder) => self.resumed(folder)?,
+            None => self.options(),
+        };
         if list {
             return list_cells(&options);
         }
-        let progress = Shown::new();
-        let results = run::run(&options, &progress);
-        progress.finish();
-        let results = results.map_err(failed)?;
-        report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
-        print!("{}", summary(&results, &options.out));
-        Ok(results.gate.exit)
+        play(&options)
+    }
+
+    /// The options of the run that is gone on with.
+    fn resumed(&self, folder: &Path) -> Result<RunOptions, Failure> {
+        let options = RunOptions::resumed(folder).map_err(failed)?;
+        Ok(RunOptions {
+            jobs: self.jobs,
+            worker: self.worker.clone().or(options.worker),
+            expectations: self.expectations.clone().or(options.expectations),
+            rerun_failed: self.rerun.is_some(),
+            no_retry: self.no_retry,
+            command: command_line(),
+            ..options
+        })
     }
 
     fn options(self) -> RunOptions {
@@ -104,13 +140,39 @@ impl Run {
             previous: self.previous,
             expectations: self.expectations,
             tags: None,
-            command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            profile: None,
+            partition: self.partition,
+            from: Vec::new(),
+            resume: false,
+            rerun_failed: false,
+            no_retry: self.no_retry,
+            command: command_line(),
         }
     }
 }
 
+/// The command line of this process.
+pub(super) fn command_line() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// Runs, reports, and tells what came of it.
+pub(super) fn play(options: &RunOptions) -> Result<Exit, Failure> {
+    interrupt::heed();
+    let progress = Shown::new();
+    let results = run::run(options, &progress);
+    progress.finish();
+    let results = results.map_err(failed)?;
+    report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
+    print!("{}", summary(&results, &options.out));
+    if interrupt::requested() {
+        eprintln!("interrupted; go on with: intact run --resume {}", options.out.display());
+    }
+    Ok(results.gate.exit)
+}
+
 fn list_cells(options: &RunOptions) -> Result<Exit, Failure> {
-    let cells = run::plan(options).map_err(failed)?;
+    let Planned { cells, .. } = run::plan(options).map_err(failed)?;
     for cell in &cells {
         println!("{}", cell.id);
     }
@@ -119,7 +181,7 @@ fn list_cells(options: &RunOptions) -> Result<Exit, Failure> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn failed(error: RunError) -> Failure {
+pub(super) fn failed(error: RunError) -> Failure {
     let failure = Failure::setup(&error).exit(error.exit());
     match error {
         RunError::Filter(_) => failure.help("`intact run --list` lists the cells and their ids"),

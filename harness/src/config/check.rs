@@ -93,7 +93,7 @@ fn check_axis(config: &Config, axis: &AxisConfig) -> Checked {
 fn check_filter(config: &Config, text: &Spanned<String>) -> Checked {
     let checked = text.get_ref().parse::<Filter>().and_then(|filter| {
         filter.check_names(text.get_ref(), &config.dimensions())?;
-        Ok(())
+        filter.check_planned(text.get_ref())
     });
     checked.map_err(|error| {
         // The text in the file begins after its quote.

@@ -102,7 +102,7 @@ fn a_wrong_entry_is_refused_at_its_line() {
     for (text, expected) in [
         (REFUSED.replace("kv(q8_0)", "flush(on)"), "did you mean `flash`?"),
         (REFUSED.replace("kv(q8_0)", "kv(q8_0"), "expected `)`"),
-        (REFUSED.replace("kv(q8_0)", "verdict(exact)"), "cannot depend on the verdict"),
+        (REFUSED.replace("kv(q8_0)", "verdict(exact)"), "not known before a cell has run"),
         (REFUSED.replace("reason = \"r\"", "reason = \" \""), "needs a reason"),
         (REFUSED.replace("refused", "refuse"), "did you mean `refused`?"),
         (REFUSED.replace("code", "kode"), "did you mean `code`?"),

@@ -150,6 +150,7 @@ fn predicate(input: &mut Input<'_>, depth: usize) -> Parsed<Filter> {
         let whole = match name {
             "all" => Filter::All,
             "none" => Filter::None,
+            "changed" => Filter::Is { name: name.to_owned(), matchers: Vec::new() },
             _ => return Err(fault(input, format!("`{name}` needs a value, such as `{name}(=text)`"))),
         };
         input.next_slice(1);

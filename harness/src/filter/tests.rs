@@ -30,7 +30,7 @@ fn cases() -> Cases {
 #[test]
 fn every_filter_of_the_table_selects_what_it_says() {
     for cell in cases().cell {
-        let subject = Subject { id: &cell.id, dims: &cell.dims, verdict: cell.verdict };
+        let subject = Subject { verdict: cell.verdict, ..Subject::planned(&cell.id, &cell.dims) };
         for (text, expected) in &cell.selects {
             let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(filter.selects(subject), *expected, "{text}");
@@ -44,6 +44,41 @@ fn every_text_of_the_table_that_is_no_filter_is_refused_at_its_place() {
         let error = text.parse::<Filter>().expect_err(&text);
         assert_eq!(text[..error.position].chars().count(), column, "{text}: {error}");
         assert!(error.message.contains(&message), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_known_only_of_cells_that_have_run_is_refused_before() {
+    for (text, refused) in [("kv(f16) & verdict(exact)", true), ("changed()", true), ("plan(pr)", false)] {
+        let filter: Filter = text.parse().expect("a filter");
+        assert_eq!(filter.check_planned(text).is_err(), refused, "{text}");
+    }
+}
+
+#[test]
+fn what_is_known_of_a_cell_that_has_run_selects_it() {
+    let dims = Dims::new();
+    let cell = Subject {
+        plan: Some("release"),
+        verdict: Some(Verdict::Corrupt),
+        route: Some("reprefilled"),
+        changed: Some(Change::Worse),
+        ..Subject::planned("engine/llama/base", &dims)
+    };
+    let nothing = Subject::planned("engine/llama/base", &dims);
+    for text in [
+        "plan(release)",
+        "plan(pr|rel*) | plan(#rel*)",
+        "route(#re*)",
+        "changed()",
+        "changed(worse|new)",
+        "verdict(corrupt) & !changed(better)",
+        "!route(direct) & !changed(new) & verdict(~corr)",
+    ] {
+        let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
+        assert!(filter.selects(cell), "{text}");
+        assert!(!filter.selects(nothing), "{text}");
+        assert_eq!(filter.to_string().parse().as_ref(), Ok(&filter), "{text}");
     }
 }
 
@@ -99,6 +134,7 @@ fn filter() -> impl Strategy<Value = Filter> {
         Just(Filter::None),
         ("(kv|model|reader_kv)", prop::collection::vec(matcher(), 1..3))
             .prop_map(|(name, matchers)| Filter::Is { name, matchers }),
+        Just(Filter::Is { name: "changed".into(), matchers: Vec::new() }),
     ];
     leaf.prop_recursive(5, 24, 2, |inner| {
         prop_oneof![
@@ -115,6 +151,17 @@ proptest! {
     fn what_is_printed_reads_back_as_the_same_filter(filter in filter()) {
         let text = filter.to_string();
         prop_assert_eq!(text.parse::<Filter>().map_err(|error| TestCaseError::fail(error.to_string()))?, filter);
+    }
+
+    #[test]
+    fn text_that_is_nearly_a_filter_is_read_or_refused_inside_its_bounds(
+        parts in prop::collection::vec("kv|not |and|or|[()!&|/=~#<>\\\\ ]|b[0-9]{1,3}|é|\\PC|\\[\\^", 0..24)
+    ) {
+        let text = parts.concat();
+        match text.parse::<Filter>() {
+            Ok(filter) => prop_assert_eq!(filter.to_string().parse::<Filter>().ok(), Some(filter)),
+            Err(error) => prop_assert!(text.is_char_boundary(error.position)),
+        }
     }
 
     #[test]

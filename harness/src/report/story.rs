@@ -255,6 +255,8 @@ pub fn kind_words(kind: FindingKind, count: usize) -> &'static str {
         (FindingKind::Worse, _) => "cells are worse than expected",
         (FindingKind::Stale, 1) => "cell is better than expected",
         (FindingKind::Stale, _) => "cells are better than expected",
+        (FindingKind::Flaky, 1) => "cell came to different verdicts when it was played again",
+        (FindingKind::Flaky, _) => "cells came to different verdicts when they were played again",
         (FindingKind::Expired, 1) => "expectation has lapsed",
         (FindingKind::Expired, _) => "expectations have lapsed",
         (FindingKind::Unmatched, 1) => "expectation matches no planned cell",

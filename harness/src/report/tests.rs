@@ -40,6 +40,7 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
             seconds: 1.0,
             command: Vec::new(),
             filter: None,
+            partition: None,
             seed: 1,
             jobs: 1,
         },
@@ -50,6 +51,7 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
         models: Vec::new(),
         plan: PlanInfo {
             name: "pr".into(),
+            digest: None,
             axes: vec![axis("kv", &["f16", "q8_0"]), axis("flash", &["on", "off"])],
             planned,
             selected: planned,

@@ -4,38 +4,25 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use intact_protocol::{Loaded, Logits, ParameterSource, Receipt};
+use intact_protocol::{Loaded, Logits, ParameterSource};
 
-use super::phase::{Artifacts, Control, Controls, Prepared, Scene, Seating, timed};
+use super::controls::{Control, Controls};
+use super::phase::{Prepared, Scene, Seating, Stock, timed};
+use super::saved::Artifacts;
 use super::seat::{Seats, Sitting};
 use crate::distance::Distance;
-use crate::expectation::Comparison;
 use crate::fault::{FaultError, SessionFiles};
+use crate::folder::Outcome;
 use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
-use crate::plan::PlannedCell;
 use crate::recipe::{INAPPLICABLE, Scenario, SessionForm};
-use crate::results::Cell;
+use crate::results::Dims;
 use crate::scenario::{
     Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history_difference,
 };
 use crate::verdict::Verdict;
 use crate::worker::WorkerError;
-
-/// What became of a cell.
-#[derive(Debug, Clone)]
-pub(super) struct CellOutcome {
-    pub judgement: Judgement,
-    pub receipt: Option<Receipt>,
-    pub log: Vec<String>,
-    pub seconds: f64,
-}
-
-impl CellOutcome {
-    pub(super) fn plain(judgement: Judgement) -> Self {
-        Self { judgement, receipt: None, log: Vec::new(), seconds: 0.0 }
-    }
-}
 
 /// What a cell is compared with.
 struct Truth<'a> {
@@ -49,6 +36,8 @@ enum Stop {
     Step(StepError),
     /// The cell asks for something that there is not.
     Inapplicable(String),
+    /// What it needs was to be made elsewhere, and was not.
+    Absent(String),
     /// The harness could not do its part.
     Broken(String),
 }
@@ -76,14 +65,11 @@ impl From<FaultError> for Stop {
 
 impl Seats<'_> {
     /// Plays one cell.
-    pub(super) fn play(
-        &mut self,
-        cell: &Prepared<'_>,
-        artifacts: &Artifacts,
-        controls: &Controls,
-    ) -> CellOutcome {
+    pub(super) fn play(&mut self, cell: &Prepared<'_>, stock: &Stock) -> Outcome {
         self.clear_log(&cell.subject, &cell.reader);
-        let (evidence, seconds) = timed(|| self.evidence(cell, artifacts, controls));
+        self.deadline = Some(Instant::now() + self.scene.cell_timeout);
+        let (evidence, seconds) = timed(|| self.evidence(cell, stock));
+        self.deadline = None;
         let receipt = match &evidence {
             Ok(Evidence::Loaded(loaded)) => Some(loaded.receipt.clone()),
             _ => None,
@@ -98,7 +84,7 @@ impl Seats<'_> {
             Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
         );
         let log = if sound { Vec::new() } else { self.log(&cell.subject, &cell.reader) };
-        let outcome = CellOutcome { judgement, receipt, log, seconds };
+        let outcome = Outcome { receipt, log, seconds, dims: Dims::new(), ..Outcome::plain(judgement) };
         self.settle(&cell.subject, &cell.reader, sound);
         outcome
     }
@@ -106,8 +92,9 @@ impl Seats<'_> {
     fn stopped(&self, stop: Stop) -> Judgement {
         match stop {
             Stop::Inapplicable(reason) => Judgement::plain(Verdict::Filtered, None, reason),
+            Stop::Absent(message) => Judgement::plain(Verdict::NotRun, Some("not-produced"), message),
             Stop::Broken(message) => Judgement::plain(Verdict::HarnessError, None, message),
-            Stop::Step(StepError::Worker(error)) => self.scene.judge(&Evidence::Died(error)),
+            Stop::Step(StepError::Worker { error }) => self.scene.judge(&Evidence::Died(error)),
             Stop::Step(error @ (StepError::Refused { .. } | StepError::Unsupported { .. })) => {
                 self.scene.judge(&Evidence::Unsupported { message: error.to_string() })
             }
@@ -117,19 +104,15 @@ impl Seats<'_> {
         }
     }
 
-    fn evidence(
-        &mut self,
-        cell: &Prepared<'_>,
-        artifacts: &Artifacts,
-        controls: &Controls,
-    ) -> Result<Evidence, Stop> {
+    fn evidence(&mut self, cell: &Prepared<'_>, stock: &Stock) -> Result<Evidence, Stop> {
+        let Stock { artifacts, controls } = stock;
         self.runs_the_model(cell, controls)?;
-        let artifact = artifacts.get(&cell.artifact(Script::Session));
-        let artifact = artifact.ok_or_else(|| Stop::Broken("the session was not saved".into()))?.clone()?;
+        let artifact = saved(artifacts, cell, Script::Session)?;
         let control = controls.get(&cell.control());
         let control = control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?;
         let cost = cost_of_settings(cell, &control, controls);
-        let dir = self.scene.dir.join("cells").join(folder(&cell.planned.id));
+        let name = format!("{}-{}", self.scene.pass, folder(&cell.planned.id));
+        let dir = self.scene.dir.join("cells").join(name);
         fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
         let files = struck(cell, &artifact, artifacts, &dir, self.scene.seed)?;
         let truth = Truth { control: &control, cost_of_settings: cost };
@@ -260,7 +243,7 @@ impl Seats<'_> {
             LoadOutcome::Unsupported(message) => Evidence::Unsupported { message },
             LoadOutcome::Loaded(loaded) => match observed {
                 Some(Ok(observed)) => seen(cell, *loaded, artifact, truth, (observed, sampled), harm),
-                Some(Err(StepError::Worker(error))) => Evidence::Died(error),
+                Some(Err(StepError::Worker { error })) => Evidence::Died(error),
                 Some(Err(error)) if control.session.is_err() => Evidence::Unsupported {
                     message: format!("the uninterrupted session cannot go on either: {error}"),
                 },
@@ -390,6 +373,14 @@ fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<Strin
     artifact.parameters.clone().filter(|_| kept)
 }
 
+/// The session that was saved with this conversation.
+fn saved(artifacts: &Artifacts, cell: &Prepared<'_>, script: Script) -> Result<Artifact, Stop> {
+    match artifacts.get(&cell.artifact(script)) {
+        Some(saved) => Ok(saved.artifact.clone()?),
+        None => Err(Stop::Absent("nobody has saved the session that it loads".into())),
+    }
+}
+
 /// The files that the cell loads: the saved ones, or a copy that the cell's fault has struck.
 fn struck(
     cell: &Prepared<'_>,
@@ -399,12 +390,7 @@ fn struck(
     seed: u64,
 ) -> Result<SessionFiles, Stop> {
     let Some(fault) = cell.recipe.fault else { return Ok(artifact.files.clone()) };
-    let other = if fault.needs_other() {
-        let other = artifacts.get(&cell.artifact(Script::Other));
-        Some(other.ok_or_else(|| Stop::Broken("the other session was not saved".into()))?.clone()?)
-    } else {
-        None
-    };
+    let other = if fault.needs_other() { Some(saved(artifacts, cell, Script::Other)?) } else { None };
     let copied =
         copy(&artifact.files, dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
     fault.strike(&copied, other.as_ref().map(|other| &other.files), seed)?;
@@ -421,37 +407,6 @@ fn copy(files: &SessionFiles, dir: &Path) -> io::Result<SessionFiles> {
         document: copy(&files.document)?,
         image: files.image.as_deref().map(copy).transpose()?,
     })
-}
-
-/// The cell as results have it.
-pub(super) fn assemble(
-    planned: &PlannedCell,
-    outcome: CellOutcome,
-    comparison: &Comparison,
-    reproduce: String,
-) -> Cell {
-    let CellOutcome { judgement, receipt, log, seconds } = outcome;
-    let finite = |value: f64| value.is_finite().then_some(value);
-    let distance = judgement.distance;
-    Cell {
-        id: planned.id.clone(),
-        dims: planned.dims.clone(),
-        verdict: judgement.verdict,
-        code: judgement.code,
-        message: judgement.message,
-        route: receipt.as_ref().map(|receipt| receipt.route.clone()),
-        tokens_restored: receipt.as_ref().map(|receipt| receipt.tokens_restored),
-        tokens_evaluated: receipt.as_ref().map(|receipt| receipt.tokens_evaluated),
-        nmse: distance.and_then(|distance| finite(distance.nmse)),
-        kl: distance.and_then(|distance| finite(distance.kl)),
-        top1_agreement: distance.map(|distance| distance.top1_agreement),
-        expected: comparison.expected.clone(),
-        matched: comparison.finding.is_none(),
-        receipt,
-        log,
-        seconds,
-        reproduce,
-    }
 }
 
 #[cfg(test)]

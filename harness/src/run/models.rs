@@ -1,6 +1,8 @@
 //! The models of a run: fixtures made on the spot, or files that the user names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ struct Model {
     name: String,
     family: String,
     path: PathBuf,
+    /// What it is, wherever it lies.
+    identity: String,
     variants: BTreeMap<String, PathBuf>,
     adapters: BTreeMap<String, Adapter>,
 }
@@ -79,6 +83,12 @@ impl Models {
             (model.name.clone(), names.cloned().collect())
         };
         self.models.iter().map(names).collect()
+    }
+
+    /// What the models are, wherever their files lie.
+    pub(super) fn identities(&self) -> Vec<String> {
+        let identity = |model: &Model| format!("{} {} {}", model.name, model.family, model.identity);
+        self.models.iter().map(identity).collect()
     }
 
     /// The file of a model or of one of its variants.
@@ -155,6 +165,7 @@ fn configured(
         name: model.name.clone(),
         family: family.unwrap_or_else(|| "unknown".into()),
         path: fixture(id)?,
+        identity: format!("fixture {id} {:?} {:?}", model.variants, model.adapters),
         adapters: adapters.collect::<Result<_, RunError>>()?,
         variants: variants.collect::<Result<_, RunError>>()?,
     })
@@ -167,11 +178,24 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
     let (mut worker, _) =
         subjects.worker(subject, &Place::default()).map_err(|error| unusable(error.to_string()))?;
-    let opened = Stage { worker: &mut worker, timeout }
+    let opened = Stage { worker: &mut worker, timeout, deadline: None }
         .open(&path, &Place::default(), None)
         .map_err(|error| unusable(error.to_string()))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
-    Ok(Model { name, family, path, variants: BTreeMap::new(), adapters: BTreeMap::new() })
+    let identity = content(&path).map_err(|error| unusable(error.to_string()))?;
+    Ok(Model { name, family, path, identity, variants: BTreeMap::new(), adapters: BTreeMap::new() })
+}
+
+/// Tells files apart without reading all of one: its length, and the hash of its beginning and of its end.
+fn content(path: &Path) -> std::io::Result<String> {
+    const PART: u64 = 1 << 20;
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut hasher = blake3::Hasher::new();
+    std::io::copy(&mut (&mut file).take(PART), &mut hasher)?;
+    file.seek(SeekFrom::Start(length.saturating_sub(PART)))?;
+    std::io::copy(&mut file.take(PART), &mut hasher)?;
+    Ok(format!("file of {length} bytes {}", hasher.finalize().to_hex()))
 }
 
 fn stem(path: &Path) -> String {

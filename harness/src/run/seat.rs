@@ -1,19 +1,26 @@
 //! Seats at workers: processes with a model open, kept from cell to cell while they behave.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
+
+use intact_protocol::Hello;
 
 use super::phase::{Scene, Seating};
+use crate::config::Config;
 use crate::scenario::{Stage, StepError};
 use crate::worker::Worker;
 
 /// One thread's workers, kept while they behave.
 pub(super) struct Seats<'a> {
     pub scene: &'a Scene<'a>,
+    /// When the cell that is played must be done.
+    pub deadline: Option<Instant>,
     seats: BTreeMap<Host, Seat>,
 }
 
 struct Seat {
     worker: Worker,
+    hello: Hello,
     open: Option<Seating>,
 }
 
@@ -29,6 +36,10 @@ struct Host {
 /// A worker with a model open.
 pub(super) struct Sitting<'a> {
     pub stage: Stage<'a>,
+    /// What it said of itself.
+    pub hello: &'a Hello,
+    /// What is said in cells.
+    pub config: &'a Config,
 }
 
 /// Workers that a thread keeps; more would only hold memory.
@@ -36,7 +47,7 @@ const KEPT: usize = 8;
 
 impl<'a> Seats<'a> {
     pub(super) fn new(scene: &'a Scene<'a>) -> Self {
-        Self { scene, seats: BTreeMap::new() }
+        Self { scene, deadline: None, seats: BTreeMap::new() }
     }
 
     /// A worker of the subject with this model and these settings open.
@@ -46,25 +57,28 @@ impl<'a> Seats<'a> {
             if self.seats.len() >= KEPT {
                 self.seats.clear();
             }
-            let (worker, _) = self.scene.subjects.worker(subject, &wanted.place)?;
-            self.seats.insert(host.clone(), Seat { worker, open: None });
+            let (worker, hello) = self.scene.subjects.worker(subject, &wanted.place)?;
+            self.seats.insert(host.clone(), Seat { worker, hello, open: None });
         }
         let seat = self.seats.get_mut(&host).ok_or_else(|| StepError::Failed {
             op: "open",
             message: "the worker left while it was started".into(),
         })?;
-        let mut stage = Stage { worker: &mut seat.worker, timeout: self.scene.timeout };
+        let (timeout, deadline) = (self.scene.timeout, self.deadline);
+        let mut stage = Stage { worker: &mut seat.worker, timeout, deadline };
         if seat.open.as_ref() != Some(wanted) {
             seat.open = None;
-            stage.open(&wanted.model, &wanted.place, wanted.adapter.as_ref())?;
+            let mut place = wanted.place.clone();
+            place.settings.threads = place.settings.threads.or(Some(self.scene.threads));
+            stage.open(&wanted.model, &place, wanted.adapter.as_ref())?;
             seat.open = Some(wanted.clone());
         }
-        Ok(Sitting { stage })
+        Ok(Sitting { stage, hello: &seat.hello, config: self.scene.config })
     }
 
     /// Keeps the worker if it behaved, else lets the next one who sits down start another.
     pub(super) fn settle(&mut self, subject: &str, seating: &Seating, behaved: bool) {
-        if !behaved {
+        if !behaved || self.scene.fresh {
             self.seats.remove(&Host::of(subject, seating));
         }
     }

@@ -9,7 +9,7 @@ use intact_protocol::{
 use thiserror::Error;
 
 use super::Release;
-use crate::worker::{Worker, WorkerError, operation};
+use crate::worker::{Worker, WorkerError};
 
 /// What a worker showed.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +103,7 @@ pub fn probe(release: &Release, worker: &Path, model: &Path) -> Result<Probed, P
 }
 
 fn carried_out(worker: &mut Worker, request: Request) -> Result<Replied, ProbeError> {
-    let op = operation(&request);
+    let op = request.operation();
     let why = match worker.ask(request, PATIENCE, &mut |_| {})? {
         Outcome::Ok { result } => return Ok(*result),
         Outcome::Refused(refusal) => format!("{} ({})", refusal.message, refusal.code),

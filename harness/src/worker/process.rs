@@ -1,9 +1,13 @@
 //! The process of a worker: in a process group of its own, killed as a whole, never left behind.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::interrupt;
 
 /// How long a process that closed its output may take to die.
 const GRACE: Duration = Duration::from_secs(2);
@@ -24,10 +28,31 @@ pub(super) struct Death {
     pub how: String,
 }
 
+/// Processes that are alive, by id, so that all can be killed at once.
+static ALIVE: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn alive() -> MutexGuard<'static, BTreeSet<u32>> {
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills every worker of this program, each with its process group.
+pub(super) fn kill_all() {
+    for id in alive().iter() {
+        kill_group_of(*id);
+    }
+}
+
 impl Process {
     pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
         own_group(&mut command);
-        command.spawn().map(|child| Self { child })
+        // Held until the process is in the list: none is started behind the back of `kill_all`.
+        let mut alive = alive();
+        if interrupt::requested() {
+            return Err(io::Error::other("the run was interrupted"));
+        }
+        let child = command.spawn()?;
+        alive.insert(child.id());
+        Ok(Self { child })
     }
 
     pub(super) fn stdin(&mut self) -> Option<ChildStdin> {
@@ -48,6 +73,8 @@ impl Process {
 
     /// Kills the whole process group.
     pub(super) fn kill(&mut self) {
+        // Out of the list before it is reaped: afterwards its id may be another process's.
+        alive().remove(&self.child.id());
         if self.child.try_wait().ok().flatten().is_none() {
             kill_group(&mut self.child);
         }
@@ -79,7 +106,10 @@ impl Process {
         let deadline = Instant::now() + timeout;
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => return Some(status),
+                Ok(Some(status)) => {
+                    alive().remove(&self.child.id());
+                    return Some(status);
+                }
                 Ok(None) if Instant::now() < deadline => thread::sleep(POLL),
                 Ok(None) | Err(_) => return None,
             }
@@ -102,21 +132,24 @@ fn own_group(command: &mut Command) {
 #[cfg(not(unix))]
 fn own_group(_command: &mut Command) {}
 
-#[cfg(unix)]
 fn kill_group(child: &mut Child) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    let killed = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .is_some_and(|group| kill_process_group(group, Signal::KILL).is_ok());
-    if !killed {
+    if !kill_group_of(child.id()) {
         let _already_dead = child.kill();
     }
 }
 
+#[cfg(unix)]
+fn kill_group_of(id: u32) -> bool {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    i32::try_from(id)
+        .ok()
+        .and_then(Pid::from_raw)
+        .is_some_and(|group| kill_process_group(group, Signal::KILL).is_ok())
+}
+
 #[cfg(not(unix))]
-fn kill_group(child: &mut Child) {
-    let _already_dead = child.kill();
+fn kill_group_of(_id: u32) -> bool {
+    false
 }
 
 #[cfg(unix)]

@@ -2,8 +2,19 @@
 
 use super::cli::intact;
 
-const COMMANDS: [&str; 10] =
-    ["run", "report", "inspect", "check", "migrate", "verify", "chat", "models", "schema", "completions"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "report",
+    "inspect",
+    "check",
+    "migrate",
+    "verify",
+    "chat",
+    "models",
+    "filters",
+    "schema",
+    "completions",
+];
 
 #[test]
 fn every_command_has_help_that_starts_with_what_it_does() {
@@ -22,6 +33,20 @@ fn the_help_names_every_command_and_every_exit_code() {
     for word in COMMANDS.iter().chain(&["Exit codes", "\n  100  ", "Start here"]) {
         assert!(said.out.contains(word), "{word} in {}", said.out);
     }
+}
+
+#[test]
+fn the_filter_language_is_explained_and_can_be_tried() {
+    for said in [intact(["help", "filters"]), intact(["filters"])] {
+        assert_eq!(said.code, 0, "{}", said.err);
+        for word in ["verdict(", ">=v", "#glob", "changed()", "single quotes"] {
+            assert!(said.out.contains(word), "{word} in {}", said.out);
+        }
+    }
+    assert_eq!(intact(["filters", "not kv(f16) and (model(a))"]).out, "!kv(=f16) & model(=a)\n");
+    let wrong = intact(["filters", "kv(f16"]);
+    assert_eq!(wrong.code, 94);
+    assert!(wrong.err.contains("expected `)`") && wrong.err.contains('^'), "{}", wrong.err);
 }
 
 #[test]

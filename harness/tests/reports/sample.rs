@@ -76,6 +76,7 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
             seconds: 12.5,
             command: ["intact", "run", "--out", "out"].map(str::to_owned).into(),
             filter: None,
+            partition: None,
             seed: 1,
             jobs: 2,
         },
@@ -91,6 +92,7 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
         models: ["llama", "mamba2"].map(model).into(),
         plan: PlanInfo {
             name: "pr".into(),
+            digest: None,
             axes: vec![
                 axis("reader_kv", "KV type of the reader", &["same", "q8_0"]),
                 axis("fault", "What happens to the files", &["none", "image-flip"]),
@@ -188,6 +190,8 @@ fn cell(subject: &str, model: &str, off_base: &[(&str, &str)], verdict: Verdict)
     let exact = verdict == Verdict::Exact;
     Cell {
         reproduce: format!("intact run -E 'id({id})'"),
+        attempts: Vec::new(),
+        flaky: false,
         id,
         dims,
         verdict,

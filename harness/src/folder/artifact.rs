@@ -1,0 +1,226 @@
+//! Saved sessions and uninterrupted ones, kept so that others can go on with them: an index that says what each is and
+//! who made it, and files by the hash of their bytes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use intact_protocol::{Hello, Message};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{FolderError, at, lines};
+use crate::results::Environment;
+use crate::scenario::StepError;
+
+/// File name of the index.
+pub(super) const INDEX: &str = "artifacts.jsonl";
+/// Folder of the files.
+pub(super) const CONTENT: &str = "artifacts";
+
+/// What was made once and is read by many cells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactEntry {
+    /// Digest of `what`: equal for what is the same session, wherever it is made.
+    pub key: String,
+    /// What it is: subject, model, settings, conversation.
+    pub what: BTreeMap<String, String>,
+    /// Who made it.
+    pub writer: WriterIdentity,
+    /// What came of it.
+    pub content: Content,
+}
+
+/// Who made an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriterIdentity {
+    /// What the worker said of itself.
+    pub hello: Hello,
+    /// The machine.
+    pub environment: Environment,
+}
+
+/// What came of an attempt to make an artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "is", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Content {
+    /// A saved session.
+    Session {
+        /// The session document.
+        document: StoredFile,
+        /// The KV image beside it, where there is one.
+        image: Option<StoredFile>,
+        /// Its tokens.
+        tokens: u32,
+        /// Digest of its parameters, where the subject tells.
+        parameters: Option<String>,
+        /// The chat that was held.
+        history: Vec<Message>,
+    },
+    /// What an uninterrupted session says.
+    Control {
+        /// Logits of the session.
+        session: Result<StoredFile, StepError>,
+        /// Logits of the session that is live beside it.
+        bystander: Result<StoredFile, StepError>,
+        /// What is sampled from it, where it is.
+        sampled: Option<Result<String, StepError>>,
+    },
+    /// It could not be made.
+    Failed {
+        /// Why.
+        error: StepError,
+    },
+}
+
+/// A file by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StoredFile {
+    /// The name that it had.
+    pub name: String,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub blake3: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// The artifacts of a run's folder.
+#[derive(Debug, Clone)]
+pub struct ArtifactStore {
+    folder: PathBuf,
+}
+
+impl ArtifactStore {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Every entry by its key.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn entries(&self) -> Result<BTreeMap<String, ArtifactEntry>, FolderError> {
+        let entries: Vec<ArtifactEntry> = lines::read(&self.folder.join(INDEX))?;
+        Ok(entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect())
+    }
+
+    /// Adds an entry whose files are kept already.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn add(&self, entry: &ArtifactEntry) -> Result<(), FolderError> {
+        let index = self.folder.join(INDEX);
+        let file = OpenOptions::new().create(true).append(true).open(&index);
+        file.and_then(|mut file| lines::append(&mut file, entry)).map_err(at(&index))
+    }
+
+    /// Keeps a file by its content.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn keep(&self, path: &Path) -> Result<StoredFile, FolderError> {
+        let (blake3, bytes) = hash(path).map_err(at(path))?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let stored = StoredFile { name, blake3, bytes };
+        let to = self.place(&stored);
+        if !to.is_file() {
+            let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+                // Moved into its place when it is whole; a name of its own for each thread that keeps the same bytes.
+                let part = to.with_extension(format!("{:?}.part", std::thread::current().id()));
+                fs::copy(path, &part)?;
+                fs::rename(&part, &to)
+            });
+            copied.map_err(at(&to))?;
+        }
+        Ok(stored)
+    }
+
+    /// Takes a file out again, under its name, into a folder.
+    ///
+    /// # Errors
+    /// [`FolderError::Damaged`] where its bytes are not those that were kept, or its name is no file's name.
+    pub fn take(&self, stored: &StoredFile, folder: &Path) -> Result<PathBuf, FolderError> {
+        let damaged = |reason: &str| FolderError::Damaged {
+            path: self.folder.clone(),
+            name: stored.name.clone(),
+            reason: reason.to_owned(),
+        };
+        if !is_hash(&stored.blake3) || Path::new(&stored.name).file_name() != Some(stored.name.as_ref()) {
+            return Err(damaged("its entry names no file"));
+        }
+        let (from, to) = (self.place(stored), folder.join(&stored.name));
+        if !from.is_file() {
+            return Err(damaged("its bytes are missing"));
+        }
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        fs::copy(&from, &to).map_err(at(&to))?;
+        let (blake3, _) = hash(&to).map_err(at(&to))?;
+        if blake3 == stored.blake3 { Ok(to) } else { Err(damaged("its bytes have another hash")) }
+    }
+
+    fn place(&self, stored: &StoredFile) -> PathBuf {
+        let shelf = stored.blake3.get(..2).unwrap_or_default();
+        self.folder.join(CONTENT).join(shelf).join(&stored.blake3)
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn hash(path: &Path) -> io::Result<(String, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let bytes = io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok((hasher.finalize().to_hex().to_string(), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, ArtifactStore) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = ArtifactStore::new(dir.path());
+        (dir, store)
+    }
+
+    #[test]
+    fn a_file_comes_back_under_its_name_and_equal_bytes_are_kept_once() {
+        let (dir, store) = store();
+        for name in ["one.kv", "two.kv"] {
+            fs::write(dir.path().join(name), "bytes").expect("written");
+        }
+        let kept = ["one.kv", "two.kv"].map(|name| store.keep(&dir.path().join(name)).expect("kept"));
+        assert_eq!(kept[0].blake3, kept[1].blake3);
+        let taken = store.take(&kept[1], &dir.path().join("out")).expect("taken");
+        assert!(taken.ends_with("out/two.kv"));
+        assert_eq!(fs::read(taken).expect("read"), b"bytes");
+        let shelf = dir.path().join(CONTENT).join(&kept[0].blake3[..2]);
+        assert_eq!(fs::read_dir(shelf).expect("a shelf").count(), 1);
+    }
+
+    #[test]
+    fn what_was_changed_goes_missing_or_points_outside_is_refused() {
+        let (dir, store) = store();
+        let path = dir.path().join("session.kv");
+        fs::write(&path, "bytes").expect("written");
+        let kept = store.keep(&path).expect("kept");
+        let out = dir.path().join("out");
+        for (stored, reason) in [
+            (StoredFile { name: "../session.kv".into(), ..kept.clone() }, "names no file"),
+            (StoredFile { name: String::new(), ..kept.clone() }, "names no file"),
+            (StoredFile { blake3: "../../etc".into(), ..kept.clone() }, "names no file"),
+            (StoredFile { blake3: "0".repeat(64), ..kept.clone() }, "missing"),
+        ] {
+            let error = store.take(&stored, &out).expect_err("refused").to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        fs::write(store.place(&kept), "bytez").expect("written");
+        let error = store.take(&kept, &out).expect_err("refused").to_string();
+        assert!(error.contains("another hash"), "{error}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Cells: what became of each, and what was expected.
+
+use std::collections::BTreeMap;
+
+use intact_protocol::Receipt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Dims;
+use crate::verdict::Verdict;
+
+/// One writer × one reader × one scenario, and what became of the session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// Stable, readable, unique in the run.
+    pub id: String,
+    /// The dimensions, with `subject`, `model`, `family`, `scenario`, `fault`, `writer` and `reader`.
+    pub dims: Dims,
+    /// What became of the session.
+    pub verdict: Verdict,
+    /// Code of a refusal, name of a signal, or another short reason.
+    pub code: Option<String>,
+    /// Why, in sentences for a person.
+    pub message: String,
+    /// Route of the load, where it was carried out.
+    pub route: Option<String>,
+    /// Tokens whose KV came from the file.
+    pub tokens_restored: Option<u32>,
+    /// Tokens evaluated during the load.
+    pub tokens_evaluated: Option<u32>,
+    /// Normalised mean square error against the control, over all rows. `None` where not comparable or not a number.
+    pub nmse: Option<f64>,
+    /// Mean Kullback-Leibler divergence from the control, in nats. `None` where not comparable or not a number.
+    pub kl: Option<f64>,
+    /// Share of rows with the control's greedy token.
+    pub top1_agreement: Option<f64>,
+    /// What the repository says that the verdict should be.
+    pub expected: Expected,
+    /// Whether the verdict is the expected one; always true for the unprotected subject, which is not judged.
+    pub matched: bool,
+    /// The receipt of the load, where it was carried out.
+    pub receipt: Option<Receipt>,
+    /// The last lines that the worker wrote on standard error, for verdicts that need explaining.
+    pub log: Vec<String>,
+    /// How long the cell took.
+    pub seconds: f64,
+    /// A command line that runs this cell alone.
+    pub reproduce: String,
+    /// Every time that it was played, in order; empty where once. A cell that is not as expected is played once more, by
+    /// fresh processes.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// Whether the attempts came to different verdicts. A flaky cell fails, whatever was expected: the verdict is the
+    /// worst one.
+    #[serde(default)]
+    pub flaky: bool,
+}
+
+/// What one attempt at a cell came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Code of a refusal, name of a signal, or another short reason.
+    pub code: Option<String>,
+    /// Why, in sentences for a person.
+    pub message: String,
+}
+
+/// What the repository says that a cell's verdict should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// The verdicts that pass, best first.
+    pub outcome: Vec<Verdict>,
+    /// The code that a refusal must have.
+    pub code: Option<String>,
+    /// Why that is right.
+    pub reason: Option<String>,
+    /// Where it is tracked.
+    pub issue: Option<String>,
+    /// The `when` of the entry in `expectations.toml`; `None` for the default.
+    pub entry: Option<String>,
+}
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self {
+            outcome: vec![Verdict::Exact, Verdict::Equivalent],
+            code: None,
+            reason: None,
+            issue: None,
+            entry: None,
+        }
+    }
+}
+
+/// How many cells ended how, by subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Cells with a verdict: subject → verdict → cells.
+    pub verdicts: BTreeMap<String, BTreeMap<Verdict, u32>>,
+    /// Cells without one: subject → why → cells.
+    pub non_verdicts: BTreeMap<String, BTreeMap<Verdict, u32>>,
+}
+
+impl Counts {
+    /// Counts cells.
+    pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
+        let mut counts = Self::default();
+        for cell in cells {
+            let subject = cell.dims.get("subject").cloned().unwrap_or_default();
+            let side =
+                if cell.verdict.is_verdict() { &mut counts.verdicts } else { &mut counts.non_verdicts };
+            *side.entry(subject).or_default().entry(cell.verdict).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// A cell for tests.
+#[cfg(test)]
+pub(crate) fn sample_cell(id: &str) -> Cell {
+    Cell {
+        id: id.to_owned(),
+        dims: Dims::new(),
+        verdict: Verdict::Exact,
+        code: None,
+        message: String::new(),
+        route: None,
+        tokens_restored: None,
+        tokens_evaluated: None,
+        nmse: None,
+        kl: None,
+        top1_agreement: None,
+        expected: Expected::default(),
+        matched: true,
+        receipt: None,
+        log: Vec::new(),
+        seconds: 0.0,
+        reproduce: String::new(),
+        attempts: Vec::new(),
+        flaky: false,
+    }
+}

@@ -1,0 +1,46 @@
+//! What was made elsewhere: the artifacts of other runs' folders, found by what they are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::folder::{ArtifactEntry, ArtifactStore, FolderError, RunFolder};
+use crate::scenario::StepError;
+
+/// Artifacts of other runs' folders.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    stores: Vec<ArtifactStore>,
+    entries: BTreeMap<String, (usize, ArtifactEntry)>,
+}
+
+impl Elsewhere {
+    /// What is in these folders; of what is in several, the first.
+    pub(super) fn open(folders: &[PathBuf]) -> Result<Self, FolderError> {
+        let mut elsewhere = Self::default();
+        for folder in folders {
+            let store = RunFolder::open(folder)?.artifacts();
+            for (key, entry) in store.entries()? {
+                elsewhere.entries.entry(key).or_insert((elsewhere.stores.len(), entry));
+            }
+            elsewhere.stores.push(store);
+        }
+        Ok(elsewhere)
+    }
+
+    /// What has this key, and where its files are.
+    pub(super) fn entry(&self, key: &str) -> Option<(&ArtifactStore, &ArtifactEntry)> {
+        let (store, entry) = self.entries.get(key)?;
+        Some((self.stores.get(*store)?, entry))
+    }
+}
+
+/// The key of what is described so.
+pub(super) fn digest(what: &BTreeMap<String, String>) -> String {
+    let text: String = what.iter().map(|(name, value)| format!("{name:?} {value:?}\n")).collect();
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// An artifact that is there and cannot be used says nothing of the subject.
+pub(super) fn unusable(error: &FolderError) -> StepError {
+    StepError::Failed { op: "load", message: error.to_string() }
+}

@@ -1,0 +1,88 @@
+//! What a run reads before it starts anything.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::models::Models;
+use super::subjects::Subjects;
+use super::{RunError, RunOptions};
+use crate::config::{Config, DEFAULT_CONFIG, ModelChoice};
+use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
+use crate::filter::{Filter, FilterError, Subject};
+use crate::plan::{Plan, PlannedCell, Setting};
+use crate::results::{Dims, Results};
+
+/// What a run reads before it starts anything.
+pub(super) struct Inputs {
+    pub config: Config,
+    /// The file that it was read from, if it is not the built-in one.
+    pub config_path: Option<PathBuf>,
+    pub expectations: Expectations,
+    pub expectations_text: String,
+    pub filter: Option<Filter>,
+    pub plan: String,
+    previous: Vec<Dims>,
+}
+
+impl Inputs {
+    pub(super) fn read(options: &RunOptions) -> Result<Self, RunError> {
+        let beside = Path::new("intact.toml");
+        let found = options.config.as_deref().or_else(|| beside.is_file().then_some(beside));
+        let config = match found {
+            Some(path) => Config::read(path)?,
+            None => Config::parse(DEFAULT_CONFIG, Path::new("the built-in intact.toml"))?,
+        };
+        let filter = options.filter.as_deref().map(|text| read_filter(text, &config)).transpose()?;
+        let neighbour =
+            found.map(|path| path.with_file_name("expectations.toml")).filter(|path| path.is_file());
+        let (expectations_text, path) = match options.expectations.as_deref().or(neighbour.as_deref()) {
+            Some(path) => (Expectations::text(path)?, path.to_owned()),
+            None => (DEFAULT_EXPECTATIONS.to_owned(), PathBuf::from("the built-in expectations.toml")),
+        };
+        let expectations = Expectations::parse(&expectations_text, &path, &config)?;
+        let plan = options.plan.clone().unwrap_or_else(|| config.run.plan.clone());
+        let previous = options.previous.as_deref().map(Results::read).transpose()?;
+        let previous = previous.into_iter().flat_map(|results| results.cells).map(|cell| cell.dims).collect();
+        let config_path = found.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        Ok(Self { config, config_path, expectations, expectations_text, filter, plan, previous })
+    }
+
+    pub(super) fn plan(&self, subjects: &Subjects, models: &Models) -> Result<Plan, RunError> {
+        let setting = Setting {
+            models: models.values(),
+            variants: models.variants(),
+            releases: subjects.releases(),
+            crossed: subjects.crossed(),
+        };
+        Ok(Plan::grown(&self.config, &self.plan, &setting, &self.previous)?)
+    }
+
+    /// The models that the plan takes.
+    pub(super) fn choice(&self) -> ModelChoice {
+        self.config.plans.get(&self.plan).map_or_else(ModelChoice::default, |plan| plan.models)
+    }
+
+    /// The cells that the filter selects.
+    pub(super) fn selected(&self, plan: &Plan) -> Vec<PlannedCell> {
+        let selects = |cell: &&PlannedCell| {
+            let subject = Subject::planned(&cell.id, &cell.dims).in_plan(&self.plan);
+            self.filter.as_ref().is_none_or(|filter| filter.selects(subject))
+        };
+        plan.cells.iter().filter(selects).cloned().collect()
+    }
+}
+
+/// The releases that cells are written or read with, where the plan has an axis for them.
+pub(super) fn crossed<'a>(config: &Config, cells: &'a [PlannedCell]) -> BTreeSet<&'a str> {
+    let axes = config.axes.iter().filter(|axis| axis.releases);
+    let values = axes.flat_map(|axis| cells.iter().filter_map(|cell| cell.dims.get(&axis.name)));
+    let releases: BTreeSet<&str> = values.map(String::as_str).collect();
+    if releases.len() > 1 { releases } else { BTreeSet::new() }
+}
+
+fn read_filter(text: &str, config: &Config) -> Result<Filter, FilterError> {
+    let filter: Filter = text.parse()?;
+    filter.check_names(text, &config.dimensions())?;
+    filter.check_planned(text)?;
+    Ok(filter)
+}

@@ -1,0 +1,73 @@
+//! The first half of a run: sessions are saved here, to be loaded elsewhere.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::phase::{Prepared, Ready};
+use super::setup::Setup;
+use super::{Progress, RunError, RunOptions, controls, saved};
+use crate::folder::{FolderError, Kind, Partition};
+use crate::interrupt;
+
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Produced {
+    /// Sessions that cells of the whole plan read, of this part of it.
+    pub sessions: usize,
+    /// Of these, the ones that were there already.
+    pub there: usize,
+    /// Of these, the ones that could not be saved: whoever loads them will judge the reason.
+    pub failed: usize,
+    /// Whether it ended before all were made.
+    pub interrupted: bool,
+}
+
+/// Saves the sessions that a plan's cells read, and keeps them in the run's folder. A part of a plan is the part of its
+/// sessions, so that none is saved twice.
+///
+/// # Errors
+/// [`RunError`].
+pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced, RunError> {
+    let mut setup = Setup::ready(options, Kind::Produce, progress)?;
+    let (folder, _log) = setup.folder(options)?;
+    let scratch = setup.scratch(folder.path())?;
+    let scene = setup.scene(scratch.path(), 0, progress);
+    let ready: Vec<Ready<'_>> = scene.prepare(&setup.selected);
+    let cells: Vec<&Prepared<'_>> = ready.iter().filter_map(|cell| cell.as_ref().ok()).collect();
+    let store = folder.artifacts();
+    let there = store.entries()?;
+    let taken = |digest: &str| options.partition.is_none_or(|partition: Partition| partition.takes(digest));
+
+    let mut wanted = scene.sessions(&cells);
+    wanted.retain(|key, _| taken(&key.digest()));
+    let sessions = wanted.len();
+    wanted.retain(|key, _| !there.contains_key(&key.digest()));
+    let broken: Mutex<Option<FolderError>> = Mutex::new(None);
+    let note = |kept: Result<(), FolderError>| {
+        if let Err(error) = kept {
+            broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+        }
+    };
+    let failed = AtomicUsize::new(0);
+    let left = wanted.len();
+    scene.save(wanted, &|key, saved| {
+        failed.fetch_add(usize::from(saved.artifact.is_err()), Ordering::Relaxed);
+        note(saved::keep(&store, key, saved));
+    });
+    let mut controls = scene.writers_controls(&cells);
+    controls.retain(|key, _| taken(&key.digest()) && !there.contains_key(&key.digest()));
+    scene.hold(controls, &|key, control, writer| {
+        if let Some(writer) = writer {
+            note(controls::keep(&store, scratch.path(), key, control, writer));
+        }
+    });
+    if let Some(error) = broken.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error.into());
+    }
+    Ok(Produced {
+        sessions,
+        there: sessions - left,
+        failed: failed.into_inner(),
+        interrupted: interrupt::requested(),
+    })
+}

@@ -1,0 +1,283 @@
+//! Everything that a run needs before the first cell is played.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::elsewhere::Elsewhere;
+use super::inputs::{Inputs, crossed};
+use super::models::Models;
+use super::phase::Scene;
+use super::subjects::Subjects;
+use super::{Progress, RunError, RunOptions};
+use crate::environment;
+use crate::folder::{
+    EventLog, Ingredients, Kind, MANIFEST_VERSION, Manifest, Partition, PlanDigest, Planned, RunFolder,
+};
+use crate::plan::{PlannedCell, crossing};
+use crate::results::{Dims, PlanInfo};
+
+/// Beginning of the names of folders that are gone when a run ends.
+const SCRATCH: &str = "work-";
+/// File name of the configuration in a run's folder.
+pub(super) const CONFIG: &str = "intact.toml";
+/// File name of the expectations in a run's folder.
+pub(super) const EXPECTATIONS: &str = "expectations.toml";
+
+/// Everything that a run needs before the first cell is played.
+pub(super) struct Setup {
+    pub inputs: Inputs,
+    pub subjects: Subjects,
+    pub models: Models,
+    pub manifest: Manifest,
+    /// The plan's name, axes and certificate.
+    pub info: PlanInfo,
+    /// Every cell of the plan.
+    pub whole_plan: Vec<PlannedCell>,
+    /// Those that the filter selects.
+    pub selected: Vec<PlannedCell>,
+    pub jobs: usize,
+    elsewhere: Option<Elsewhere>,
+    /// By subject: dimensions that turned out otherwise than planned.
+    turned_out: BTreeMap<String, Dims>,
+}
+
+impl Setup {
+    /// What is known without a worker or a model in its place.
+    pub(super) fn known(options: &RunOptions) -> Result<Self, RunError> {
+        let inputs = Inputs::read(options)?;
+        let started = Subjects::start(&inputs.config, options);
+        let subjects = match started {
+            Ok(subjects) => subjects,
+            // Cells of the configured models can be told without a worker.
+            Err(_) if options.models.is_empty() => Subjects::unasked(&inputs.config, options),
+            Err(error) => return Err(error),
+        };
+        let models = Models::known(&inputs.config, inputs.choice(), options, &subjects)?;
+        Self::of(inputs, subjects, models, options, Kind::Run)
+    }
+
+    /// Workers asked, models in their place.
+    pub(super) fn ready(options: &RunOptions, kind: Kind, progress: &dyn Progress) -> Result<Self, RunError> {
+        let inputs = Inputs::read(options)?;
+        progress.phase("starting workers", inputs.config.subjects.len());
+        let subjects = Subjects::start(&inputs.config, options)?;
+        progress.phase("preparing models", 0);
+        let models = Models::ready(&inputs.config, inputs.choice(), options, &subjects)?;
+        let mut setup = Self::of(inputs, subjects, models, options, kind)?;
+        if !options.from.is_empty() {
+            setup.take_over(&options.from)?;
+        }
+        setup.subjects.reach(&crossed(&setup.inputs.config, &setup.selected));
+        setup.manifest.releases = setup.subjects.release_infos();
+        Ok(setup)
+    }
+
+    fn of(
+        inputs: Inputs,
+        subjects: Subjects,
+        models: Models,
+        options: &RunOptions,
+        kind: Kind,
+    ) -> Result<Self, RunError> {
+        let plan = inputs.plan(&subjects, &models)?;
+        let selected = inputs.selected(&plan);
+        let digest = digest(&inputs, &models, options, &selected);
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            kind,
+            harness: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Timestamp::now().to_string(),
+            command: options.command.clone(),
+            digest,
+            plan: inputs.plan.clone(),
+            filter: options.filter.clone(),
+            seed: options.seed,
+            partition: options.partition,
+            models: options.models.iter().map(absolute).collect(),
+            worker: options
+                .worker
+                .as_ref()
+                .map(|path| if path.components().count() > 1 { absolute(path) } else { path.clone() }),
+            config: inputs.config_path.clone(),
+            expectations: options.expectations.as_ref().map(absolute),
+            profile: options.profile.clone(),
+            from: options.from.iter().map(absolute).collect(),
+            environment: environment::here(),
+            subjects: subjects.infos(),
+            releases: Vec::new(),
+            model_infos: models.infos(),
+        };
+        let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
+        Ok(Self {
+            inputs,
+            subjects,
+            models,
+            manifest,
+            info: plan.info,
+            whole_plan: plan.cells,
+            selected,
+            jobs,
+            elsewhere: None,
+            turned_out: BTreeMap::new(),
+        })
+    }
+
+    /// Takes the plan, and what was made, from other runs' folders.
+    fn take_over(&mut self, folders: &[PathBuf]) -> Result<(), RunError> {
+        let Some(first) = folders.first() else { return Ok(()) };
+        let first = RunFolder::open(first)?;
+        let Planned { digest, info, mut cells, .. } = first.plan()?;
+        for folder in folders {
+            let folder = RunFolder::open(folder)?;
+            folder.check_plan(&folder.manifest()?.digest, &digest)?;
+        }
+        // Which releases there are to cross is a matter of the machine; all else is to be the same here.
+        let ours = PlanDigest::of(Ingredients {
+            config: &self.inputs.config,
+            plan: &self.manifest.plan,
+            filter: self.manifest.filter.as_deref(),
+            seed: self.manifest.seed,
+            models: &self.models.identities(),
+            cells: &cells,
+        });
+        first.check_plan(&digest, &ours)?;
+        let theirs = first.manifest()?.subjects.into_iter().filter_map(|info| {
+            let release = info.hello?.release;
+            Some((info.name, release))
+        });
+        self.turned_out = elsewhere(&cells, &theirs.collect(), &self.subjects.releases());
+        for cell in &mut cells {
+            let dims = cell.dims.get("subject").and_then(|subject| self.turned_out.get(subject));
+            cell.dims.extend(dims.cloned().unwrap_or_default());
+        }
+        self.manifest.digest = digest;
+        self.info = info;
+        self.whole_plan.clone_from(&cells);
+        self.selected = cells;
+        self.elsewhere = Some(Elsewhere::open(folders)?);
+        Ok(())
+    }
+
+    /// The plan as a document.
+    pub(super) fn planned(&self) -> Planned {
+        Planned {
+            version: MANIFEST_VERSION,
+            digest: self.manifest.digest.clone(),
+            info: PlanInfo {
+                selected: u32::try_from(self.selected.len()).unwrap_or(u32::MAX),
+                digest: Some(self.manifest.digest.whole.clone()),
+                ..self.info.clone()
+            },
+            cells: self.selected.clone(),
+        }
+    }
+
+    /// The selected cells of a part of the plan.
+    pub(super) fn cells(&self, partition: Option<Partition>) -> Vec<PlannedCell> {
+        let taken = |cell: &&PlannedCell| partition.is_none_or(|partition| partition.takes(&cell.id));
+        self.selected.iter().filter(taken).cloned().collect()
+    }
+
+    /// Dimensions of a cell that turned out otherwise than planned.
+    pub(super) fn turned_out(&self, cell: &PlannedCell) -> Dims {
+        let subject = cell.dims.get("subject");
+        subject.and_then(|subject| self.turned_out.get(subject)).cloned().unwrap_or_default()
+    }
+
+    /// The run's folder with its log: begun, or gone on with.
+    pub(super) fn folder(&mut self, options: &RunOptions) -> Result<(RunFolder, EventLog), RunError> {
+        let (folder, log) = if options.resume {
+            let folder = RunFolder::open(&options.out)?;
+            let log = folder.log()?;
+            let theirs = folder.manifest()?;
+            folder.check_plan(&theirs.digest, &self.manifest.digest)?;
+            self.manifest.started = theirs.started;
+            (folder, log)
+        } else {
+            RunFolder::begin(&options.out)?
+        };
+        remove_scratch(folder.path());
+        folder.write_plan(&self.planned())?;
+        let text = toml::to_string(&self.inputs.config)
+            .map_err(|error| RunError::Folder { path: folder.file(CONFIG), reason: error.to_string() })?;
+        for (name, text) in [(CONFIG, &text), (EXPECTATIONS, &self.inputs.expectations_text)] {
+            let path = folder.file(name);
+            fs::write(&path, text).map_err(folder_error(&path))?;
+        }
+        folder.write_manifest(&self.manifest)?;
+        Ok((folder, log))
+    }
+
+    /// A folder for files that nobody needs when the run has ended.
+    pub(super) fn scratch(&self, folder: &Path) -> Result<TempDir, RunError> {
+        tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder).map_err(folder_error(folder))
+    }
+
+    /// What the phases share.
+    pub(super) fn scene<'a>(&'a self, dir: &'a Path, pass: u32, progress: &'a dyn Progress) -> Scene<'a> {
+        let run = &self.inputs.config.run;
+        Scene {
+            config: &self.inputs.config,
+            subjects: &self.subjects,
+            models: &self.models,
+            dir,
+            jobs: self.jobs,
+            threads: u32::try_from((environment::cores() / self.jobs).max(1)).unwrap_or(1),
+            timeout: Duration::from_secs(run.timeout_seconds),
+            cell_timeout: Duration::from_secs(run.cell_timeout_seconds()),
+            seed: self.manifest.seed,
+            progress,
+            elsewhere: self.elsewhere.as_ref(),
+            pass,
+            fresh: pass > 0,
+        }
+    }
+}
+
+fn digest(inputs: &Inputs, models: &Models, options: &RunOptions, selected: &[PlannedCell]) -> PlanDigest {
+    PlanDigest::of(Ingredients {
+        config: &inputs.config,
+        plan: &inputs.plan,
+        filter: options.filter.as_deref(),
+        seed: options.seed,
+        models: &models.identities(),
+        cells: selected,
+    })
+}
+
+/// By subject: where every cell was planned to stay in the release that saved it, the release that loads it here.
+fn elsewhere(
+    cells: &[PlannedCell],
+    theirs: &BTreeMap<String, String>,
+    ours: &BTreeMap<String, String>,
+) -> BTreeMap<String, Dims> {
+    let moved = |(subject, here): (&String, &String)| {
+        let there = theirs.get(subject).filter(|there| *there != here)?;
+        let mut own = cells.iter().filter(|cell| cell.dims.get("subject") == Some(subject));
+        let stays =
+            own.all(|cell| ["writer", "reader"].iter().all(|side| cell.dims.get(*side) == Some(there)));
+        let dims = [("reader", here.as_str()), ("crossing", crossing(there, here))];
+        let dims = dims.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        stays.then(|| (subject.clone(), Dims::from(dims)))
+    };
+    ours.iter().filter_map(moved).collect()
+}
+
+/// Removes what a run that was killed could not.
+fn remove_scratch(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH)) {
+        let _left_behind = fs::remove_dir_all(entry.path());
+    }
+}
+
+fn folder_error(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
+    let path = path.to_owned();
+    move |error| RunError::Folder { path, reason: error.to_string() }
+}

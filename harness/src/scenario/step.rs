@@ -1,0 +1,48 @@
+//! Why a step did not give what was asked for.
+
+use intact_protocol::Refusal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::worker::{Operation, WorkerError, operation};
+
+/// Why a step did not give what was asked for.
+#[derive(Debug, Clone, PartialEq, Error, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "why", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StepError {
+    /// The subject decided against it.
+    #[error("{op} was refused ({code}): {message}", code = refusal.code, message = refusal.message)]
+    Refused {
+        /// The request.
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
+        /// What the subject said.
+        refusal: Refusal,
+    },
+    /// The subject cannot do it.
+    #[error("{op} is not supported: {message}")]
+    Unsupported {
+        /// The request.
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
+        /// What the subject said.
+        message: String,
+    },
+    /// It failed.
+    #[error("{op} failed: {message}")]
+    Failed {
+        /// The request.
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
+        /// What the subject said.
+        message: String,
+    },
+    /// The worker failed.
+    #[error(transparent)]
+    Worker {
+        /// How.
+        #[from]
+        error: WorkerError,
+    },
+}
