@@ -1,0 +1,196 @@
+//! What a store cannot do, told so that the reader knows what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use intact_format::image::sidecar::SidecarError;
+use intact_format::image::{ChunkId, ChunkMismatch};
+use intact_format::place::PlaceError;
+use intact_format::session::ReadError;
+use intact_format::session_id::SessionId;
+
+use crate::head::DocumentError;
+use crate::key::Generation;
+
+/// Why a store did not do what it was asked to do. No session was lost by it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The text names no store.
+    #[error(
+        "`{given}` names no store: {why}; give a folder, memory:, s3://bucket/path, gs://bucket/path or az://container/path"
+    )]
+    Address {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no store at that place.
+    #[error(
+        "there is no store at {address}; check the place (--store or INTACT_STORE), or save a session to make one"
+    )]
+    NoStore {
+        /// The place.
+        address: String,
+    },
+    /// A request failed, also after the retries that make sense.
+    #[error("{address}: {action} {key} failed: {source}{hint}")]
+    Backend {
+        /// The store.
+        address: String,
+        /// What was asked.
+        action: &'static str,
+        /// Of which object.
+        key: String,
+        /// Why it failed.
+        source: Box<object_store::Error>,
+        /// What to do, after a line break.
+        hint: &'static str,
+    },
+    /// There is no such session.
+    #[error("the store {address} has no session `{session}`; `intact store ls` lists those it has")]
+    SessionNotFound {
+        /// The store.
+        address: String,
+        /// The session.
+        session: SessionId,
+    },
+    /// Somebody else saved or removed the session since.
+    #[error(
+        "session `{session}` is at save {found} in the store and not at {expected} any more: somebody else saved or removed \
+         it meanwhile; load it again, or save under another id"
+    )]
+    Conflict {
+        /// The session.
+        session: SessionId,
+        /// The save that the caller knows; 0 for none.
+        expected: Generation,
+        /// The save that is there.
+        found: Generation,
+    },
+    /// A newer save took the place of the one that was being read, and its chunks went.
+    #[error("session `{session}` was saved anew while it was being read; load it again")]
+    Superseded {
+        /// The session.
+        session: SessionId,
+    },
+    /// A stored payload is not there.
+    #[error(
+        "chunk {id} of session `{session}` is missing from the store; `intact store verify` lists everything that is"
+    )]
+    Missing {
+        /// The session.
+        session: SessionId,
+        /// The payload.
+        id: ChunkId,
+    },
+    /// A stored payload has other bytes than its name says.
+    #[error(
+        "{key} is damaged: {source}; `intact store verify --repair` removes it, so that the next save stores it again"
+    )]
+    Damaged {
+        /// The object.
+        key: String,
+        /// The two hashes.
+        source: ChunkMismatch,
+    },
+    /// A save named a chunk that it did not bring and the store does not have.
+    #[error(
+        "chunk {id} is neither in the store nor part of this save; save the session with its whole image"
+    )]
+    NotSupplied {
+        /// The chunk.
+        id: ChunkId,
+    },
+    /// A document of the store cannot be read.
+    #[error("{key} cannot be read: {source}")]
+    Document {
+        /// The object.
+        key: String,
+        /// Why.
+        source: DocumentError,
+    },
+    /// The session document cannot be read.
+    #[error("the document of session `{session}` cannot be read: {source}")]
+    Session {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        source: ReadError,
+    },
+    /// The operation took so long that what it knew of the store may have changed.
+    #[error("{what} took longer than {limit} minutes and was given up before it could do harm; try again")]
+    TooSlow {
+        /// The operation.
+        what: &'static str,
+        /// The limit in minutes.
+        limit: u64,
+    },
+    /// Others kept changing what was being read.
+    #[error("{what} met other writers {tries} times in a row; try again when fewer processes use the store")]
+    Contended {
+        /// The operation.
+        what: &'static str,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// A session file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in a session file cannot be read.
+    #[error("{path}: {source}")]
+    SessionFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ReadError>,
+    },
+    /// The image beside a session file cannot be read.
+    #[error(transparent)]
+    Sidecar(#[from] SidecarError),
+    /// A session file or its image cannot be written.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The runtime for requests could not be started.
+    #[error("requests cannot be made: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+/// What to do about a failed request.
+pub(crate) fn hint(error: &object_store::Error) -> &'static str {
+    use object_store::Error;
+    match error {
+        Error::PermissionDenied { .. } => "\nthe credentials, or the owner of the folder, do not allow it",
+        Error::Unauthenticated { .. } => {
+            "\ngive credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+             GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+        }
+        other => io_hint(other),
+    }
+}
+
+fn io_hint(error: &object_store::Error) -> &'static str {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "\nmake room (`intact store prune` and `intact store gc` remove what is not needed), then try again"
+                }
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                    "\nthe folder cannot be written; check its owner and permissions, or use another store"
+                }
+                io::ErrorKind::ConnectionRefused => "\nnothing answers there; check the endpoint",
+                _ => "",
+            };
+        }
+        cause = error.source();
+    }
+    ""
+}

@@ -1,0 +1,244 @@
+//! The documents of the protocol: heads, intents, sweeps, and the marker of a store. Small, versioned JSON.
+
+use intact_format::image::ChunkId;
+use intact_format::session::{self, SessionDocument};
+use intact_format::session_id::SessionId;
+use intact_format::version::FormatVersion;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::key::{BlobName, Generation, Mark};
+
+/// Version of these documents. A reader refuses a newer one.
+pub(crate) const VERSION: u32 = 1;
+
+/// `store.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Marker {
+    pub(crate) version: u32,
+}
+
+/// One save of a session, or its removal. It says all that listing and garbage collection need, so that neither reads session
+/// documents, nor needs the key of an encrypted one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Head {
+    pub(crate) version: u32,
+    pub(crate) session: SessionId,
+    pub(crate) generation: Generation,
+    /// Tells the writer whether a head that is there after a failed request is its own.
+    pub(crate) written_by: Mark,
+    pub(crate) content: Content,
+}
+
+/// What a head says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Content {
+    /// The session is saved.
+    Saved { summary: Summary, document: BlobReference, chunks: Vec<BlobReference> },
+    /// The session was removed; the head stays for a while, so that its number is not used again.
+    Removed,
+}
+
+/// What a list of sessions shows of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// When it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_at: Option<Timestamp>,
+    /// Number of messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u64>,
+    /// Number of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// File name of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// A payload of a session, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlobReference {
+    /// The hash of what is stored.
+    pub id: ChunkId,
+    /// The number of bytes that are stored.
+    pub bytes: u64,
+    /// The second part of its name, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// How the payload became what is stored.
+    #[serde(default, skip_serializing_if = "Encoding::is_plain")]
+    pub encoding: Encoding,
+}
+
+/// How a payload is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Encoding {
+    /// As it is.
+    #[default]
+    Plain,
+}
+
+/// What a save under way relies on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Intent {
+    pub(crate) version: u32,
+    pub(crate) blobs: Vec<ChunkId>,
+}
+
+/// What a garbage collection is about to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sweep {
+    pub(crate) version: u32,
+    pub(crate) condemned: Vec<Condemned>,
+}
+
+/// A payload that is about to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Condemned {
+    pub(crate) id: ChunkId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Mark>,
+}
+
+/// Why a document of the protocol cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// It is of a newer version.
+    #[error("it has version {found}, and this intact knows versions up to {VERSION}; use a newer intact")]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+    /// It is not such a document.
+    #[error("it is damaged: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// The version alone, whatever else a newer document says.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Reads a document of the protocol, the version first.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError> {
+    match serde_json::from_slice::<Version>(bytes)?.version {
+        found if found > VERSION => Err(DocumentError::Newer { found }),
+        _ => Ok(serde_json::from_slice(bytes)?),
+    }
+}
+
+/// Writes a document of the protocol.
+pub(crate) fn write(document: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
+    Ok(serde_json::to_vec(document)?)
+}
+
+impl Head {
+    /// The stored payloads, the document first.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = BlobReference> + '_ {
+        let (document, chunks) = match &self.content {
+            Content::Saved { document, chunks, .. } => (Some(*document), chunks.as_slice()),
+            Content::Removed => (None, [].as_slice()),
+        };
+        document.into_iter().chain(chunks.iter().copied())
+    }
+
+    pub(crate) const fn is_removal(&self) -> bool {
+        matches!(self.content, Content::Removed)
+    }
+}
+
+impl Summary {
+    /// The summary of the session whose document these bytes are; empty where it cannot be read, as when it is encrypted.
+    #[must_use]
+    pub fn of_bytes(document: &[u8]) -> Self {
+        session::read(document, FormatVersion::CURRENT)
+            .map(|read| Self::of(&read.document))
+            .unwrap_or_default()
+    }
+
+    /// The summary of a session.
+    #[must_use]
+    pub fn of(document: &SessionDocument) -> Self {
+        Self {
+            saved_at: document.saved_at,
+            messages: Some(document.history.len() as u64),
+            tokens: document.tokens().map(|tokens| tokens.len() as u64),
+            model: document.passport.as_ref().map(|passport| passport.model.file.clone()),
+        }
+    }
+}
+
+impl BlobReference {
+    pub(crate) const fn name(&self) -> BlobName {
+        BlobName { id: self.id, mark: self.mark }
+    }
+}
+
+impl Encoding {
+    /// Whether what is stored is the payload.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+}
+
+impl Condemned {
+    pub(crate) const fn name(&self) -> BlobName {
+        BlobName { id: self.id, mark: self.mark }
+    }
+}
+
+impl From<BlobName> for Condemned {
+    fn from(BlobName { id, mark }: BlobName) -> Self {
+        Self { id, mark }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_document_is_refused_for_being_newer_and_not_for_what_it_adds() {
+        let text = br#"{"version": 2, "blobs": [], "colour": "blue"}"#;
+        assert!(matches!(read::<Intent>(text), Err(DocumentError::Newer { found: 2 })));
+        let unknown = br#"{"version": 1, "blobs": [], "colour": "blue"}"#;
+        assert!(matches!(read::<Intent>(unknown), Err(DocumentError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_head_is_read_back_and_names_its_document_first() {
+        let blob = |text: &[u8]| BlobReference {
+            id: ChunkId::of(text),
+            bytes: text.len() as u64,
+            mark: None,
+            encoding: Encoding::Plain,
+        };
+        let head = Head {
+            version: VERSION,
+            session: SessionId::new("größe 1").unwrap(),
+            generation: Generation(3),
+            written_by: Mark::new(7),
+            content: Content::Saved {
+                summary: Summary::default(),
+                document: blob(b"document"),
+                chunks: vec![blob(b"one"), blob(b"two")],
+            },
+        };
+        assert_eq!(read::<Head>(&write(&head).unwrap()).unwrap(), head);
+        assert_eq!(head.blobs().next(), Some(blob(b"document")));
+    }
+}

@@ -1,0 +1,7 @@
+//! The store from outside: in memory and in a folder.
+
+mod desk;
+mod folders;
+mod places;
+mod sharing;
+mod taking_turns;

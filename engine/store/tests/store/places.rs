@@ -1,0 +1,101 @@
+//! The store as a place for the engine, and the way between it and files.
+
+use std::fs;
+
+use intact_format::image::sidecar::SidecarWriter;
+use intact_format::image::{Chunk, Durable, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::message::{Message, Role};
+use intact_format::place::{SessionSink, SessionSource};
+use intact_format::session::{self, SessionDocument};
+use intact_format::version::FormatVersion;
+use intact_store::{Expected, StoreError};
+
+use crate::desk::{chunk, id, load, memory};
+
+fn image(chunks: &[Chunk<'_>]) -> ImageReference {
+    let pieces: Vec<_> = chunks
+        .iter()
+        .map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 })
+        .collect();
+    let bytes = pieces.iter().map(|piece| piece.bytes).sum();
+    ImageReference::Opaque(OpaqueImage { chunks: pieces, bytes, reason: "a test".into() })
+}
+
+/// A document that refers to these chunks.
+fn document(said: &str) -> Vec<u8> {
+    let mut document = SessionDocument::new(id("chat"));
+    document.history.push(Message::new(0, Role::User, said));
+    session::write(&document, FormatVersion::CURRENT).expect("written").bytes
+}
+
+#[test]
+fn a_place_keeps_a_save_and_asks_for_nothing_twice() {
+    let store = memory();
+    let chunks = [chunk(1, 100), chunk(2, 200)];
+    let mut sink = store.sink(id("chat"), Expected::Absent);
+    for chunk in &chunks {
+        assert!(!sink.holds(chunk.id(), chunk.payload().len() as u64).unwrap());
+        sink.put(chunk).unwrap();
+    }
+    assert!(store.session(&id("chat")).is_err(), "nothing is there before the commit");
+    sink.commit(&document("one"), Some(&image(&chunks))).unwrap();
+    let first = sink.saved().unwrap();
+
+    let more = [chunk(1, 100), chunk(2, 200), chunk(3, 300)];
+    let mut sink = store.sink(id("chat"), Expected::At(first.generation));
+    let missing: Vec<_> =
+        more.iter().filter(|chunk| !sink.holds(chunk.id(), chunk.payload().len() as u64).unwrap()).collect();
+    assert_eq!(missing, [&more[2]]);
+    sink.put(missing[0]).unwrap();
+    let second = document("two");
+    let committed = sink.commit(&second, Some(&image(&more))).unwrap();
+    assert_eq!(committed.bytes, 300 + second.len() as u64);
+
+    let mut source = store.source(id("chat"));
+    assert_eq!(source.document().unwrap(), second);
+    source.locate(&image(&more)).unwrap();
+    let mut payload = vec![0; 300];
+    source.read(more[2].id(), &mut payload).unwrap();
+    assert_eq!(payload, more[2].payload());
+    assert!(source.locate(&image(&[chunk(9, 10)])).is_err());
+}
+
+#[test]
+fn a_save_that_is_given_up_leaves_no_trace() {
+    let store = memory();
+    let before = {
+        let mut sink = store.sink(id("chat"), Expected::Absent);
+        sink.put(&chunk(1, 100)).unwrap();
+        sink.commit(&document("one"), Some(&image(&[chunk(1, 100)]))).unwrap();
+        store.statistics().unwrap()
+    };
+    let mut sink = store.sink(id("chat"), Expected::Anything);
+    assert!(sink.holds(chunk(1, 100).id(), 100).unwrap());
+    assert_ne!(store.statistics().unwrap(), before, "what it relies on is announced");
+    drop(sink);
+    assert_eq!(store.statistics().unwrap(), before);
+}
+
+#[test]
+fn a_session_goes_from_files_into_a_store_and_back_byte_by_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let chunks = [chunk(1, 3000), chunk(2, 500)];
+    let mut document = SessionDocument::new(id("chat"));
+    document.image = None;
+    document.history.push(Message::new(0, Role::User, "hello"));
+    let bytes = session::write(&document, FormatVersion::CURRENT).unwrap().bytes;
+    let file = folder.path().join("chat.json");
+    fs::write(&file, &bytes).unwrap();
+    SidecarWriter::open(folder.path().join("chat.kv"), Durable::default()).unwrap().append(&chunks).unwrap();
+
+    let store = memory();
+    let (session, _) = store.import(&file, Expected::Absent).unwrap();
+    assert_eq!((session, load(&store, "chat").0), (id("chat"), bytes.clone()));
+    let error = store.import(&file, Expected::Absent).unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+
+    let back = folder.path().join("back.json");
+    let exported = store.export(&id("chat"), &back).unwrap();
+    assert_eq!(exported.files, std::slice::from_ref(&back));
+    assert_eq!(fs::read(back).unwrap(), bytes);
+}
