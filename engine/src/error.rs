@@ -29,6 +29,16 @@ pub enum EngineError {
         /// The id.
         id: SessionId,
     },
+    /// A place keeps another session under the id.
+    #[error(
+        "session `{found}` is kept under the name of `{wanted}`; load it by its file, or start `{wanted}` elsewhere"
+    )]
+    OtherSession {
+        /// The id that was asked for.
+        wanted: SessionId,
+        /// The id in the document.
+        found: SessionId,
+    },
     /// No session is current.
     #[error("there is no current session; start a chat or load a session first")]
     NoCurrentSession,
@@ -123,6 +133,7 @@ impl EngineError {
         Some(match self {
             Self::SessionNotFound { .. } => RefusalCode::SessionNotFound.as_str(),
             Self::SessionExists { .. } => "session-exists",
+            Self::OtherSession { .. } => "other-session",
             Self::NoCurrentSession => RefusalCode::NoCurrentSession.as_str(),
             Self::SessionId(_) => RefusalCode::InvalidSessionId.as_str(),
             Self::Refused(refusal) => refusal.code.as_str(),

@@ -1,5 +1,6 @@
 //! Chat sessions over llama.cpp that are saved, restored, verified, or refused with a reason.
 
+mod auto_save;
 pub mod blind;
 pub mod cancel;
 pub mod cleanup;
@@ -20,6 +21,7 @@ pub mod session;
 mod spares;
 pub mod template;
 
+pub use auto_save::{AutoSave, AutoSavePolicy, OpenedSession, Turn};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use intact_format::place::{SIDECAR_EXTENSION, sidecar_path};

@@ -7,9 +7,11 @@
 
 mod error;
 mod file;
+mod shelf;
 
 pub use error::PlaceError;
 pub use file::{FileSink, FileSource, SIDECAR_EXTENSION, sidecar_path};
+pub use shelf::{Folder, Shelf};
 
 use crate::image::{Chunk, ChunkId, ImageReference};
 
@@ -65,4 +67,60 @@ pub trait SessionSource: Send + Sync {
     /// # Errors
     /// When it cannot be read to its last byte.
     fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError>;
+}
+
+impl<S: SessionSink + ?Sized> SessionSink for Box<S> {
+    fn holds(&mut self, id: ChunkId, bytes: u64) -> Result<bool, PlaceError> {
+        (**self).holds(id, bytes)
+    }
+
+    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
+        (**self).put(chunk)
+    }
+
+    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
+        (**self).commit(document, image)
+    }
+}
+
+impl<S: SessionSink + ?Sized> SessionSink for &mut S {
+    fn holds(&mut self, id: ChunkId, bytes: u64) -> Result<bool, PlaceError> {
+        (**self).holds(id, bytes)
+    }
+
+    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
+        (**self).put(chunk)
+    }
+
+    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
+        (**self).commit(document, image)
+    }
+}
+
+impl<S: SessionSource + ?Sized> SessionSource for Box<S> {
+    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
+        (**self).document()
+    }
+
+    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
+        (**self).locate(image)
+    }
+
+    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
+        (**self).read(id, payload)
+    }
+}
+
+impl<S: SessionSource + ?Sized> SessionSource for &mut S {
+    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
+        (**self).document()
+    }
+
+    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
+        (**self).locate(image)
+    }
+
+    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
+        (**self).read(id, payload)
+    }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::Secret;
 use crate::error::SealError;
 use crate::plane;
+use crate::sealer::Compression;
 
 /// What chunk keys are derived for, so that no other use of the secret gives the same.
 const LABEL: &[u8] = b"intact/chunk/1";
@@ -18,27 +19,31 @@ const OVERHEAD: usize = SALT + 16;
 const LEVEL: i32 = 1;
 /// How many times longer than its stored form a chunk may become. One that compresses better is stored as it is.
 const MOST_RATIO: u64 = 64;
+/// Bytes from the middle of a chunk on which the strides are tried.
+const SAMPLE: usize = 64 << 10;
+/// Strides to try: bytes, half and single floats, and the blocks of q4_0 and q8_0.
+const STRIDES: [u8; 5] = [1, 2, 4, 18, 34];
 
 /// Where a chunk is, and what must be done to have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct StoredChunk {
+pub(crate) struct StoredChunk {
     /// The chunk's id: the hash of what it is.
-    pub id: ChunkId,
+    pub(crate) id: ChunkId,
     /// Bytes that it has.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The id under which it is stored: the hash of what is stored.
-    pub stored_id: ChunkId,
+    pub(crate) stored_id: ChunkId,
     /// Bytes that are stored.
-    pub stored_bytes: u64,
+    pub(crate) stored_bytes: u64,
     /// How its bytes were encoded, before they were encrypted.
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
 }
 
 /// How the bytes of a chunk are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "Kind", rename_all = "PascalCase", deny_unknown_fields)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// As they are.
     Plain,
     /// By zstd, after their planes were taken apart.
@@ -53,17 +58,22 @@ impl StoredChunk {
     /// The stored form of a chunk.
     pub(crate) fn of(
         chunk: &Chunk<'_>,
-        encoding: Encoding,
+        compression: Compression,
         secret: Option<&Secret>,
     ) -> Result<(Self, Chunk<'static>), SealError> {
-        let (encoding, encoded) = encode(chunk.payload(), encoding)?;
-        let stored = Chunk::new(match secret {
-            Some(secret) => encrypt(secret, &encoded),
-            None => encoded,
+        let payload = chunk.payload();
+        let (encoding, encoded) = match compression {
+            Compression::None => (Encoding::Plain, None),
+            Compression::Zstd => compress(payload)?,
+        };
+        let stored = Chunk::new(match (secret, encoded) {
+            (Some(secret), encoded) => encrypt(secret, encoded.as_deref().unwrap_or(payload)),
+            (None, Some(encoded)) => encoded,
+            (None, None) => payload.to_vec(),
         });
         let form = Self {
             id: chunk.id(),
-            bytes: chunk.payload().len() as u64,
+            bytes: payload.len() as u64,
             stored_id: stored.id(),
             stored_bytes: stored.payload().len() as u64,
             encoding,
@@ -72,20 +82,21 @@ impl StoredChunk {
     }
 
     /// The chunk of its stored form.
-    pub(crate) fn open(&self, secret: Option<&Secret>, stored: &[u8]) -> Result<Chunk<'static>, SealError> {
-        let decrypted = secret.map(|secret| decrypt(secret, stored).ok_or(SealError::Chunk { id: self.id }));
-        let decrypted = decrypted.transpose()?;
-        let encoded = decrypted.as_deref().unwrap_or(stored);
+    pub(crate) fn open(&self, secret: Option<&Secret>, stored: Vec<u8>) -> Result<Chunk<'static>, SealError> {
+        let unreadable = || SealError::Chunk { id: self.id };
+        let encoded = match secret {
+            Some(secret) => decrypt(secret, &stored).ok_or_else(unreadable)?,
+            None => stored,
+        };
         let payload = match self.encoding {
-            Encoding::Plain => decrypted.unwrap_or_else(|| stored.to_vec()),
+            Encoding::Plain => encoded,
             Encoding::Zstd { stride } => {
                 let (stored, bytes) = (encoded.len() as u64, self.bytes);
                 if bytes > stored.saturating_mul(MOST_RATIO) {
                     return Err(SealError::Bomb { id: self.id, stored, bytes });
                 }
-                let capacity = usize::try_from(bytes).map_err(|_| SealError::Chunk { id: self.id })?;
-                let planes = zstd::bulk::decompress(encoded, capacity)
-                    .map_err(|_| SealError::Chunk { id: self.id })?;
+                let capacity = usize::try_from(bytes).map_err(|_| unreadable())?;
+                let planes = zstd::bulk::decompress(&encoded, capacity).map_err(|_| unreadable())?;
                 plane::join(&planes, usize::from(stride))
             }
         };
@@ -93,17 +104,25 @@ impl StoredChunk {
     }
 }
 
-fn encode(payload: &[u8], encoding: Encoding) -> Result<(Encoding, Vec<u8>), SealError> {
-    if let Encoding::Zstd { stride } = encoding {
-        let planes = plane::split(payload, usize::from(stride));
-        let encoded = zstd::bulk::compress(&planes, LEVEL)
-            .map_err(|error| SealError::Cannot { reason: error.to_string() })?;
-        let is_shorter = encoded.len() < payload.len();
-        if is_shorter && payload.len() as u64 <= encoded.len() as u64 * MOST_RATIO {
-            return Ok((encoding, encoded));
-        }
+/// The shorter form of a payload, or none where there is no much shorter one that a reader would believe.
+fn compress(payload: &[u8]) -> Result<(Encoding, Option<Vec<u8>>), SealError> {
+    let cannot = |error: std::io::Error| SealError::Cannot { reason: error.to_string() };
+    let middle = payload.len().saturating_sub(SAMPLE) / 2;
+    let sample = &payload[middle..payload.len().min(middle + SAMPLE)];
+    let mut best = (usize::MAX, 1);
+    for stride in STRIDES {
+        let length =
+            zstd::bulk::compress(&plane::split(sample, usize::from(stride)), LEVEL).map_err(cannot)?.len();
+        best = best.min((length, stride));
     }
-    Ok((Encoding::Plain, payload.to_vec()))
+    let (_, stride) = best;
+    let encoded = zstd::bulk::compress(&plane::split(payload, usize::from(stride)), LEVEL).map_err(cannot)?;
+    let is_shorter = encoded.len() < payload.len();
+    if is_shorter && payload.len() as u64 <= encoded.len() as u64 * MOST_RATIO {
+        Ok((Encoding::Zstd { stride }, Some(encoded)))
+    } else {
+        Ok((Encoding::Plain, None))
+    }
 }
 
 /// The salt is a keyed hash of what is encrypted, so equal bytes have equal stored forms, and no key ever encrypts two

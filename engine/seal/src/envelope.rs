@@ -16,7 +16,7 @@ const START: &[u8] = b"{\"IntactEnvelope\":";
 /// A document as it was, and in which form each of its chunks is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct Envelope {
+pub(crate) struct Envelope {
     /// `1.0`. First, so that the form can be told from the first bytes.
     #[serde(rename = "IntactEnvelope")]
     version: String,

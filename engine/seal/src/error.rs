@@ -1,6 +1,7 @@
 //! Why something cannot be sealed or opened.
 
 use intact_format::image::{ChunkId, ChunkMismatch};
+use intact_format::place::PlaceError;
 use intact_format::route::{Refusal, RefusalCode};
 
 /// Why a session cannot be sealed, or a sealed one not opened. Holds no key, passphrase or content.
@@ -102,5 +103,11 @@ impl SealError {
 impl From<SealError> for Refusal {
     fn from(error: SealError) -> Self {
         Self::new(error.code(), error)
+    }
+}
+
+impl From<SealError> for PlaceError {
+    fn from(error: SealError) -> Self {
+        Self::new(Some(error.code()), error)
     }
 }

@@ -26,11 +26,11 @@ mod key;
 mod opener;
 mod plane;
 mod sealer;
+mod shelf;
 
-pub use chunk::{Encoding, StoredChunk};
 pub use document::Form;
-pub use envelope::Envelope;
 pub use error::SealError;
 pub use key::{KeyError, Keys, Lock, Recipient, generate};
-pub use opener::Opened;
-pub use sealer::{Compression, SealOptions, Sealer, Sharing, Wrapped};
+pub use opener::{Opened, SealedSource};
+pub use sealer::{Compression, SealOptions, SealedSink, Sealer, Sharing};
+pub use shelf::SealedShelf;

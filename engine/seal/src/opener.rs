@@ -1,14 +1,16 @@
-//! From a session at rest to the session.
+//! From a session at rest to the session: a source around another source.
 
 use std::collections::HashMap;
 
-use intact_format::image::{Chunk, ChunkId};
+use intact_format::image::{Chunk, ChunkId, ImageReference};
+use intact_format::place::{PlaceError, SessionSource};
 
 use crate::chunk::StoredChunk;
 use crate::document::{self, Form};
 use crate::envelope::{Envelope, Secret};
 use crate::error::SealError;
 use crate::key::Keys;
+use crate::sealer::stored_image;
 
 /// A document that was opened, and how to open its chunks.
 #[derive(Debug)]
@@ -17,6 +19,13 @@ pub struct Opened {
     document: Vec<u8>,
     secret: Option<Secret>,
     stored: HashMap<ChunkId, StoredChunk>,
+}
+
+/// A place whose sessions are opened on their way out.
+#[derive(Debug)]
+pub struct SealedSource<S> {
+    inner: S,
+    opened: Opened,
 }
 
 impl Opened {
@@ -55,31 +64,67 @@ impl Opened {
         &self.document
     }
 
-    /// The id under which a chunk of the session is stored, and the bytes that are stored.
-    ///
-    /// # Errors
-    /// When the envelope does not list the chunk.
-    pub fn stored(&self, id: ChunkId, bytes: u64) -> Result<(ChunkId, u64), SealError> {
-        if self.form == Form::Plain {
-            return Ok((id, bytes));
-        }
-        let form = self.stored.get(&id).ok_or(SealError::UnknownChunk { id })?;
-        Ok((form.stored_id, form.stored_bytes))
-    }
-
-    /// The chunk of its stored form, verified.
-    ///
-    /// # Errors
-    /// When it is not the stored form of this chunk.
-    pub fn open(&self, id: ChunkId, stored: Vec<u8>) -> Result<Chunk<'static>, SealError> {
-        if self.form == Form::Plain {
-            return Ok(Chunk::verified(id, stored)?);
-        }
-        let form = self.stored.get(&id).ok_or(SealError::UnknownChunk { id })?;
-        form.open(self.secret.as_ref(), &stored)
-    }
-
     pub(crate) fn storage(&self) -> (Option<&Secret>, &HashMap<ChunkId, StoredChunk>) {
         (self.secret.as_ref(), &self.stored)
+    }
+
+    fn stored(&self, id: ChunkId) -> Result<&StoredChunk, SealError> {
+        self.stored.get(&id).ok_or(SealError::UnknownChunk { id })
+    }
+
+    /// The image as the place has it.
+    fn stored_image(&self, image: &ImageReference) -> Result<ImageReference, SealError> {
+        let forms = image.chunk_ids().map(|(id, bytes)| {
+            let form = self.stored(id)?;
+            if form.bytes == bytes { Ok(form.clone()) } else { Err(SealError::Chunk { id }) }
+        });
+        Ok(stored_image(&forms.collect::<Result<Vec<_>, _>>()?))
+    }
+}
+
+impl<S: SessionSource> SealedSource<S> {
+    /// Opens a session of another place. See [`Opened::read`].
+    ///
+    /// # Errors
+    /// When its document cannot be read or opened.
+    pub fn open(mut inner: S, keys: &Keys, sealed_only: bool) -> Result<Self, PlaceError> {
+        let opened = Opened::read(inner.document()?, keys, sealed_only)?;
+        Ok(Self { inner, opened })
+    }
+
+    pub(crate) fn opened(inner: S, opened: Opened) -> Self {
+        Self { inner, opened }
+    }
+}
+
+impl<S: SessionSource> SessionSource for SealedSource<S> {
+    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
+        Ok(self.opened.document.clone())
+    }
+
+    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
+        let opened = &self.opened;
+        if opened.form == Form::Plain {
+            return self.inner.locate(image);
+        }
+        let stored = opened.stored_image(image)?;
+        self.inner.locate(&stored)
+    }
+
+    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
+        let opened = &self.opened;
+        if opened.form == Form::Plain {
+            return self.inner.read(id, payload);
+        }
+        let form = opened.stored(id)?;
+        let length = usize::try_from(form.stored_bytes).map_err(|_| SealError::Chunk { id })?;
+        let mut stored = vec![0; length];
+        self.inner.read(form.stored_id, &mut stored)?;
+        let chunk: Chunk<'_> = form.open(opened.secret.as_ref(), stored)?;
+        if chunk.payload().len() != payload.len() {
+            return Err(SealError::Chunk { id }.into());
+        }
+        payload.copy_from_slice(chunk.payload());
+        Ok(())
     }
 }

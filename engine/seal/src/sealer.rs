@@ -1,13 +1,12 @@
-//! From a session as it is to one at rest.
+//! From a session as it is to one at rest: a sink around another sink.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use intact_format::image::{Chunk, ChunkId, ImageReference};
-use intact_format::layout::GgmlType;
-use rayon::prelude::*;
+use intact_format::image::{Chunk, ChunkId, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::place::{Committed, PlaceError, SessionSink};
 
-use crate::chunk::{Encoding, StoredChunk};
+use crate::chunk::StoredChunk;
 use crate::document;
 use crate::envelope::{Envelope, Secret};
 use crate::error::SealError;
@@ -45,8 +44,8 @@ pub enum Compression {
     Zstd,
 }
 
-/// Wraps the saves of one session. It remembers in which form each chunk is stored, so that a chunk that was stored before
-/// need not be given again.
+/// What the saves of one session have in common: its secret, and in which form each of its chunks is stored. Kept between
+/// saves, it lets the next one leave out what is stored.
 #[derive(Debug)]
 pub struct Sealer {
     options: SealOptions,
@@ -54,15 +53,11 @@ pub struct Sealer {
     stored: HashMap<ChunkId, StoredChunk>,
 }
 
-/// A session at rest.
+/// A place whose sessions are encrypted, compressed, or both, before they go to another place.
 #[derive(Debug)]
-pub struct Wrapped {
-    /// The bytes of the document.
-    pub document: Vec<u8>,
-    /// Every chunk that the document needs, by the id under which it is stored.
-    pub needed: Vec<(ChunkId, u64)>,
-    /// The chunks that were given, in the form in which they are stored.
-    pub chunks: Vec<Chunk<'static>>,
+pub struct SealedSink<'a, S> {
+    sealer: &'a mut Sealer,
+    inner: S,
 }
 
 impl SealOptions {
@@ -105,56 +100,33 @@ impl Sealer {
         Ok(Self { options, secret, stored: HashMap::new() })
     }
 
-    /// For a session that was opened: what is stored of it is not stored again, if its form is the wanted one.
+    /// For a session that was opened: what is stored of it need not be stored again.
+    #[must_use]
+    pub fn resume(opened: &Opened) -> Self {
+        let (secret, stored) = opened.storage();
+        Self { options: SealOptions::default(), secret: secret.cloned(), stored: stored.clone() }
+    }
+
+    /// For the next save of the same session, with these options. Its secret stays, and with it what is stored, unless the
+    /// options ask for another one.
     ///
     /// # Errors
     /// As [`Sealer::new`].
-    pub fn resume(options: SealOptions, opened: &Opened) -> Result<Self, SealError> {
-        let mut sealer = Self::new(options)?;
-        let (secret, stored) = opened.storage();
-        let keeps_secret = match sealer.options.sharing {
-            Sharing::Session => secret.is_some() == sealer.secret.is_some(),
-            Sharing::Store(_) => secret == sealer.secret.as_ref(),
+    pub fn renew(self, options: SealOptions) -> Result<Self, SealError> {
+        let fresh = Self::new(options)?;
+        let keeps_secret = match fresh.options.sharing {
+            Sharing::Session => self.secret.is_some() == fresh.secret.is_some(),
+            Sharing::Store(_) => self.secret == fresh.secret,
         };
-        if keeps_secret {
-            sealer.secret = secret.cloned();
-            sealer.stored = stored.clone();
-        }
-        Ok(sealer)
+        Ok(if keeps_secret { Self { options: fresh.options, ..self } } else { fresh })
     }
 
-    /// Wraps a document and the chunks of its image that were not given before.
-    ///
-    /// # Errors
-    /// When a chunk was neither given now nor before, or the recipients cannot be encrypted for.
-    pub fn wrap(
+    /// The envelope around a document, and an image of the stored forms of its chunks.
+    fn wrap(
         &mut self,
-        document: Vec<u8>,
+        document: &[u8],
         image: Option<&ImageReference>,
-        chunks: &[Chunk<'_>],
-    ) -> Result<Wrapped, SealError> {
-        let strides = image.map(strides).unwrap_or_default();
-        let (secret, compression) = (self.secret.as_ref(), self.options.compression);
-        let fresh: Vec<&Chunk<'_>> =
-            chunks.iter().filter(|chunk| !self.stored.contains_key(&chunk.id())).collect();
-        let encoded: Vec<_> = fresh
-            .par_iter()
-            .map(|chunk| {
-                let encoding = match compression {
-                    Compression::None => Encoding::Plain,
-                    Compression::Zstd => {
-                        Encoding::Zstd { stride: strides.get(&chunk.id()).copied().unwrap_or(1) }
-                    }
-                };
-                StoredChunk::of(chunk, encoding, secret)
-            })
-            .collect::<Result<_, _>>()?;
-        let mut written = Vec::with_capacity(encoded.len());
-        for (form, chunk) in encoded {
-            self.stored.insert(form.id, form);
-            written.push(chunk);
-        }
-
+    ) -> Result<(Vec<u8>, Option<ImageReference>), SealError> {
         let mut seen = HashSet::new();
         let ids = image.into_iter().flat_map(ImageReference::chunk_ids).filter(|(id, _)| seen.insert(*id));
         let forms: Vec<StoredChunk> = ids
@@ -162,28 +134,56 @@ impl Sealer {
             .collect::<Result<_, _>>()?;
         self.stored.retain(|id, _| seen.contains(id));
 
-        let needed = forms.iter().map(|form| (form.stored_id, form.stored_bytes)).collect();
+        let stored = image.map(|_| stored_image(&forms));
         let document =
-            String::from_utf8(document).map_err(|_| SealError::damaged("a document that is not text"))?;
-        let envelope = Envelope::new(self.secret.clone(), forms, document).write()?;
-        let document = match &self.options.lock {
+            std::str::from_utf8(document).map_err(|_| SealError::damaged("a document that is not text"))?;
+        let envelope = Envelope::new(self.secret.clone(), forms, document.to_owned()).write()?;
+        let wrapped = match &self.options.lock {
             Some(lock) => document::seal(&envelope, lock)?,
             None => envelope,
         };
-        Ok(Wrapped { document, needed, chunks: written })
+        Ok((wrapped, stored))
     }
 }
 
-/// Planes of every chunk: the bytes of a number, or of a block of quantized ones.
-fn strides(image: &ImageReference) -> HashMap<ChunkId, u8> {
-    let ImageReference::Cells(image) = image else { return HashMap::new() };
-    let sections = image.sections.iter();
-    sections
-        .flat_map(|section| section.chunks.iter().map(|chunk| (chunk.id, stride(&section.key_type))))
-        .collect()
+/// What a place needs to know of stored chunks: their ids and lengths.
+pub(crate) fn stored_image(forms: &[StoredChunk]) -> ImageReference {
+    let piece = |form: &StoredChunk| OpaqueChunk { id: form.stored_id, bytes: form.stored_bytes };
+    ImageReference::Opaque(OpaqueImage {
+        chunks: forms.iter().map(piece).collect(),
+        bytes: forms.iter().map(|form| form.stored_bytes).sum(),
+        reason: "stored in another form".to_owned(),
+    })
 }
 
-fn stride(kv_type: &str) -> u8 {
-    let block = GgmlType::by_name(kv_type).and_then(GgmlType::block);
-    block.and_then(|block| u8::try_from(block.bytes).ok()).unwrap_or(1)
+impl<'a, S: SessionSink> SealedSink<'a, S> {
+    /// A sink for one save, which puts everything into `inner` in its stored form.
+    pub fn new(sealer: &'a mut Sealer, inner: S) -> Self {
+        Self { sealer, inner }
+    }
+}
+
+impl<S: SessionSink> SessionSink for SealedSink<'_, S> {
+    fn holds(&mut self, id: ChunkId, _: u64) -> Result<bool, PlaceError> {
+        match self.sealer.stored.get(&id) {
+            Some(form) => self.inner.holds(form.stored_id, form.stored_bytes),
+            None => Ok(false),
+        }
+    }
+
+    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
+        if self.holds(chunk.id(), chunk.payload().len() as u64)? {
+            return Ok(0);
+        }
+        let sealer = &mut *self.sealer;
+        let (form, stored) = StoredChunk::of(chunk, sealer.options.compression, sealer.secret.as_ref())?;
+        let bytes = self.inner.put(&stored)?;
+        sealer.stored.insert(form.id, form);
+        Ok(bytes)
+    }
+
+    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
+        let (document, stored) = self.sealer.wrap(document, image)?;
+        self.inner.commit(&document, stored.as_ref())
+    }
 }

@@ -1,13 +1,59 @@
 //! What is sealed opens again, for whom it was sealed and for nobody else; what was changed does not open.
 
-use intact_format::image::{Chunk, ImageReference, OpaqueChunk, OpaqueImage};
+use std::collections::BTreeMap;
+
+use age::secrecy::ExposeSecret;
+use intact_format::image::{Chunk, ChunkId, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
+use intact_format::route::RefusalCode;
 use intact_seal::{
-    Compression, Form, KeyError, Keys, Lock, Opened, SealError, SealOptions, Sealer, Sharing, Wrapped,
-    generate,
+    Compression, Form, KeyError, Keys, Lock, Opened, SealError, SealOptions, SealedSink, SealedSource,
+    Sealer, Sharing, generate,
 };
 use proptest::prelude::*;
 
 const DOCUMENT: &str = r#"{"FormatVersion":"2.0","SessionId":"ada-and-the-engine","History":[]}"#;
+
+/// A place in memory.
+#[derive(Clone, Default)]
+struct Shelf {
+    document: Vec<u8>,
+    chunks: BTreeMap<ChunkId, Vec<u8>>,
+}
+
+impl SessionSink for Shelf {
+    fn holds(&mut self, id: ChunkId, _: u64) -> Result<bool, PlaceError> {
+        Ok(self.chunks.contains_key(&id))
+    }
+
+    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
+        self.chunks.insert(chunk.id(), chunk.payload().to_vec());
+        Ok(chunk.payload().len() as u64)
+    }
+
+    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
+        self.document = document.to_vec();
+        let named: Vec<_> = image.into_iter().flat_map(ImageReference::chunk_ids).collect();
+        assert!(named.iter().all(|(id, bytes)| self.chunks[id].len() as u64 == *bytes));
+        Ok(Committed::default())
+    }
+}
+
+impl SessionSource for Shelf {
+    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
+        Ok(self.document.clone())
+    }
+
+    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
+        assert!(image.chunk_ids().all(|(id, _)| self.chunks.contains_key(&id)));
+        Ok(())
+    }
+
+    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
+        payload.copy_from_slice(&self.chunks[&id]);
+        Ok(())
+    }
+}
 
 /// An image of opaque chunks with these payloads.
 fn image(payloads: &[Vec<u8>]) -> (ImageReference, Vec<Chunk<'static>>) {
@@ -20,191 +66,212 @@ fn image(payloads: &[Vec<u8>]) -> (ImageReference, Vec<Chunk<'static>>) {
 }
 
 fn payloads() -> Vec<Vec<u8>> {
-    (0..3_u8).map(|seed| (0..2000_u32).map(|i| (i / 7) as u8 ^ seed).collect()).collect()
+    let byte = |seed: u8| move |i: u32| (i / 7).to_le_bytes()[0] ^ seed;
+    (0..3).map(|seed| (0..2000).map(byte(seed)).collect()).collect()
 }
 
 fn key() -> (Keys, Lock) {
-    use age::secrecy::ExposeSecret;
     let (file, recipient) = generate();
-    let keys = Keys::default().with_identities(file.expose_secret().as_bytes()).expect("a key file");
-    (keys, Lock::recipients(vec![recipient]).expect("one"))
+    (keys(file.expose_secret()), Lock::recipients(vec![recipient]).expect("one"))
+}
+
+fn keys(file: &str) -> Keys {
+    Keys::default().with_identities(file.as_bytes()).expect("a key file")
 }
 
 fn sealed_for(lock: Lock) -> SealOptions {
     SealOptions { lock: Some(lock), ..SealOptions::default() }
 }
 
-fn wrap(options: SealOptions, payloads: &[Vec<u8>]) -> Wrapped {
-    let (image, chunks) = image(payloads);
-    let mut sealer = Sealer::new(options).expect("a sealer");
-    sealer.wrap(DOCUMENT.as_bytes().to_vec(), Some(&image), &chunks).expect("it can be wrapped")
+fn compressed() -> SealOptions {
+    SealOptions { compression: Compression::Zstd, ..SealOptions::default() }
 }
 
-/// Opens everything and compares.
-fn assert_opens(wrapped: &Wrapped, keys: &Keys, payloads: &[Vec<u8>]) {
-    let opened = Opened::read(wrapped.document.clone(), keys, false).expect("it opens");
-    assert_eq!(opened.document(), DOCUMENT.as_bytes());
-    for payload in payloads {
-        let chunk = Chunk::new(payload.as_slice());
-        let (stored_id, bytes) = opened.stored(chunk.id(), payload.len() as u64).expect("it is listed");
-        let stored = wrapped.chunks.iter().find(|chunk| chunk.id() == stored_id).expect("it is stored");
-        assert_eq!(stored.payload().len() as u64, bytes);
-        let back = opened.open(chunk.id(), stored.payload().to_vec()).expect("it opens");
-        assert_eq!(back.payload(), payload);
+/// Saves; gives how many chunks were stored.
+fn save(sealer: &mut Sealer, shelf: &mut Shelf, payloads: &[Vec<u8>]) -> usize {
+    let (image, chunks) = image(payloads);
+    let before = shelf.chunks.len();
+    let mut sink = SealedSink::new(sealer, &mut *shelf);
+    for chunk in &chunks {
+        sink.put(chunk).expect("it can be put");
     }
+    sink.commit(DOCUMENT.as_bytes(), Some(&image)).expect("it can be committed");
+    shelf.chunks.len() - before
+}
+
+fn saved(options: SealOptions, payloads: &[Vec<u8>]) -> Shelf {
+    let mut shelf = Shelf::default();
+    save(&mut Sealer::new(options).expect("a sealer"), &mut shelf, payloads);
+    shelf
+}
+
+fn read(shelf: &Shelf, keys: &Keys, payloads: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, PlaceError> {
+    let mut shelf = shelf.clone();
+    let mut source = SealedSource::open(&mut shelf, keys, false)?;
+    assert_eq!(source.document()?, DOCUMENT.as_bytes());
+    let (image, chunks) = image(payloads);
+    source.locate(&image)?;
+    let read = chunks.iter().map(|chunk| {
+        let mut payload = vec![0; chunk.payload().len()];
+        source.read(chunk.id(), &mut payload).map(|()| payload)
+    });
+    read.collect()
+}
+
+fn assert_opens(shelf: &Shelf, keys: &Keys, payloads: &[Vec<u8>]) {
+    assert_eq!(read(shelf, keys, payloads).expect("it opens"), payloads);
+}
+
+fn refusal(shelf: &Shelf, keys: &Keys, sealed_only: bool) -> SealError {
+    Opened::read(shelf.document.clone(), keys, sealed_only).expect_err("it must not open")
 }
 
 #[test]
 fn a_session_sealed_for_a_recipient_opens_with_that_key_alone() {
-    let (keys, lock) = key();
-    let wrapped = wrap(sealed_for(lock), &payloads());
-    assert_eq!(Form::of(&wrapped.document), Form::Sealed);
-    assert_opens(&wrapped, &keys, &payloads());
+    let (own, lock) = key();
+    let shelf = saved(sealed_for(lock), &payloads());
+    assert_eq!(Form::of(&shelf.document), Form::Sealed);
+    assert_opens(&shelf, &own, &payloads());
 
     let (other, _) = key();
-    let refused = Opened::read(wrapped.document.clone(), &other, true).expect_err("another key");
-    assert!(matches!(refused, SealError::KeyWrong { .. }), "{refused}");
-    let refused = Opened::read(wrapped.document.clone(), &Keys::default(), false).expect_err("no key");
-    assert!(matches!(refused, SealError::KeyMissing { .. }), "{refused}");
+    assert!(matches!(refusal(&shelf, &other, true), SealError::KeyWrong { .. }));
+    assert!(matches!(refusal(&shelf, &Keys::default(), false), SealError::KeyMissing { .. }));
     let passphrase = Keys::default().with_passphrase("correct horse").expect("not empty");
-    let refused = Opened::read(wrapped.document, &passphrase, true).expect_err("another kind of key");
-    assert!(matches!(refused, SealError::KeyMissing { .. }), "{refused}");
+    assert!(matches!(refusal(&shelf, &passphrase, true), SealError::KeyMissing { .. }));
 }
 
 #[test]
 fn a_session_sealed_with_a_passphrase_opens_with_it() {
     let lock = Lock::passphrase("correct horse").expect("not empty");
-    let wrapped = wrap(sealed_for(lock), &payloads());
+    let shelf = saved(sealed_for(lock), &payloads());
     let keys = Keys::default().with_passphrase("battery staple").expect("not empty");
-    let refused = Opened::read(wrapped.document.clone(), &keys, true).expect_err("another passphrase");
-    assert!(matches!(refused, SealError::KeyWrong { .. }), "{refused}");
+    assert!(matches!(refusal(&shelf, &keys, true), SealError::KeyWrong { .. }));
     let keys = keys.with_passphrase("correct horse").expect("not empty");
-    assert_opens(&wrapped, &keys, &payloads());
+    assert_opens(&shelf, &keys, &payloads());
 }
 
 #[test]
 fn every_recipient_can_open_it() {
-    use age::secrecy::ExposeSecret;
     let ((one, first), (two, second)) = (generate(), generate());
-    let wrapped = wrap(sealed_for(Lock::recipients(vec![first, second]).expect("two")), &payloads());
-    for file in [one, two] {
-        let keys = Keys::default().with_identities(file.expose_secret().as_bytes()).expect("a key file");
-        assert_opens(&wrapped, &keys, &payloads());
-    }
+    let shelf = saved(sealed_for(Lock::recipients(vec![first, second]).expect("two")), &payloads());
+    assert_opens(&shelf, &keys(one.expose_secret()), &payloads());
+    assert_opens(&shelf, &keys(two.expose_secret()), &payloads());
 }
 
 #[test]
 fn a_sealed_session_shows_nothing_of_its_content() {
     let (_, lock) = key();
     let text = b"The secret ingredient is love, and the session is called ada-and-the-engine.".repeat(30);
-    let wrapped = wrap(sealed_for(lock), std::slice::from_ref(&text));
-    let everything = wrapped.chunks.iter().map(Chunk::payload).chain([wrapped.document.as_slice()]);
-    for bytes in everything {
+    let shelf = saved(sealed_for(lock), std::slice::from_ref(&text));
+    for bytes in shelf.chunks.values().chain([&shelf.document]) {
         for word in [&b"ada-and"[..], b"secret ingredient", b"FormatVersion", b"History"] {
             assert!(!bytes.windows(word.len()).any(|window| window == word));
         }
     }
     // Not even to somebody who can guess a chunk: its own hash is nowhere.
-    assert!(wrapped.chunks.iter().all(|stored| stored.id() != Chunk::new(text.as_slice()).id()));
+    assert!(!shelf.chunks.contains_key(&Chunk::new(text).id()));
 }
 
 #[test]
-fn a_plain_session_is_refused_where_only_sealed_ones_are_accepted() {
-    let refused = Opened::read(DOCUMENT.as_bytes().to_vec(), &Keys::default(), true).expect_err("plain");
-    assert!(matches!(refused, SealError::NotSealed), "{refused}");
-    let compressed = SealOptions { compression: Compression::Zstd, ..SealOptions::default() };
-    let wrapped = wrap(compressed, &payloads());
-    let refused = Opened::read(wrapped.document, &Keys::default(), true).expect_err("only compressed");
-    assert!(matches!(refused, SealError::NotSealed), "{refused}");
+fn a_session_that_is_not_sealed_is_refused_where_only_sealed_ones_are_accepted() {
+    let plain = Shelf { document: DOCUMENT.as_bytes().to_vec(), chunks: BTreeMap::new() };
+    assert!(matches!(refusal(&plain, &Keys::default(), true), SealError::NotSealed));
+    let compressed = saved(compressed(), &payloads());
+    assert!(matches!(refusal(&compressed, &Keys::default(), true), SealError::NotSealed));
 }
 
 #[test]
 fn chunks_cannot_be_swapped_changed_or_taken_from_another_session() {
     let (keys, lock) = key();
-    let wrapped = wrap(sealed_for(lock.clone()), &payloads());
-    let opened = Opened::read(wrapped.document.clone(), &keys, true).expect("it opens");
-    let stranger = wrap(sealed_for(lock), &payloads());
-    let first = Chunk::new(payloads().swap_remove(0)).id();
-    let bytes = |index: usize| wrapped.chunks[index].payload().to_vec();
-    let mut flipped = bytes(0);
+    let shelf = saved(sealed_for(lock.clone()), &payloads());
+    let stranger = saved(sealed_for(lock), &payloads());
+    let stored: Vec<ChunkId> = shelf.chunks.keys().copied().collect();
+    let mut flipped = shelf.chunks[&stored[0]].clone();
     flipped[40] ^= 1;
-    for wrong in
-        [bytes(1), flipped, bytes(0)[..47].to_vec(), Vec::new(), stranger.chunks[0].payload().to_vec()]
-    {
-        let refused = opened.open(first, wrong).expect_err("not this chunk");
-        assert!(matches!(refused, SealError::Chunk { .. } | SealError::Mismatch(_)), "{refused}");
+    let another = shelf.chunks[&stored[1]].clone();
+    let strange = stranger.chunks.values().next().expect("a chunk").clone();
+    let zeros = vec![0; another.len()];
+    for wrong in [another, flipped, strange, zeros] {
+        let mut shelf = shelf.clone();
+        shelf.chunks.insert(stored[0], wrong);
+        let refused = read(&shelf, &keys, &payloads()).expect_err("not this chunk");
+        assert_eq!(refused.code, Some(RefusalCode::ImageDamaged), "{refused}");
     }
 }
 
 #[test]
 fn sessions_share_chunks_only_where_they_are_told_to() {
     let (keys, lock) = key();
+    let ids = |shelf: &Shelf| shelf.chunks.keys().copied().collect::<Vec<_>>();
     let shared =
         SealOptions { sharing: Sharing::store(b"a secret of this store"), ..sealed_for(lock.clone()) };
-    let ids = |wrapped: &Wrapped| wrapped.chunks.iter().map(Chunk::id).collect::<Vec<_>>();
-    let (one, two) = (wrap(shared.clone(), &payloads()), wrap(shared, &payloads()));
+    let (one, two) = (saved(shared.clone(), &payloads()), saved(shared, &payloads()));
     assert_eq!(ids(&one), ids(&two));
     assert_opens(&two, &keys, &payloads());
-    let (one, two) = (wrap(sealed_for(lock.clone()), &payloads()), wrap(sealed_for(lock), &payloads()));
+    let (one, two) = (saved(sealed_for(lock.clone()), &payloads()), saved(sealed_for(lock), &payloads()));
     assert!(ids(&one).iter().all(|id| !ids(&two).contains(id)));
 }
 
 #[test]
 fn a_second_save_stores_only_what_is_new() {
     let (keys, lock) = key();
-    let mut all = payloads();
-    let (before, chunks) = image(&all[..2]);
+    let mut shelf = Shelf::default();
     let mut sealer = Sealer::new(sealed_for(lock.clone())).expect("a sealer");
-    let first = sealer.wrap(DOCUMENT.as_bytes().to_vec(), Some(&before), &chunks).expect("wrapped");
+    assert_eq!(save(&mut sealer, &mut shelf, &payloads()[..1]), 1);
+    assert_eq!(save(&mut sealer, &mut shelf, &payloads()[..2]), 1);
 
     // Whoever opens it goes on with the same secret.
-    let opened = Opened::read(first.document.clone(), &keys, true).expect("it opens");
-    let mut sealer = Sealer::resume(sealed_for(lock), &opened).expect("a sealer");
-    let (after, chunks) = image(&all);
-    let second = sealer.wrap(DOCUMENT.as_bytes().to_vec(), Some(&after), &chunks).expect("wrapped");
-    assert_eq!(second.chunks.len(), 1);
-    assert_eq!(second.needed.len(), 3);
+    let opened = Opened::read(shelf.document.clone(), &keys, true).expect("it opens");
+    let mut sealer = Sealer::resume(&opened).renew(sealed_for(lock)).expect("a sealer");
+    assert_eq!(save(&mut sealer, &mut shelf, &payloads()), 1);
+    assert_opens(&shelf, &keys, &payloads());
+}
 
-    let both = Wrapped { chunks: [first.chunks, second.chunks].concat(), ..second };
-    assert_opens(&both, &keys, &all);
-    all.clear();
+#[test]
+fn a_chunk_that_the_place_has_lost_is_stored_again() {
+    let (keys, lock) = key();
+    let mut shelf = Shelf::default();
+    let mut sealer = Sealer::new(sealed_for(lock)).expect("a sealer");
+    save(&mut sealer, &mut shelf, &payloads());
+    shelf.chunks.clear();
+    assert_eq!(save(&mut sealer, &mut shelf, &payloads()), 3);
+    assert_opens(&shelf, &keys, &payloads());
 }
 
 #[test]
 fn compressed_chunks_come_back_and_are_shorter() {
-    let options = SealOptions { compression: Compression::Zstd, ..SealOptions::default() };
-    let wrapped = wrap(options, &payloads());
-    assert_eq!(Form::of(&wrapped.document), Form::Wrapped);
-    assert!(wrapped.chunks.iter().all(|chunk| chunk.payload().len() < 2000));
-    assert_opens(&wrapped, &Keys::default(), &payloads());
+    let shelf = saved(compressed(), &payloads());
+    assert_eq!(Form::of(&shelf.document), Form::Wrapped);
+    assert!(shelf.chunks.values().all(|stored| stored.len() < 2000));
+    assert_opens(&shelf, &Keys::default(), &payloads());
 }
 
 #[test]
 fn a_chunk_that_would_become_much_longer_is_refused_before_it_does() {
-    let options = SealOptions { compression: Compression::Zstd, ..SealOptions::default() };
-    let wrapped = wrap(options, &payloads());
-    let text = String::from_utf8(wrapped.document).expect("text");
+    let mut shelf = saved(compressed(), &payloads());
+    let text = String::from_utf8(shelf.document).expect("text");
     let bomb = text.replace("\"Bytes\":2000", "\"Bytes\":2000000000000");
     assert_ne!(bomb, text);
-    let opened = Opened::read(bomb.into_bytes(), &Keys::default(), false).expect("it opens");
-    let id = Chunk::new(payloads().swap_remove(0)).id();
-    let refused = opened.open(id, wrapped.chunks[0].payload().to_vec()).expect_err("a bomb");
-    assert!(matches!(refused, SealError::Bomb { .. }), "{refused}");
+    shelf.document = bomb.into_bytes();
+    let (_, chunks) = image(&payloads());
+    let source = SealedSource::open(&mut shelf, &Keys::default(), false).expect("it opens");
+    let refused = source.read(chunks[0].id(), &mut [0; 2000]).expect_err("a bomb");
+    assert_eq!(refused.code, Some(RefusalCode::ImageDamaged));
+    assert!(refused.to_string().contains("2000000000000"), "{refused}");
 }
 
 #[test]
 fn zeros_come_back_too() {
     // They compress more than a reader would believe, so they are stored as they are.
-    let options = SealOptions { compression: Compression::Zstd, ..SealOptions::default() };
     let zeros = vec![vec![0; 1 << 20]];
-    assert_opens(&wrap(options, &zeros), &Keys::default(), &zeros);
+    assert_opens(&saved(compressed(), &zeros), &Keys::default(), &zeros);
 }
 
 #[test]
 fn a_newer_envelope_is_refused_for_being_newer() {
-    let wrapped = wrap(SealOptions { compression: Compression::Zstd, ..SealOptions::default() }, &payloads());
-    let text = String::from_utf8(wrapped.document).expect("text").replacen("1.0", "1.1", 1);
-    let refused = Opened::read(text.into_bytes(), &Keys::default(), false).expect_err("newer");
+    let mut shelf = saved(compressed(), &payloads());
+    shelf.document = String::from_utf8(shelf.document).expect("text").replacen("1.0", "1.1", 1).into_bytes();
+    let refused = refusal(&shelf, &Keys::default(), false);
     assert!(matches!(&refused, SealError::TooNew { found, .. } if found == "1.1"), "{refused}");
 }
 
@@ -223,7 +290,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_wrapped_opens_as_what_it_was(
+    fn what_is_saved_opens_as_what_it_was(
         payloads in prop::collection::hash_set(prop::collection::vec(any::<u8>(), 0..300), 0..6),
         compress: bool,
         seal: bool,
@@ -235,13 +302,13 @@ proptest! {
             compression: if compress { Compression::Zstd } else { Compression::None },
         };
         let payloads: Vec<_> = payloads.into_iter().collect();
-        assert_opens(&wrap(options, &payloads), &keys, &payloads);
+        assert_opens(&saved(options, &payloads), &keys, &payloads);
     }
 
     #[test]
     fn a_changed_document_does_not_open_as_something_else(at in 0..10_000_usize, bit in 0..8_u8, cut: bool) {
         let (keys, lock) = key();
-        let mut document = wrap(sealed_for(lock), &payloads()).document;
+        let mut document = saved(sealed_for(lock), &payloads()).document;
         let at = at % document.len();
         if cut { document.truncate(at) } else { document[at] ^= 1 << bit }
         // What no longer looks sealed is refused as plain.

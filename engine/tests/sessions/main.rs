@@ -3,6 +3,7 @@
 mod chatting;
 mod damage;
 mod growing;
+mod keeping;
 mod places;
 mod routes;
 mod saving;

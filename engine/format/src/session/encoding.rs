@@ -8,6 +8,9 @@ use super::{
 };
 use crate::version::FormatVersion;
 
+/// What a file encrypted with age starts with.
+const SEALED: &[u8] = b"age-encryption.org/";
+
 /// The one field that every version has.
 #[derive(Deserialize)]
 struct Gate {
@@ -54,6 +57,9 @@ fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
     let not_a_session = |reason: String| ReadError::NotASession { reason };
     if bytes.is_empty() {
         return Err(not_a_session("the file is empty".to_owned()));
+    }
+    if bytes.starts_with(SEALED) {
+        return Err(ReadError::Sealed);
     }
     let gate: Gate = serde_json::from_slice(bytes).map_err(|error| {
         let text = bytes.trim_ascii();

@@ -16,6 +16,9 @@ pub enum ReadError {
         /// What is there instead.
         reason: String,
     },
+    /// Encrypted.
+    #[error("the session file is encrypted, and no key was given to open it")]
+    Sealed,
     /// The format version is not one.
     #[error("not a session file: {0}")]
     Version(#[from] VersionParseError),
@@ -180,6 +183,7 @@ impl ReadError {
             Self::NotASession { .. } | Self::Version(_) | Self::NoSuchVersion { .. } => {
                 RefusalCode::NotASessionFile
             }
+            Self::Sealed => RefusalCode::KeyMissing,
             Self::TooNew(_) => RefusalCode::FormatTooNew,
             Self::Truncated { .. } => RefusalCode::FileTruncated,
             Self::Digest { .. } | Self::Unsealed => RefusalCode::DigestMismatch,
