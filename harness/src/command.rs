@@ -10,6 +10,7 @@ mod kind;
 mod migrate;
 mod models;
 mod panic;
+mod perf;
 mod progress;
 mod report;
 mod run;
@@ -47,6 +48,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Verify(verify::Verify),
     Report(report::Report),
+    Perf(perf::Perf),
     Chat(chat::Chat),
     Models(models::Models),
     Tags(tags::Tags),
@@ -71,7 +73,9 @@ Exit codes:
   96   something that is needed is missing or cannot be read
   100  the gate failed; for check and verify: the file will not load, or is damaged
   101  no verdict
-  102  an expectation is out of date";
+  102  an expectation is out of date
+  103  saving or restoring became slower
+  104  whether it became slower could not be decided";
 
 /// Runs the command with the arguments of this process.
 #[must_use]
@@ -93,6 +97,7 @@ impl Command {
             Self::Migrate(migrate) => migrate.carry_out(),
             Self::Verify(verify) => verify.carry_out(),
             Self::Report(report) => report.carry_out(),
+            Self::Perf(perf) => perf.carry_out(),
             Self::Chat(chat) => chat.carry_out(),
             Self::Models(models) => models.carry_out(),
             Self::Tags(tags) => tags.carry_out(),

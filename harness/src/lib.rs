@@ -21,6 +21,7 @@ pub mod hub;
 pub mod interrupt;
 pub mod judge;
 pub mod nearest;
+pub mod perf;
 pub mod plan;
 pub mod predictions;
 pub mod recipe;

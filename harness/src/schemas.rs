@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::expectation::ExpectationFile;
 use crate::folder::{ArtifactEntry, Event, Manifest, Planned};
+use crate::perf::comparison::Comparison;
+use crate::perf::history::Entry;
 use crate::results::Results;
 
 /// A published schema.
@@ -30,6 +32,8 @@ pub fn published() -> Vec<Published> {
         of("plan", schema_for!(Planned)),
         of("event", schema_for!(Event)),
         of("artifact", schema_for!(ArtifactEntry)),
+        of("perf", schema_for!(Comparison)),
+        of("perf-entry", schema_for!(Entry)),
         of("request", schema_for!(intact_protocol::Envelope)),
         of("answer", schema_for!(intact_protocol::Answer)),
     ];

@@ -90,6 +90,8 @@ pub enum Replied {
     Score(Scored),
     /// To `forget`.
     Forget,
+    /// To `floor`.
+    Floor(Timings),
     /// To `bye`.
     Bye,
 }
@@ -147,6 +149,9 @@ pub struct Said {
     pub tokens: u32,
     /// Tokens that were evaluated for this.
     pub tokens_evaluated: u32,
+    /// How long it took; the step `first-text` is the time until the first piece of a generated reply.
+    #[serde(default)]
+    pub timings: Timings,
 }
 
 /// What a save wrote.
@@ -228,7 +233,7 @@ pub struct AxisReport {
     pub reason: String,
 }
 
-/// Seconds by step, on the worker's monotonic clock.
+/// Seconds by step, on the worker's monotonic clock. A total of zero means that the subject does not measure.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timings {
     /// The whole request.

@@ -20,8 +20,8 @@ pub use answer::{
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
 pub use logits::{Logits, LogitsError};
 pub use request::{
-    Check, CleanUp, Envelope, FlashAttention, Forget, HelloRequest, Load, Open, ParameterSource, Request,
-    Role, Sampling, Save, Say, Score, Settings, Start,
+    Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open, ParameterSource,
+    Request, Role, Sampling, Save, Say, Score, Settings, Start, Work,
 };
 
 /// The protocol version this crate speaks. A worker that speaks another one is refused at `hello`.

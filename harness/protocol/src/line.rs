@@ -89,6 +89,8 @@ mod tests {
             let line = r#"{"seq":1,"request":{"op":"hello","protocol":1}}"#;
             parse_envelope(line).expect("a hello").request
         });
+        let floor = parse_envelope(r#"{"seq":1,"request":{"op":"floor","work":"fold","bytes":8,"times":1}}"#);
+        assert_eq!(floor.expect("a floor").request.operation(), "floor");
     }
 
     #[test]

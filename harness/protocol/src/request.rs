@@ -39,16 +39,20 @@ pub enum Request {
     Score(Score),
     /// Drop a live session.
     Forget(Forget),
+    /// Do a piece of work that no change of the subject can make faster or slower, and say how long it took.
+    Floor(Floor),
     /// Leave; the worker answers and exits with status 0.
     Bye,
 }
 
 impl Request {
-    /// Every operation, by its name on the wire.
-    pub const OPERATIONS: [&'static str; 11] =
-        ["hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "bye"];
+    /// The name of every operation, as on the wire.
+    pub const OPERATIONS: [&'static str; 12] = [
+        "hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "floor",
+        "bye",
+    ];
 
-    /// The name of the operation, as on the wire.
+    /// The name of its operation, as on the wire.
     #[must_use]
     pub const fn operation(&self) -> &'static str {
         match self {
@@ -62,6 +66,7 @@ impl Request {
             Self::Check(_) => "check",
             Self::Score(_) => "score",
             Self::Forget(_) => "forget",
+            Self::Floor(_) => "floor",
             Self::Bye => "bye",
         }
     }
@@ -309,4 +314,25 @@ pub struct Score {
 pub struct Forget {
     /// Id of the live session.
     pub session: String,
+}
+
+/// Arguments of `floor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Floor {
+    /// What is done with the bytes.
+    pub work: Work,
+    /// How many bytes; a worker may refuse more than it has room for.
+    pub bytes: u64,
+    /// How many times; the answer is the time of one.
+    pub times: u32,
+}
+
+/// Work on bytes in memory that depends on the machine alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Copy them once: memory's speed.
+    Copy,
+    /// Fold them into one number, each step waiting for the one before: a core's speed.
+    Fold,
 }

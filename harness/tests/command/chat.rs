@@ -1,33 +1,13 @@
 //! `chat` and `check` with a worker: conversations, saves and loads, and what does not end them.
 
-use std::env;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::cli::{Said, said};
-
-/// The fake worker, built where the command was.
-fn fake_worker() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_intact")).parent().expect("a folder");
-        let target = folder.parent().expect("a target folder");
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "intact-fake-worker", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo runs");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        folder.join(format!("intact-fake-worker{}", env::consts::EXE_SUFFIX))
-    })
-}
+use super::cli::{Said, fake_worker, said};
 
 /// A folder with something that the fake worker takes for a model.
 fn scene() -> TempDir {

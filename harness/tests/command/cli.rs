@@ -1,7 +1,10 @@
 //! Runs the command.
 
+use std::env;
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// What the command said, and how it ended.
 pub(crate) struct Said {
@@ -21,4 +24,22 @@ pub(crate) fn said(output: &Output) -> Said {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the command speaks UTF-8");
     let code = output.status.code().expect("the command ends by itself");
     Said { code, out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// The fake worker, built where the command was.
+pub(crate) fn fake_worker() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_intact")).parent().expect("a folder");
+        let target = folder.parent().expect("a target folder");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "intact-fake-worker", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        folder.join(format!("intact-fake-worker{}", env::consts::EXE_SUFFIX))
+    })
 }

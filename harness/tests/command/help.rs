@@ -2,9 +2,10 @@
 
 use super::cli::intact;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "report",
+    "perf",
     "inspect",
     "check",
     "migrate",

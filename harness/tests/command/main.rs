@@ -4,4 +4,5 @@ mod chat;
 mod cli;
 mod files;
 mod help;
+mod perf;
 mod releases;

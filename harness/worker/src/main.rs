@@ -2,6 +2,7 @@
 
 mod connection;
 mod outcome;
+mod pace;
 mod serve;
 mod settings;
 mod standard_output;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use intact_engine::llama::Container;
+use pace::Delay;
 use serve::Server;
 use tracing_subscriber::EnvFilter;
 
@@ -24,6 +26,9 @@ struct Arguments {
     /// What the blind path keeps llama.cpp's state in.
     #[arg(long, value_parser = container, default_value = "sequence-file")]
     container: Container,
+    /// Take this share longer for every load, for example 10%: shows that a performance gate notices.
+    #[arg(long, hide = true, value_name = "SHARE", default_value = "0%")]
+    slow_load: Delay,
 }
 
 fn container(name: &str) -> Result<Container, String> {
@@ -58,7 +63,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
-    match connection::run(Server::new(arguments.subject, arguments.container), output) {
+    match connection::run(Server::new(arguments.subject, arguments.container, arguments.slow_load), output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("intact-worker: {error}");

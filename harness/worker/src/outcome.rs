@@ -39,7 +39,7 @@ pub(crate) fn told(refusal: &intact_format::route::Refusal) -> Refusal {
     }
 }
 
-pub(crate) fn receipt(receipt: EngineReceipt) -> Receipt {
+pub(crate) fn receipt(receipt: EngineReceipt, took: Duration) -> Receipt {
     let mut notes = receipt.notes;
     notes.extend(Some(receipt.because).filter(|because| !because.is_empty()));
     notes.dedup();
@@ -52,7 +52,7 @@ pub(crate) fn receipt(receipt: EngineReceipt) -> Receipt {
         canary_distance: receipt.canary.map(|canary| canary.max_abs.min(f32::MAX)),
         parameters: Some(receipt.parameters.to_string()),
         notes,
-        timings: timings(&receipt.timings),
+        timings: timings(&receipt.timings, took),
     }
 }
 
@@ -73,9 +73,10 @@ pub(crate) fn history(messages: &[DocumentMessage]) -> Vec<Message> {
         .collect()
 }
 
-pub(crate) fn timings(timings: &EngineTimings) -> Timings {
+/// The engine's parts of what took that long as seen from here.
+pub(crate) fn timings(timings: &EngineTimings, took: Duration) -> Timings {
     Timings {
-        total_seconds: timings.total.as_secs_f64(),
+        total_seconds: took.as_secs_f64(),
         steps: timings
             .steps
             .iter()

@@ -1,6 +1,7 @@
 //! What each request does.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use intact_engine::cancel::CancelToken;
 use intact_engine::llama::Container;
@@ -14,30 +15,30 @@ use intact_format::parameters::Parameters;
 use intact_format::route::LoadPolicy;
 use intact_format::version::{FormatVersion, VersionParseError};
 use intact_protocol::{
-    Check, Checked, CleanUp, Hello, Load, Loaded, Logits, Open, Opened, Outcome, PROTOCOL, ParameterSource,
-    Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored, Start, Timings,
+    Check, Checked, CleanUp, Floor, Hello, Load, Loaded, Logits, Open, Opened, Outcome, PROTOCOL,
+    ParameterSource, Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored, Start,
+    Timings,
 };
 
 use crate::Subject;
 use crate::outcome::{axis, failure, history, receipt, small, timings, told, unsupported};
+use crate::pace::{self, Delay, LARGEST_FLOOR, timed, total};
 use crate::settings::{context_parameters, inapplicable, sample_as};
 
 /// A worker's state: the engine, once a model is open.
 pub(crate) struct Server {
     subject: Subject,
     container: Container,
+    load_delay: Delay,
     engine: Option<Engine>,
 }
 
 /// An outcome that is no success, on its way out of a handler.
 type Failure = Box<Outcome>;
 
-const OPERATIONS: [&str; 11] =
-    ["hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "bye"];
-
 impl Server {
-    pub(crate) fn new(subject: Subject, container: Container) -> Self {
-        Self { subject, container, engine: None }
+    pub(crate) fn new(subject: Subject, container: Container, load_delay: Delay) -> Self {
+        Self { subject, container, load_delay, engine: None }
     }
 
     /// Carries out one request. `event` gets the pieces of a streamed reply.
@@ -56,6 +57,7 @@ impl Server {
                 .engine()
                 .and_then(|engine| engine.close(&forget.session).map_err(failed))
                 .map(|()| Replied::Forget),
+            Request::Floor(floor) => floored(floor).map(Replied::Floor),
             Request::Bye => Ok(Replied::Bye),
         };
         match replied {
@@ -66,7 +68,7 @@ impl Server {
 
     fn hello(&self) -> Hello {
         let blind = self.subject == Subject::Blind;
-        let operations = OPERATIONS.iter().filter(|operation| !(blind && **operation == "check"));
+        let operations = Request::OPERATIONS.iter().filter(|operation| !(blind && **operation == "check"));
         let formats: Vec<String> = FormatVersion::ALL.iter().map(ToString::to_string).collect();
         Hello {
             protocol: PROTOCOL,
@@ -153,7 +155,10 @@ impl Server {
         }
         // A cancelled reply is made of whole pieces of text, each of at least one token.
         let mut left = say.cancel_after;
+        let started = Instant::now();
+        let mut first_text = None;
         let mut told = |piece: &str| {
+            first_text.get_or_insert_with(|| started.elapsed());
             if say.stream {
                 event(piece);
             }
@@ -169,15 +174,19 @@ impl Server {
             cancel: Some(cancel.clone()),
         };
         let reply = engine.send_to(&say.session, &say.text, &generation, &mut told).map_err(failed)?;
+        let mut timings = total(started.elapsed());
+        let first_text = first_text.map(|first| ("first-text".to_owned(), first.as_secs_f64()));
+        timings.steps.extend(first_text);
         let tokens_evaluated = u32::try_from(reply.tokens_evaluated).unwrap_or(u32::MAX);
-        Ok(Said { text: reply.text, tokens: small(reply.tokens), tokens_evaluated })
+        Ok(Said { text: reply.text, tokens: small(reply.tokens), tokens_evaluated, timings })
     }
 
     fn save(&mut self, save: Save) -> Result<Saved, Failure> {
         let (subject, container) = (self.subject, self.container);
         let engine = self.engine()?;
         if subject == Subject::Blind {
-            let files = engine.blind_save(&save.session, &save.path, container).map_err(blindly)?;
+            let (files, took) =
+                timed(|| engine.blind_save(&save.session, &save.path, container)).map_err(blindly)?;
             let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
             let tokens = small(engine.session(&save.session).map_err(failed)?.timeline().tokens().len());
             return Ok(Saved {
@@ -185,13 +194,13 @@ impl Server {
                 bytes,
                 tokens,
                 parameters: None,
-                timings: Timings::default(),
+                timings: total(took),
             });
         }
         let format =
             save.format.as_deref().map(str::parse::<FormatVersion>).transpose().map_err(unknown_format)?;
         let options = SaveOptions { path: Some(save.path), format, manifest: save.manifest };
-        let saved = engine.save(&save.session, &options).map_err(failed)?;
+        let (saved, took) = timed(|| engine.save(&save.session, &options)).map_err(failed)?;
         let keeps_parameters = format.is_none_or(|format| format >= FormatVersion::V2_0);
         let parameters = engine.session(&save.session).map_err(failed)?.parameters().digest();
         Ok(Saved {
@@ -199,16 +208,16 @@ impl Server {
             bytes: saved.bytes,
             tokens: small(saved.tokens),
             parameters: keeps_parameters.then(|| parameters.to_string()),
-            timings: timings(&saved.timings),
+            timings: timings(&saved.timings, took),
         })
     }
 
     fn load(&mut self, load: &Load) -> Result<Loaded, Failure> {
-        let (subject, container) = (self.subject, self.container);
+        let (subject, container, delay) = (self.subject, self.container, self.load_delay);
         let engine = self.engine()?;
         let (session, receipt) = if subject == Subject::Blind {
-            let loaded =
-                engine.blind_load(&load.path, load.session.as_deref(), container).map_err(blindly)?;
+            let (loaded, took) = timed(|| engine.blind_load(&load.path, load.session.as_deref(), container))
+                .map_err(blindly)?;
             let receipt = Receipt {
                 route: "blind".to_owned(),
                 axes: Vec::new(),
@@ -217,7 +226,7 @@ impl Server {
                 canary_distance: None,
                 parameters: None,
                 notes: Vec::new(),
-                timings: Timings::default(),
+                timings: total(took),
             };
             (loaded.id.to_string(), receipt)
         } else {
@@ -232,8 +241,14 @@ impl Server {
                 manifest: load.manifest,
                 reader_format: reader,
             };
-            let loaded = engine.load(&load.path, &options).map_err(failed)?;
-            (loaded.id.to_string(), receipt(loaded.receipt))
+            let (loaded, took) = timed(|| {
+                let started = Instant::now();
+                let loaded = engine.load(&load.path, &options);
+                delay.apply(started);
+                loaded
+            })
+            .map_err(failed)?;
+            (loaded.id.to_string(), receipt(loaded.receipt, took))
         };
         let messages = history(engine.session(&session).map_err(failed)?.chat().messages());
         Ok(Loaded { session, receipt, history: Some(messages) })
@@ -282,6 +297,13 @@ impl Server {
     fn engine(&mut self) -> Result<&mut Engine, Failure> {
         self.engine.as_mut().ok_or_else(|| refused("nothing-open", "no model is open; send `open` first"))
     }
+}
+
+fn floored(floor: Floor) -> Result<Timings, Failure> {
+    if floor.bytes > LARGEST_FLOOR {
+        return Err(refused("too-large", &format!("a floor works on {LARGEST_FLOOR} bytes at most")));
+    }
+    Ok(pace::floor(floor))
 }
 
 fn policy(routes: Option<&[String]>) -> Result<LoadPolicy, Failure> {
