@@ -291,7 +291,7 @@ impl Engine {
         })
     }
 
-    fn generated_id(&self) -> Result<SessionId, EngineError> {
+    pub(crate) fn generated_id(&self) -> Result<SessionId, EngineError> {
         let random = || RandomState::new().hash_one(self.sessions.len());
         Ok(SessionId::new(format!("{:016x}{:016x}", random(), random()))?)
     }

@@ -1,5 +1,6 @@
 //! Chat sessions over llama.cpp that are saved, restored, verified, or refused with a reason.
 
+pub mod adopt;
 mod auto_save;
 pub mod blind;
 pub mod cancel;

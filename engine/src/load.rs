@@ -2,7 +2,7 @@
 //! because nothing of theirs has been touched.
 
 mod attempt;
-mod image;
+pub(crate) mod image;
 mod parts;
 mod reading;
 mod stream;

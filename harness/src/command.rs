@@ -1,5 +1,6 @@
 //! The command line of `intact`: one subcommand a file.
 
+mod adopt;
 mod chat;
 mod check;
 mod completions;
@@ -46,6 +47,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Check(check::Check),
     Migrate(migrate::Migrate),
+    Adopt(adopt::Adopt),
     Verify(verify::Verify),
     Report(report::Report),
     Perf(perf::Perf),
@@ -71,7 +73,7 @@ Exit codes:
   5    the run is incomplete
   94   a filter is wrong
   96   something that is needed is missing or cannot be read
-  100  the gate failed; for check and verify: the file will not load, or is damaged
+  100  the gate failed; for check, verify and adopt: the file will not load, or is damaged
   101  no verdict
   102  an expectation is out of date
   103  saving or restoring became slower
@@ -95,6 +97,7 @@ impl Command {
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),
+            Self::Adopt(adopt) => adopt.carry_out(),
             Self::Verify(verify) => verify.carry_out(),
             Self::Report(report) => report.carry_out(),
             Self::Perf(perf) => perf.carry_out(),

@@ -1,5 +1,6 @@
 //! Session files, passports, KV layouts and images of intact: pure Rust, no llama.cpp.
 
+pub mod adoption;
 pub mod canary;
 pub mod digest;
 pub mod foreign;

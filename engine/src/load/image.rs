@@ -1,7 +1,9 @@
 //! An image on its way into a context: nothing reaches llama.cpp that was not hashed and understood.
 
 use intact_format::image::{self, CellImage, Chunk, ImageReference, Target, assemble};
-use intact_format::layout::{CacheFormat, Container, Distances, Layout, SectionShape, StreamShape, encode};
+use intact_format::layout::{
+    CacheFormat, Container, Distances, Layout, SectionShape, State, StreamShape, encode,
+};
 use intact_format::place::SessionSource;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::transcode::{self, Geometry, Transcoded};
@@ -84,7 +86,7 @@ fn state_for(
 
 /// Puts a state into an empty context and makes sure that all of it arrived: llama.cpp's own success only says that it
 /// read something.
-fn put(
+pub(crate) fn put(
     context: &mut Context,
     here: Option<&Understood>,
     state: &SequenceState,
@@ -122,7 +124,21 @@ pub(super) fn encoded(
     chunks: &[Chunk<'_>],
     here: &Geometry<'_>,
 ) -> Result<(Vec<u8>, Distances), Refusal> {
-    let saved = image::state(image, chunks).map_err(damaged)?;
+    in_form(image::state(image, chunks).map_err(damaged)?, here)
+}
+
+/// A state in the framing and the form of this memory, and its distance from what it was.
+pub(crate) fn brought(
+    saved: State<'_>,
+    here: &Understood,
+    tokens: &[Token],
+) -> Result<(Vec<u8>, Distances), Refusal> {
+    let formats = here.cache_formats();
+    let (layout, shape, streams) = (here.layout, &here.shape, here.streams);
+    in_form(saved, &Geometry { layout, shape, formats: &formats, streams, tokens })
+}
+
+fn in_form(saved: State<'_>, here: &Geometry<'_>) -> Result<(Vec<u8>, Distances), Refusal> {
     let Transcoded { state, distances } = transcode::image(saved, here).map_err(unlike)?;
     Ok((encode(&state, here.layout, Container::Blob).map_err(unlike)?, distances))
 }

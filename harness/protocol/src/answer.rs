@@ -84,6 +84,8 @@ pub enum Replied {
     Save(Saved),
     /// To `load`.
     Load(Loaded),
+    /// To `adopt`.
+    Adopt(Adopted),
     /// To `check`.
     Check(Checked),
     /// To `score`.
@@ -181,6 +183,31 @@ pub struct Loaded {
     /// The chat as the subject holds it now, for comparison with what was said; `None` where it cannot tell.
     #[serde(default)]
     pub history: Option<Vec<Message>>,
+}
+
+/// What adopting a state gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Adopted {
+    /// Id of the session, live now.
+    pub session: String,
+    /// What the file is, in words.
+    pub what: String,
+    /// Which releases may have written it, in words.
+    pub writers: String,
+    /// Tokens of the session.
+    pub tokens: u32,
+    /// Cells that were compared with those that the model gives.
+    pub cells_compared: u32,
+    /// Normalised mean squared error of K in the layer where it is greatest.
+    pub nmse_k: f64,
+    /// The same of V.
+    pub nmse_v: f64,
+    /// The error that the type of the cache allows.
+    pub nmse_allowed: f64,
+    /// Greatest difference of a log-probability after the last token.
+    pub logprob_distance: f32,
+    /// Everything that was done, found or assumed, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// One message of a chat, as a person sees it.

@@ -14,14 +14,14 @@ mod logits;
 mod request;
 
 pub use answer::{
-    Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal, Replied, Said,
-    Saved, Scored, Timings,
+    Adopted, Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal, Replied,
+    Said, Saved, Scored, Timings,
 };
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
 pub use logits::{Logits, LogitsError};
 pub use request::{
-    Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open, ParameterSource,
-    Request, Role, Sampling, Save, Say, Score, Settings, Start, Work,
+    Adopt, Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open,
+    ParameterSource, Request, Role, Sampling, Save, Say, Score, Settings, Start, Work,
 };
 
 /// The protocol version this crate speaks. A worker that speaks another one is refused at `hello`.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Message;
+
 /// One line from the harness to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub enum Request {
     Save(Save),
     /// Load a session file; the session is live afterwards. A refusal must leave live sessions unharmed.
     Load(Load),
+    /// Make a session of a state that llama.cpp itself wrote, after verifying it against the model.
+    Adopt(Adopt),
     /// Would this file load here, and how? Changes nothing.
     Check(Check),
     /// Evaluate given tokens one at a time and write the logits of each to a file. Advances the session.
@@ -47,9 +51,9 @@ pub enum Request {
 
 impl Request {
     /// The name of every operation, as on the wire.
-    pub const OPERATIONS: [&'static str; 12] = [
-        "hello", "open", "start", "say", "clean-up", "save", "load", "check", "score", "forget", "floor",
-        "bye",
+    pub const OPERATIONS: [&'static str; 13] = [
+        "hello", "open", "start", "say", "clean-up", "save", "load", "adopt", "check", "score", "forget",
+        "floor", "bye",
     ];
 
     /// The name of its operation, as on the wire.
@@ -63,6 +67,7 @@ impl Request {
             Self::CleanUp(_) => "clean-up",
             Self::Save(_) => "save",
             Self::Load(_) => "load",
+            Self::Adopt(_) => "adopt",
             Self::Check(_) => "check",
             Self::Score(_) => "score",
             Self::Forget(_) => "forget",
@@ -280,6 +285,18 @@ pub struct Load {
     /// Compare against the manifest file beside the session file, and refuse when an axis differs.
     #[serde(default)]
     pub manifest: bool,
+}
+
+/// Arguments of `adopt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Adopt {
+    /// A slot file of llama-server, a sequence file, a session file of one sequence, or a raw state.
+    pub path: PathBuf,
+    /// Id of the session that it becomes.
+    pub session: String,
+    /// The conversation; `None` makes one message of the tokens' text.
+    #[serde(default)]
+    pub history: Option<Vec<Message>>,
 }
 
 /// Arguments of `check`.

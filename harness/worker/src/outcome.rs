@@ -73,6 +73,16 @@ pub(crate) fn history(messages: &[DocumentMessage]) -> Vec<Message> {
         .collect()
 }
 
+/// A message of a request, as the engine takes it.
+pub(crate) fn message(message: Message) -> (DocumentRole, String) {
+    let role = match message.role {
+        Role::System => DocumentRole::System,
+        Role::User => DocumentRole::User,
+        Role::Assistant => DocumentRole::Assistant,
+    };
+    (role, message.text)
+}
+
 /// The engine's parts of what took that long as seen from here.
 pub(crate) fn timings(timings: &EngineTimings, took: Duration) -> Timings {
     Timings {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use intact_engine::adopt::{AdoptOptions, Proof};
 use intact_engine::cancel::CancelToken;
 use intact_engine::llama::Container;
 use intact_engine::preset::Preset;
@@ -15,13 +16,13 @@ use intact_format::parameters::Parameters;
 use intact_format::route::LoadPolicy;
 use intact_format::version::{FormatVersion, VersionParseError};
 use intact_protocol::{
-    Check, Checked, CleanUp, Floor, Hello, Load, Loaded, Logits, Open, Opened, Outcome, PROTOCOL,
-    ParameterSource, Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored, Start,
-    Timings,
+    Adopt, Adopted, Check, Checked, CleanUp, Floor, Hello, Load, Loaded, Logits, Open, Opened, Outcome,
+    PROTOCOL, ParameterSource, Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored,
+    Start, Timings,
 };
 
 use crate::Subject;
-use crate::outcome::{axis, failure, history, receipt, small, timings, told, unsupported};
+use crate::outcome::{axis, failure, history, message, receipt, small, timings, told, unsupported};
 use crate::pace::{self, Delay, LARGEST_FLOOR, timed, total};
 use crate::settings::{context_parameters, inapplicable, sample_as};
 
@@ -35,6 +36,9 @@ pub(crate) struct Server {
 
 /// An outcome that is no success, on its way out of a handler.
 type Failure = Box<Outcome>;
+
+/// Operations that the blind path does not have.
+const VERIFYING: [&str; 2] = ["adopt", "check"];
 
 impl Server {
     pub(crate) fn new(subject: Subject, container: Container, load_delay: Delay) -> Self {
@@ -51,6 +55,7 @@ impl Server {
             Request::Say(say) => self.say(say, event).map(Replied::Say),
             Request::Save(save) => self.save(save).map(Replied::Save),
             Request::Load(load) => self.load(&load).map(Replied::Load),
+            Request::Adopt(adopt) => self.adopt(adopt).map(Replied::Adopt),
             Request::Check(check) => self.check(&check).map(Replied::Check),
             Request::Score(score) => self.score(score).map(Replied::Score),
             Request::Forget(forget) => self
@@ -68,7 +73,8 @@ impl Server {
 
     fn hello(&self) -> Hello {
         let blind = self.subject == Subject::Blind;
-        let operations = Request::OPERATIONS.iter().filter(|operation| !(blind && **operation == "check"));
+        let operations =
+            Request::OPERATIONS.iter().filter(|operation| !(blind && VERIFYING.contains(operation)));
         let formats: Vec<String> = FormatVersion::ALL.iter().map(ToString::to_string).collect();
         Hello {
             protocol: PROTOCOL,
@@ -252,6 +258,28 @@ impl Server {
         };
         let messages = history(engine.session(&session).map_err(failed)?.chat().messages());
         Ok(Loaded { session, receipt, history: Some(messages) })
+    }
+
+    fn adopt(&mut self, adopt: Adopt) -> Result<Adopted, Failure> {
+        if self.subject == Subject::Blind {
+            return Err(Box::new(unsupported("the blind path verifies nothing, so it adopts nothing")));
+        }
+        let history = adopt.history.map(|messages| messages.into_iter().map(message).collect());
+        let options = AdoptOptions { id: Some(adopt.session), history };
+        let adopted = self.engine()?.adopt(&adopt.path, &options).map_err(failed)?;
+        let Proof { cells, allowed, logits, .. } = adopted.proof;
+        Ok(Adopted {
+            session: adopted.id.to_string(),
+            what: adopted.what,
+            writers: adopted.writers,
+            tokens: small(adopted.tokens),
+            cells_compared: small(cells.cells),
+            nmse_k: cells.keys,
+            nmse_v: cells.values,
+            nmse_allowed: allowed,
+            logprob_distance: logits.max_logprob,
+            notes: adopted.notes,
+        })
     }
 
     fn check(&mut self, check: &Check) -> Result<Checked, Failure> {

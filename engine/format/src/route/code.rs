@@ -166,6 +166,38 @@ codes! {
     PolicyForbids "policy-forbids"
         "the load policy forbids every route that is left"
         "allow one of the routes that the axes leave";
+    /// The file is none of llama.cpp's own state files.
+    NotAState "not-a-state"
+        "the file is no state that llama.cpp wrote"
+        "choose a slot file of llama-server, a sequence or session file, or a raw state; a session file of intact needs no adoption";
+    /// The state ends early.
+    StateTruncated "state-truncated"
+        "the state was cut short"
+        "save it again, or copy the file again";
+    /// Its bytes fit no layout that is known.
+    StateUnknown "state-unknown"
+        "the state is laid out in no way that is known"
+        "adopt it with the llama.cpp release that wrote it, or start the session anew";
+    /// Nothing says which tokens the state is of.
+    TokensMissing "tokens-missing"
+        "nothing says which tokens the state is of"
+        "give the conversation with --history, or save a sequence file, which keeps its tokens";
+    /// The tokens are not those of the cells.
+    TokensDisagree "tokens-disagree"
+        "the tokens are not those of the cells"
+        "save it again from a sequence that was not changed in between";
+    /// The cells are not those of a sequence from its start.
+    PositionsDisagree "positions-disagree"
+        "the cells are not those of a sequence from its start"
+        "start the session anew: what left the context cannot be told from the file";
+    /// The messages are not what the tokens spell.
+    HistoryDiffers "history-differs"
+        "the messages are not those of the saved tokens"
+        "give the messages of this very conversation, or none";
+    /// The model gives other KV for the tokens.
+    RecomputationDiffers "recomputation-differs"
+        "the model does not give this state for these tokens"
+        "adopt it with the model, adapters and RoPE settings that it was saved with";
     /// llama.cpp did not take the state or could not evaluate.
     EngineFailed "engine-failed"
         "llama.cpp could not carry out the load"

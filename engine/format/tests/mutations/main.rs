@@ -13,11 +13,13 @@ mod session;
 use std::alloc::System;
 
 use cap::Cap;
+use intact_format::adoption::{Holding, apart};
 use intact_format::foreign::ForeignFile;
 use intact_format::image::sidecar::verify;
 use intact_format::image::{Target, assemble};
 use intact_format::layout::{Container, LAYOUTS, Layout, encode, identify, parse};
 use intact_format::session::DocumentV2_0;
+use intact_format::transcode::HeadSizes;
 
 use generated::{Noise, dense};
 use mutate::{forge_frame, json, raw, sidecar};
@@ -138,6 +140,12 @@ fn damaged_foreign_files_are_read_within_bounds(noise: &mut Noise) -> bool {
     let header = [0x6767_7371_u32, 4, 3, 1, 2, 3].map(u32::to_le_bytes).concat();
     let file = raw(&[header, state].concat(), &[], noise);
     within_memory(file.len(), || {
+        if let Ok(holding) = Holding::of(&file, &HeadSizes { full: [64; 2], window: [64; 2] }) {
+            for reading in &holding.readings {
+                let _ = reading.extent();
+                let _ = apart(&reading.state, &holding.readings[0].state);
+            }
+        }
         ForeignFile::read(&file).map(|read| read.fits()).is_ok_and(|fits| fits.is_empty())
     })
 }

@@ -1,5 +1,6 @@
 //! The worker as other processes see it.
 
+mod adopting;
 mod client;
 mod kills;
 mod protocol;

@@ -5,6 +5,7 @@
 
 mod hadamard;
 mod number;
+mod plain;
 mod transpose;
 
 use std::borrow::Cow;

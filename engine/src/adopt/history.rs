@@ -1,0 +1,124 @@
+//! The messages of an adopted session: those that are given, found in the text of the tokens, or that text as one message.
+
+use intact_format::message::Role;
+use intact_format::route::{Refusal, RefusalCode};
+
+use crate::llama::{Model, Token};
+use crate::session::Chat;
+use crate::template::ChatTemplate;
+
+/// The tokens that messages render to.
+pub(super) fn rendered(
+    messages: &[(Role, String)],
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<Vec<Token>, Refusal> {
+    untold(messages).stream(template, model).map_err(differs)
+}
+
+/// The chat whose messages tile the tokens, and how it came about, in a sentence.
+pub(super) fn chat(
+    tokens: &[Token],
+    messages: Option<&[(Role, String)]>,
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<(Chat, String), Refusal> {
+    let Some(messages) = messages else {
+        let mut chat = Chat::default();
+        chat.push(Role::Assistant, Text::of(tokens, model).text);
+        chat.note_run(0, tokens);
+        let told = "No history was given: the text of the tokens is one message of the assistant.";
+        return Ok((chat, told.to_owned()));
+    };
+    if messages.is_empty() {
+        return Err(differs("the history has no messages"));
+    }
+    if messages.iter().skip(1).any(|(role, _)| *role == Role::System) {
+        return Err(differs("only the first message of a session can be a system prompt"));
+    }
+    let ends = Text::of(tokens, model).ends(messages)?;
+    let (starts, told) = match framed(tokens, messages, template, model) {
+        Some(starts) => (starts, "as the chat template frames them"),
+        None => {
+            let starts = std::iter::once(0).chain(ends).take(messages.len()).collect();
+            (starts, "cut behind each text, because the chat template frames them in another way")
+        }
+    };
+    let mut chat = Chat::default();
+    for (at, (role, content)) in messages.iter().enumerate() {
+        let to = starts.get(at + 1).copied().unwrap_or(tokens.len());
+        chat.push(*role, content.clone());
+        chat.note_run(starts[at], &tokens[starts[at]..to]);
+    }
+    Ok((chat, format!("The {} messages given were found in the tokens, {told}.", messages.len())))
+}
+
+fn untold(messages: &[(Role, String)]) -> Chat {
+    let mut chat = Chat::default();
+    messages.iter().for_each(|(role, content)| chat.push(*role, content.clone()));
+    chat
+}
+
+/// Where each message starts, if the tokens are those that the template gives: all of them, with the opening of an answer
+/// behind, or without the end of the last one.
+fn framed(
+    tokens: &[Token],
+    messages: &[(Role, String)],
+    template: &ChatTemplate,
+    model: &Model,
+) -> Option<Vec<usize>> {
+    let mut chat = untold(messages);
+    let stream = chat.stream(template, model).ok()?;
+    let same = stream.iter().zip(tokens).all(|(rendered, saved)| rendered == saved);
+    let spans: Option<Vec<_>> = chat.messages().iter().map(|message| message.span).collect();
+    let starts: Vec<usize> =
+        spans?.iter().map(|span| usize::try_from(span.start).ok()).collect::<Option<_>>()?;
+    (same && starts.last().is_some_and(|&start| start < tokens.len())).then_some(starts)
+}
+
+/// The text of tokens, and where each of them ends in it.
+struct Text {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Text {
+    fn of(tokens: &[Token], model: &Model) -> Self {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(tokens.len()));
+        for &token in tokens {
+            bytes.extend(model.piece(token, true));
+            ends.push(bytes.len());
+        }
+        // Replacing broken characters would move what is behind them.
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+            error
+                .as_bytes()
+                .iter()
+                .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' })
+                .collect()
+        });
+        Self { text, ends }
+    }
+
+    /// How many tokens there are up to the end of each message's text, which must follow each other in this text.
+    fn ends(&self, messages: &[(Role, String)]) -> Result<Vec<usize>, Refusal> {
+        let mut from = 0;
+        let mut ends = Vec::with_capacity(messages.len());
+        for (at, (_, content)) in messages.iter().enumerate() {
+            let content = content.trim();
+            let found = self.text.get(from..).and_then(|rest| rest.find(content)).ok_or_else(|| {
+                differs(format!(
+                    "message {} is not in the text of the saved tokens, or not in its place",
+                    at + 1
+                ))
+            })?;
+            from += found + content.len();
+            ends.push(self.ends.partition_point(|&end| end < from) + 1);
+        }
+        Ok(ends)
+    }
+}
+
+fn differs(detail: impl std::fmt::Display) -> Refusal {
+    Refusal::new(RefusalCode::HistoryDiffers, detail)
+}

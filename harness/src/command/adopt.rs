@@ -1,0 +1,174 @@
+//! `intact adopt`: a session file from a state that llama.cpp itself wrote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use intact_protocol::{Adopt as AdoptRequest, Adopted, Message, Outcome, Replied, Request, Role, Save};
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use super::inspect::sidecar_of;
+use super::table::plain;
+use super::worker::{ModelArguments, Session, told};
+use crate::exit::Exit;
+
+/// How long evaluating the tokens again may take.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+const EXAMPLES: &str = "\
+Examples:
+  intact adopt slot.bin --model my-model.gguf
+      a slot file of llama-server becomes slot.json, with its KV in slot.kv
+  intact adopt chat.ggsq --model my-model.gguf --history chat.json --out session.json
+      with the conversation, as the array of messages that an OpenAI-style API takes:
+      [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Hello!\"}]
+  intact inspect chat.ggsq
+      what is in such a file, without a model";
+
+/// Make a session file of a state that llama.cpp or a program over it saved
+///
+/// Takes slot files of llama-server and other sequence files (GGSQ), session files (GGSN) of one sequence, and raw states
+/// of a sequence or a context; raw states keep no tokens and need --history. Such files name neither the weights nor the
+/// settings that they were made with. So all of their tokens are evaluated again, which takes as long as a prompt of that
+/// length, and every cell and the next token's probabilities are compared: a state of other weights, or one that this
+/// llama.cpp would misread, is refused. The file stays as it is. Ends with exit code 0, or 100 if it is refused.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Adopt {
+    /// The state file
+    file: PathBuf,
+
+    #[command(flatten)]
+    model: ModelArguments,
+
+    /// The conversation: a JSON array of messages with role and content
+    ///
+    /// Without it, the text of the tokens becomes one message of the assistant.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+
+    /// The session file [default: the state file's name with .json]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Id of the session [default: the session file's name without its extension]
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A message as OpenAI-style APIs have it. Fields that say nothing about the text are left alone.
+#[derive(Deserialize)]
+struct GivenMessage {
+    role: GivenRole,
+    content: String,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum GivenRole {
+    #[serde(alias = "developer")]
+    System,
+    User,
+    Assistant,
+}
+
+#[derive(Serialize)]
+struct Report {
+    files: Vec<PathBuf>,
+    adopted: Adopted,
+}
+
+impl Adopt {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        fs::File::open(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
+        let path = absolute(&self.file)?;
+        let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
+        for file in [&out, &sidecar_of(&out)] {
+            if file.exists() {
+                return Err(Failure::setup(format!("{} is there already", file.display()))
+                    .help("name another file with --out; nothing is overwritten"));
+            }
+        }
+        let history = self.history.as_deref().map(messages).transpose()?;
+        let session = self.session.clone().unwrap_or_else(|| name(&out));
+        let mut worker = self.model.open()?;
+        let request = AdoptRequest { path, session: session.clone(), history };
+        let adopted = match worker.ask(Request::Adopt(request), PATIENCE, &mut |_| {})? {
+            Ok(Replied::Adopt(adopted)) => adopted,
+            Err(Outcome::Refused(refusal)) => {
+                worker.leave();
+                let message = format!(
+                    "{} was not adopted ({}): {}",
+                    self.file.display(),
+                    refusal.code,
+                    refusal.message
+                );
+                return Err(Failure::setup(message).exit(Exit::GateFailed));
+            }
+            other => return Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
+        };
+        let files = save(&mut worker, session, out)?;
+        worker.leave();
+        let report = Report { files, adopted };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::setup)?);
+        } else {
+            print!("{}", report.text());
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for note in &self.adopted.notes {
+            text += &(plain(note) + "\n");
+        }
+        let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
+        text + &format!("{} tokens saved as {}\n", self.adopted.tokens, files.join(" and "))
+    }
+}
+
+fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<PathBuf>, Failure> {
+    let request = Save { session, path, format: None, manifest: false };
+    match worker.ask(Request::Save(request), PATIENCE, &mut |_| {})? {
+        Ok(Replied::Save(saved)) => Ok(saved.files),
+        other => Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
+    }
+}
+
+/// The conversation of a file.
+fn messages(path: &Path) -> Result<Vec<Message>, Failure> {
+    let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+    let given: Vec<GivenMessage> = serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::setup(format!("{} is not an array of messages: {error}", path.display()))
+            .help("write [{\"role\": \"user\", \"content\": \"...\"}, ...] with the roles system, user and assistant")
+    })?;
+    Ok(given.into_iter().map(GivenMessage::told).collect())
+}
+
+impl GivenMessage {
+    fn told(self) -> Message {
+        let role = match self.role {
+            GivenRole::System => Role::System,
+            GivenRole::User => Role::User,
+            GivenRole::Assistant => Role::Assistant,
+        };
+        Message { role, text: self.content }
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::unreadable(path, &error))
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "adopted".to_owned(), |name| name.to_string_lossy().into_owned())
+}
