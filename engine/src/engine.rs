@@ -63,9 +63,13 @@ impl Engine {
         let path: PathBuf =
             options.model.clone().or_else(|| source.model_file_path.clone()).ok_or(EngineError::NoModel)?;
         let repository = options.model_repository.clone().or_else(|| source.hugging_face_repo_id.clone());
-        let settings = ModelSettings { lora: options.lora.clone(), ..model_settings(&options.parameters) };
+        let settings = ModelSettings {
+            lora: options.lora.clone(),
+            control_vectors: options.control_vectors.clone(),
+            ..model_settings(&options.parameters)
+        };
         let model = Model::load(&path, &settings)?;
-        let adapters = options.lora.as_ref().map(|(file, scale)| adapter(file, *scale)).transpose()?;
+        let adapters = adapters(&options)?;
         let identity = IdentityCache::of_user().identify(&path)?.with_repository(repository);
         let (bos, eos) = model.bos_and_eos();
         let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
@@ -79,7 +83,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             current: None,
             forget_layouts: options.forget_layouts,
-            adapters: adapters.into_iter().collect(),
+            adapters,
             fragmented: options.fragmented,
             // Another sequence's cells do not go with those of the session.
             spares: Spares::new(if options.fragmented { 0 } else { options.spare_contexts }),
@@ -309,17 +313,24 @@ fn model_settings(parameters: &Parameters) -> ModelSettings {
         use_mmap: inference.use_memory_mapping,
         use_mlock: inference.use_memory_locking,
         main_gpu: inference.main_gpu,
-        lora: None,
+        ..ModelSettings::default()
     }
 }
 
+/// What is applied on top of the weights, in order.
+fn adapters(options: &EngineOptions) -> Result<Vec<Adapter>, EngineError> {
+    let lora = options.lora.iter().map(|file| (AdapterKind::Lora, file));
+    let control = options.control_vectors.iter().map(|file| (AdapterKind::ControlVector, file));
+    lora.chain(control).map(|(kind, (path, scale))| adapter(kind, path, *scale)).collect()
+}
+
 /// What an adapter is, by its content.
-fn adapter(path: &Path, scale: f32) -> Result<Adapter, EngineError> {
+fn adapter(kind: AdapterKind, path: &Path, scale: f32) -> Result<Adapter, EngineError> {
     let failed = |source| EngineError::Io { action: "read", path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher).map_err(failed)?;
     let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Adapter { kind: AdapterKind::Lora, file, sha256, scale })
+    Ok(Adapter { kind, file, sha256, scale })
 }

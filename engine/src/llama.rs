@@ -1,8 +1,10 @@
 //! llama.cpp, behind a small interface of our own: the only place that knows its crates, and the only one with
 //! `unsafe`. What differs between the releases that the engine is built against is in `release`.
 
+mod adapters;
 mod backend;
 mod context;
+mod control_vector;
 mod error;
 mod model;
 #[cfg(llama_raw)]

@@ -31,8 +31,10 @@ pub struct EngineOptions {
     /// Context parameters that hold for every session of this engine, whatever its parameters say: field by field, where
     /// given.
     pub context: ContextParameters,
-    /// A LoRA adapter that every session has, and how strongly it is applied.
-    pub lora: Option<(PathBuf, f32)>,
+    /// LoRA adapters that every session has, in order, and how strongly each is applied.
+    pub lora: Vec<(PathBuf, f32)>,
+    /// Control vectors that every session has, and how strongly each is applied.
+    pub control_vectors: Vec<(PathBuf, f32)>,
     /// How many contexts that sessions have left are kept, emptied, for sessions to come. Making a context can take longer
     /// than restoring a session into it; keeping one costs its memory.
     pub spare_contexts: usize,

@@ -110,12 +110,12 @@ pub struct ModelConfig {
     /// Other files that a reader may open instead, by the name that axes use: ids of fixtures.
     #[serde(default)]
     pub variants: BTreeMap<String, String>,
-    /// Adapters that may be applied, by the name that axes use.
+    /// Adapters that may be applied together, by the name that axes use for them.
     #[serde(default)]
-    pub adapters: BTreeMap<String, AdapterConfig>,
+    pub adapters: BTreeMap<String, Vec<AdapterConfig>>,
 }
 
-/// An adapter that may be applied to a model.
+/// A LoRA adapter or a control vector that may be applied to a model.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterConfig {

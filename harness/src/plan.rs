@@ -72,7 +72,8 @@ pub struct Setting {
 /// Name of the axis whose values are the models.
 pub const MODEL_AXIS: &str = "model";
 /// What axes set that each model has values of its own for: variants and adapters.
-const OF_THE_MODEL: [&str; 3] = ["reader.model", "writer.adapter", "reader.adapter"];
+const OF_THE_MODEL: [&str; 5] =
+    ["reader.model", "writer.adapter", "reader.adapter", "writer.control_vector", "reader.control_vector"];
 /// Name of the dimension that follows from the model.
 const FAMILY: &str = "family";
 

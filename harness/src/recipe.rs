@@ -48,8 +48,10 @@ pub struct Place {
     pub settings: Settings,
     /// The preset that its sessions are created from.
     pub preset: Option<String>,
-    /// Name of the model's adapter that is applied.
+    /// Name of the model's LoRA adapters that are applied.
     pub adapter: Option<String>,
+    /// Name of the model's control vectors that are applied.
+    pub control_vector: Option<String>,
     /// llama.cpp's rotation of quantized K and V is switched off.
     pub unrotated: bool,
     /// The llama.cpp release; `None` for that of the configured worker.
@@ -171,10 +173,14 @@ pub enum Target {
     WriterPreset,
     /// The preset of the reader.
     ReaderPreset,
-    /// The adapter of the writer.
+    /// The LoRA adapters of the writer.
     WriterAdapter,
-    /// The adapter of the reader.
+    /// The LoRA adapters of the reader.
     ReaderAdapter,
+    /// The control vectors of the writer.
+    WriterControlVector,
+    /// The control vectors of the reader.
+    ReaderControlVector,
     /// The llama.cpp release that writes.
     WriterRelease,
     /// The llama.cpp release that reads.
@@ -241,7 +247,7 @@ const SETTINGS: [(&str, &str, Setting); 14] = [
     ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
 ];
 
-const WHOLES: [(&str, Target); 21] = [
+const WHOLES: [(&str, Target); 23] = [
     ("model", Target::Model),
     ("reader.model", Target::ReaderModel),
     ("format", Target::Format),
@@ -256,6 +262,8 @@ const WHOLES: [(&str, Target); 21] = [
     ("reader.preset", Target::ReaderPreset),
     ("writer.adapter", Target::WriterAdapter),
     ("reader.adapter", Target::ReaderAdapter),
+    ("writer.control_vector", Target::WriterControlVector),
+    ("reader.control_vector", Target::ReaderControlVector),
     ("writer.rotation", Target::WriterRotation),
     ("reader.rotation", Target::ReaderRotation),
     ("writer.release", Target::WriterRelease),
@@ -294,6 +302,7 @@ impl Target {
             Self::Reader(_)
                 | Self::ReaderPreset
                 | Self::ReaderAdapter
+                | Self::ReaderControlVector
                 | Self::ReaderRotation
                 | Self::ReaderRelease
                 | Self::ReaderLayouts
@@ -304,7 +313,11 @@ impl Target {
         self.is_readers()
             || matches!(
                 self,
-                Self::Writer(_) | Self::WriterPreset | Self::WriterAdapter | Self::WriterRotation
+                Self::Writer(_)
+                    | Self::WriterPreset
+                    | Self::WriterAdapter
+                    | Self::WriterControlVector
+                    | Self::WriterRotation
             )
     }
 }
@@ -358,6 +371,8 @@ impl Recipe {
             Target::ReaderPreset => self.reader.preset = some(value),
             Target::WriterAdapter => self.writer.adapter = some(value),
             Target::ReaderAdapter => self.reader.adapter = some(value),
+            Target::WriterControlVector => self.writer.control_vector = some(value),
+            Target::ReaderControlVector => self.reader.control_vector = some(value),
             Target::WriterRotation => self.writer.unrotated = !named(value, &SWITCH)?,
             Target::ReaderRotation => self.reader.unrotated = !named(value, &SWITCH)?,
             Target::Session => self.session = named(value, &SessionForm::NAMES)?,

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use intact_fixtures::AdapterKind;
 use intact_protocol::{
     CleanUp, Forget, Load, Loaded, Logits, Message, Open, Opened, Outcome, ParameterSource, Refusal, Replied,
     Request, Role, Save, Say, Score, Start,
@@ -91,8 +92,16 @@ pub struct Artifact {
     pub history: Vec<Message>,
 }
 
-/// The adapter that a model is opened with: its file and its scale.
-pub type Adapter = (PathBuf, f32);
+/// Something that a model is opened with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adapter {
+    /// What it is.
+    pub kind: AdapterKind,
+    /// Its file.
+    pub path: PathBuf,
+    /// How strongly it is applied.
+    pub scale: f32,
+}
 
 /// What a load gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,14 +149,15 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// [`StepError`].
-    pub fn open(
-        &mut self,
-        model: &Path,
-        place: &Place,
-        adapter: Option<&Adapter>,
-    ) -> Result<Opened, StepError> {
+    pub fn open(&mut self, model: &Path, place: &Place, adapters: &[Adapter]) -> Result<Opened, StepError> {
         let mut settings = place.settings.clone();
-        settings.lora.extend(adapter.cloned());
+        for Adapter { kind, path, scale } in adapters {
+            let files = match kind {
+                AdapterKind::Lora => &mut settings.lora,
+                AdapterKind::ControlVector => &mut settings.control_vectors,
+            };
+            files.push((path.clone(), *scale));
+        }
         let open = Open {
             model: model.to_owned(),
             settings,

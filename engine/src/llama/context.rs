@@ -102,17 +102,13 @@ impl Context {
         };
         let scratch = settings.scratch_sequence().and_then(|sequence| i32::try_from(sequence).ok());
         let mut context = Self { bound, settings: settings.clone(), scratch, n_ctx, n_batch, threads };
-        context.apply_lora()?;
+        context.apply_adapters()?;
         Ok(context)
     }
 
-    fn apply_lora(&mut self) -> Result<(), LlamaError> {
+    fn apply_adapters(&mut self) -> Result<(), LlamaError> {
         let model = Arc::clone(self.model());
-        let Some((adapter, scale)) = &model.lora else { return Ok(()) };
-        let mut adapter = adapter.lock().unwrap_or_else(PoisonError::into_inner);
-        self.bound
-            .with_dependent_mut(|_, context| context.lora_adapter_set(&mut adapter, *scale))
-            .map_err(|error| LlamaError::Context(error.to_string()))
+        self.bound.with_dependent_mut(|_, context| model.adapters.apply(context))
     }
 
     /// Leaves cells of another sequence, with gaps between them, so that the session's cells cannot lie side by side. Does

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+use super::binding::model::LlamaModel;
 use super::binding::model::params::LlamaModelParams;
-use super::binding::model::{LlamaLoraAdapter, LlamaModel};
 
+use super::adapters::Adapters;
 use super::backend::backend;
 use super::{LlamaError, Token, release};
 
 /// A loaded model, shared by every session over it.
 pub struct Model {
-    /// Applied to every context. llama.cpp frees it together with the model.
-    pub(super) lora: Option<(Mutex<LlamaLoraAdapter>, f32)>,
+    /// Applied to every context. llama.cpp frees them together with the model.
+    pub(super) adapters: Adapters,
     pub(super) inner: LlamaModel,
     /// Held while a context is created: llama.cpp writes to the model then.
     pub(super) creation: Mutex<()>,
@@ -31,8 +32,10 @@ pub struct ModelSettings {
     pub use_mlock: Option<bool>,
     /// The accelerator for what is not split.
     pub main_gpu: Option<i32>,
-    /// A LoRA adapter that is applied to every context, and how strongly.
-    pub lora: Option<(PathBuf, f32)>,
+    /// LoRA adapters that are applied to every context, and how strongly.
+    pub lora: Vec<(PathBuf, f32)>,
+    /// Control vectors that are applied to every context, and how strongly.
+    pub control_vectors: Vec<(PathBuf, f32)>,
 }
 
 impl Model {
@@ -61,16 +64,8 @@ impl Model {
         let params = pin!(params);
         let mut inner = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|error| LlamaError::Model { path: path.to_owned(), reason: error.to_string() })?;
-        let lora = settings.lora.as_ref().map(|(file, scale)| {
-            let failed = |reason: String| LlamaError::Adapter { path: file.clone(), reason };
-            if !file.is_file() {
-                return Err(failed("there is no such file".to_owned()));
-            }
-            let adapter = inner.lora_adapter_init(file).map_err(|error| failed(error.to_string()))?;
-            Ok((Mutex::new(adapter), *scale))
-        });
-        let lora = lora.transpose()?;
-        Ok(Arc::new(Self { lora, inner, creation: Mutex::new(()), path: path.to_owned() }))
+        let adapters = Adapters::load(&mut inner, &settings.lora, &settings.control_vectors)?;
+        Ok(Arc::new(Self { adapters, inner, creation: Mutex::new(()), path: path.to_owned() }))
     }
 
     /// The file it came from.

@@ -1,5 +1,6 @@
 //! Live sessions: chatting, saving, loading, and refusing, in one process.
 
+mod adapters;
 mod chatting;
 mod damage;
 mod growing;

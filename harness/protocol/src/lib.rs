@@ -21,7 +21,7 @@ pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_li
 pub use logits::{Logits, LogitsError};
 pub use request::{
     Adopt, Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open,
-    ParameterSource, Request, Role, Sampling, Save, Say, Score, Settings, Start, Work,
+    ParameterSource, Request, Role, Sampling, Save, Say, Score, Settings, Start, TINY_MODEL, Work,
 };
 
 /// The protocol version this crate speaks. A worker that speaks another one is refused at `hello`.

@@ -103,6 +103,10 @@ pub struct Open {
     pub forget_layouts: bool,
 }
 
+/// A model file below this many bytes is faster with one thread than with several: llama.cpp's threads wait for each other
+/// by spinning, longer than such a model takes.
+pub const TINY_MODEL: u64 = 64 << 20;
+
 /// Settings of a context. `None` means the subject's own default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

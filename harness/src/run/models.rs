@@ -6,9 +6,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use intact_fixtures::AdapterKind;
+
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
-use crate::config::{Config, ModelChoice, ModelConfig};
+use crate::config::{AdapterConfig, Config, ModelChoice, ModelConfig};
 use crate::recipe::Place;
 use crate::results::ModelInfo;
 use crate::scenario::{Adapter, Stage};
@@ -27,7 +29,7 @@ struct Model {
     /// What it is, wherever it lies.
     identity: String,
     variants: BTreeMap<String, PathBuf>,
-    adapters: BTreeMap<String, Adapter>,
+    adapters: BTreeMap<String, Vec<Adapter>>,
 }
 
 impl Models {
@@ -100,9 +102,9 @@ impl Models {
         }
     }
 
-    /// An adapter of a model.
-    pub(super) fn adapter(&self, model: &str, name: &str) -> Option<&Adapter> {
-        self.models.iter().find(|entry| entry.name == model)?.adapters.get(name)
+    /// What a model's adapters of this name are.
+    pub(super) fn adapters(&self, model: &str, name: &str) -> Option<&[Adapter]> {
+        self.models.iter().find(|entry| entry.name == model)?.adapters.get(name).map(Vec::as_slice)
     }
 
     /// The file of another model.
@@ -157,10 +159,10 @@ fn configured(
     let id = model.fixture.as_deref().unwrap_or(&model.name);
     let family = intact_fixtures::find(id).map(|entry| entry.family.memory.clone());
     let variants = model.variants.iter().map(|(name, id)| Ok((name.clone(), fixture(id)?)));
-    let adapters = model
-        .adapters
-        .iter()
-        .map(|(name, adapter)| Ok((name.clone(), (fixture(&adapter.fixture)?, adapter.scale))));
+    let adapters = model.adapters.iter().map(|(name, adapters)| {
+        let adapters = adapters.iter().map(|adapter| applied(adapter, fixture)).collect::<Result<_, _>>()?;
+        Ok((name.clone(), adapters))
+    });
     Ok(Model {
         name: model.name.clone(),
         family: family.unwrap_or_else(|| "unknown".into()),
@@ -171,6 +173,15 @@ fn configured(
     })
 }
 
+fn applied(
+    adapter: &AdapterConfig,
+    fixture: &dyn Fn(&str) -> Result<PathBuf, RunError>,
+) -> Result<Adapter, RunError> {
+    let known = intact_fixtures::adapters().iter().find(|entry| entry.id == adapter.fixture);
+    let kind = known.map_or(AdapterKind::Lora, |entry| entry.kind);
+    Ok(Adapter { kind, path: fixture(&adapter.fixture)?, scale: adapter.scale })
+}
+
 /// A model by file: the first judged subject is asked of what kind it is.
 fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> Result<Model, RunError> {
     let unusable = |reason: String| RunError::Model { path: path.to_owned(), reason };
@@ -179,7 +190,7 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let (mut worker, _) =
         subjects.worker(subject, &Place::default()).map_err(|error| unusable(error.to_string()))?;
     let opened = Stage { worker: &mut worker, timeout, deadline: None }
-        .open(&path, &Place::default(), None)
+        .open(&path, &Place::default(), &[])
         .map_err(|error| unusable(error.to_string()))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
     let identity = content(&path).map_err(|error| unusable(error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use intact_protocol::Logits;
+use intact_protocol::{Logits, TINY_MODEL};
 
 use super::controls::Controls;
 use super::elsewhere::Elsewhere;
@@ -62,7 +62,7 @@ pub(super) struct Seating {
     pub name: String,
     pub model: PathBuf,
     pub place: Place,
-    pub adapter: Option<Adapter>,
+    pub adapters: Vec<Adapter>,
 }
 
 impl Seating {
@@ -171,12 +171,13 @@ impl Scene<'_> {
         let reader_model = reader_model.ok_or_else(missing)?.to_owned();
         let subject = planned.dims.get("subject").cloned().unwrap_or_default();
         let seating = |name: String, model: PathBuf, place: &Place| {
-            let adapter = place.adapter.as_deref().map(|name| {
-                let adapter = self.models.adapter(&recipe.model, name).cloned();
-                adapter.ok_or_else(|| stop(Verdict::Filtered, None, "the model has no such adapter"))
-            });
-            let adapter = adapter.transpose()?;
-            Ok::<_, Box<Outcome>>(Seating { name, model, place: place.clone(), adapter })
+            let mut adapters = Vec::new();
+            for name in place.adapter.iter().chain(&place.control_vector) {
+                let named = self.models.adapters(&recipe.model, name);
+                let none = || stop(Verdict::Filtered, None, "the model has no such adapter");
+                adapters.extend_from_slice(named.ok_or_else(none)?);
+            }
+            Ok::<_, Box<Outcome>>(Seating { name, model, place: place.clone(), adapters })
         };
         let variant = if strange { Some("another model") } else { recipe.reader_model.as_deref() };
         let reader_name = match variant {
@@ -186,6 +187,12 @@ impl Scene<'_> {
         let writer = seating(recipe.model.clone(), writer_model, &recipe.writer)?;
         let reader = seating(reader_name, reader_model, &recipe.reader)?;
         Ok(Prepared { planned, subject, recipe, writer, reader })
+    }
+
+    /// Threads for a model where nothing else is asked for.
+    pub(super) fn threads_for(&self, model: &Path) -> u32 {
+        let tiny = model.metadata().is_ok_and(|file| file.len() < TINY_MODEL);
+        if tiny { 1 } else { self.threads }
     }
 
     /// Samples a reply to the question.

@@ -69,8 +69,8 @@ impl<'a> Seats<'a> {
         if seat.open.as_ref() != Some(wanted) {
             seat.open = None;
             let mut place = wanted.place.clone();
-            place.settings.threads = place.settings.threads.or(Some(self.scene.threads));
-            stage.open(&wanted.model, &place, wanted.adapter.as_ref())?;
+            place.settings.threads = place.settings.threads.or(Some(self.scene.threads_for(&wanted.model)));
+            stage.open(&wanted.model, &place, &wanted.adapters)?;
             seat.open = Some(wanted.clone());
         }
         Ok(Sitting { stage, hello: &seat.hello, config: self.scene.config })

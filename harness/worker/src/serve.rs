@@ -24,7 +24,7 @@ use intact_protocol::{
 use crate::Subject;
 use crate::outcome::{axis, failure, history, message, receipt, small, timings, told, unsupported};
 use crate::pace::{self, Delay, LARGEST_FLOOR, timed, total};
-use crate::settings::{context_parameters, inapplicable, sample_as};
+use crate::settings::{context_parameters, sample_as};
 
 /// A worker's state: the engine, once a model is open.
 pub(crate) struct Server {
@@ -89,9 +89,6 @@ impl Server {
     }
 
     fn open(&mut self, open: Open) -> Result<Opened, Failure> {
-        if let Some(what) = inapplicable(&open.settings) {
-            return Err(Box::new(unsupported(format!("{what} cannot be applied"))));
-        }
         self.engine = None;
         let context = context_parameters(&open.settings, &open.model)
             .map_err(|error| refused("kv-type-unknown", &error.to_string()))?;
@@ -107,7 +104,8 @@ impl Server {
             sample_as(&mut parameters.sampler_parameters, sampling);
         }
         let mut engine = Engine::create(EngineOptions {
-            lora: open.settings.lora.first().cloned(),
+            lora: open.settings.lora.clone(),
+            control_vectors: open.settings.control_vectors.clone(),
             fragmented: open.settings.fragmented,
             model: Some(open.model),
             model_repository: open.model_repo,

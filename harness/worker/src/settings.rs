@@ -4,10 +4,7 @@ use std::path::Path;
 
 use intact_format::kv_type::{KvType, KvTypeError};
 use intact_format::parameters::{ContextParameters, FlashAttentionMode, SamplerParameters};
-use intact_protocol::{FlashAttention, Sampling, Settings};
-
-/// A model file below this many bytes is faster with one thread than with several.
-const TINY_MODEL: u64 = 64 << 20;
+use intact_protocol::{FlashAttention, Sampling, Settings, TINY_MODEL};
 
 /// Context parameters that hold for every session of this worker.
 pub(crate) fn context_parameters(
@@ -53,15 +50,4 @@ pub(crate) fn sample_as(parameters: &mut SamplerParameters, sampling: &Sampling)
     put(&mut parameters.frequency_penalty, sampling.frequency_penalty);
     put(&mut parameters.dry_multiplier, sampling.dry_multiplier);
     put(&mut parameters.mirostat, sampling.mirostat);
-}
-
-/// Settings that were asked for and cannot be applied.
-pub(crate) fn inapplicable(settings: &Settings) -> Option<&'static str> {
-    if settings.lora.len() > 1 {
-        Some("more than one LoRA adapter")
-    } else if !settings.control_vectors.is_empty() {
-        Some("control vectors")
-    } else {
-        None
-    }
 }

@@ -6,6 +6,11 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorType(pub u32);
 
+impl TensorType {
+    /// 32-bit floats.
+    pub const F32: Self = Self(0);
+}
+
 /// `(number, name, elements per block, bytes per block)`, as `ggml_type` and its block structures define them.
 const TENSOR_TYPES: [(u32, &str, u64, u64); 35] = [
     (0, "F32", 1, 4),
