@@ -145,6 +145,7 @@ fn restores(
     if loaded.receipt.route != Route::Direct {
         return Err(format!("the load went by {}", loaded.receipt.route.as_str()).into());
     }
+    eprintln!("{}: load direct: {:?}", subject.name(), loaded.receipt.timings.steps);
     let step = |name: &str| loaded.receipt.timings.steps.get(name).copied().unwrap_or_default();
     let session_ready = total.saturating_sub(step("canary"));
     ways.note("load direct", Some(SET), session_ready);
@@ -177,7 +178,8 @@ fn saves(
     let fresh = subject.scratch("fresh");
     fs::remove_dir_all(&fresh).ok();
     fs::create_dir_all(&fresh)?;
-    let (time, _) = timed(|| subject.save(&fresh.join("session.json")))?;
+    let (time, saved) = timed(|| subject.save(&fresh.join("session.json")))?;
+    eprintln!("{}: save full: {:?}", subject.name(), saved.timings.steps);
     ways.note("save full", Some(WRITE), time);
     ways.note("save full (of llama.cpp's)", Some("llama.cpp save_file (no fsync)"), time);
     fs::remove_dir_all(&fresh)?;
@@ -193,7 +195,10 @@ fn increments(ways: &mut Ways, subject: &mut Subject) -> Result<(), Failure> {
     subject.say(128)?;
     let turn = subject.tokens()? - tokens;
     let (time, saved) = timed(|| subject.save(&grown))?;
-    ways.note("save of a turn", Some("save full, before a turn"), time);
+    let canary = saved.timings.steps.get("canary").copied().unwrap_or_default();
+    ways.note("save of a turn", Some("save full, before a turn"), time.saturating_sub(canary));
+    ways.note("save of a turn, with canary", Some("save full, before a turn"), time);
+    eprintln!("{}: save of a turn: {:?}", subject.name(), saved.timings.steps);
     let (time, again) = timed(|| subject.save(&grown))?;
     ways.note("save of nothing new", None, time);
     eprintln!(

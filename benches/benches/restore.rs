@@ -1,4 +1,4 @@
-//! Saving and restoring a session: the engine's way, llama.cpp's own way, and the floors under both.
+//! Saving and restoring a session: the engine's ways, llama.cpp's own way, and the floors under both.
 
 use std::fs;
 use std::hint::black_box;
@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use intact_benches::{Failure, Shape, Subject, shapes};
+use intact_benches::{Failure, Shape, Subject, shapes, write_plainly};
+use intact_engine::LoadOptions;
 use intact_engine::llama::{Container, Part};
 use intact_format::route::Route;
+
+/// Sessions of more tokens are not evaluated again: on a CPU, that takes minutes to hours.
+const MOST_TO_PREFILL: usize = 256;
 
 fn main() -> Result<(), Failure> {
     let mut criterion = Criterion::default().configure_from_args();
@@ -32,7 +36,8 @@ fn measure(criterion: &mut Criterion, shape: Shape) -> Result<(), Failure> {
         .throughput(Throughput::Bytes(bytes as u64));
     floors(&mut group, &subject)?;
     llama_files(&mut group, &subject)?;
-    engine(&mut group, &mut subject)?;
+    saves(&mut group, &mut subject)?;
+    loads(&mut group, &mut subject)?;
     group.finish();
     Ok(())
 }
@@ -44,6 +49,7 @@ fn floors(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject) -> Result
     group.bench_function("floor/memcpy", |bencher| {
         bencher.iter(|| black_box(&mut copy).copy_from_slice(black_box(state.bytes())));
     });
+    drop(copy);
     let context = subject.context()?;
     group.bench_function("floor/get-state", |bencher| {
         bencher.iter(|| context.state(Part::Whole).expect("a state"));
@@ -52,13 +58,21 @@ fn floors(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject) -> Result
     group.bench_function("floor/set-state", |bencher| {
         bencher.iter(|| empty.restore(&state).expect("the state fits"));
     });
+    drop(empty);
     group.bench_function("floor/new-context", |bencher| {
         bencher.iter(|| subject.empty_context().expect("a context"));
     });
-    Ok(())
+    let plain = subject.scratch("plain");
+    group.bench_function("floor/write-and-fsync", |bencher| {
+        bencher.iter(|| write_plainly(&plain, state.bytes()).expect("written"));
+    });
+    group.bench_function("floor/read", |bencher| {
+        bencher.iter(|| black_box(fs::read(&plain).expect("read")));
+    });
+    Ok(fs::remove_file(&plain)?)
 }
 
-/// llama.cpp's own sequence file: no checks, written in place, into a context that is there already.
+/// llama.cpp's own sequence file: no checks, written in place and not flushed, into a context that is there already.
 fn llama_files(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject) -> Result<(), Failure> {
     let file = subject.scratch("sequence.ggsq");
     group.bench_function("llama.cpp/save-file", |bencher| {
@@ -69,41 +83,97 @@ fn llama_files(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject) -> R
     group.bench_function("llama.cpp/load-file", |bencher| {
         bencher.iter(|| empty.take_back(Container::SequenceFile, &file).expect("loaded"));
     });
-    Ok(())
+    Ok(fs::remove_file(&file)?)
 }
 
-/// The engine: hashed, atomic, on the disk when it returns; a load has a context of its own and has asked the model.
-fn engine(group: &mut BenchmarkGroup<'_, WallTime>, subject: &mut Subject) -> Result<(), Failure> {
+/// Sums the times of `timed`, which prepares each of them as it likes.
+fn iterate(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    mut timed: impl FnMut() -> Result<Duration, Failure>,
+) {
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| (0..iterations).map(|_| timed().expect("it works")).sum());
+    });
+}
+
+/// The engine's saves: hashed, atomic, on the disk when they return.
+fn saves(group: &mut BenchmarkGroup<'_, WallTime>, subject: &mut Subject) -> Result<(), Failure> {
     let fresh = subject.scratch("fresh");
     let forget = |folder: &Path| {
         fs::remove_dir_all(folder).ok();
-        fs::create_dir_all(folder).expect("a scratch folder");
+        fs::create_dir_all(folder)
     };
-    group.bench_function("engine/save", |bencher| {
-        bencher.iter_custom(|iterations| {
-            (0..iterations)
-                .map(|_| {
-                    forget(&fresh);
-                    let started = Instant::now();
-                    subject.save(&fresh.join("session.json")).expect("saved");
-                    started.elapsed()
-                })
-                .sum()
-        });
+    iterate(group, "engine/save-full", || {
+        forget(&fresh)?;
+        let started = Instant::now();
+        subject.save(&fresh.join("session.json"))?;
+        Ok(started.elapsed())
     });
+    // The session as it was, a turn more, and the save of that turn, with the evaluation of its last token.
     let file = subject.file();
-    group.bench_function("engine/save-again", |bencher| {
-        bencher.iter(|| subject.save(&file).expect("saved"));
+    iterate(group, "engine/save-turn", || {
+        forget(&fresh)?;
+        let grown = fresh.join("session.json");
+        subject.load(&file)?;
+        subject.save(&grown)?;
+        subject.say(128)?;
+        let started = Instant::now();
+        subject.save(&grown)?;
+        Ok(started.elapsed())
     });
+    fs::remove_dir_all(&fresh)?;
+    subject.load(&file)?;
+    iterate(group, "engine/save-nothing-new", || {
+        let started = Instant::now();
+        subject.save(&file)?;
+        Ok(started.elapsed())
+    });
+    Ok(())
+}
+
+/// The engine's loads: verified, into a context that is not live, and the model has been asked.
+fn loads(group: &mut BenchmarkGroup<'_, WallTime>, subject: &mut Subject) -> Result<(), Failure> {
+    let file = subject.file();
     expect_route(subject.load(&file)?.receipt.route, Route::Direct)?;
-    group.bench_function("engine/load-direct", |bencher| {
-        bencher.iter(|| subject.load(&file).expect("loaded"));
+    iterate(group, "engine/load-direct", || {
+        // A server empties the context that a session leaves before the next one needs it.
+        std::thread::sleep(Duration::from_millis(100));
+        let started = Instant::now();
+        subject.load(&file)?;
+        Ok(started.elapsed())
     });
-    let bare = subject.file_without_image();
-    expect_route(subject.load(&bare)?.receipt.route, Route::Reprefilled)?;
-    group.bench_function("engine/load-reprefilled", |bencher| {
-        bencher.iter(|| subject.load(&bare).expect("loaded"));
+    iterate(group, "engine/first-token-after-load", || {
+        let started = Instant::now();
+        subject.load(&file)?;
+        subject.first_token()?;
+        Ok(started.elapsed())
     });
+    let mut without = subject.engine_without_spares()?;
+    iterate(group, "engine/load-direct-new-context", || {
+        let started = Instant::now();
+        without.load(&file, &LoadOptions::default())?;
+        Ok(started.elapsed())
+    });
+    drop(without);
+    let mut other = subject.transcoding_engine()?;
+    expect_route(other.load(&file, &LoadOptions::default())?.receipt.route, Route::Transcoded)?;
+    iterate(group, "engine/load-transcoded", || {
+        let started = Instant::now();
+        other.load(&file, &LoadOptions::default())?;
+        Ok(started.elapsed())
+    });
+    drop(other);
+    subject.load(&file)?;
+    if subject.tokens()? <= MOST_TO_PREFILL {
+        let bare = subject.file_without_image();
+        expect_route(subject.load(&bare)?.receipt.route, Route::Reprefilled)?;
+        iterate(group, "engine/load-reprefilled", || {
+            let started = Instant::now();
+            subject.load(&bare)?;
+            Ok(started.elapsed())
+        });
+    }
     Ok(())
 }
 

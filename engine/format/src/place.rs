@@ -67,6 +67,20 @@ pub trait SessionSource: Send + Sync {
     /// # Errors
     /// When it cannot be read to its last byte.
     fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError>;
+
+    /// The same in parts, where that is as easy.
+    fn parts(&self) -> Option<&dyn ReadParts> {
+        None
+    }
+}
+
+/// Reads parts of chunks, so that each can be hashed while it is in the processor's caches.
+pub trait ReadParts: Sync {
+    /// Reads a part of a chunk's payload, from byte `from` on.
+    ///
+    /// # Errors
+    /// When it cannot be read to its last byte.
+    fn read_part(&self, id: ChunkId, from: u64, part: &mut [u8]) -> Result<(), PlaceError>;
 }
 
 impl<S: SessionSink + ?Sized> SessionSink for Box<S> {

@@ -28,8 +28,12 @@ pub(super) fn read_all<T: Send>(
 ) -> Result<(), Refusal> {
     let longest = chunks.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
     let longest = usize::try_from(longest).unwrap_or(usize::MAX).max(1);
-    let room = (UNDER_WAY / longest).clamp(FEWEST, 2 * READERS).min(chunks.len());
-    let readers = thread::available_parallelism().map_or(1, usize::from).min(READERS).min(room);
+    // One core is left to the thread that takes.
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let readers = cores.saturating_sub(1).clamp(1, READERS);
+    // Few buffers, used again and again, stay in the processor's caches.
+    let room = (UNDER_WAY / longest).clamp(FEWEST, readers + 2).min(chunks.len());
+    let readers = readers.min(room);
     let next = AtomicUsize::new(0);
     let (free, buffers) = mpsc::channel::<Vec<u8>>();
     let buffers = Mutex::new(buffers);
@@ -88,10 +92,13 @@ fn read_one(
     }
     buffer.resize(length, 0);
     buffer[..prefix.len()].copy_from_slice(prefix);
-    source.read(id, &mut buffer[prefix.len()..])?;
-    Chunk::behind(prefix.len(), buffer)
-        .named(id)
-        .map_err(|error| PlaceError::new(Some(RefusalCode::ImageDamaged), error))
+    let chunk = if let Some(parts) = source.parts() {
+        Chunk::read_behind(prefix.len(), buffer, |from, part| parts.read_part(id, from, part))?
+    } else {
+        source.read(id, &mut buffer[prefix.len()..])?;
+        Chunk::behind(prefix.len(), buffer)
+    };
+    chunk.named(id).map_err(|error| PlaceError::new(Some(RefusalCode::ImageDamaged), error))
 }
 
 /// A chunk that a place did not give, or gave wrong.

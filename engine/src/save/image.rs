@@ -19,6 +19,11 @@ use crate::llama::LlamaError;
 use crate::probe::{Probe, Understood};
 use crate::session::{Session, Timeline};
 
+/// Bytes that a chunk is not to exceed.
+const CHUNK_BYTES: u64 = 8 << 20;
+/// Cells that a chunk has nevertheless.
+const FEWEST_TOKENS: u32 = 16;
+
 /// What a save takes of a session besides its messages.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
@@ -75,6 +80,19 @@ fn parts<'p>(timeline: &Timeline, probe: &'p Probe) -> Option<(&'p Understood, A
     readable.then_some((here, *shape))
 }
 
+/// Cells of a chunk: a power of two, so that chunks of different sizes have borders in common, and not so many that a few
+/// chunks under way would take much memory.
+fn chunk_tokens(here: &Understood) -> u32 {
+    let of_cell: u64 = here
+        .sections
+        .iter()
+        .flat_map(|section| section.keys.iter().chain(&section.values))
+        .map(|(_, order)| order.cell_bytes())
+        .sum();
+    let most = u32::try_from(CHUNK_BYTES / of_cell.max(1)).unwrap_or(u32::MAX);
+    (1 << most.max(1).ilog2()).clamp(FEWEST_TOKENS, DEFAULT_CHUNK_TOKENS)
+}
+
 /// The canary, and the number of cells that come before it.
 fn canary(timeline: &mut Timeline) -> Result<(Option<Canary>, u32), EngineError> {
     let Some((&last, before)) = timeline.tokens().split_last() else { return Ok((None, 0)) };
@@ -92,19 +110,18 @@ fn put_parts(
     saved: Option<&CellImage>,
     sink: &mut dyn SessionSink,
 ) -> Result<(ImageReference, u64), PartsFailed> {
+    let chunk_tokens = chunk_tokens(here);
     let saved = saved.filter(|saved| {
-        saved.layout == here.layout.id
-            && saved.shape == here.shape
-            && saved.chunk_tokens == DEFAULT_CHUNK_TOKENS
+        saved.layout == here.layout.id && saved.shape == here.shape && saved.chunk_tokens == chunk_tokens
     });
     let saved = saved.and_then(|saved| saved.sections.first());
     let unchanged = u32::try_from(timeline.unchanged()).unwrap_or(u32::MAX);
     let mut held = saved.map_or(&[][..], |section| section.chunks.as_slice());
-    let Growth { mut kept, mut new } = grow(held, unchanged, cells, DEFAULT_CHUNK_TOKENS);
+    let Growth { mut kept, mut new } = grow(held, unchanged, cells, chunk_tokens);
     for (at, chunk) in held[..kept].iter().enumerate() {
         if !sink.holds(chunk.id, chunk.bytes)? {
             held = &held[..at];
-            Growth { kept, new } = grow(held, unchanged, cells, DEFAULT_CHUNK_TOKENS);
+            Growth { kept, new } = grow(held, unchanged, cells, chunk_tokens);
             break;
         }
     }
@@ -139,7 +156,7 @@ fn put_parts(
     let image = CellImage {
         layout: here.layout.id.to_owned(),
         shape: here.shape.clone(),
-        chunk_tokens: DEFAULT_CHUNK_TOKENS,
+        chunk_tokens,
         bytes: chunks.iter().map(|chunk| chunk.bytes).sum(),
         sections: vec![SectionImage {
             cells,

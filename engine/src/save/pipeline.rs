@@ -62,7 +62,8 @@ pub(super) fn put_all<E: From<PlaceError>>(
             };
             under_way += usize::from(buffer.is_none());
             let payload = make(at, buffer.unwrap_or_default())?;
-            room = room.max(UNDER_WAY / payload.bytes.len().max(1)).min(2 * HASHERS);
+            // Few buffers, used again and again, stay in the processor's caches.
+            room = (UNDER_WAY / payload.bytes.len().max(1)).clamp(FEWEST, hashers + 2);
             if made.send((at, payload)).is_err() {
                 break;
             }

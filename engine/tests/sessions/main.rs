@@ -3,6 +3,7 @@
 mod adapters;
 mod chatting;
 mod damage;
+mod disks;
 mod growing;
 mod keeping;
 mod places;

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::ChunkId;
 
+/// Bytes of a payload that are read and hashed at a time: they fit into the cache of a core.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// A payload and its id. The two always belong together: there is no way to make one that does not match.
 #[derive(Clone, Debug)]
 pub struct Chunk<'a> {
@@ -37,6 +40,25 @@ impl<'a> Chunk<'a> {
         let bytes = bytes.into();
         let skipped = skipped.min(bytes.len());
         Self { id: ChunkId::of(&bytes[skipped..]), bytes, skipped }
+    }
+
+    /// Names a payload that `read` brings piece by piece, into `bytes` behind the first `skipped` ones: each piece is hashed
+    /// while it is in the processor's caches.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read_behind<E>(
+        skipped: usize,
+        mut bytes: Vec<u8>,
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let skipped = skipped.min(bytes.len());
+        let mut hasher = blake3::Hasher::new();
+        for (at, piece) in bytes[skipped..].chunks_mut(PIECE_BYTES).enumerate() {
+            read((at * PIECE_BYTES) as u64, piece)?;
+            hasher.update(piece);
+        }
+        Ok(Self { id: ChunkId(*hasher.finalize().as_bytes()), bytes: bytes.into(), skipped })
     }
 
     /// Accepts a payload under an id after hashing it.

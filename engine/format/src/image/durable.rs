@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
 
 /// Where the steps of a save go: to the disk, or to the disk until a fuse blows.
 ///
@@ -34,10 +35,35 @@ impl Durable {
     /// # Errors
     /// As the file system does; then `path` has its old content.
     pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.prepare(path, content)?.put_in_place()
+    }
+
+    /// The first half of [`Durable::replace`]: the new content is on the disk, under another name.
+    ///
+    /// # Errors
+    /// As the file system does.
+    pub(crate) fn prepare<'p>(&'p self, path: &'p Path, content: &[u8]) -> io::Result<Prepared<'p>> {
         let temporary = temporary(path);
         let mut file = self.create(&temporary)?;
         let written = self.write(&mut file, content).and_then(|()| self.sync(&file));
-        written.and_then(|()| self.rename(&temporary, path)).inspect_err(|_| self.discard(&temporary))
+        let prepared = Prepared { durable: self, temporary, path, _locked: file };
+        match written {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                prepared.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins to flush in the background what has been written so far, so that less is left to wait for. The answer must be
+    /// waited for before the file is flushed: an error is told once.
+    pub(super) fn flush_early(&self, file: &File) -> Option<JoinHandle<io::Result<()>>> {
+        if self.fuse.is_some() {
+            return None;
+        }
+        let file = file.try_clone().ok()?;
+        Some(thread::spawn(move || file.sync_data()))
     }
 
     /// Creates or empties a file, under a lock that ends when it is closed.
@@ -76,12 +102,6 @@ impl Durable {
         sync_folder(to)
     }
 
-    /// Flushes the folder that holds `path`, so that a new name survives.
-    pub(super) fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.spend(1)?;
-        sync_folder(path)
-    }
-
     /// Removes a temporary file, if the process still lives.
     pub(super) fn discard(&self, path: &Path) {
         if self.spend(1).is_ok() {
@@ -100,6 +120,35 @@ impl Durable {
         let before =
             fuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(units)));
         before.unwrap_or_default().min(units)
+    }
+}
+
+/// New content of a file, on the disk under another name.
+#[derive(Debug)]
+pub(crate) struct Prepared<'p> {
+    durable: &'p Durable,
+    temporary: PathBuf,
+    path: &'p Path,
+    /// Nobody else prepares the same file meanwhile.
+    _locked: File,
+}
+
+impl Prepared<'_> {
+    /// The second half of [`Durable::replace`].
+    ///
+    /// # Errors
+    /// As the file system does; then the file has its old content.
+    pub(crate) fn put_in_place(self) -> io::Result<()> {
+        let renamed = self.durable.rename(&self.temporary, self.path);
+        if renamed.is_err() {
+            self.discard();
+        }
+        renamed
+    }
+
+    /// Gives the new content up.
+    pub(crate) fn discard(self) {
+        self.durable.discard(&self.temporary);
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use super::{Committed, PlaceError, SessionSink, SessionSource};
+use super::{Committed, PlaceError, ReadParts, SessionSink, SessionSource};
 use crate::image::sidecar::{Sidecar, SidecarError, SidecarWriter};
 use crate::image::{Chunk, ChunkId, Durable, ImageReference};
 use crate::route::RefusalCode;
@@ -59,12 +61,33 @@ impl SessionSink for FileSink {
     fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
         let (mut bytes, mut remark) = (document.len() as u64, None);
         if image.is_some() {
-            bytes += self.writer()?.seal().map_err(unwritten)?;
+            self.writer()?;
         }
-        self.durable.replace(&self.path, document).map_err(|error| {
+        let failed = |error: io::Error| {
             let message = format!("write {}: {error}", self.path.display());
             PlaceError { code: None, message, source: error.into() }
-        })?;
+        };
+        // The disk takes both at once; the document gets its name when both are there.
+        let prepared = match self.writer.as_mut().filter(|_| image.is_some()) {
+            None => self.durable.prepare(&self.path, document).map_err(failed)?,
+            Some(writer) => thread::scope(|scope| {
+                let prepared = scope.spawn(|| self.durable.prepare(&self.path, document));
+                let sealed = writer.seal().map_err(unwritten);
+                let prepared =
+                    prepared.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(failed)?;
+                match sealed {
+                    Ok(sealed) => {
+                        bytes += sealed;
+                        Ok(prepared)
+                    }
+                    Err(error) => {
+                        prepared.discard();
+                        Err(error)
+                    }
+                }
+            })?,
+        };
+        prepared.put_in_place().map_err(failed)?;
         if let (Some(writer), Some(image)) = (&mut self.writer, image) {
             let needed: HashSet<ChunkId> = image.chunk_ids().map(|(id, _)| id).collect();
             // The session is saved by now; what a compaction leaves over is taken out by a later save.
@@ -113,10 +136,19 @@ impl SessionSource for FileSource {
     }
 
     fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
-        let path = sidecar_path(&self.path);
-        let missing = || SidecarError::Missing { path: path.clone(), id };
+        self.read_part(id, 0, payload)
+    }
+
+    fn parts(&self) -> Option<&dyn ReadParts> {
+        Some(self)
+    }
+}
+
+impl ReadParts for FileSource {
+    fn read_part(&self, id: ChunkId, from: u64, part: &mut [u8]) -> Result<(), PlaceError> {
+        let missing = || SidecarError::Missing { path: sidecar_path(&self.path), id };
         let sidecar = self.sidecar.as_ref().ok_or_else(missing).map_err(unread)?;
-        sidecar.read_into(id, payload).map_err(unread)
+        sidecar.read_part(id, from, part).map_err(unread)
     }
 }
 

@@ -114,19 +114,20 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Reads the payload of a chunk, whose length the caller knows, and leaves hashing it to the caller. Several threads
-    /// can do so at a time.
+    /// Reads a part of a chunk's payload, from byte `from` on, and leaves hashing it to the caller. Several threads can do so
+    /// at a time.
     ///
     /// # Errors
-    /// When the chunk is not there in that length, or cannot be read.
-    pub fn read_into(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), SidecarError> {
+    /// When the chunk is not there or does not reach so far, or cannot be read.
+    pub fn read_part(&self, id: ChunkId, from: u64, part: &mut [u8]) -> Result<(), SidecarError> {
         let path = || self.path.clone();
         let frame = self.frame(&id).ok_or_else(|| SidecarError::Missing { path: path(), id })?;
-        let expected = payload.len() as u64;
-        if frame.bytes != expected {
+        let expected = from.saturating_add(part.len() as u64);
+        if frame.bytes < expected {
             return Err(SidecarError::Length { path: path(), id, expected, found: frame.bytes });
         }
-        read_exact_at(&self.file, payload, frame.offset).map_err(SidecarError::io(&self.path, "read a chunk"))
+        read_exact_at(&self.file, part, frame.offset + from)
+            .map_err(SidecarError::io(&self.path, "read a chunk"))
     }
 
     /// Reads every chunk of an image, each once, in the image's order.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use super::frame::{FRAME_HEADER_BYTES, Header, SIDECAR_HEADER_BYTES, sidecar_header};
 use super::reader::{Scan, scan};
@@ -19,7 +20,13 @@ pub struct SidecarWriter {
     file: File,
     scan: Scan,
     durable: Durable,
+    /// Bytes written since the last flush began.
+    unflushed: u64,
+    flush: Option<JoinHandle<std::io::Result<()>>>,
 }
+
+/// Bytes that are written before a flush begins in the background.
+const FLUSH_BYTES: u64 = 32 << 20;
 
 /// What an append wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +68,7 @@ impl SidecarWriter {
             scan.damage.retain(|damage| !damage.torn_tail);
             scan.length = scan.end;
         }
-        Ok(Self { path, file, scan, durable })
+        Ok(Self { path, file, scan, durable, unflushed: 0, flush: None })
     }
 
     /// Appends the chunks that are not there yet and flushes them to the disk: [`SidecarWriter::put`] for each, then
@@ -113,6 +120,7 @@ impl SidecarWriter {
     pub fn seal(&mut self) -> Result<u64, SidecarError> {
         let start = self.scan.end;
         if self.scan.frames.iter().any(|frame| !frame.sealed) {
+            self.wait_for_flush()?;
             self.durable.sync(&self.file).map_err(SidecarError::io(&self.path, "flush"))?;
             self.write_seal()?;
         }
@@ -164,7 +172,19 @@ impl SidecarWriter {
         self.scan.add(Frame { id: chunk.id(), offset, bytes, sealed: false });
         self.scan.end = offset + bytes;
         self.scan.length = self.scan.end;
+        self.unflushed += bytes;
+        if self.unflushed >= FLUSH_BYTES && self.flush.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.wait_for_flush()?;
+            self.flush = self.durable.flush_early(&self.file);
+            self.unflushed = 0;
+        }
         Ok(())
+    }
+
+    fn wait_for_flush(&mut self) -> Result<(), SidecarError> {
+        let Some(flush) = self.flush.take() else { return Ok(()) };
+        let flushed = flush.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        flushed.map_err(SidecarError::io(&self.path, "flush"))
     }
 
     fn write_seal(&mut self) -> Result<(), SidecarError> {
@@ -184,8 +204,14 @@ impl SidecarWriter {
         let io = |what| SidecarError::io(temporary, what);
         // The lock moves with the name: whoever waits for the old file finds that it was replaced.
         let file = self.durable.create(temporary).map_err(io("create"))?;
-        let mut copy =
-            Self { path: temporary.to_owned(), file, scan: Scan::empty(), durable: self.durable.clone() };
+        let mut copy = Self {
+            path: temporary.to_owned(),
+            file,
+            scan: Scan::empty(),
+            durable: self.durable.clone(),
+            unflushed: 0,
+            flush: None,
+        };
         self.durable.write(&mut copy.file, &sidecar_header()).map_err(io("write the header"))?;
         let ids: Vec<_> =
             self.scan.frames.iter().map(|frame| frame.id).filter(|id| keep.contains(id)).collect();
@@ -195,6 +221,7 @@ impl SidecarWriter {
                 copy.write_chunk(&chunk)?;
             }
         }
+        copy.wait_for_flush()?;
         self.durable.sync(&copy.file).map_err(io("flush"))?;
         copy.write_seal()?;
         Ok((copy.file, copy.scan))
@@ -204,6 +231,6 @@ impl SidecarWriter {
 fn restart(file: &mut File, path: &Path, durable: &Durable) -> Result<(), SidecarError> {
     durable.truncate(file, 0).map_err(SidecarError::io(path, "empty"))?;
     file.seek(SeekFrom::Start(0)).map_err(SidecarError::io(path, "seek"))?;
-    durable.write(file, &sidecar_header()).map_err(SidecarError::io(path, "write the header"))?;
-    durable.sync_folder(path).map_err(SidecarError::io(path, "flush the folder of"))
+    // The document's new name is flushed with the folder that both are in, and until then nothing refers to this file.
+    durable.write(file, &sidecar_header()).map_err(SidecarError::io(path, "write the header"))
 }
