@@ -1,12 +1,16 @@
-//! Renderings of [`Results`]: a page for people, Markdown for summaries, JUnit for other tools.
+//! Renderings of [`Results`]: a page for people, Markdown and annotations for CI, JUnit and JSON for other tools, a badge.
 //!
 //! `results.json` is the truth. A rendering adds nothing to it: `story` puts it in words, `pivot` in tables,
 //! and the renderings differ only in their form.
 
+mod annotations;
 mod attempt;
+mod badge;
 mod changes;
+mod combined;
 mod coverage;
 mod crossing;
+mod digest;
 mod html;
 mod junit;
 mod markdown;
@@ -23,9 +27,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use annotations::annotations;
+pub use badge::badge;
 pub use changes::{Change, ChangeKind, Changes};
+pub use combined::combined;
 pub use coverage::{AxisGround, Ground, Used};
 pub use crossing::{Crossings, Question};
+pub use digest::{DIGEST_VERSION, Digest};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
@@ -80,18 +88,15 @@ pub enum ReportError {
     },
 }
 
-/// Writes `report.html`, `report.md` and `junit.xml` into the folder `out`, and gives their paths in this order.
+/// Writes `report.html`, `report.md`, `junit.xml` and `badge.svg` into the folder `out`.
 ///
 /// # Errors
 /// [`ReportError`], for the first file that fails.
-pub fn write(report: &Report<'_>, out: &Path) -> Result<[PathBuf; 3], ReportError> {
-    let page = out.join("report.html");
-    let summary = out.join("report.md");
-    let tests = out.join("junit.xml");
-    put(&page, html(report))?;
-    put(&summary, Ok(markdown(report)))?;
-    put(&tests, junit(report.results))?;
-    Ok([page, summary, tests])
+pub fn write(report: &Report<'_>, out: &Path) -> Result<(), ReportError> {
+    put(&out.join("report.html"), html(report))?;
+    put(&out.join("report.md"), Ok(markdown(report)))?;
+    put(&out.join("junit.xml"), junit(report.results))?;
+    put(&out.join("badge.svg"), badge(report.results))
 }
 
 fn put(path: &Path, rendered: Result<String, String>) -> Result<(), ReportError> {

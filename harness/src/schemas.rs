@@ -9,6 +9,7 @@ use crate::expectation::ExpectationFile;
 use crate::folder::{ArtifactEntry, Event, Manifest, Planned};
 use crate::perf::comparison::Comparison;
 use crate::perf::history::Entry;
+use crate::report::Digest;
 use crate::results::Results;
 
 /// A published schema.
@@ -27,6 +28,7 @@ pub fn published() -> Vec<Published> {
     let mut all = vec![
         of("config", schema_for!(Config)),
         of("expectations", schema_for!(ExpectationFile)),
+        of("report", schema_for!(Digest)),
         of("results", schema_for!(Results)),
         of("run", schema_for!(Manifest)),
         of("plan", schema_for!(Planned)),

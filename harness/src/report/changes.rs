@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::story::is_control;
+use crate::filter;
 use crate::results::{Cell, Results};
 use crate::verdict::Verdict;
 
@@ -17,6 +19,8 @@ pub struct Changes {
     pub cells: Vec<Change>,
     /// Cells that are in both runs.
     pub compared: usize,
+    /// What filters call changed: cells whose verdict, code or route differs, by id.
+    pub verdicts: BTreeMap<String, filter::Change>,
 }
 
 /// What changed of one cell.
@@ -33,7 +37,7 @@ pub struct Change {
 }
 
 /// Kinds of change, the most urgent first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// The cell is not as expected, and was before, or is new.
@@ -135,7 +139,9 @@ impl Changes {
         let mut cells: Vec<Change> = told.chain(gone).collect();
         cells.sort_by_key(|change| change.kind);
         let compared = present.keys().filter(|id| before.contains_key(**id)).count();
-        Self { since: baseline.run.started.clone(), cells, compared }
+        let differs = |cell: &Cell| filter::Change::between(before.get(cell.id.as_str()).copied(), cell);
+        let verdicts = now.cells.iter().filter_map(|cell| Some((cell.id.clone(), differs(cell)?))).collect();
+        Self { since: baseline.run.started.clone(), cells, compared, verdicts }
     }
 
     /// Changes by kind, the most urgent first; kinds without a change are left out.

@@ -20,7 +20,10 @@ pub fn junit(results: &Results) -> Result<String, String> {
     report.set_time(seconds(results.run.seconds));
     report.add_test_suites(families(results));
     report.add_test_suites([controls(results), gate(results)].into_iter().flatten());
-    report.to_string().map_err(|error| error.to_string())
+    let xml = report.to_string().map_err(|error| error.to_string())?;
+    // Skipped tests are counted under a name that some readers refuse. Values and texts have no bare quotation mark, so
+    // this is found in the heads of suites only.
+    Ok(xml.replace(" disabled=\"", " skipped=\""))
 }
 
 fn families(results: &Results) -> Vec<TestSuite> {

@@ -1,6 +1,9 @@
 //! `report.md`: the story and its tables, to be read as it is or in a CI summary.
 
+mod changes;
 mod crossing;
+mod size;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,19 +14,21 @@ use super::story::{Answer, Story, by_kind, kind_words};
 use super::style::Style;
 use crate::results::{AxisControl, ClaimOutcome, ClaimResult, Part, Results, Suspect};
 use crate::verdict::Verdict;
+use text::{code, text};
 
 /// Rows of a list that are shown before it is cut short.
 const SHOWN: usize = 40;
 /// Cells of a claim that are shown.
 const EXAMPLES: usize = 5;
 
-/// Renders a run as Markdown.
+/// Renders a run as Markdown, short enough for the summary of a GitHub step.
 #[must_use]
 pub fn markdown(report: &Report<'_>) -> String {
     let results = report.results;
     let story = Story::of(results);
-    [
+    let parts = [
         opening(&story),
+        changes::changes(report),
         crossing::crossings(results),
         crossing::predictions(results),
         unexpected(results),
@@ -36,11 +41,8 @@ pub fn markdown(report: &Report<'_>) -> String {
         claims(&results.claims),
         section("Not judged", &story.unjudged),
         about(results),
-    ]
-    .into_iter()
-    .filter(|part| !part.is_empty())
-    .collect::<Vec<_>>()
-    .join("\n")
+    ];
+    size::within(size::STEP_SUMMARY, parts.into_iter().filter(|part| !part.is_empty()))
 }
 
 fn opening(story: &Story) -> String {
@@ -256,45 +258,4 @@ fn heading(subjects: &[String]) -> String {
 
 fn named(verdict: Verdict) -> String {
     format!("{} {verdict}", Style::of(verdict).glyph)
-}
-
-/// Text that Markdown shows as it is: one line, nothing interpreted.
-fn text(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    for character in raw.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => out.extend(['\\', character]),
-            character if character.is_control() => out.push(' '),
-            character => out.push(character),
-        }
-    }
-    out
-}
-
-/// Text as code, in a list or a table alike.
-fn code(raw: &str) -> String {
-    let line: String = raw.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let fence = "`".repeat(1 + longest_run(&line, '`'));
-    let space = if line.starts_with('`') || line.ends_with('`') { " " } else { "" };
-    format!("{fence}{space}{line}{space}{fence}")
-}
-
-fn longest_run(text: &str, of: char) -> usize {
-    text.split(|c| c != of).map(|run| run.chars().count()).max().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_and_code_stay_what_they_are() {
-        assert_eq!(text("a|b\n<script>*x*"), r"a\|b &lt;script&gt;\*x\*");
-        assert_eq!(code("plain"), "`plain`");
-        assert_eq!(code("a `b` c"), "``a `b` c``");
-        assert_eq!(code("`x"), "`` `x ``");
-    }
 }

@@ -374,8 +374,8 @@ fn neighbourhood(cell: &Cell) -> (String, String) {
 pub(super) fn same_place(one: &Cell, other: &Cell) -> bool {
     let mut shared = one.dims.iter().filter(|(name, _)| !WHO.contains(&name.as_str()));
     shared.all(|(name, value)| {
-        let there = dim(other, name);
-        value == NONE || there == NONE || there == *value
+        let there = other.dims.get(name).map_or(NONE, String::as_str);
+        value == NONE || there == NONE || there == value
     })
 }
 

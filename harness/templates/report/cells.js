@@ -28,7 +28,7 @@ const Cells = (index) => {
     }
     if (name in index.extra) {
       const { values, at: places } = index.extra[name];
-      const hits = values.map(test);
+      const hits = values.map((value) => value !== null && test(value));
       return (cell) => hits[places?.[cell] ?? 0];
     }
     if (!(name in dimensions)) return null;

@@ -119,6 +119,10 @@ const Filter = (() => {
       if (name === '') this.fail('expected a predicate such as `model(llama)`, `!` or `(`');
       if (!this.take('(')) this.fail(`expected \`(\` after \`${name}\``);
       if (this.text[this.at] === ')') {
+        if (name === 'changed') {
+          this.at += 1;
+          return { name, start, matches: () => true };
+        }
         if (name !== 'all' && name !== 'none') this.fail(`\`${name}\` needs a value, such as \`${name}(=text)\``);
         this.at += 1;
         return { constant: name === 'all' };

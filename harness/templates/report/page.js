@@ -20,7 +20,10 @@
       try {
         const read = Filter.parse(state.q);
         const unknown = Filter.unknown(read, cells.known);
-        if (unknown) throw new Filter.Fault(unknown.start, `there is no dimension \`${unknown.name}\``);
+        if (unknown) {
+          const missing = unknown.name === 'changed' ? 'nothing is known of changes: this report has no baseline' : `there is no dimension \`${unknown.name}\``;
+          throw new Filter.Fault(unknown.start, missing);
+        }
         filter = { text: state.q, selects: Filter.compile(read, cells.column) };
       } catch (error) {
         if (!(error instanceof Filter.Fault)) throw error;

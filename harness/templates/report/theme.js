@@ -6,11 +6,7 @@ const Theme = (button) => {
   const remember = (theme) => { try { localStorage.setItem(KEY, theme); } catch { /* a private window */ } };
   const system = matchMedia('(prefers-color-scheme: dark)');
   const isDark = () => (document.documentElement.dataset.theme ?? (system.matches ? 'dark' : 'light')) === 'dark';
-  const show = () => {
-    button.setAttribute('aria-pressed', String(isDark()));
-    button.textContent = isDark() ? '☀ Light' : '☾ Dark';
-    button.setAttribute('aria-label', 'Dark colours');
-  };
+  const show = () => button.setAttribute('aria-pressed', String(isDark()));
   const chosen = remembered();
   if (chosen === 'dark' || chosen === 'light') document.documentElement.dataset.theme = chosen;
   button.addEventListener('click', () => {

@@ -1,7 +1,10 @@
 //! The renderings of a run: what they say, and that they stay readable, valid and harmless.
 
+mod access;
 mod browser;
+mod forms;
 mod keyboard;
 mod page;
 mod renderings;
 mod sample;
+mod scale;

@@ -103,8 +103,8 @@ fn the_page_and_the_command_line_read_one_filter_language() {
     let cases: Cases = toml::from_str(include_str!("../../../fixtures/filters.toml")).expect("cases");
     let cells = json!(cases.cell);
     let wrong = page.eval(&format!(
-        "{cells}.flatMap(({{ id, verdict, dims, selects }}) => selects.filter(([text, expected]) => {{
-            const values = {{ ...dims, id, verdict }};
+        "{cells}.flatMap(({{ selects, dims, ...known }}) => selects.filter(([text, expected]) => {{
+            const values = {{ ...dims, ...known }};
             const column = (name, test) => (values[name] === undefined ? null : () => test(values[name]));
             return Filter.compile(Filter.parse(text), column)() !== expected;
         }}).map(([text]) => text))"

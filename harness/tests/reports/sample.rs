@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use intact_harness::exit::Exit;
 use intact_harness::results::{
-    AxisControl, AxisInfo, Cell, Counts, Coverage, Environment, Expected, Finding, FindingKind, Gate,
-    ModelInfo, Part, PlanInfo, RESULTS_VERSION, Results, RunInfo, SubjectInfo,
+    AxisControl, AxisInfo, Cell, ClaimOutcome, ClaimResult, Counts, Coverage, Environment, Expected, Finding,
+    FindingKind, Gate, ModelInfo, Part, PlanInfo, RESULTS_VERSION, Results, RunInfo, SubjectInfo,
 };
 use intact_harness::verdict::Verdict;
 use intact_protocol::{AxisReport, Hello, Receipt, Timings};
@@ -111,9 +111,29 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
         counts: Counts::of(&cells),
         gate: Gate { passed, exit, code: exit.code(), findings },
         suspects: Vec::new(),
-        claims: Vec::new(),
+        claims: ["confirmed", "refuted", "untested"].map(claim).into(),
         controls: vec![control("reader_kv", true), control("fault", false)],
         cells,
+    }
+}
+
+/// A claim with this outcome.
+fn claim(outcome: &str) -> ClaimResult {
+    let cell = "engine/llama".to_owned();
+    let (outcome, held, broken) = match outcome {
+        "confirmed" => (ClaimOutcome::Confirmed, vec![cell], Vec::new()),
+        "refuted" => (ClaimOutcome::Refuted, Vec::new(), vec![cell]),
+        _ => (ClaimOutcome::Untested, Vec::new(), Vec::new()),
+    };
+    ClaimResult {
+        name: format!("a-{}-claim", outcome.name()),
+        page: "persistence".into(),
+        says: "Saved sessions can be restored.".into(),
+        claim: "With nothing changed, a session continues bit by bit.".into(),
+        because: (outcome == ClaimOutcome::Untested).then(|| "No cell can tell.".into()),
+        outcome,
+        held,
+        broken,
     }
 }
 

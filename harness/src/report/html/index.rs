@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::packed::Interned;
 use crate::report::attempt::{Attempt, Attempts, dim};
-use crate::report::changes::ChangeKind;
 use crate::report::pivot::Pivot;
 use crate::report::style::Style;
 use crate::report::{Changes, Report};
@@ -25,7 +24,7 @@ pub(super) struct Index<'a> {
     attempt: Vec<usize>,
     surprises: Vec<usize>,
     dimensions: BTreeMap<&'a str, Column>,
-    extra: BTreeMap<&'static str, Column>,
+    extra: BTreeMap<&'static str, Known>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +41,14 @@ struct Column {
     values: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    at: Vec<usize>,
+}
+
+/// What is known of some cells.
+#[derive(Serialize)]
+struct Known {
+    values: Vec<Option<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     at: Vec<usize>,
 }
@@ -109,13 +116,26 @@ fn ordered(results: &Results, name: &str) -> Vec<String> {
     results.plan.axes.iter().find(|axis| axis.name == name).map_or_else(Vec::new, |axis| axis.values.clone())
 }
 
-/// What filters can name beside the dimensions.
-fn extra(results: &Results, changes: Option<&Changes>) -> BTreeMap<&'static str, Column> {
-    let Some(changes) = changes else { return BTreeMap::new() };
-    let kinds: BTreeMap<&str, ChangeKind> =
-        changes.cells.iter().map(|change| (change.cell.as_str(), change.kind)).collect();
-    let kind = |id: &str| kinds.get(id).map_or("no", |kind| kind.name()).to_owned();
-    [("changed", Column::of(&[], results.cells.iter().map(|cell| kind(&cell.id))))].into()
+/// What filters can name beside the dimensions; `null` of a cell that has none.
+fn extra(results: &Results, changes: Option<&Changes>) -> BTreeMap<&'static str, Known> {
+    let cells = || results.cells.iter();
+    let plan = Known::of(cells().map(|_| Some(results.plan.name.as_str())));
+    let route = Known::of(cells().map(|cell| cell.route.as_deref()));
+    let mut extra = BTreeMap::from([("plan", plan), ("route", route)]);
+    if let Some(changes) = changes {
+        let changed = |id| changes.verdicts.get(id).map(|change| change.name());
+        extra.insert("changed", Known::of(cells().map(|cell| changed(cell.id.as_str()))));
+    }
+    extra
+}
+
+impl Known {
+    fn of<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Self {
+        let mut distinct = Interned::default();
+        let at: Vec<usize> = values.map(|value| distinct.place(value.map(str::to_owned))).collect();
+        let values = distinct.into_list();
+        Self { at: if values.len() > 1 { at } else { Vec::new() }, values }
+    }
 }
 
 fn controls(results: &Results) -> Vec<&str> {
