@@ -44,7 +44,7 @@ pub fn annotations(report: &Report<'_>) -> String {
 
 const fn level_of(kind: FindingKind) -> &'static str {
     match kind {
-        FindingKind::Worse | FindingKind::HarnessError | FindingKind::NotRun => "error",
+        FindingKind::Worse | FindingKind::Flaky | FindingKind::HarnessError | FindingKind::NotRun => "error",
         FindingKind::Stale | FindingKind::Expired | FindingKind::Unmatched | FindingKind::Contradicting => {
             "warning"
         }

@@ -58,7 +58,7 @@ fn add(all: &mut Results, other: Results) {
     all.plan.coverage.extend(other.plan.coverage);
     for axis in other.plan.axes {
         match all.plan.axes.iter_mut().find(|known| known.name == axis.name) {
-            Some(known) => extend(&mut known.values, axis.values, |value| value.clone()),
+            Some(known) => extend(&mut known.values, axis.values, Clone::clone),
             None => all.plan.axes.push(axis),
         }
     }

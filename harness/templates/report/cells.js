@@ -100,6 +100,7 @@ const Details = (packed) => {
     log: packed.log[cell].map(text),
     seconds: packed.seconds[cell],
     reproduce: text(packed.reproduce[cell]),
+    attempts: (packed.attempts[cell] ?? []).map(([verdict, message]) => [verdict, text(message)]),
     before: packed.before?.[cell] ?? null,
     distances: packed.distances?.[cell] ?? null,
   });

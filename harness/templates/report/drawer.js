@@ -56,6 +56,7 @@ const Drawer = (cells, drawer, { open, closed, around }) => {
         ['same greedy token', known(detail.agreement, (share) => `${(share * 100).toFixed(0)} % of positions`)],
         ['canary distance', known(receipt?.canary, number)],
         ['time', `${detail.seconds.toFixed(2)} s`], ['steps of the load', steps]])),
+      part('Every time it was played', facts(detail.attempts)),
       part('Distance by position', known(detail.distances, Plot.distances)),
       part('Expected', facts([['outcome', outcome(cell, expected)], ['because', expected.reason], ['issue', expected.issue],
         ['entry', expected.entry ? make('code', { textContent: expected.entry }) : null]])),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::packed::{Interned, rounded};
 use crate::report::Report;
-use crate::results::{Cell, Expected};
+use crate::results::{Attempt, Cell, Expected};
 use crate::verdict::Verdict;
 
 /// What the page's script reads when a cell is first opened: a column for each field, a row for each cell.
@@ -33,6 +33,8 @@ pub(super) struct Details<'a> {
     reproduce: Vec<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     before: Vec<Option<&'static str>>,
+    /// Of the cells that were played several times: what each time came to, and why.
+    attempts: BTreeMap<usize, Vec<(Verdict, usize)>>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -86,6 +88,10 @@ impl<'a> Details<'a> {
     }
 
     fn push(&mut self, cell: &'a Cell, tables: &mut Tables<'a>) {
+        if !cell.attempts.is_empty() {
+            let told = |attempt: &'a Attempt| (attempt.verdict, tables.texts.place(attempt.message.as_str()));
+            self.attempts.insert(self.code.len(), cell.attempts.iter().map(told).collect());
+        }
         self.code.push(cell.code.as_deref().map(|code| tables.texts.place(code)));
         self.message.push(tables.texts.place(&cell.message));
         self.route.push(cell.route.as_deref().map(|route| tables.texts.place(route)));
