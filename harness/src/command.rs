@@ -16,6 +16,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod store;
 mod summary;
 mod table;
 mod tags;
@@ -52,6 +53,7 @@ enum Command {
     Report(report::Report),
     Perf(perf::Perf),
     Chat(chat::Chat),
+    Store(store::Store),
     Models(models::Models),
     Tags(tags::Tags),
     Filters(filters::Filters),
@@ -102,6 +104,7 @@ impl Command {
             Self::Report(report) => report.carry_out(),
             Self::Perf(perf) => perf.carry_out(),
             Self::Chat(chat) => chat.carry_out(),
+            Self::Store(store) => store.carry_out(),
             Self::Models(models) => models.carry_out(),
             Self::Tags(tags) => tags.carry_out(),
             Self::Filters(filters) => filters.carry_out(),

@@ -181,7 +181,7 @@ fn io_hint(error: &object_store::Error) -> &'static str {
         if let Some(io) = error.downcast_ref::<io::Error>() {
             return match io.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "\nmake room (`intact store prune` and `intact store gc` remove what is not needed), then try again"
+                    "\nmake a little room on that disk; `intact store prune` and `intact store gc` then remove what is not needed"
                 }
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                     "\nthe folder cannot be written; check its owner and permissions, or use another store"

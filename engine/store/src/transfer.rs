@@ -13,12 +13,15 @@ use intact_format::version::FormatVersion;
 
 use crate::error::StoreError;
 use crate::head::Summary;
+use crate::key::Generation;
 use crate::save::{Draft, Expected, Saved};
 use crate::store::SessionStore;
 
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
+    /// Which save it is.
+    pub generation: Generation,
     /// The session file, and its sidecar where it has an image.
     pub files: Vec<PathBuf>,
     /// Bytes written.
@@ -49,7 +52,11 @@ impl SessionStore {
         }
         bytes += sink.commit(&opened.document, document.image.as_ref())?.bytes;
         let sidecar = document.image.is_some().then(|| sidecar_path(file));
-        Ok(Exported { files: [file.to_owned()].into_iter().chain(sidecar).collect(), bytes })
+        Ok(Exported {
+            generation: opened.generation,
+            files: [file.to_owned()].into_iter().chain(sidecar).collect(),
+            bytes,
+        })
     }
 
     /// Saves a session file with its sidecar in the store.

@@ -1,5 +1,6 @@
 //! `intact chat`: talk to a model in the terminal, save the session, load it again.
 
+mod kept;
 mod line;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -14,13 +15,14 @@ use super::check::route;
 use super::table::plain;
 use super::worker::{Answered, ModelArguments, Session, told};
 use crate::exit::Exit;
+use kept::Kept;
 use line::Line;
 
 /// How long one answer may take before the worker counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 const HELP: &str = "\
-/save [FILE]  save the session (default: <session>.json)
+/save [FILE]  save the session (default: the store, else <session>.json)
 /load FILE    load a session and go on with it
 /new [ID]     start a new session
 /help         this text
@@ -55,10 +57,15 @@ pub(super) struct Chat {
     /// Load this session file first
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
+
+    /// Go on with the session where this store has it; /save without a file saves it there
+    #[arg(long, value_name = "URL", conflicts_with = "load")]
+    store: Option<String>,
 }
 
 struct Conversation {
     worker: Option<Session>,
+    kept: Option<Kept>,
     id: String,
     system: Option<String>,
     max_tokens: Option<u32>,
@@ -67,6 +74,8 @@ struct Conversation {
 
 impl Chat {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let mut kept = self.store.as_deref().map(Kept::open).transpose()?;
+        let there = kept.as_mut().map(|kept| kept.fetch(&self.session)).transpose()?.flatten();
         let worker = self.model.open()?;
         let interactive = io::stdin().is_terminal();
         eprintln!(
@@ -78,12 +87,13 @@ impl Chat {
         }
         let mut conversation = Conversation {
             worker: Some(worker),
+            kept,
             id: self.session,
             system: self.system,
             max_tokens: self.max_tokens,
             greedy: self.greedy,
         };
-        if let Some(file) = self.load {
+        if let Some(file) = self.load.or(there) {
             conversation.tell(&Line::Load(file));
         }
         prompt(interactive);
@@ -159,12 +169,16 @@ impl Conversation {
     }
 
     fn save(&mut self, file: Option<PathBuf>) -> Result<(), Failure> {
-        let file = file.unwrap_or_else(|| PathBuf::from(format!("{}.json", self.id)));
+        let into_store = file.is_none() && self.kept.is_some();
+        let in_folder = || PathBuf::from(format!("{}.json", self.id));
+        let file = file.unwrap_or_else(|| self.kept.as_ref().map_or_else(in_folder, Kept::file));
         let path = std::path::absolute(&file).map_err(|error| Failure::unreadable(&file, &error))?;
         let save = Save { session: self.id.clone(), path, format: None, manifest: false };
         match self.ask(Request::Save(save), &mut |_| {})? {
             Ok(Replied::Save(saved)) => {
-                eprintln!("{}", saved_words(&saved));
+                let kept = self.kept.as_mut().filter(|_| into_store);
+                let kept = kept.map(|kept| kept.keep(&self.id)).transpose()?;
+                eprintln!("{}", kept.unwrap_or_else(|| saved_words(&saved)));
                 Ok(())
             }
             other => Err(Failure::setup(format!("not saved: {}", told(&other)))),

@@ -50,7 +50,7 @@ impl Inspect {
 }
 
 /// A number of bytes for a person.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut size = count as f64;
     let mut unit = "";

@@ -2,7 +2,7 @@
 
 use super::cli::intact;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "report",
     "perf",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 12] = [
     "migrate",
     "verify",
     "chat",
+    "store",
     "models",
     "filters",
     "schema",

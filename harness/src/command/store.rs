@@ -1,0 +1,101 @@
+//! `intact store`: sessions that share their KV chunks, in a folder or an object store.
+
+mod collect;
+mod list;
+mod measure;
+mod prune;
+mod transfer;
+mod verify;
+
+use clap::{Args, Subcommand};
+use intact_store::{SessionStore, StoreError};
+use serde::Serialize;
+
+use super::Failure;
+use crate::exit::Exit;
+
+/// Keep sessions in a store that they share: list, check, clean up, bring in and take out
+///
+/// A store is a folder, or a place in an object store: s3://bucket/path, gs://bucket/path, az://container/path, with
+/// credentials from the environment. Sessions that begin alike share what they have in common. Any number of processes
+/// can use a store at the same time.
+#[derive(Debug, Args)]
+pub(super) struct Store {
+    #[command(subcommand)]
+    action: Action,
+
+    /// The store: a folder or a URL
+    #[arg(long, value_name = "URL", env = "INTACT_STORE", global = true)]
+    store: Option<String>,
+
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Ls(list::List),
+    Stats(list::Stats),
+    Gc(collect::Collect),
+    Prune(prune::PruneSessions),
+    Verify(verify::Verify),
+    Export(transfer::Export),
+    Import(transfer::Import),
+}
+
+/// The store that was named, and how results are printed.
+struct Desk {
+    address: String,
+    json: bool,
+}
+
+impl Store {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let address = self.store.filter(|address| !address.is_empty()).ok_or_else(|| {
+            Failure::setup("no store is named")
+                .help("name one with --store or in INTACT_STORE: a folder, or s3://bucket/path, gs://bucket/path, az://container/path")
+        })?;
+        let desk = Desk { address, json: self.json };
+        match self.action {
+            Action::Ls(list) => list.carry_out(&desk),
+            Action::Stats(stats) => stats.carry_out(&desk),
+            Action::Gc(collect) => collect.carry_out(&desk),
+            Action::Prune(prune) => prune.carry_out(&desk),
+            Action::Verify(verify) => verify.carry_out(&desk),
+            Action::Export(export) => export.carry_out(&desk),
+            Action::Import(import) => import.carry_out(&desk),
+        }
+    }
+}
+
+impl Desk {
+    /// The store, which has to be there.
+    fn open(&self) -> Result<SessionStore, Failure> {
+        SessionStore::open(&self.address).map_err(failed)
+    }
+
+    /// The store, made where there is none.
+    fn create(&self) -> Result<SessionStore, Failure> {
+        SessionStore::create(&self.address).map_err(failed)
+    }
+
+    fn print<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(result).map_err(Failure::setup)?);
+        } else {
+            print!("{}", text(result));
+        }
+        Ok(())
+    }
+}
+
+/// The first line is what happened, the others are what to do.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+pub(in crate::command) fn failed(error: StoreError) -> Failure {
+    let text = error.to_string();
+    match text.split_once('\n') {
+        Some((what, hint)) => Failure::setup(what).help(hint),
+        None => Failure::setup(text),
+    }
+}

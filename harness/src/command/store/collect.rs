@@ -1,0 +1,55 @@
+//! `intact store gc`.
+
+use std::time::Duration;
+
+use clap::Args;
+use intact_store::{Collected, Collection};
+
+use super::measure::duration;
+use super::{Desk, failed};
+use crate::command::Failure;
+use crate::command::inspect::bytes;
+use crate::exit::Exit;
+
+/// Remove what no session needs any more
+///
+/// Safe while other processes save: a save under way is seen, and spared. Superseded saves stay for an hour, and the
+/// traces of processes that died for a day.
+#[derive(Debug, Args)]
+pub(super) struct Collect {
+    /// Leave what was stored less than this ago, for those who are just loading it
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    grace: Duration,
+
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Collect {
+    pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
+        let collection = Collection { grace: self.grace, dry_run: self.dry_run };
+        let collected = desk.open()?.collect(collection).map_err(failed)?;
+        desk.print(&collected, |collected| text(collected, self.dry_run))?;
+        Ok(Exit::Fine)
+    }
+}
+
+fn text(collected: &Collected, dry_run: bool) -> String {
+    let verb = if dry_run { "would remove" } else { "removed" };
+    let Collected { payloads, removed, removed_bytes, young, young_bytes, spared, heads, stale } = collected;
+    let mut text = format!("{verb} {removed} of {payloads} payloads, {}\n", bytes(*removed_bytes));
+    if *young > 0 {
+        text += &format!(
+            "{young} more, {}, are unused but younger than the grace; --grace 0s removes them too\n",
+            bytes(*young_bytes)
+        );
+    }
+    if *spared > 0 {
+        text += &format!("{spared} were spared: a save that is under way needs them\n");
+    }
+    if heads + stale > 0 {
+        text += &format!("{verb} {heads} old saves and {stale} traces of processes that died\n");
+    }
+    text
+}

@@ -1,0 +1,99 @@
+//! `intact store export` and `intact store import`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use intact_format::session_id::SessionId;
+use intact_store::Expected;
+use serde::Serialize;
+
+use super::{Desk, failed};
+use crate::command::Failure;
+use crate::command::inspect::bytes;
+use crate::exit::Exit;
+
+/// Write a session as a file with its image beside it
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The session's id, as `intact store ls` gives it
+    session: String,
+
+    /// The session file [default: <session>.json]
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+}
+
+/// Save session files, with the images beside them, in the store; makes the store where there is none
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// Session files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Save over sessions of the same id
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    session: String,
+    files: Vec<PathBuf>,
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Imported {
+    file: PathBuf,
+    session: String,
+    save: u64,
+    new_bytes: u64,
+    shared_bytes: u64,
+}
+
+impl Export {
+    pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
+        let session = SessionId::new(self.session).map_err(Failure::setup)?;
+        let file = self.to.unwrap_or_else(|| session.default_file_name().into());
+        let exported = desk.open()?.export(&session, &file).map_err(failed)?;
+        let exported =
+            Exported { session: session.to_string(), files: exported.files, bytes: exported.bytes };
+        desk.print(&exported, |exported| {
+            let files: Vec<_> = exported.files.iter().map(|file| file.display().to_string()).collect();
+            format!("{}: {} written to {}\n", exported.session, bytes(exported.bytes), files.join(", "))
+        })?;
+        Ok(Exit::Fine)
+    }
+}
+
+impl Import {
+    pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
+        let store = desk.create()?;
+        let expected = if self.replace { Expected::Anything } else { Expected::Absent };
+        let mut imported = Vec::new();
+        for file in self.files {
+            let (session, saved) = store.import(&file, expected).map_err(|error| {
+                let is_there = matches!(error, intact_store::StoreError::Conflict { .. });
+                let failure = failed(error);
+                if is_there { failure.help("--replace saves over it") } else { failure }
+            })?;
+            imported.push(Imported {
+                file,
+                session: session.to_string(),
+                save: saved.generation.0,
+                new_bytes: saved.new_bytes,
+                shared_bytes: saved.shared_bytes,
+            });
+        }
+        desk.print(&imported, |imported| imported.iter().map(Imported::text).collect())?;
+        Ok(Exit::Fine)
+    }
+}
+
+impl Imported {
+    fn text(&self) -> String {
+        let Self { file, session, save, new_bytes, shared_bytes } = self;
+        let (new, shared) = (bytes(*new_bytes), bytes(*shared_bytes));
+        format!("{}: saved as {session}, save {save}; {new} new, {shared} were there\n", file.display())
+    }
+}

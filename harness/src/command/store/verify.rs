@@ -1,0 +1,73 @@
+//! `intact store verify`.
+
+use clap::Args;
+use intact_store::Verification;
+use serde::Serialize;
+
+use super::{Desk, failed};
+use crate::command::Failure;
+use crate::command::inspect::bytes;
+use crate::command::table::plain;
+use crate::exit::Exit;
+
+/// Read and hash everything; say which sessions cannot be loaded as they were saved
+///
+/// Ends with exit code 0 if all is well, 100 if something is damaged or missing. A session whose chunks are damaged can
+/// still be loaded: its tokens are evaluated again.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Remove what is damaged, so that the next save of a session stores it again
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    sound: bool,
+    sessions: usize,
+    payloads: usize,
+    bytes: u64,
+    damaged: Vec<String>,
+    repaired: bool,
+    broken: Vec<Broken>,
+}
+
+#[derive(Debug, Serialize)]
+struct Broken {
+    session: String,
+    why: String,
+}
+
+impl Verify {
+    pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
+        let found = desk.open()?.verify(self.repair).map_err(failed)?;
+        let sound = found.is_sound();
+        desk.print(&report(found), text)?;
+        Ok(if sound { Exit::Fine } else { Exit::GateFailed })
+    }
+}
+
+fn report(found: Verification) -> Report {
+    let sound = found.is_sound();
+    let Verification { sessions, payloads, bytes, damaged, repaired, broken } = found;
+    let broken =
+        broken.into_iter().map(|(session, why)| Broken { session: session.to_string(), why }).collect();
+    Report { sound, sessions, payloads, bytes, damaged, repaired, broken }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!(
+        "{} sessions, {} payloads, {}: {}\n",
+        report.sessions,
+        report.payloads,
+        bytes(report.bytes),
+        if report.sound { "every hash is right" } else { "not all is well" }
+    );
+    for key in &report.damaged {
+        text += &format!("damaged  {key}{}\n", if report.repaired { ", removed" } else { "" });
+    }
+    for Broken { session, why } in &report.broken {
+        text += &format!("broken   {}: {}\n", plain(session), plain(why));
+    }
+    text
+}

@@ -1,0 +1,8 @@
+//! `intact store`, by the command: in folders, on disks without room, under kill -9, and over S3.
+
+mod commands;
+mod desk;
+mod disks;
+mod faults;
+mod kills;
+mod s3;
