@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod schema;
 mod store;
+mod subjects;
 mod summary;
 mod table;
 mod tags;
@@ -57,6 +58,7 @@ enum Command {
     Models(models::Models),
     Tags(tags::Tags),
     Filters(filters::Filters),
+    Subjects(subjects::Subjects),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -108,6 +110,7 @@ impl Command {
             Self::Models(models) => models.carry_out(),
             Self::Tags(tags) => tags.carry_out(),
             Self::Filters(filters) => filters.carry_out(),
+            Self::Subjects(subjects) => subjects.carry_out(),
             Self::Schema(schema) => schema.carry_out(),
             Self::Completions(completions) => completions.carry_out(),
         }

@@ -87,7 +87,12 @@ pub struct SubjectConfig {
     /// Its name, the value of the `subject` dimension.
     pub name: String,
     /// The command line of its worker. A program without a folder is looked for beside the `intact` command first.
+    #[serde(default)]
     pub command: Vec<String>,
+    /// Instead of a command line: it is one that `intact subjects add` installs, in these versions, or in whichever
+    /// there are if none is named.
+    #[serde(default)]
+    pub installed: Option<Vec<String>>,
     /// Judged by the gate, or a control.
     pub part: Part,
     /// Axes that mean nothing to this subject.
@@ -177,6 +182,10 @@ pub struct AxisConfig {
     /// which something changed, and every other one that a worker is built for.
     #[serde(default)]
     pub releases: bool,
+    /// Its values are, after those that are given, the subjects: an installed one once for each version, as
+    /// `name@version`. A cell belongs to the subject that reads.
+    #[serde(default)]
+    pub subjects: bool,
     /// It takes part only in blocks that name it.
     #[serde(default)]
     pub on_demand: bool,

@@ -1,6 +1,6 @@
 //! How far two sets of logits are apart.
 
-use intact_protocol::Logits;
+use intact_protocol::{Logits, Oracle};
 
 /// Distances of observed logits from a control, over all rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,11 +17,13 @@ pub struct Distance {
 }
 
 impl Distance {
-    /// Measures. `None` where the matrices are not of one shape, or have no rows.
+    /// Measures. `None` where the matrices are not of one shape or one meaning, or have no rows. Of greedy tokens only
+    /// the agreement can be measured: the other distances are 0.
     #[must_use]
     pub fn between(control: &Logits, observed: &Logits) -> Option<Self> {
         let rows = control.rows().len();
-        if rows == 0 || rows != observed.rows().len() || control.n_vocab() != observed.n_vocab() {
+        let alike = control.n_vocab() == observed.n_vocab() && control.oracle() == observed.oracle();
+        if rows == 0 || rows != observed.rows().len() || !alike {
             return None;
         }
         let mut bit_equal = true;
@@ -40,7 +42,11 @@ impl Distance {
         let count = rows as f64;
         let nmse = if square_error == 0.0 { 0.0 } else { square_error / square };
         let nmse = if nmse.is_finite() { nmse } else { f64::NAN };
-        Some(Self { bit_equal, nmse, kl: kl / count, top1_agreement: f64::from(agreeing) / count })
+        let top1_agreement = f64::from(agreeing) / count;
+        if control.oracle() == Oracle::Greedy {
+            return Some(Self { bit_equal, nmse: 0.0, kl: 0.0, top1_agreement });
+        }
+        Some(Self { bit_equal, nmse, kl: kl / count, top1_agreement })
     }
 }
 

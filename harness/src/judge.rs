@@ -1,6 +1,6 @@
 //! The judge: from what was seen in a cell to its verdict. A pure function; the table in its tests is its oracle.
 
-use intact_protocol::{Logits, Receipt, Refusal};
+use intact_protocol::{Logits, Oracle, Receipt, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,8 @@ pub enum Evidence {
 pub struct LoadedEvidence {
     /// What the subject said of the load.
     pub receipt: Receipt,
+    /// Seconds from the request to load to its answer.
+    pub load_seconds: f64,
     /// Tokens that were evaluated when the session was loaded before, where it was passed on.
     pub evaluated_before: u32,
     /// Tokens of the session that was saved.
@@ -129,13 +131,15 @@ pub struct Judgement {
     pub message: String,
     /// How far the loaded session is from the control, where that could be measured.
     pub distance: Option<Distance>,
+    /// What was compared, where something was.
+    pub oracle: Option<Oracle>,
 }
 
 impl Judgement {
     /// A judgement without distances.
     #[must_use]
     pub fn plain(verdict: Verdict, code: Option<&str>, message: impl Into<String>) -> Self {
-        Self { verdict, code: code.map(str::to_owned), message: message.into(), distance: None }
+        Self { verdict, code: code.map(str::to_owned), message: message.into(), distance: None, oracle: None }
     }
 }
 
@@ -234,7 +238,29 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
         return Judgement::plain(Verdict::Corrupt, Some("shape"), message);
     };
     let (verdict, code, message) = weigh(loaded, receipt, distance, thresholds);
-    Judgement { verdict, code: code.map(str::to_owned), message, distance: Some(distance) }
+    let oracle = control.oracle();
+    let message = format!("{message}{}", weakness(oracle));
+    Judgement {
+        verdict,
+        code: code.map(str::to_owned),
+        message,
+        distance: Some(distance),
+        oracle: Some(oracle),
+    }
+}
+
+/// What a verdict cannot rest on.
+fn weakness(oracle: Oracle) -> &'static str {
+    match oracle {
+        Oracle::Logits => "",
+        Oracle::Probabilities => {
+            " The subject shows no logits: the probabilities of all tokens were compared, a weaker oracle."
+        }
+        Oracle::Greedy => {
+            " The subject shows neither logits nor probabilities: only its likeliest tokens were compared, a much weaker \
+             oracle."
+        }
+    }
 }
 
 fn weigh(
@@ -274,7 +300,7 @@ fn weigh(
             (
                 Verdict::Corrupt,
                 Some("logits"),
-                format!("The load reported success, and its logits are wrong: {beyond}."),
+                format!("The load reported success, and its {} are wrong: {beyond}.", what(loaded)),
             )
         };
     }
@@ -294,10 +320,30 @@ fn weigh(
     if evaluated_again {
         return (Verdict::Recomputed, None, recomputed_because(receipt));
     }
-    if distance.bit_equal {
-        return (Verdict::Exact, None, "Every logit is bit-identical to the uninterrupted session's.".into());
+    match (distance.bit_equal, loaded.observed.oracle()) {
+        (true, Oracle::Logits) => {
+            (Verdict::Exact, None, "Every logit is bit-identical to the uninterrupted session's.".into())
+        }
+        (true, Oracle::Probabilities) => (
+            Verdict::Exact,
+            None,
+            "Every probability is bit-identical to the uninterrupted session's.".into(),
+        ),
+        // The same likeliest tokens say nothing of what lies below them.
+        (_, Oracle::Greedy) => {
+            let message = format!("{} tokens in a row are the same.", loaded.observed.rows().len());
+            (Verdict::Equivalent, None, message)
+        }
+        (false, _) => (Verdict::Equivalent, None, format!("Inside the noise floor: {}.", describe(distance))),
     }
-    (Verdict::Equivalent, None, format!("Inside the noise floor: {}.", describe(distance)))
+}
+
+fn what(loaded: &LoadedEvidence) -> &'static str {
+    match loaded.observed.oracle() {
+        Oracle::Logits => "logits",
+        Oracle::Probabilities => "probabilities",
+        Oracle::Greedy => "tokens",
+    }
 }
 
 /// The route that converts cells.

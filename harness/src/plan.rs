@@ -67,6 +67,8 @@ pub struct Setting {
     pub releases: BTreeMap<String, String>,
     /// The releases that sessions cross between, that of the configured workers first.
     pub crossed: Vec<String>,
+    /// The subjects, an installed one once for each version: `name` or `name@version`.
+    pub systems: Vec<String>,
 }
 
 /// Name of the axis whose values are the models.
@@ -157,7 +159,8 @@ impl<'a> Planner<'a> {
         if axis.releases {
             return self.setting.crossed.clone();
         }
-        axis.values().map(str::to_owned).collect()
+        let systems = self.setting.systems.iter().filter(|_| axis.subjects);
+        axis.values().map(str::to_owned).chain(systems.cloned()).collect()
     }
 
     fn base(&self, axis: &AxisConfig) -> String {
@@ -211,6 +214,12 @@ impl<'a> Planner<'a> {
         let release = self.setting.releases.get(subject).cloned().unwrap_or_else(|| "unknown".to_owned());
         dims.insert("subject".into(), subject.to_owned());
         dims.insert(FAMILY.into(), family.unwrap_or_else(|| "unknown".to_owned()));
+        for axis in self.config.axes.iter().filter(|axis| axis.subjects) {
+            // The other side by its name, so that the cell and its place in a grid say who it is.
+            let same = dims.get(&axis.name).is_some_and(|value| value == SAME);
+            let other = axis.mirrors.as_ref().filter(|_| same).and_then(|other| dims.get(other)).cloned();
+            dims.extend(other.map(|other| (axis.name.clone(), other)));
+        }
         for side in ["writer", "reader"] {
             let crosses = dims.get(side).is_some_and(|value| value != INAPPLICABLE);
             if !crosses {
@@ -266,6 +275,9 @@ impl<'a> Planner<'a> {
                     applicable.insert(axis.clone(), INAPPLICABLE.to_owned());
                 }
                 let dims = self.dims(&applicable, &subject.name);
+                if !self.reads(&dims, &subject.name) {
+                    continue;
+                }
                 let id = self.id(&dims, &subject.name);
                 if seen.insert(id.clone()) {
                     let filtered = self.obstacle(&dims);
@@ -274,6 +286,15 @@ impl<'a> Planner<'a> {
             }
         }
         cells
+    }
+
+    /// Whether it is this subject that reads, where the cell says which one does.
+    fn reads(&self, dims: &Dims, subject: &str) -> bool {
+        let reader = |axis: &&AxisConfig| {
+            axis.subjects && axis.sets.iter().any(|target| target.get_ref() == READING_SUBJECT)
+        };
+        let named = self.config.axes.iter().find(reader).and_then(|axis| dims.get(&axis.name));
+        named.is_none_or(|system| subject_of(system) == subject)
     }
 
     fn id(&self, dims: &Dims, subject: &str) -> String {
@@ -290,11 +311,26 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Whether a session goes to a newer release, to an older one, or stays.
+/// What an axis sets whose value is the subject that reads.
+const READING_SUBJECT: &str = "reader.subject";
+
+/// The subject of `name@version`.
+#[must_use]
+pub fn subject_of(system: &str) -> &str {
+    system.split_once('@').map_or(system, |(subject, _)| subject)
+}
+
+/// Whether a session goes to a newer release, to an older one, to another subject, or stays.
 pub(crate) fn crossing(writer: &str, reader: &str) -> &'static str {
-    match compare_versions(writer, reader) {
+    let parts = |system: &str| {
+        let (subject, version) = system.split_once('@').unwrap_or(("", system));
+        (subject.to_owned(), version.to_owned())
+    };
+    let ((from, old), (to, new)) = (parts(writer), parts(reader));
+    match compare_versions(&old, &new).filter(|_| from == to) {
         Some(Ordering::Less) => "upgrade",
         Some(Ordering::Greater) => "rollback",
+        None if writer != reader => "handover",
         _ => "none",
     }
 }

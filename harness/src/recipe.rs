@@ -54,6 +54,8 @@ pub struct Place {
     pub control_vector: Option<String>,
     /// llama.cpp's rotation of quantized K and V is switched off.
     pub unrotated: bool,
+    /// The installed subject, `name@version`, that takes the place of the cell's; `None` for that one.
+    pub subject: Option<String>,
     /// The llama.cpp release; `None` for that of the configured worker.
     pub release: Option<String>,
     /// What the unprotected subject keeps states in; `None` for its own default.
@@ -185,6 +187,10 @@ pub enum Target {
     WriterRelease,
     /// The llama.cpp release that reads.
     ReaderRelease,
+    /// The installed subject that writes.
+    WriterSubject,
+    /// The installed subject that reads.
+    ReaderSubject,
     /// What the blind path keeps states in.
     Container,
     /// Whether the writer rotates quantized K and V.
@@ -247,7 +253,7 @@ const SETTINGS: [(&str, &str, Setting); 14] = [
     ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
 ];
 
-const WHOLES: [(&str, Target); 23] = [
+const WHOLES: [(&str, Target); 25] = [
     ("model", Target::Model),
     ("reader.model", Target::ReaderModel),
     ("format", Target::Format),
@@ -268,6 +274,8 @@ const WHOLES: [(&str, Target); 23] = [
     ("reader.rotation", Target::ReaderRotation),
     ("writer.release", Target::WriterRelease),
     ("reader.release", Target::ReaderRelease),
+    ("writer.subject", Target::WriterSubject),
+    ("reader.subject", Target::ReaderSubject),
     ("container", Target::Container),
     ("writer.layouts", Target::WriterLayouts),
     ("reader.layouts", Target::ReaderLayouts),
@@ -305,6 +313,7 @@ impl Target {
                 | Self::ReaderControlVector
                 | Self::ReaderRotation
                 | Self::ReaderRelease
+                | Self::ReaderSubject
                 | Self::ReaderLayouts
         )
     }
@@ -401,6 +410,8 @@ impl Recipe {
             Target::Scenario => self.scenario = named(value, &Scenario::NAMES)?,
             Target::WriterRelease => self.writer.release = Some(value.to_owned()),
             Target::ReaderRelease => self.reader.release = Some(value.to_owned()),
+            Target::WriterSubject => self.writer.subject = Some(value.to_owned()),
+            Target::ReaderSubject => self.reader.subject = Some(value.to_owned()),
             Target::Container => {
                 let container = Some(value.to_owned());
                 self.writer.container.clone_from(&container);

@@ -5,6 +5,7 @@ mod claim;
 mod finding;
 mod party;
 mod plan;
+mod property;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,9 @@ pub(crate) use cell::sample_cell;
 pub use cell::{Attempt, Cell, Counts, Expected};
 pub use claim::{ClaimOutcome, ClaimResult, PredictionOutcome, PredictionResult};
 pub use finding::{AxisControl, Finding, FindingKind, Gate, Suspect};
-pub use party::{ModelInfo, Part, ReleaseInfo, SubjectInfo};
+pub use party::{ModelInfo, Part, ReleaseInfo, SubjectInfo, SystemInfo};
 pub use plan::{AxisInfo, Coverage, PlanInfo};
+pub use property::{PropertyAnswer, PropertyResult};
 
 /// The version of `results.json` that this crate writes and reads.
 pub const RESULTS_VERSION: u32 = 1;
@@ -63,6 +65,9 @@ pub struct Results {
     /// What became of every claim of the pages that this system is measured against.
     #[serde(default)]
     pub claims: Vec<ClaimResult>,
+    /// What each system was seen to do, question by question.
+    #[serde(default)]
+    pub properties: Vec<PropertyResult>,
     /// Every planned cell, filtered and unsupported ones too.
     pub cells: Vec<Cell>,
 }

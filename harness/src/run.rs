@@ -60,6 +60,8 @@ pub struct RunOptions {
     pub expectations: Option<PathBuf>,
     /// The folder with the workers of other releases; that of `intact tags build` if not given.
     pub tags: Option<PathBuf>,
+    /// The folder of installed subjects; that of `intact subjects add` if not given.
+    pub subjects: Option<PathBuf>,
     /// The profile of the configuration.
     pub profile: Option<String>,
     /// Only this part of the plan.

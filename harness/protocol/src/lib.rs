@@ -18,7 +18,7 @@ pub use answer::{
     Said, Saved, Scored, Timings,
 };
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
-pub use logits::{Logits, LogitsError};
+pub use logits::{Logits, LogitsError, Oracle};
 pub use request::{
     Adopt, Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open,
     ParameterSource, Request, Role, Sampling, Save, Say, Score, Settings, Start, TINY_MODEL, Work,

@@ -4,15 +4,53 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A matrix of logits: `rows` × `n_vocab`, `f32`.
+/// A matrix of logits, or of what a subject shows in their place: `rows` × `n_vocab`, `f32`.
 ///
-/// On disk: the magic `INTLOGIT`, `rows` and `n_vocab` as little-endian `u32`, then the rows as little-endian `f32`.
+/// On disk: the magic of its [`Oracle`], `rows` and `n_vocab` as little-endian `u32`, then the rows as little-endian
+/// `f32`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logits {
+    oracle: Oracle,
     n_vocab: usize,
     values: Vec<f32>,
+}
+
+/// What a row says of a position, from the strongest to the weakest.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Oracle {
+    /// The logits themselves. Magic `INTLOGIT`.
+    #[default]
+    Logits,
+    /// Logarithms of the probabilities of all tokens: what all logits have in common is lost. Magic `INTPROBS`.
+    Probabilities,
+    /// 1 for the likeliest token, 0 for the others: only which one it is can be compared. Magic `INTGREED`.
+    Greedy,
+}
+
+impl Oracle {
+    const MAGICS: [(&[u8; 8], Self); 3] =
+        [(b"INTLOGIT", Self::Logits), (b"INTPROBS", Self::Probabilities), (b"INTGREED", Self::Greedy)];
+
+    /// The name in every file and report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+            Self::Greedy => "greedy",
+        }
+    }
+
+    fn magic(self) -> &'static [u8; 8] {
+        Self::MAGICS.iter().find(|(_, oracle)| *oracle == self).map_or(b"INTLOGIT", |(magic, _)| magic)
+    }
 }
 
 /// Why a logits file could not be used.
@@ -36,7 +74,6 @@ pub enum LogitsError {
     },
 }
 
-const MAGIC: &[u8; 8] = b"INTLOGIT";
 const HEADER: usize = 16;
 
 impl Logits {
@@ -47,7 +84,19 @@ impl Logits {
     #[must_use]
     pub fn new(n_vocab: usize) -> Self {
         assert!(n_vocab > 0, "a vocabulary has tokens");
-        Self { n_vocab, values: Vec::new() }
+        Self { oracle: Oracle::Logits, n_vocab, values: Vec::new() }
+    }
+
+    /// The same rows, with another meaning.
+    #[must_use]
+    pub fn meaning(self, oracle: Oracle) -> Self {
+        Self { oracle, ..self }
+    }
+
+    /// What the rows are.
+    #[must_use]
+    pub fn oracle(&self) -> Oracle {
+        self.oracle
     }
 
     /// Appends one row.
@@ -76,7 +125,7 @@ impl Logits {
     /// [`LogitsError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), LogitsError> {
         let mut bytes = Vec::with_capacity(HEADER + self.values.len() * 4);
-        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(self.oracle.magic());
         let rows = self.values.len() / self.n_vocab;
         bytes.extend_from_slice(&u32::try_from(rows).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(&u32::try_from(self.n_vocab).unwrap_or(u32::MAX).to_le_bytes());
@@ -103,15 +152,14 @@ impl Logits {
                 .map(|word| word as usize)
                 .unwrap_or_default()
         };
-        if &header[..8] != MAGIC {
-            return Err("wrong magic".into());
-        }
+        let known = Oracle::MAGICS.iter().find(|(magic, _)| header[..8] == magic[..]);
+        let (_, oracle) = *known.ok_or("wrong magic")?;
         let (rows, n_vocab) = (word(8), word(12));
         if n_vocab == 0 || rows.checked_mul(n_vocab).and_then(|n| n.checked_mul(4)) != Some(body.len()) {
             return Err(format!("{rows} rows of {n_vocab} do not fit {} bytes", body.len()));
         }
         let values = body.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        Ok(Self { n_vocab, values })
+        Ok(Self { oracle, n_vocab, values })
     }
 }
 
@@ -137,5 +185,15 @@ mod tests {
             assert!(Logits::parse(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
         }
         fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn a_file_says_what_its_rows_are() {
+        let path = std::env::temp_dir().join(format!("intact-oracle-{}", std::process::id()));
+        for (_, oracle) in Oracle::MAGICS {
+            Logits::new(2).meaning(oracle).write(&path).expect("written");
+            assert_eq!(Logits::read(&path).expect("read").oracle(), oracle);
+        }
+        fs::remove_file(&path).expect("removed");
     }
 }

@@ -140,6 +140,7 @@ impl Run {
             previous: self.previous,
             expectations: self.expectations,
             tags: None,
+            subjects: None,
             profile: None,
             partition: self.partition,
             from: Vec::new(),

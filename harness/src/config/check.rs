@@ -39,8 +39,9 @@ pub(super) fn check(config: &Config) -> Checked {
         for axis in &subject.inapplicable {
             known_axis(config, axis, 0..0)?;
         }
-        if subject.command.is_empty() {
-            return Err(general(format!("subject `{}` has no command line", subject.name)));
+        if subject.command.is_empty() != subject.installed.is_some() {
+            let name = &subject.name;
+            return Err(general(format!("subject `{name}` needs either `command` or `installed`")));
         }
     }
     config.forbid.iter().try_for_each(|forbid| check_filter(config, &forbid.when))?;
@@ -59,8 +60,8 @@ pub(super) fn check(config: &Config) -> Checked {
 }
 
 fn check_axis(config: &Config, axis: &AxisConfig) -> Checked {
-    if axis.values.is_empty() != axis.releases {
-        return Err(general(format!("axis `{}` needs either `values` or `releases`", axis.name)));
+    if axis.values.is_empty() != axis.releases && !axis.subjects {
+        return Err(general(format!("axis `{}` needs `values`, `releases` or `subjects`", axis.name)));
     }
     for other in axis.mirrors.iter().chain(&axis.controlled_by) {
         known_axis(config, other, 0..0)?;

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use intact_protocol::Receipt;
+use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +79,17 @@ pub struct Outcome {
     pub message: String,
     /// How far the loaded session is from the control, where that could be measured.
     pub distance: Option<Measured>,
+    /// What was compared with the control: logits, or what a subject shows in their place.
+    #[serde(default)]
+    pub oracle: Option<Oracle>,
     /// The receipt of the load, where it was carried out.
     pub receipt: Option<Receipt>,
+    /// Bytes of the files that the session was saved to.
+    #[serde(default)]
+    pub saved_bytes: Option<u64>,
+    /// Seconds from the request to load to its answer.
+    #[serde(default)]
+    pub load_seconds: Option<f64>,
     /// The last lines that the worker wrote on standard error, for verdicts that need explaining.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
@@ -137,7 +146,10 @@ impl Outcome {
             code: judgement.code,
             message: judgement.message,
             distance: judgement.distance.map(Measured::from),
+            oracle: judgement.oracle,
             receipt: None,
+            saved_bytes: None,
+            load_seconds: None,
             log: Vec::new(),
             seconds: 0.0,
             dims: Dims::new(),
@@ -158,6 +170,7 @@ impl Outcome {
             code: self.code.clone(),
             message: self.message.clone(),
             distance: self.distance.map(Distance::from),
+            oracle: self.oracle,
         }
     }
 }

@@ -1,4 +1,4 @@
-use intact_protocol::{AxisReport, Timings};
+use intact_protocol::{AxisReport, Oracle, Timings};
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +43,7 @@ const NAN: [[f32; 2]; 2] = [[f32::NAN, 1.0], [0.0, 4.0]];
 fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
     LoadedEvidence {
         receipt,
+        load_seconds: 0.0,
         saved_tokens: 10,
         evaluated_before: 0,
         history_difference: None,
@@ -216,4 +217,36 @@ proptest! {
         prop_assert_eq!(judgement.verdict == Verdict::Exact, distance.bit_equal && restored > 0 && evaluated < 2
             && !RECOMPUTING.contains(&route));
     }
+}
+
+/// One weaker oracle: what it is, what was observed, and what that can prove.
+fn through(oracle: Oracle, observed: &[[f32; 2]]) -> Judgement {
+    let mut evidence = loaded(receipt("blind", 9, 0), observed);
+    evidence.observed = evidence.observed.meaning(oracle);
+    evidence.control = evidence.control.map(|control| control.meaning(oracle));
+    judge(&Evidence::Loaded(Box::new(evidence)), &thresholds())
+}
+
+#[test]
+fn a_weaker_oracle_is_named_and_proves_less() {
+    for (oracle, observed, verdict) in [
+        (Oracle::Probabilities, CONTROL, Verdict::Exact),
+        (Oracle::Probabilities, NEAR, Verdict::Equivalent),
+        (Oracle::Probabilities, WRONG, Verdict::Corrupt),
+        (Oracle::Greedy, CONTROL, Verdict::Equivalent),
+        (Oracle::Greedy, FAR, Verdict::Equivalent),
+        (Oracle::Greedy, WRONG, Verdict::Corrupt),
+    ] {
+        let judgement = through(oracle, &observed);
+        assert_eq!((judgement.verdict, judgement.oracle), (verdict, Some(oracle)), "{judgement:?}");
+        assert!(judgement.message.contains("weaker oracle"), "{judgement:?}");
+    }
+    assert!(!through(Oracle::Logits, &CONTROL).message.contains("weaker"));
+}
+
+#[test]
+fn rows_of_different_meaning_are_not_compared() {
+    let mut evidence = loaded(receipt("blind", 9, 0), &CONTROL);
+    evidence.observed = evidence.observed.meaning(Oracle::Greedy);
+    assert_eq!(verdict(&Evidence::Loaded(Box::new(evidence))), (Verdict::Corrupt, Some("shape".into())));
 }

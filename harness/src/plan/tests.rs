@@ -22,6 +22,7 @@ fn setting(config: &Config) -> Setting {
             .map(|model| (model.name.clone(), model.variants.keys().cloned().collect()))
             .collect(),
         releases: BTreeMap::new(),
+        systems: Vec::new(),
         crossed: crate::tags::releases().iter().rev().map(|release| release.tag.clone()).collect(),
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
         part,
         hello: None,
         problem: None,
+        systems: Vec::new(),
     };
     let planned = u32::try_from(cells.len()).expect("a few");
     Results {
@@ -61,6 +62,7 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
         gate: Gate { passed: true, exit: Exit::Fine, code: 0, findings: Vec::new() },
         suspects: Vec::new(),
         controls: Vec::new(),
+        properties: Vec::new(),
         claims: Vec::new(),
         cells,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use intact_protocol::Receipt;
+use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,15 @@ pub struct Cell {
     pub kl: Option<f64>,
     /// Share of rows with the control's greedy token.
     pub top1_agreement: Option<f64>,
+    /// What was compared with the control: logits, or what a subject shows in their place.
+    #[serde(default)]
+    pub oracle: Option<Oracle>,
+    /// Bytes of the files that the session was saved to.
+    #[serde(default)]
+    pub saved_bytes: Option<u64>,
+    /// Seconds from the request to load to its answer.
+    #[serde(default)]
+    pub load_seconds: Option<f64>,
     /// What the repository says that the verdict should be.
     pub expected: Expected,
     /// Whether the verdict is the expected one; always true for the unprotected subject, which is not judged.
@@ -136,6 +145,9 @@ pub(crate) fn sample_cell(id: &str) -> Cell {
         nmse: None,
         kl: None,
         top1_agreement: None,
+        oracle: None,
+        saved_bytes: None,
+        load_seconds: None,
         expected: Expected::default(),
         matched: true,
         receipt: None,

@@ -20,6 +20,23 @@ pub struct SubjectInfo {
     pub hello: Option<Hello>,
     /// Why it could not take part.
     pub problem: Option<String>,
+    /// Of a subject that is installed in several versions: each of them.
+    #[serde(default)]
+    pub systems: Vec<SystemInfo>,
+}
+
+/// One version of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SystemInfo {
+    /// Its name, `subject@version`: a value of the dimensions `writer` and `reader`.
+    pub name: String,
+    /// The command line of its worker; empty where it is not installed.
+    pub command: Vec<String>,
+    /// What its worker said of itself; `None` where it did not take part.
+    pub hello: Option<Hello>,
+    /// Why it could not take part.
+    pub problem: Option<String>,
 }
 
 /// What a subject is in a run.

@@ -70,10 +70,12 @@ impl Seats<'_> {
         self.deadline = Some(Instant::now() + self.scene.cell_timeout);
         let (evidence, seconds) = timed(|| self.evidence(cell, stock));
         self.deadline = None;
-        let receipt = match &evidence {
-            Ok(Evidence::Loaded(loaded)) => Some(loaded.receipt.clone()),
-            _ => None,
+        let (receipt, load_seconds) = match &evidence {
+            Ok(Evidence::Loaded(loaded)) => (Some(loaded.receipt.clone()), Some(loaded.load_seconds)),
+            _ => (None, None),
         };
+        let saved = stock.artifacts.get(&cell.artifact(Script::Session));
+        let saved_bytes = saved.and_then(|saved| saved.artifact.as_ref().ok()).and_then(bytes);
         let mut judgement = match evidence {
             Ok(evidence) => self.scene.judge(&evidence),
             Err(stop) => self.stopped(stop),
@@ -84,7 +86,15 @@ impl Seats<'_> {
             Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
         );
         let log = if sound { Vec::new() } else { self.log(&cell.subject, &cell.reader) };
-        let outcome = Outcome { receipt, log, seconds, dims: Dims::new(), ..Outcome::plain(judgement) };
+        let outcome = Outcome {
+            receipt,
+            saved_bytes,
+            load_seconds,
+            log,
+            seconds,
+            dims: Dims::new(),
+            ..Outcome::plain(judgement)
+        };
         self.settle(&cell.subject, &cell.reader, sound);
         outcome
     }
@@ -147,14 +157,16 @@ impl Seats<'_> {
         Ok(second)
     }
 
-    /// Makes sure that a release other than the configured worker's can hold the session at all: where it cannot, that
-    /// says nothing of saving and loading.
+    /// Makes sure that another release or an installed subject can hold the session at all: where it cannot, that says
+    /// nothing of saving and loading.
     fn runs_the_model(&self, cell: &Prepared<'_>, controls: &Controls) -> Result<(), Stop> {
         let sides = [(&cell.writer, cell.writers_control()), (&cell.reader, cell.control())];
         for (seating, control) in sides {
-            let release = seating.place.release.as_deref();
-            let Some(release) = release.filter(|name| self.scene.subjects.is_older(&cell.subject, name))
-            else {
+            let place = &seating.place;
+            let release = place.release.as_deref();
+            let older = release.filter(|name| self.scene.subjects.is_older(&cell.subject, name));
+            let installed = place.subject.clone().filter(|name| name.contains('@'));
+            let Some(name) = installed.or_else(|| older.map(|older| format!("llama.cpp {older}"))) else {
                 continue;
             };
             let problem = match controls.get(&control) {
@@ -164,8 +176,7 @@ impl Seats<'_> {
                 }
                 _ => continue,
             };
-            let message =
-                format!("llama.cpp {release} does not run this model with these settings: {problem}");
+            let message = format!("{name} does not run this model with these settings: {problem}");
             return Err(Stop::Step(StepError::Unsupported {
                 op: "holding an uninterrupted session",
                 message,
@@ -220,7 +231,8 @@ impl Seats<'_> {
         if replaces {
             sitting.stage.hold(SESSION, Script::Bystander, turns, conversation)?;
         }
-        let outcome = load(&mut sitting.stage, cell, &files.document)?;
+        let (outcome, load_seconds) = timed(|| load(&mut sitting.stage, cell, &files.document));
+        let outcome = outcome?;
         let live: &[&str] = match outcome {
             LoadOutcome::Refused(_) | LoadOutcome::Failed(_) if replaces => &[BYSTANDER, SESSION],
             _ => &[BYSTANDER],
@@ -242,7 +254,10 @@ impl Seats<'_> {
             LoadOutcome::Failed(message) => Evidence::Failed { message, harm },
             LoadOutcome::Unsupported(message) => Evidence::Unsupported { message },
             LoadOutcome::Loaded(loaded) => match observed {
-                Some(Ok(observed)) => seen(cell, *loaded, artifact, truth, (observed, sampled), harm),
+                Some(Ok(observed)) => {
+                    let after = After { load_seconds, observed, sampled, harm };
+                    seen(cell, *loaded, artifact, truth, after)
+                }
                 Some(Err(StepError::Worker { error })) => Evidence::Died(error),
                 Some(Err(error)) if control.session.is_err() => Evidence::Unsupported {
                     message: format!("the uninterrupted session cannot go on either: {error}"),
@@ -254,6 +269,12 @@ impl Seats<'_> {
             },
         })
     }
+}
+
+/// Length of the files of a saved session.
+fn bytes(artifact: &Artifact) -> Option<u64> {
+    let files = [Some(&artifact.files.document), artifact.files.image.as_ref()];
+    files.into_iter().flatten().map(|file| file.metadata().ok().map(|file| file.len())).sum()
 }
 
 /// The folder of a cell: ids can be longer than names of files.
@@ -330,19 +351,27 @@ fn sampled(
 /// Routes after which the very same tokens must be sampled: the KV is what it was.
 const SAMPLING_ROUTES: [&str; 2] = ["direct", "blind"];
 
+/// What was seen of a load from outside.
+struct After {
+    load_seconds: f64,
+    observed: Logits,
+    sampled: Option<Sampled>,
+    harm: Harm,
+}
+
 fn seen(
     cell: &Prepared<'_>,
     loaded: Loaded,
     artifact: &Artifact,
     truth: &Truth<'_>,
-    (observed, sampled): (Logits, Option<Sampled>),
-    harm: Harm,
+    After { load_seconds, observed, sampled, harm }: After,
 ) -> Evidence {
     let held = &artifact.history;
     let history_difference = loaded.history.as_deref().and_then(|loaded| history_difference(held, loaded));
     Evidence::Loaded(Box::new(LoadedEvidence {
         saved_parameters: expected_parameters(cell, artifact),
         receipt: loaded.receipt,
+        load_seconds,
         saved_tokens: artifact.tokens,
         evaluated_before: 0,
         history_difference,

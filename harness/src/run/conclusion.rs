@@ -15,6 +15,7 @@ use crate::folder::{Manifest, Outcome};
 use crate::gate;
 use crate::plan::PlannedCell;
 use crate::predictions;
+use crate::properties;
 use crate::results::{
     Attempt, Cell, Counts, Environment, Expected, Finding, FindingKind, Part, PlanInfo, RESULTS_VERSION,
     Results, RunInfo,
@@ -91,6 +92,7 @@ impl Conclusion<'_> {
             suspects: suspects(&plan.axes, &of_judged_subjects(&cells, config)),
             controls: controls(config, &plan.axes, &cells),
             claims: claims::judge(&cells),
+            properties: properties::answer(&cells),
             plan,
             cells,
         }
@@ -156,7 +158,7 @@ fn assembled(
     matched: bool,
     reproduce: String,
 ) -> Cell {
-    let Outcome { verdict, code, message, distance, receipt, log, seconds, .. } = outcome.clone();
+    let Outcome { verdict, code, message, distance, oracle, receipt, log, seconds, .. } = outcome.clone();
     Cell {
         id: cell.id,
         dims: cell.dims,
@@ -169,6 +171,9 @@ fn assembled(
         nmse: distance.and_then(|distance| distance.nmse),
         kl: distance.and_then(|distance| distance.kl),
         top1_agreement: distance.map(|distance| distance.top1_agreement),
+        oracle,
+        saved_bytes: outcome.saved_bytes,
+        load_seconds: outcome.load_seconds,
         expected,
         matched,
         receipt,

@@ -53,6 +53,7 @@ impl Inputs {
             variants: models.variants(),
             releases: subjects.releases(),
             crossed: subjects.crossed(),
+            systems: subjects.systems(),
         };
         Ok(Plan::grown(&self.config, &self.plan, &setting, &self.previous)?)
     }

@@ -156,8 +156,8 @@ impl Scene<'_> {
         let sides: &[&str] = if writes { &["writer", "reader"] } else { &["reader"] };
         for host in sides.iter().map(|side| planned.dims.get(*side)) {
             let subject = planned.dims.get("subject").map_or("", String::as_str);
-            if let Some(reason) = host.and_then(|release| self.subjects.missing(subject, release)) {
-                return Err(stop(Verdict::NotRun, Some("not-built"), &reason));
+            if let Some((code, reason)) = host.and_then(|host| self.subjects.missing(subject, host)) {
+                return Err(stop(Verdict::NotRun, Some(code), &reason));
             }
         }
         let missing = || stop(Verdict::Filtered, None, "there is no other model to open");

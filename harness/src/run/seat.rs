@@ -28,6 +28,7 @@ struct Seat {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Host {
     subject: String,
+    system: Option<String>,
     release: Option<String>,
     container: Option<String>,
     environment: Vec<(String, String)>,
@@ -101,6 +102,7 @@ impl Host {
         let place = &seating.place;
         Self {
             subject: subject.to_owned(),
+            system: place.subject.clone(),
             release: place.release.clone(),
             container: place.container.clone(),
             environment: place.environment(),

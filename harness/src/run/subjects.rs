@@ -7,9 +7,10 @@ use std::time::Duration;
 use intact_protocol::Hello;
 
 use super::{RunError, RunOptions};
-use crate::config::Config;
+use crate::config::{Config, SubjectConfig};
+use crate::installed::{self, SubjectName};
 use crate::recipe::Place;
-use crate::results::{Part, ReleaseInfo, SubjectInfo};
+use crate::results::{Part, ReleaseInfo, SubjectInfo, SystemInfo};
 use crate::tags::{self, Release};
 use crate::worker::{Worker, WorkerError};
 
@@ -29,12 +30,24 @@ impl Subjects {
     /// The subjects as configured; no worker is started.
     pub(super) fn unasked(config: &Config, options: &RunOptions) -> Self {
         let worker = options.worker.as_deref();
-        let infos = config.subjects.iter().map(|subject| SubjectInfo {
-            name: subject.name.clone(),
-            command: command(&subject.command, worker),
-            part: subject.part,
-            hello: None,
-            problem: None,
+        let home = options.subjects.clone().or_else(installed::default_home);
+        let infos = config.subjects.iter().map(|subject| {
+            let systems = systems(subject, home.as_deref());
+            SubjectInfo {
+                name: subject.name.clone(),
+                command: match subject.installed {
+                    Some(_) => systems
+                        .iter()
+                        .rev()
+                        .find(|system| system.problem.is_none())
+                        .map_or_else(Vec::new, |system| system.command.clone()),
+                    None => command(&subject.command, worker),
+                },
+                part: subject.part,
+                hello: None,
+                problem: None,
+                systems,
+            }
         });
         Self {
             infos: infos.collect(),
@@ -78,16 +91,36 @@ impl Subjects {
         info(Some(worker), problem)
     }
 
-    /// Why a subject cannot take part with this release.
-    pub(super) fn missing(&self, subject: &str, release: &str) -> Option<String> {
-        if !self.is_older(subject, release) {
+    /// Why a subject cannot take part in this version or with this release: a code, and a sentence.
+    pub(super) fn missing(&self, subject: &str, host: &str) -> Option<(&'static str, String)> {
+        if self.infos.iter().any(|info| info.systems.is_empty() && info.name == host) {
             return None;
         }
-        let info = self.releases.iter().find(|info| info.release == release);
-        info.map_or_else(
-            || Some(format!("nothing is known of llama.cpp {release}")),
+        if let Some(system) = self.all_systems().find(|system| system.name == host) {
+            return system.problem.clone().map(|problem| ("not-installed", problem));
+        }
+        if !self.is_older(subject, host) {
+            return None;
+        }
+        let info = self.releases.iter().find(|info| info.release == host);
+        let problem = info.map_or_else(
+            || Some(format!("nothing is known of llama.cpp {host}")),
             |info| info.problem.clone(),
-        )
+        );
+        problem.map(|problem| ("not-built", problem))
+    }
+
+    /// The subjects, an installed one once for each version.
+    pub(super) fn systems(&self) -> Vec<String> {
+        let names = self.infos.iter().flat_map(|info| match info.systems.as_slice() {
+            [] => vec![info.name.clone()],
+            systems => systems.iter().map(|system| system.name.clone()).collect(),
+        });
+        names.collect()
+    }
+
+    fn all_systems(&self) -> impl Iterator<Item = &SystemInfo> {
+        self.infos.iter().flat_map(|info| &info.systems)
     }
 
     /// Whether this release is another than that of the subject's configured worker.
@@ -118,6 +151,10 @@ impl Subjects {
     pub(super) fn start(config: &Config, options: &RunOptions) -> Result<Self, RunError> {
         let mut subjects = Self::unasked(config, options);
         for info in &mut subjects.infos {
+            if !info.systems.is_empty() {
+                greet(info, subjects.timeout);
+                continue;
+            }
             let (worker, hello) = Worker::start(&info.command, subjects.timeout).map_err(|error| {
                 let reason = match error {
                     WorkerError::Spawn { .. } => format!(
@@ -135,8 +172,11 @@ impl Subjects {
 
     /// Starts a worker of a subject as its place says.
     pub(super) fn worker(&self, name: &str, place: &Place) -> Result<(Worker, Hello), WorkerError> {
-        let info = self.infos.iter().find(|info| info.name == name);
-        let mut command = info.map(|info| info.command.clone()).unwrap_or_default();
+        let name = place.subject.as_deref().unwrap_or(name);
+        let info = self.infos.iter().find(|info| info.name == name).map(|info| &info.command);
+        let command = info
+            .or_else(|| self.all_systems().find(|system| system.name == name).map(|system| &system.command));
+        let mut command = command.cloned().unwrap_or_default();
         let release = self.releases.iter().find(|info| Some(&info.release) == place.release.as_ref());
         if let (Some(program), Some(built)) =
             (command.first_mut(), release.and_then(|info| info.worker.as_ref()))
@@ -162,6 +202,54 @@ impl Subjects {
     pub(super) fn infos(&self) -> Vec<SubjectInfo> {
         self.infos.clone()
     }
+}
+
+/// The versions of an installed subject that the configuration names, or those that there are; one that cannot take
+/// part says why.
+fn systems(subject: &SubjectConfig, home: Option<&Path>) -> Vec<SystemInfo> {
+    let Some(versions) = &subject.installed else { return Vec::new() };
+    let there = home.map(installed::all).unwrap_or_default();
+    let there = there.iter().filter(|installed| installed.name.name == subject.name);
+    let there: Vec<String> = there.map(|installed| installed.name.to_string()).collect();
+    let named = versions.iter().map(|version| format!("{}@{version}", subject.name)).collect();
+    let names: Vec<String> = match (versions.is_empty(), there.is_empty()) {
+        (true, false) => there,
+        (true, true) => vec![subject.name.clone()],
+        (false, _) => named,
+    };
+    names.into_iter().map(|name| system(name, home)).collect()
+}
+
+fn system(name: String, home: Option<&Path>) -> SystemInfo {
+    let missing = || format!("it is not installed: `intact subjects add {name}`");
+    let read = || -> Result<Vec<String>, String> {
+        let parsed: SubjectName = name.parse().map_err(|_| missing())?;
+        let home = home.ok_or("no home folder is known")?;
+        let found = installed::find(home, &parsed).map_err(|error| error.to_string())?;
+        Ok(found.ok_or_else(missing)?.record.command)
+    };
+    let (command, problem) = match read() {
+        Ok(command) => (command, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    SystemInfo { name, command, hello: None, problem }
+}
+
+/// Asks every installed version of a subject who it is. One that cannot take part does not keep the others from it.
+fn greet(info: &mut SubjectInfo, timeout: Duration) {
+    for system in info.systems.iter_mut().filter(|system| system.problem.is_none()) {
+        match Worker::start(&system.command, timeout) {
+            Ok((worker, hello)) => {
+                worker.leave(timeout);
+                info.hello = Some(hello.clone());
+                system.hello = Some(hello);
+            }
+            Err(error) => system.problem = Some(format!("its worker cannot be used: {error}")),
+        }
+    }
+    let problems = info.systems.iter().filter_map(|system| Some((&system.name, system.problem.as_ref()?)));
+    let problems: Vec<String> = problems.map(|(name, problem)| format!("{name}: {problem}")).collect();
+    info.problem = Some(problems.join("; ")).filter(|problems| !problems.is_empty());
 }
 
 /// The release of a subject's configured worker.

@@ -112,6 +112,7 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
         gate: Gate { passed, exit, code: exit.code(), findings },
         suspects: Vec::new(),
         claims: ["confirmed", "refuted", "untested"].map(claim).into(),
+        properties: Vec::new(),
         controls: vec![control("reader_kv", true), control("fault", false)],
         cells,
     }
@@ -154,6 +155,7 @@ fn subject(name: &str, part: Part) -> SubjectInfo {
         part,
         hello: Some(hello),
         problem: None,
+        systems: Vec::new(),
     }
 }
 
@@ -223,6 +225,9 @@ fn cell(subject: &str, model: &str, off_base: &[(&str, &str)], verdict: Verdict)
         nmse: restored.then_some(if exact { 0.0 } else { 3.2e-7 }),
         kl: restored.then_some(if exact { 0.0 } else { 1.5e-5 }),
         top1_agreement: restored.then_some(1.0),
+        oracle: None,
+        saved_bytes: None,
+        load_seconds: None,
         expected: Expected {
             outcome: vec![verdict],
             reason: (!exact).then(|| "A KV type of another kind cannot be copied.".into()),

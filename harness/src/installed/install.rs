@@ -1,0 +1,265 @@
+//! Installing a subject: fetch what it needs into its folder, put the adapter beside it, ask it who it is.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fs, io};
+
+use intact_protocol::Hello;
+use thiserror::Error;
+
+use super::{Adapter, Installed, NameError, Record, Source, SubjectName, adapters, is_part};
+use crate::nearest::nearest;
+use crate::worker::{Worker, WorkerError};
+
+/// What is to be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// `name@version`; the version may be left out where the subject itself tells it.
+    pub name: String,
+    /// The program, for a subject that is one.
+    pub program: Option<PathBuf>,
+    /// A command line that speaks the protocol, for a subject without an adapter.
+    pub command: Vec<String>,
+}
+
+/// Told how an installation goes.
+pub trait Progress {
+    /// A step begins.
+    fn step(&self, what: &str);
+}
+
+/// Why a subject could not be installed.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// Its name cannot be used.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// There is no adapter for it.
+    #[error("there is no adapter for `{name}`; {hint}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        hint: String,
+    },
+    /// Something was left out that this kind of subject needs.
+    #[error("{0}")]
+    Incomplete(String),
+    /// A program that installs it failed.
+    #[error("`{command}` failed ({status}):\n{log}")]
+    Step {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// The end of what it wrote.
+        log: String,
+    },
+    /// It is there and cannot be used.
+    #[error("it is installed, and its worker cannot be used: {0}")]
+    Worker(#[from] WorkerError),
+    /// A file could not be written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Longest wait for the first answer: the first start may read a whole package.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Lines of a failed step that are shown.
+const SHOWN: usize = 30;
+
+/// Installs a subject; one of that name that is there already is replaced.
+///
+/// # Errors
+/// [`InstallError`]; nothing is installed then.
+pub fn install(
+    home: &Path,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<(Installed, Hello), InstallError> {
+    let (name, version) = match wanted.name.split_once('@') {
+        Some((name, version)) => (name, Some(version.to_owned())),
+        None => (wanted.name.as_str(), None),
+    };
+    let means = Means::of(name, wanted)?;
+    let version = version.map_or_else(|| means.told_version(name, progress), Ok)?;
+    let name: SubjectName = format!("{name}@{version}").parse()?;
+    let folder = name.folder(home);
+    let at = |source| InstallError::Io { path: folder.clone(), source };
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(at)?;
+    }
+    fs::create_dir_all(&folder).map_err(at)?;
+    let record = Record {
+        version: 1,
+        adapter: means.adapter().map(|adapter| adapter.name.to_owned()),
+        command: means.bring(&name, &folder, progress)?,
+    };
+    let hello = greet(&record.command)?;
+    let installed = Installed { name, folder: folder.clone(), record };
+    installed.write().map_err(at)?;
+    Ok((installed, hello))
+}
+
+/// How a subject comes into its folder.
+enum Means {
+    Command(Vec<String>),
+    Program(&'static Adapter, PathBuf),
+    Package(&'static Adapter),
+}
+
+impl Means {
+    fn of(name: &str, wanted: &Wanted) -> Result<Self, InstallError> {
+        if !wanted.command.is_empty() {
+            return Ok(Self::Command(wanted.command.clone()));
+        }
+        let adapter = Adapter::named(name).ok_or_else(|| unknown(name))?;
+        match (adapter.source, &wanted.program) {
+            (Source::Program, Some(program)) => {
+                let found = fs::canonicalize(program);
+                let program = found.map_err(|source| InstallError::Io { path: program.clone(), source })?;
+                Ok(Self::Program(adapter, program))
+            }
+            (Source::Program, None) => Err(InstallError::Incomplete(format!(
+                "`{name}` is a program that you have: say where it is with --bin PATH"
+            ))),
+            (Source::Npm { .. } | Source::Pip, _) => Ok(Self::Package(adapter)),
+        }
+    }
+
+    fn adapter(&self) -> Option<&'static Adapter> {
+        match self {
+            Self::Command(_) => None,
+            Self::Program(adapter, _) | Self::Package(adapter) => Some(adapter),
+        }
+    }
+
+    /// The version that the subject tells of itself.
+    fn told_version(&self, name: &str, progress: &dyn Progress) -> Result<String, InstallError> {
+        if matches!(self, Self::Package(_)) {
+            return Err(InstallError::Incomplete(format!(
+                "say which version of `{name}`: intact subjects add {name}@VERSION"
+            )));
+        }
+        let scratch =
+            tempfile::tempdir().map_err(|source| InstallError::Io { path: std::env::temp_dir(), source })?;
+        let asked = SubjectName { name: name.to_owned(), version: "asked".to_owned() };
+        let command = self.bring(&asked, scratch.path(), progress)?;
+        let told = greet(&command)?.version;
+        let kept = |character: &char| is_part(&format!("0{character}"));
+        Ok(told.chars().filter(kept).collect())
+    }
+
+    /// Puts everything that it needs into its folder and gives the command line of its worker.
+    fn bring(
+        &self,
+        name: &SubjectName,
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Vec<String>, InstallError> {
+        if let Some(adapter) = self.adapter() {
+            let unpacked = adapter.unpack(folder);
+            unpacked.map_err(|source| InstallError::Io { path: folder.to_owned(), source })?;
+        }
+        Ok(match self {
+            Self::Command(command) => command.clone(),
+            Self::Program(adapter, program) => vec![
+                adapter.interpreter.to_owned(),
+                adapter.main(folder),
+                "--bin".to_owned(),
+                program.display().to_string(),
+            ],
+            Self::Package(adapter) => vec![fetch(adapter, name, folder, progress)?, adapter.main(folder)],
+        })
+    }
+}
+
+/// Fetches a package into the folder and gives the interpreter that finds it there.
+fn fetch(
+    adapter: &Adapter,
+    name: &SubjectName,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<String, InstallError> {
+    let SubjectName { name, version } = name;
+    match adapter.source {
+        Source::Npm { platforms } => {
+            progress.step(&format!("fetching {name} {version} with npm"));
+            let packages = [format!("{name}@{version}"), format!("{platforms}/{}@{version}", npm_platform())];
+            // Its scripts would fetch or compile another llama.cpp; the optional packages are for other platforms.
+            let flags =
+                ["--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+            let place = ["install".as_ref(), "--prefix".as_ref(), folder.as_os_str()];
+            carry_out(Command::new("npm").args(place).args(flags).args(packages))?;
+            Ok(adapter.interpreter.to_owned())
+        }
+        Source::Pip => {
+            let (environment, python) = (folder.join("venv"), folder.join("venv/bin/python"));
+            progress.step("making a Python environment");
+            let arguments: [&OsStr; 3] = ["-m".as_ref(), "venv".as_ref(), environment.as_ref()];
+            carry_out(Command::new(adapter.interpreter).args(arguments))?;
+            progress.step(&format!("fetching and compiling {name} {version} with pip, which takes a while"));
+            let flags = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+            carry_out(Command::new(&python).args(flags).arg(format!("{name}=={version}")))?;
+            Ok(python.display().to_string())
+        }
+        Source::Program => Ok(adapter.interpreter.to_owned()),
+    }
+}
+
+/// The npm platform of this machine, as packages of prebuilt programs name it.
+fn npm_platform() -> String {
+    let os = match std::env::consts::OS {
+        "macos" => "mac",
+        "windows" => "win",
+        other => other,
+    };
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let metal = if (os, arch) == ("mac", "arm64") { "-metal" } else { "" };
+    format!("{os}-{arch}{metal}")
+}
+
+fn carry_out(command: &mut Command) -> Result<(), InstallError> {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
+    let failed = |status: String, log: String| InstallError::Step { command: line.clone(), status, log };
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| failed(error.to_string(), "is it installed?".to_owned()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    Err(failed(output.status.to_string(), lines[lines.len().saturating_sub(SHOWN)..].join("\n")))
+}
+
+/// Asks a worker who it is; it must pass the compliance probe.
+fn greet(command: &[String]) -> Result<Hello, WorkerError> {
+    let (worker, hello) = Worker::start(command, PATIENCE)?;
+    worker.leave(PATIENCE);
+    Ok(hello)
+}
+
+fn unknown(name: &str) -> InstallError {
+    let known: Vec<&str> = adapters().iter().map(|adapter| adapter.name).collect();
+    let near = nearest(name, &known).map(|near| format!("did you mean `{near}`?"));
+    let hint = near.unwrap_or_else(|| {
+        format!(
+            "there is one for {}. A program of yours that speaks the protocol: intact subjects add {name} -- COMMAND",
+            known.join(", ")
+        )
+    });
+    InstallError::Unknown { name: name.to_owned(), hint }
+}
