@@ -25,7 +25,7 @@ pub(super) struct SettingArguments {
         long,
         value_name = "N",
         value_delimiter = ',',
-        default_values_t = [512],
+        default_values_t = [256],
         value_parser = clap::value_parser!(u32).range(16..=1_000_000)
     )]
     tokens: Vec<u32>,
