@@ -4,18 +4,25 @@ mod adopt;
 mod chat;
 mod check;
 mod completions;
+mod config;
+mod expect;
 mod failure;
 mod filters;
+mod init;
 mod inspect;
 mod kind;
 mod migrate;
 mod models;
 mod panic;
+mod parts;
 mod perf;
+mod plan;
 mod progress;
 mod report;
+mod repro;
 mod run;
 mod schema;
+mod self_test;
 mod store;
 mod subjects;
 mod summary;
@@ -45,7 +52,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
+    Plan(plan::Plan),
     Run(run::Run),
+    Produce(parts::Produce),
+    Consume(parts::Consume),
+    Merge(parts::Merge),
+    Repro(repro::Repro),
+    Expect(expect::Expect),
+    Config(config::Configuration),
     Inspect(inspect::Inspect),
     Check(check::Check),
     Migrate(migrate::Migrate),
@@ -58,6 +73,9 @@ enum Command {
     Models(models::Models),
     Tags(tags::Tags),
     Filters(filters::Filters),
+    SelfTest(self_test::SelfTesting),
+    #[command(hide = true)]
+    FakeWorker(self_test::FakeWorker),
     Subjects(subjects::Subjects),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -97,7 +115,17 @@ pub fn main() -> ExitCode {
 impl Command {
     fn carry_out(self) -> Result<Exit, Failure> {
         match self {
+            Self::Init(init) => init.carry_out(),
+            Self::Plan(plan) => plan.carry_out(),
             Self::Run(run) => run.carry_out(),
+            Self::Produce(produce) => produce.carry_out(),
+            Self::Consume(consume) => consume.carry_out(),
+            Self::Merge(merge) => merge.carry_out(),
+            Self::Repro(repro) => repro.carry_out(),
+            Self::Expect(expect) => expect.carry_out(),
+            Self::Config(config) => config.carry_out(),
+            Self::SelfTest(test) => test.carry_out(),
+            Self::FakeWorker(worker) => worker.carry_out(),
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),

@@ -2,6 +2,7 @@
 
 mod check;
 mod error;
+mod layer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +17,8 @@ use intact_protocol::Sampling;
 use crate::judge::Thresholds;
 use crate::results::Part;
 pub use error::ConfigError;
+use layer::layered;
+pub use layer::{OVERRIDES, Origin, PROFILE_VARIABLE};
 
 /// The `intact.toml` of this version of the harness, used where there is no other.
 pub const DEFAULT_CONFIG: &str = include_str!("../../intact.toml");
@@ -28,6 +31,9 @@ pub struct Config {
     pub version: u32,
     /// What applies to every run unless the command line says otherwise.
     pub run: RunConfig,
+    /// Other values of `run`, by the name of a profile.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, ProfileConfig>,
     /// The systems under test.
     pub subjects: Vec<SubjectConfig>,
     /// The models, unless the command line names others.
@@ -66,6 +72,31 @@ pub struct RunConfig {
     /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
     #[serde(default = "default_sampled_tokens")]
     pub sampled_tokens: u32,
+}
+
+/// Values of `run` that a profile sets; what it does not say stays.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfileConfig {
+    /// The plan that is run.
+    pub plan: Option<String>,
+    /// Seconds after which a worker that has not answered counts as hung.
+    pub timeout_seconds: Option<u64>,
+    /// Seconds after which a cell as a whole counts as hung.
+    pub cell_timeout_seconds: Option<u64>,
+    /// Tokens that are forced after the load and compared with the control.
+    pub scored_tokens: Option<u32>,
+    /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
+    pub sampled_tokens: Option<u32>,
+}
+
+/// A configuration as it is in force.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// The values.
+    pub config: Config,
+    /// Where those come from that the file does not set, by path, such as `run.plan`.
+    pub origins: BTreeMap<String, Origin>,
 }
 
 impl RunConfig {
@@ -312,6 +343,28 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::toml(&error, text, path))?;
         check::check(&config).map_err(|fault| ConfigError::at(fault.span, fault.message, text, path))?;
         Ok(config)
+    }
+
+    /// The configuration as it is in force: a file, or the built-in one, with a profile and the environment's INTACT_*.
+    ///
+    /// # Errors
+    /// [`ConfigError`], pointing at the line.
+    pub fn in_force(path: Option<&Path>, profile: Option<&str>) -> Result<InForce, ConfigError> {
+        let (text, path) = match path {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|source| ConfigError::Io {
+                    path: path.to_owned(),
+                    reason: source.to_string(),
+                })?;
+                (text, path.to_owned())
+            }
+            None => (DEFAULT_CONFIG.to_owned(), PathBuf::from("the built-in intact.toml")),
+        };
+        // The file itself must be sound, whatever is laid over it.
+        let own = Self::parse(&text, &path)?;
+        let layered = layered(&text, &path, profile, &|name| std::env::var(name).ok())?;
+        let config = layered.text.map_or(Ok(own), |text| Self::parse(&text, &path))?;
+        Ok(InForce { config, origins: layered.origins })
     }
 
     /// The axis of this name.

@@ -1,5 +1,8 @@
 //! `expectations.toml`: what the repository says that verdicts should be, each with a reason.
 
+mod edit;
+mod proposal;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -15,6 +18,7 @@ use crate::judge::Judgement;
 use crate::plan::PlannedCell;
 use crate::results::{Expected, Finding, FindingKind, Part};
 use crate::verdict::Verdict;
+pub use edit::{Edit, NewEntry, UNREVIEWED, reviewed};
 
 /// The `expectations.toml` of this version of the harness, used where there is no other.
 pub const DEFAULT_EXPECTATIONS: &str = include_str!("../../expectations.toml");
@@ -136,6 +140,12 @@ impl Expectations {
     /// count because others come first, and entries that have lapsed.
     #[must_use]
     pub fn findings(&self, cells: &[PlannedCell], plan: &str, today: Date) -> Vec<Finding> {
+        let dead = self.dead(cells, plan).into_iter().map(|(_, finding)| finding);
+        self.lapsed(today).into_iter().chain(dead).collect()
+    }
+
+    /// The entries that decide about no cell of this plan though they should, by their place.
+    fn dead(&self, cells: &[PlannedCell], plan: &str) -> Vec<(usize, Finding)> {
         let judged: Vec<&PlannedCell> =
             cells.iter().filter(|cell| cell.part == Part::Judged && cell.filtered.is_none()).collect();
         let mut counting: BTreeMap<usize, usize> = BTreeMap::new();
@@ -144,7 +154,7 @@ impl Expectations {
                 *counting.entry(index).or_default() += 1;
             }
         }
-        let mut findings = self.lapsed(today);
+        let mut findings = Vec::new();
         for (index, (filter, entry)) in self.entries.iter().enumerate() {
             let when = entry.when.get_ref();
             let plans = if entry.plans.is_empty() { &self.standard } else { &entry.plans };
@@ -163,21 +173,27 @@ impl Expectations {
                     format!("the expectation `{when}` selects no planned cell: remove it"),
                 )
             };
-            findings.push(Finding { kind, cell: None, message });
+            findings.push((index, Finding { kind, cell: None, message }));
         }
         findings
     }
 
-    /// The entries that have lapsed.
+    /// The entries that have lapsed, and those that nobody has reviewed.
     #[must_use]
     pub fn lapsed(&self, today: Date) -> Vec<Finding> {
+        let waiting = self.unreviewed().into_iter().map(|(index, entry)| {
+            let (number, when) = (index + 1, entry.when.get_ref());
+            let message =
+                format!("nobody has reviewed the expectation `{when}`: see `intact expect review {number}`");
+            Finding { kind: FindingKind::Unreviewed, cell: None, message }
+        });
         let entries = self.entries.iter().filter_map(|(_, entry)| {
             let expires = entry.expires.filter(|expires| *expires < today)?;
             let when = entry.when.get_ref();
             let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
             Some(Finding { kind: FindingKind::Expired, cell: None, message })
         });
-        entries.collect()
+        entries.chain(waiting).collect()
     }
 
     /// Compares a judged cell's verdict with what is expected of it.
@@ -194,6 +210,87 @@ impl Expectations {
         let problem = problem(&expected, entry.and_then(|entry| entry.tolerance), judgement);
         let finding = problem.map(|(kind, message)| Finding { kind, cell: Some(cell.id.clone()), message });
         Comparison { expected, finding }
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry at this place.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Entry> {
+        self.entries.get(index).map(|(_, entry)| entry)
+    }
+
+    /// The entries that were written for what a run found and that nobody has reviewed, by their place.
+    #[must_use]
+    pub fn unreviewed(&self) -> Vec<(usize, &Entry)> {
+        let waiting = |(_, entry): &(usize, &Entry)| {
+            let issue = entry.issue.as_deref().unwrap_or_default();
+            [entry.reason.as_str(), issue].iter().any(|text| text.starts_with(UNREVIEWED.trim_end()))
+        };
+        self.entries.iter().map(|(_, entry)| entry).enumerate().filter(waiting).collect()
+    }
+
+    /// Which entries speak of a cell, and which of them counts: a line for each.
+    #[must_use]
+    pub fn explain(&self, cell: &PlannedCell) -> Vec<String> {
+        let speaking =
+            self.entries.iter().enumerate().filter(|(_, (filter, _))| filter.selects(subject(cell)));
+        let mut lines: Vec<String> = speaking
+            .enumerate()
+            .map(|(nth, (index, (_, entry)))| {
+                let verdicts: Vec<&str> = entry.outcome.iter().map(|verdict| verdict.name()).collect();
+                let counts = if nth == 0 { "counts" } else { "does not count: an earlier one does" };
+                let code = entry.code.as_ref().map(|code| format!(" with code `{code}`")).unwrap_or_default();
+                format!(
+                    "entry {} {counts}\n  when     {}\n  outcome  {}{code}\n  reason   {}",
+                    index + 1,
+                    entry.when.get_ref(),
+                    verdicts.join(" or "),
+                    entry.reason
+                )
+            })
+            .collect();
+        if lines.is_empty() {
+            lines.push("no entry speaks of it: it must be exact or equivalent".to_owned());
+        }
+        if cell.part == Part::Control {
+            lines = vec!["it is a control, and nothing is expected of it".to_owned()];
+        }
+        lines
+    }
+
+    /// The text without the entries that decided about a cell of the plan before it was edited and do so no more.
+    ///
+    /// # Errors
+    /// [`ConfigError`], where the edited text is not sound.
+    pub fn without_dead(
+        &self,
+        edited: &str,
+        path: &Path,
+        config: &Config,
+        cells: &[PlannedCell],
+        plan: &str,
+    ) -> Result<String, ConfigError> {
+        let whens = |expectations: &Self| -> Vec<(usize, String)> {
+            let dead = expectations.dead(cells, plan).into_iter();
+            dead.filter_map(|(index, _)| Some((index, expectations.get(index)?.when.get_ref().clone())))
+                .collect()
+        };
+        let before: Vec<String> = whens(self).into_iter().map(|(_, when)| when).collect();
+        let now = Self::parse(edited, path, config)?;
+        let gone = whens(&now).into_iter().filter(|(_, when)| !before.contains(when));
+        let edit = Edit { remove: gone.map(|(index, _)| index).collect(), ..Edit::default() };
+        edit.apply(edited).map_err(|error| ConfigError::at(0..0, error.to_string(), edited, path))
     }
 
     fn entry(&self, cell: &PlannedCell) -> Option<(usize, &Entry)> {

@@ -6,30 +6,55 @@ use crate::results::{Cell, Finding, FindingKind, Gate};
 /// Decides from everything that was found. `findings` are those of cells and of the expectations themselves.
 #[must_use]
 pub fn decide(cells: &[Cell], findings: Vec<Finding>) -> Gate {
-    let found = |kinds: &[FindingKind]| findings.iter().any(|finding| kinds.contains(&finding.kind));
-    let judged_any = cells.iter().any(|cell| cell.verdict.is_verdict());
-    let exit = if cells.is_empty() {
-        Exit::NothingSelected
-    } else if found(&[FindingKind::NotRun]) {
-        Exit::Incomplete
-    } else if found(&FAILING) {
-        Exit::GateFailed
-    } else if found(&[FindingKind::HarnessError]) || !judged_any {
-        Exit::NoVerdict
-    } else if found(&[FindingKind::Stale]) {
-        Exit::Stale
-    } else {
-        Exit::Fine
-    };
+    let kinds: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
+    let exit = exit(&kinds, cells.len(), cells.iter().any(|cell| cell.verdict.is_verdict()));
     Gate { passed: exit == Exit::Fine, exit, code: exit.code(), findings }
 }
 
-const FAILING: [FindingKind; 5] = [
+/// How a run ends in which these kinds of findings were made over so many cells, with or without a verdict on any.
+#[must_use]
+pub fn exit(found: &[FindingKind], cells: usize, any_verdict: bool) -> Exit {
+    let is = |kinds: &[FindingKind]| found.iter().any(|kind| kinds.contains(kind));
+    if cells == 0 {
+        Exit::NothingSelected
+    } else if is(&[FindingKind::NotRun]) {
+        Exit::Incomplete
+    } else if is(&FAILING) {
+        Exit::GateFailed
+    } else if is(&[FindingKind::HarnessError]) || !any_verdict {
+        Exit::NoVerdict
+    } else if is(&[FindingKind::Stale]) {
+        Exit::Stale
+    } else {
+        Exit::Fine
+    }
+}
+
+const FAILING: [FindingKind; 6] = [
     FindingKind::Worse,
     FindingKind::Flaky,
     FindingKind::Expired,
     FindingKind::Unmatched,
     FindingKind::Contradicting,
+    FindingKind::Unreviewed,
+];
+
+/// What ends how, where there are cells with verdicts: the oracle of [`exit`], and of the self-test's mutants of it.
+pub const TABLE: &[(&[FindingKind], Exit)] = &[
+    (&[], Exit::Fine),
+    (&[FindingKind::Stale], Exit::Stale),
+    (&[FindingKind::Stale, FindingKind::HarnessError], Exit::NoVerdict),
+    (&[FindingKind::HarnessError], Exit::NoVerdict),
+    (&[FindingKind::HarnessError, FindingKind::Worse], Exit::GateFailed),
+    (&[FindingKind::Worse], Exit::GateFailed),
+    (&[FindingKind::Flaky], Exit::GateFailed),
+    (&[FindingKind::Flaky, FindingKind::Stale], Exit::GateFailed),
+    (&[FindingKind::Expired], Exit::GateFailed),
+    (&[FindingKind::Unmatched], Exit::GateFailed),
+    (&[FindingKind::Contradicting], Exit::GateFailed),
+    (&[FindingKind::Unreviewed], Exit::GateFailed),
+    (&[FindingKind::NotRun], Exit::Incomplete),
+    (&[FindingKind::Worse, FindingKind::NotRun], Exit::Incomplete),
 ];
 
 #[cfg(test)]
@@ -42,26 +67,12 @@ mod tests {
         Cell { verdict, ..sample_cell("engine/llama/base") }
     }
 
-    fn finding(kind: FindingKind) -> Finding {
-        Finding { kind, cell: None, message: String::new() }
-    }
-
     #[test]
     fn the_first_exit_that_applies_is_taken() {
-        use FindingKind::{Contradicting, Expired, Flaky, HarnessError, NotRun, Stale, Unmatched, Worse};
-        for (kinds, expected) in [
-            (vec![], Exit::Fine),
-            (vec![Stale], Exit::Stale),
-            (vec![Stale, HarnessError], Exit::NoVerdict),
-            (vec![HarnessError, Worse], Exit::GateFailed),
-            (vec![Expired], Exit::GateFailed),
-            (vec![Flaky, Stale], Exit::GateFailed),
-            (vec![Unmatched], Exit::GateFailed),
-            (vec![Contradicting], Exit::GateFailed),
-            (vec![Worse, NotRun], Exit::Incomplete),
-        ] {
-            let gate = decide(&[cell(Verdict::Exact)], kinds.iter().copied().map(finding).collect());
-            assert_eq!((gate.exit, gate.passed), (expected, expected == Exit::Fine), "{kinds:?}");
+        for (kinds, expected) in TABLE {
+            let found = kinds.iter().map(|kind| Finding { kind: *kind, cell: None, message: String::new() });
+            let gate = decide(&[cell(Verdict::Exact)], found.collect());
+            assert_eq!((gate.exit, gate.passed), (*expected, *expected == Exit::Fine), "{kinds:?}");
         }
     }
 

@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::plan::PlannedCell;
+use crate::verdict::Verdict;
 #[cfg(test)]
 pub(crate) use cell::sample_cell;
 pub use cell::{Attempt, Cell, Counts, Expected};
@@ -139,6 +141,22 @@ pub enum ResultsError {
 }
 
 impl Results {
+    /// The cells as they were planned.
+    #[must_use]
+    pub fn planned(&self) -> Vec<PlannedCell> {
+        let part = |cell: &Cell| {
+            let subject = self.subjects.iter().find(|info| Some(&info.name) == cell.dims.get("subject"));
+            subject.map_or(Part::Control, |info| info.part)
+        };
+        let planned = |cell: &Cell| PlannedCell {
+            id: cell.id.clone(),
+            dims: cell.dims.clone(),
+            part: part(cell),
+            filtered: (cell.verdict == Verdict::Filtered).then(|| cell.message.clone()),
+        };
+        self.cells.iter().map(planned).collect()
+    }
+
     /// Writes the file.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod models;
 mod parallel;
 mod phase;
 mod produce;
+mod repro;
 mod reproduce;
 mod saved;
 mod seat;
@@ -18,6 +19,7 @@ mod setup;
 mod subjects;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use thiserror::Error;
@@ -27,11 +29,13 @@ use crate::environment;
 use crate::exit::Exit;
 use crate::filter::FilterError;
 use crate::folder::{Event, FolderError, Kind, Outcome, Partition, Planned, RunFolder};
+use crate::judge::Evidence;
 use crate::plan::PlanError;
 use crate::results::{Cell, Results, ResultsError};
 use conclusion::Conclusion;
 pub use merge::{MergeOptions, merge};
 pub use produce::{Produced, produce};
+pub use repro::{Bundle, BundleOptions, bundle};
 use session::Session;
 use setup::Setup;
 
@@ -68,10 +72,14 @@ pub struct RunOptions {
     pub partition: Option<Partition>,
     /// Folders with sessions that were saved elsewhere: none is saved here then.
     pub from: Vec<PathBuf>,
+    /// A run's folder whose sessions are taken, where they are kept there, instead of being saved again.
+    pub kept: Option<PathBuf>,
     /// Go on with the run that is in the folder.
     pub resume: bool,
     /// Play cells again that did not end as expected.
     pub rerun_failed: bool,
+    /// Everything that is judged is noted here too.
+    pub witness: Option<Arc<Mutex<Vec<Evidence>>>>,
     /// A cell that does not end as expected is not played once more.
     pub no_retry: bool,
     /// The command line, for the record and for the commands that reproduce a cell.
@@ -85,7 +93,7 @@ impl RunOptions {
     /// # Errors
     /// [`RunError::RunFolder`].
     pub fn resumed(folder: &Path) -> Result<Self, RunError> {
-        let options = Self::as_in(folder)?;
+        let options = Self::of_folder(folder)?;
         Ok(Self { out: folder.to_owned(), resume: true, ..options })
     }
 
@@ -103,11 +111,12 @@ impl RunOptions {
             worker,
             partition: None,
             from: folders.to_owned(),
-            ..Self::as_in(first)?
+            ..Self::of_folder(first)?
         })
     }
 
-    fn as_in(folder: &Path) -> Result<Self, RunError> {
+    /// What the run in a folder was asked to do.
+    pub(crate) fn of_folder(folder: &Path) -> Result<Self, RunError> {
         let folder = RunFolder::open(folder)?;
         let manifest = folder.manifest()?;
         let there = |path: Option<PathBuf>| path.filter(|path| path.is_file());

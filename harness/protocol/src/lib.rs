@@ -11,6 +11,8 @@
 mod answer;
 mod line;
 mod logits;
+#[cfg(unix)]
+mod orphan;
 mod request;
 
 pub use answer::{
@@ -19,6 +21,8 @@ pub use answer::{
 };
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
 pub use logits::{Logits, LogitsError, Oracle};
+#[cfg(unix)]
+pub use orphan::end_with_the_reader;
 pub use request::{
     Adopt, Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open,
     ParameterSource, Request, Role, Sampling, Save, Say, Score, Settings, Start, TINY_MODEL, Work,

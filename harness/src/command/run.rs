@@ -60,6 +60,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// The profile of the configuration
+    #[arg(long, value_name = "NAME", env = "INTACT_PROFILE")]
+    profile: Option<String>,
+
     /// What is expected [default: expectations.toml beside the configuration, else the built-in ones]
     #[arg(long, value_name = "FILE")]
     expectations: Option<PathBuf>,
@@ -139,15 +143,11 @@ impl Run {
             config: self.config,
             previous: self.previous,
             expectations: self.expectations,
-            tags: None,
-            subjects: None,
-            profile: None,
+            profile: self.profile,
             partition: self.partition,
-            from: Vec::new(),
-            resume: false,
-            rerun_failed: false,
             no_retry: self.no_retry,
             command: command_line(),
+            ..RunOptions::default()
         }
     }
 }

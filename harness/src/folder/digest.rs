@@ -73,6 +73,9 @@ fn configuration(config: &Config) -> String {
     };
     without(&mut value, "subjects", "command");
     without(&mut value, "models", "path");
+    if let Some(whole) = value.as_object_mut() {
+        whole.remove("profiles");
+    }
     if let Some(run) = value.get_mut("run").and_then(Value::as_object_mut) {
         run.retain(|key, _| !key.contains("timeout") && key != "plan");
     }

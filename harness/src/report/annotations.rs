@@ -45,9 +45,11 @@ pub fn annotations(report: &Report<'_>) -> String {
 const fn level_of(kind: FindingKind) -> &'static str {
     match kind {
         FindingKind::Worse | FindingKind::Flaky | FindingKind::HarnessError | FindingKind::NotRun => "error",
-        FindingKind::Stale | FindingKind::Expired | FindingKind::Unmatched | FindingKind::Contradicting => {
-            "warning"
-        }
+        FindingKind::Stale
+        | FindingKind::Expired
+        | FindingKind::Unmatched
+        | FindingKind::Contradicting
+        | FindingKind::Unreviewed => "warning",
     }
 }
 

@@ -263,6 +263,8 @@ pub fn kind_words(kind: FindingKind, count: usize) -> &'static str {
         (FindingKind::Unmatched, _) => "expectations match no planned cell",
         (FindingKind::Contradicting, 1) => "cell has contradicting expectations",
         (FindingKind::Contradicting, _) => "cells have contradicting expectations",
+        (FindingKind::Unreviewed, 1) => "expectation has not been reviewed",
+        (FindingKind::Unreviewed, _) => "expectations have not been reviewed",
         (FindingKind::HarnessError, 1) => "cell failed in the harness",
         (FindingKind::HarnessError, _) => "cells failed in the harness",
         (FindingKind::NotRun, 1) => "cell was not run",

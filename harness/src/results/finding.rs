@@ -51,6 +51,8 @@ pub enum FindingKind {
     Unmatched,
     /// Expectations contradict each other for a cell.
     Contradicting,
+    /// Nobody has looked at an expectation that was written for what a run found.
+    Unreviewed,
     /// The harness failed in a cell.
     HarnessError,
     /// A planned cell was not run.

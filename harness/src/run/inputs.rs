@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::models::Models;
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
-use crate::config::{Config, DEFAULT_CONFIG, ModelChoice};
+use crate::config::{Config, ModelChoice};
 use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{Filter, FilterError, Subject};
 use crate::plan::{Plan, PlannedCell, Setting};
@@ -28,10 +28,7 @@ impl Inputs {
     pub(super) fn read(options: &RunOptions) -> Result<Self, RunError> {
         let beside = Path::new("intact.toml");
         let found = options.config.as_deref().or_else(|| beside.is_file().then_some(beside));
-        let config = match found {
-            Some(path) => Config::read(path)?,
-            None => Config::parse(DEFAULT_CONFIG, Path::new("the built-in intact.toml"))?,
-        };
+        let config = Config::in_force(found, options.profile.as_deref())?.config;
         let filter = options.filter.as_deref().map(|text| read_filter(text, &config)).transpose()?;
         let neighbour =
             found.map(|path| path.with_file_name("expectations.toml")).filter(|path| path.is_file());

@@ -1,6 +1,7 @@
 //! The phases of a run: sessions are saved once, controls are held once, then every cell is played and judged.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use intact_protocol::{Logits, TINY_MODEL};
@@ -36,6 +37,8 @@ pub(super) struct Scene<'a> {
     pub progress: &'a dyn Progress,
     /// What was made elsewhere. If there is such a place, nothing is saved here.
     pub elsewhere: Option<&'a Elsewhere>,
+    /// Everything that is judged is noted here too.
+    pub witness: Option<&'a Mutex<Vec<Evidence>>>,
     /// How often cells were played before: sets the files of this time apart.
     pub pass: u32,
     /// Every cell is played by processes of its own.
@@ -222,6 +225,9 @@ impl Scene<'_> {
 
     /// Judges.
     pub(super) fn judge(&self, evidence: &Evidence) -> Judgement {
+        if let Some(witness) = self.witness {
+            witness.lock().unwrap_or_else(PoisonError::into_inner).push(evidence.clone());
+        }
         judge(evidence, &self.config.thresholds)
     }
 }

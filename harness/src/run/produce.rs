@@ -1,12 +1,15 @@
 //! The first half of a run: sessions are saved here, to be loaded elsewhere.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::phase::{Prepared, Ready};
+use super::saved::ArtifactKey;
 use super::setup::Setup;
 use super::{Progress, RunError, RunOptions, controls, saved};
-use crate::folder::{FolderError, Kind, Partition};
+use crate::folder::{ArtifactStore, Content, FolderError, Kind, Partition, RunFolder};
 use crate::interrupt;
 
 /// What was made.
@@ -35,6 +38,9 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
     let ready: Vec<Ready<'_>> = scene.prepare(&setup.selected);
     let cells: Vec<&Prepared<'_>> = ready.iter().filter_map(|cell| cell.as_ref().ok()).collect();
     let store = folder.artifacts();
+    if let Some(kept) = &options.kept {
+        take_over(&RunFolder::open(kept)?.artifacts(), &store, &scene.sessions(&cells), scratch.path())?;
+    }
     let there = store.entries()?;
     let taken = |digest: &str| options.partition.is_none_or(|partition: Partition| partition.takes(digest));
 
@@ -70,4 +76,23 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
         failed: failed.into_inner(),
         interrupted: interrupt::requested(),
     })
+}
+
+/// Takes sessions from one store into another, as they are.
+fn take_over(
+    from: &ArtifactStore,
+    to: &ArtifactStore,
+    wanted: &BTreeMap<ArtifactKey, &Prepared<'_>>,
+    scratch: &Path,
+) -> Result<(), FolderError> {
+    let entries = from.entries()?;
+    for entry in wanted.keys().filter_map(|key| entries.get(&key.digest())) {
+        if let Content::Session { document, image, .. } = &entry.content {
+            for file in std::iter::once(document).chain(image) {
+                to.keep(&from.take(file, scratch)?)?;
+            }
+        }
+        to.add(entry)?;
+    }
+    Ok(())
 }

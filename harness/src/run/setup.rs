@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use crate::environment;
 use crate::folder::{
     EventLog, Ingredients, Kind, MANIFEST_VERSION, Manifest, Partition, PlanDigest, Planned, RunFolder,
 };
+use crate::judge::Evidence;
 use crate::plan::{PlannedCell, crossing};
 use crate::results::{Dims, PlanInfo};
 
@@ -42,6 +44,7 @@ pub(super) struct Setup {
     pub selected: Vec<PlannedCell>,
     pub jobs: usize,
     elsewhere: Option<Elsewhere>,
+    witness: Option<Arc<Mutex<Vec<Evidence>>>>,
     /// By subject: dimensions that turned out otherwise than planned.
     turned_out: BTreeMap<String, Dims>,
 }
@@ -124,6 +127,7 @@ impl Setup {
             selected,
             jobs,
             elsewhere: None,
+            witness: options.witness.clone(),
             turned_out: BTreeMap::new(),
         })
     }
@@ -234,6 +238,7 @@ impl Setup {
             seed: self.manifest.seed,
             progress,
             elsewhere: self.elsewhere.as_ref(),
+            witness: self.witness.as_deref(),
             pass,
             fresh: pass > 0,
         }

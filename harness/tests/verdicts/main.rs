@@ -3,6 +3,8 @@
 //! This test's own program is the worker: started with `--as-worker` it is the fake one.
 
 mod driver;
+mod folder;
+mod gate;
 mod scene;
 
 use std::process::ExitCode;
@@ -21,11 +23,13 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    let others = scene::TESTS.iter().chain(driver::TESTS).map(|(name, test)| {
-        Trial::test(*name, || {
-            test();
-            Ok(())
-        })
-    });
+    let others = scene::TESTS.iter().chain(driver::TESTS).chain(folder::TESTS).chain(gate::TESTS).map(
+        |(name, test)| {
+            Trial::test(*name, || {
+                test();
+                Ok(())
+            })
+        },
+    );
     libtest_mimic::run(&Arguments::from_args(), table.chain(others).collect()).exit_code()
 }

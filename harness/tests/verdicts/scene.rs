@@ -78,12 +78,12 @@ usable = { nmse = 1e-2, kl = 5e-2, top1_agreement = 0.9, source = "a test" }
 "#;
 
 /// A folder with models and a configuration whose only judged subject misbehaves.
-struct Scene {
+pub(crate) struct Scene {
     dir: TempDir,
 }
 
 impl Scene {
-    fn new(misbehaviour: &str, at: Option<&str>) -> Self {
+    pub(crate) fn new(misbehaviour: &str, at: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let mut config = CONFIG.to_owned();
         for model in ["one", "two", "three"] {
@@ -105,21 +105,27 @@ impl Scene {
         self
     }
 
-    fn with_control(self, misbehaviour: &str) -> Self {
+    pub(crate) fn with_control(self, misbehaviour: &str) -> Self {
         let config = fs::read_to_string(self.path("intact.toml")).expect("read");
         self.write("intact.toml", &(config + &subject("blind", "control", misbehaviour, None)));
         self
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("written");
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).expect("read");
+        assert!(text.contains(from), "{from} in {text}");
+        self.write(name, &text.replace(from, to));
+    }
+
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
-    fn options(&self) -> RunOptions {
+    pub(crate) fn options(&self) -> RunOptions {
         RunOptions {
             out: self.path("out"),
             config: Some(self.path("intact.toml")),

@@ -61,6 +61,10 @@ fn main() -> ExitCode {
         }
     };
     let arguments = Arguments::parse();
+    #[cfg(unix)]
+    if let Err(error) = intact_protocol::end_with_the_reader(&output) {
+        eprintln!("intact-worker: it cannot watch for the end of the harness: {error}");
+    }
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
     match connection::run(Server::new(arguments.subject, arguments.container, arguments.slow_load), output) {
