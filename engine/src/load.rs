@@ -10,7 +10,7 @@ mod stream;
 use std::path::Path;
 use std::sync::Arc;
 
-use intact_format::message::Message;
+use intact_format::message::{KvStatus, Message};
 use intact_format::parameters::Parameters;
 use intact_format::passport::{Consequence, worst};
 use intact_format::place::{FileSource, SessionSource};
@@ -162,7 +162,8 @@ impl Engine {
             quantized: room.passport.cache.type_k.is_quantized() || room.passport.cache.type_v.is_quantized(),
             lossy: reading.is_lossy(),
             policy: options.policy,
-        });
+        })
+        .and_then(|decision| can_be_shown(&reading.document, decision.route).map(|()| decision));
         notes.extend(image.problem);
         Ok(Plan { reading, parameters, room, decision, notes })
     }
@@ -191,6 +192,24 @@ impl Engine {
             (LoadParameters::Preset, _) => Ok((self.parameters.clone(), self.preset.clone())),
             (LoadParameters::Defaults, _) => Ok((with_forced(&Parameters::default(), &self.forced), None)),
         }
+    }
+}
+
+/// Whether a route keeps everything that the chat shows: a picture is in the KV, and not in the tokens that are evaluated
+/// again.
+fn can_be_shown(document: &SessionDocument, route: Route) -> Result<(), Refusal> {
+    let loaded = document.history.iter().filter(|message| message.status != KvStatus::Unloaded);
+    let mut pictures = loaded.flat_map(|message| message.media.iter().map(move |media| (message.id, media)));
+    match pictures.next() {
+        Some((id, media)) if matches!(route, Route::Reprefilled | Route::Replayed) => {
+            let name = media.file_name.as_deref().unwrap_or("a picture");
+            let (kind, width, height) = (&media.mime_type, media.width, media.height);
+            let detail = format!(
+                "message {id} shows {name} ({kind}, {width} × {height} pixels), which the route `{route}` would leave out"
+            );
+            Err(Refusal::new(RefusalCode::MediaMissing, detail))
+        }
+        _ => Ok(()),
     }
 }
 

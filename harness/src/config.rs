@@ -126,6 +126,10 @@ pub struct SubjectConfig {
     pub installed: Option<Vec<String>>,
     /// Judged by the gate, or a control.
     pub part: Part,
+    /// The subject whose uninterrupted sessions this one is compared with too, because both run a session in the same way:
+    /// the same program, which only saves and loads otherwise. Without it, its own.
+    #[serde(default)]
+    pub controls_of: Option<String>,
     /// Axes that mean nothing to this subject.
     #[serde(default)]
     pub inapplicable: Vec<String>,

@@ -91,7 +91,7 @@ pub enum SessionForm {
     Turns,
     /// The turns several times over, then older messages leave: longer than any window, and than the smaller contexts, which it outgrows.
     Long,
-    /// One message and a reply of one generated token.
+    /// One message and a reply of one token.
     OneToken,
     /// The turns, and a reply that was interrupted after some tokens.
     Interrupted,

@@ -70,8 +70,23 @@ pub struct Results {
     /// What each system was seen to do, question by question.
     #[serde(default)]
     pub properties: Vec<PropertyResult>,
+    /// What nothing in any plan covers, with the reasons.
+    #[serde(default)]
+    pub not_covered: Vec<NotCovered>,
     /// Every planned cell, filtered and unsupported ones too.
     pub cells: Vec<Cell>,
+}
+
+/// Things that no plan covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotCovered {
+    /// What they are: `architecture`, or `feature`.
+    pub what: String,
+    /// Their names.
+    pub names: Vec<String>,
+    /// Why they are not covered.
+    pub reason: String,
 }
 
 /// When, how and how long.

@@ -66,10 +66,12 @@ impl Said {
 enum Reply<'a> {
     /// It is forced.
     Forced(&'a str),
-    /// It is generated greedily, and ends or is cancelled after so many tokens.
-    Generated { tokens: u32, cancelled: bool },
+    /// It is generated greedily, and cancelled after so many tokens.
+    Interrupted(u32),
 }
 
+/// A reply of one token in any vocabulary. It is not generated: models and settings would choose another one each.
+const ONE_TOKEN: &str = ".";
 /// How often a long session repeats the turns.
 const LONG: usize = 5;
 /// Tokens after which a reply is interrupted.
@@ -192,7 +194,7 @@ impl Stage<'_> {
             }
             SessionForm::OneToken => {
                 let text = turns.first().map_or("", |turn| turn.user.as_str());
-                self.say(&mut said, text, Reply::Generated { tokens: 1, cancelled: false })?;
+                self.say(&mut said, text, Reply::Forced(ONE_TOKEN))?;
             }
             SessionForm::Long => {
                 for turn in (0..LONG).flat_map(|_| turns) {
@@ -205,12 +207,11 @@ impl Stage<'_> {
                 }
             }
         }
-        let interrupted = |tokens| Reply::Generated { tokens, cancelled: true };
         match form {
             SessionForm::Interrupted => {
-                self.say(&mut said, &conversation.question, interrupted(INTERRUPTED))?;
+                self.say(&mut said, &conversation.question, Reply::Interrupted(INTERRUPTED))?;
             }
-            SessionForm::Pending => self.say(&mut said, &conversation.question, interrupted(0))?,
+            SessionForm::Pending => self.say(&mut said, &conversation.question, Reply::Interrupted(0))?,
             SessionForm::CleanedUp | SessionForm::Long => self.clean_up(session)?,
             _ => {}
         }
@@ -239,17 +240,16 @@ impl Stage<'_> {
     }
 
     fn say(&mut self, so_far: &mut Said, text: &str, reply: Reply<'_>) -> Result<(), StepError> {
-        let (forced, tokens, cancel_after) = match reply {
-            Reply::Forced(reply) => (Some(reply.to_owned()), None, None),
-            Reply::Generated { tokens, cancelled: false } => (None, Some(tokens), None),
-            Reply::Generated { tokens, cancelled: true } => (None, None, Some(tokens)),
+        let (forced, cancel_after) = match reply {
+            Reply::Forced(reply) => (Some(reply.to_owned()), None),
+            Reply::Interrupted(after) => (None, Some(after)),
         };
         let say = Say {
             session: so_far.session.clone(),
             system: so_far.system.take(),
             text: text.to_owned(),
             reply: forced,
-            max_tokens: tokens,
+            max_tokens: None,
             greedy: true,
             cancel_after,
             stream: false,

@@ -69,7 +69,8 @@ pub struct Migration {
     pub canary: CanaryRule,
 }
 
-/// The settings that decide what is in a KV cache and how it lies there.
+/// The settings that decide what is in a KV cache and how it lies there. Batch sizes are none: a session comes back bit for
+/// bit where they differ, which the matrix' axis `reader_ubatch` shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheSettings {

@@ -9,8 +9,8 @@ use intact_format::place::SessionSource;
 use intact_format::route::{Decision, Refusal, RefusalCode, Route};
 use intact_format::session::SessionDocument;
 
-use super::chat_of;
 use super::image::restore;
+use super::{can_be_shown, chat_of};
 use crate::clock::Stopwatch;
 use crate::engine::Room;
 use crate::llama::{Context, Model, Token};
@@ -121,6 +121,9 @@ impl<'a> Attempt<'a> {
         decision: &Decision,
         clock: &mut Stopwatch,
     ) -> Result<(Restored, Option<CanaryDistance>), Box<Failed>> {
+        if let Err(refusal) = can_be_shown(self.document, route) {
+            return Err(Failed::before(context, refusal));
+        }
         let mut restored = match route {
             Route::Direct | Route::Transcoded => self.restored(context),
             Route::Reprefilled => self.reprefilled(context),

@@ -1,7 +1,10 @@
 //! Loading where something differs: the route, the parameters, the formats.
 
-use intact_engine::{Engine, EngineOptions, LoadOptions, LoadParameters, Replay, SaveOptions, StartOptions};
+use intact_engine::{
+    Engine, EngineOptions, LoadOptions, LoadParameters, Replay, SaveOptions, StartOptions, sidecar_path,
+};
 use intact_format::kv_type::KvType;
+use intact_format::media::MediaMetadata;
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::route::{LoadPolicy, Route};
 use intact_format::version::FormatVersion;
@@ -231,4 +234,28 @@ fn a_history_is_replayed_with_its_replies_kept_or_generated_anew() {
         &mut |_| {},
     );
     assert_eq!(missing.expect_err("no file").code(), Some("file-not-found"));
+}
+
+#[test]
+fn a_chat_with_a_picture_comes_back_with_its_kv_and_is_never_evaluated_again_without_the_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("picture.json");
+    let mut writer = engine("llama");
+    converse(&mut writer, "picture");
+    save(&mut writer, "picture", &file);
+    forge(&file, |document| {
+        let png = MediaMetadata { width: 640, height: 480, ..MediaMetadata::of(b"\x89PNG\r\n\x1a\n") };
+        document.history[1].media.push(MediaMetadata { file_name: Some("cat.png".into()), ..png });
+    });
+    assert_eq!(load(&mut engine("llama"), &file).receipt.route, Route::Direct);
+
+    let mut other = engine("llama-other");
+    let check = other.check(&file, &LoadOptions::default()).expect("a check");
+    let told = check.route.expect_err("no route");
+    assert_eq!(told.code.as_str(), "media-missing");
+    assert!(told.message.contains("cat.png (image/png, 640 × 480 pixels)"), "{told}");
+    assert_eq!(refusal(&mut other, &file, &LoadOptions::default()), "media-missing");
+
+    std::fs::remove_file(sidecar_path(&file)).expect("removed");
+    assert_eq!(refusal(&mut engine("llama"), &file, &LoadOptions::default()), "media-missing");
 }

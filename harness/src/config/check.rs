@@ -39,6 +39,14 @@ pub(super) fn check(config: &Config) -> Checked {
         for axis in &subject.inapplicable {
             known_axis(config, axis, 0..0)?;
         }
+        if let Some(other) = &subject.controls_of
+            && !config.subjects.iter().any(|known| known.name == *other)
+        {
+            return Err(general(format!(
+                "subject `{}` has the controls of `{other}`, which is no subject",
+                subject.name
+            )));
+        }
         if subject.command.is_empty() != subject.installed.is_some() {
             let name = &subject.name;
             return Err(general(format!("subject `{name}` needs either `command` or `installed`")));

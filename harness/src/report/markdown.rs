@@ -12,7 +12,7 @@ use super::Report;
 use super::pivot::{Pivot, Slot};
 use super::story::{Answer, Story, by_kind, kind_words};
 use super::style::Style;
-use crate::results::{AxisControl, ClaimOutcome, ClaimResult, Part, Results, Suspect};
+use crate::results::{AxisControl, ClaimOutcome, ClaimResult, NotCovered, Part, Results, Suspect};
 use crate::verdict::Verdict;
 use text::{code, text};
 
@@ -40,6 +40,7 @@ pub fn markdown(report: &Report<'_>) -> String {
         controls(&results.controls),
         claims(&results.claims),
         section("Not judged", &story.unjudged),
+        not_covered(&results.not_covered),
         about(results),
     ];
     size::within(size::STEP_SUMMARY, parts.into_iter().filter(|part| !part.is_empty()))
@@ -188,6 +189,18 @@ fn claims(claims: &[ClaimResult]) -> String {
         if shown.len() > EXAMPLES {
             let _ = writeln!(out, "- and {} more", shown.len() - EXAMPLES);
         }
+    }
+    out
+}
+
+fn not_covered(entries: &[NotCovered]) -> String {
+    if entries.is_empty() {
+        return String::new();
+    }
+    let mut out = "## What no plan covers\n\n| what | how many | because |\n|---|---:|---|\n".to_owned();
+    for entry in entries {
+        let what = format!("{}: {}", text(&entry.what), text(&entry.names.join(", ")));
+        let _ = writeln!(out, "| {what} | {} | {} |", entry.names.len(), text(&entry.reason));
     }
     out
 }

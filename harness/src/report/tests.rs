@@ -64,6 +64,7 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
         controls: Vec::new(),
         properties: Vec::new(),
         claims: Vec::new(),
+        not_covered: Vec::new(),
         cells,
     }
 }

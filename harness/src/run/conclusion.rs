@@ -17,8 +17,8 @@ use crate::plan::PlannedCell;
 use crate::predictions;
 use crate::properties;
 use crate::results::{
-    Attempt, Cell, Counts, Environment, Expected, Finding, FindingKind, Part, PlanInfo, RESULTS_VERSION,
-    Results, RunInfo,
+    Attempt, Cell, Counts, Environment, Expected, Finding, FindingKind, NotCovered, Part, PlanInfo,
+    RESULTS_VERSION, Results, RunInfo,
 };
 use crate::suspects::suspects;
 use crate::verdict::Verdict;
@@ -93,10 +93,16 @@ impl Conclusion<'_> {
             controls: controls(config, &plan.axes, &cells),
             claims: claims::judge(&cells),
             properties: properties::answer(&cells),
+            not_covered: not_covered(),
             plan,
             cells,
         }
     }
+}
+
+fn not_covered() -> Vec<NotCovered> {
+    let entries = intact_fixtures::not_covered().iter().cloned();
+    entries.map(|entry| NotCovered { what: entry.what, names: entry.names, reason: entry.reason }).collect()
 }
 
 /// Whether what became of a cell is what was expected of it.

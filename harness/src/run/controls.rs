@@ -76,7 +76,7 @@ impl Prepared<'_> {
 
     fn control_of(&self, seating: &Seating) -> ControlKey {
         ControlKey {
-            subject: self.subject.clone(),
+            subject: self.holder.clone(),
             seat: uncontained(seating).key(),
             form: self.recipe.session,
         }

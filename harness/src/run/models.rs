@@ -127,12 +127,9 @@ impl Models {
 
 /// One model of each architecture that fixtures have, with its sibling of other weights.
 fn architectures() -> Vec<ModelConfig> {
-    let mut seen = BTreeSet::new();
-    let entries = intact_fixtures::list().iter();
-    let first = entries.filter(|entry| {
-        entry.family.purpose != intact_fixtures::Purpose::KvShape && seen.insert(entry.family.name.as_str())
-    });
-    first
+    let entries = intact_fixtures::families();
+    entries
+        .filter(|entry| entry.family.purpose != intact_fixtures::Purpose::KvShape)
         .map(|entry| {
             let other = format!("{}-other", entry.id);
             let variants = intact_fixtures::find(&other).map(|_| ("other".to_owned(), other));

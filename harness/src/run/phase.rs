@@ -50,6 +50,8 @@ pub(super) struct Scene<'a> {
 pub(super) struct Prepared<'a> {
     pub planned: &'a PlannedCell,
     pub subject: String,
+    /// The subject that holds the uninterrupted sessions.
+    pub holder: String,
     pub recipe: Recipe,
     pub writer: Seating,
     pub reader: Seating,
@@ -189,7 +191,9 @@ impl Scene<'_> {
         };
         let writer = seating(recipe.model.clone(), writer_model, &recipe.writer)?;
         let reader = seating(reader_name, reader_model, &recipe.reader)?;
-        Ok(Prepared { planned, subject, recipe, writer, reader })
+        let own = self.config.subjects.iter().find(|config| config.name == subject);
+        let holder = own.and_then(|own| own.controls_of.clone()).unwrap_or_else(|| subject.clone());
+        Ok(Prepared { planned, subject, holder, recipe, writer, reader })
     }
 
     /// Threads for a model where nothing else is asked for.

@@ -104,6 +104,12 @@ fn the_models_are_listed_and_made() {
     let list = intact(["models", "list"]);
     assert_eq!(list.code, 0);
     assert!(list.out.lines().any(|line| line.starts_with("llama ")), "{}", list.out);
+    let window = list.out.lines().find(|line| line.starts_with("gemma3 ")).expect("a model with a window");
+    assert!(window.contains("5 window, 1 full") && window.contains("1536"), "{window}");
+    let uncovered =
+        list.out.lines().find(|line| line.starts_with("Not covered: ")).expect("what no model is");
+    assert!(!uncovered.contains(" 0 architectures"), "{uncovered}");
+    assert!(list.out.contains("llama.cpp hard-codes that the first 20 layers"), "{}", list.out);
 
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().to_str().expect("UTF-8");

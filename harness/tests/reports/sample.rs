@@ -113,6 +113,7 @@ fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
         suspects: Vec::new(),
         claims: ["confirmed", "refuted", "untested"].map(claim).into(),
         properties: Vec::new(),
+        not_covered: Vec::new(),
         controls: vec![control("reader_kv", true), control("fault", false)],
         cells,
     }

@@ -114,6 +114,10 @@ codes! {
     TokenizationDiffers "tokenization-differs"
         "the saved messages are not what the saved tokens spell here"
         "load it with the model that it was saved with, or allow the route `replayed`";
+    /// Pictures would have to be evaluated again.
+    MediaMissing "media-missing"
+        "the chat has pictures that cannot be evaluated here"
+        "load it where its KV image fits as it is, or take the messages with pictures out of the chat before saving";
     /// The cache has another precision.
     KvTypeDiffers "kv-type-differs"
         "the cache has another type"

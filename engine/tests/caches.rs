@@ -1,0 +1,115 @@
+//! The tables of the fixtures say what caches each of them has. llama.cpp decides.
+
+use intact_engine::llama::{
+    Context, ContextSettings, FlashAttention, LLAMA_PACKAGE, Model, ModelSettings, Part, Token,
+};
+use intact_fixtures::{Caches, ModelEntry, families, not_covered};
+use intact_format::layout::{Container, Layout, Matrix, Order, Section, identify, parse};
+
+/// Tokens of the session that is measured.
+const TOKENS: i32 = 8;
+
+#[test]
+fn every_family_has_the_caches_that_its_table_says() {
+    let wrong: Vec<String> = families()
+        .map(|model| (model, measured(model)))
+        .filter(|(model, measured)| model.family.caches != *measured)
+        .map(|(model, measured)| format!("{}: {measured:?}", model.family.name))
+        .collect();
+    assert!(wrong.is_empty(), "llama.cpp gives them these:\n{}", wrong.join("\n"));
+}
+
+/// Every architecture of the llama.cpp inside has a fixture, or stands in the list of those that have none.
+#[test]
+fn no_architecture_is_passed_over_in_silence() {
+    let known = architectures();
+    assert!(known.len() > 100, "{} architectures were found in llama.cpp's sources", known.len());
+    let covered: Vec<&str> = families().map(|model| model.family.architecture.as_str()).collect();
+    let listed: Vec<&str> = not_covered()
+        .iter()
+        .filter(|entry| entry.what == "architecture")
+        .flat_map(|entry| entry.names.iter().map(String::as_str))
+        .collect();
+    let (both, neither): (Vec<&String>, Vec<&String>) = known
+        .iter()
+        .filter(|name| covered.contains(&name.as_str()) == listed.contains(&name.as_str()))
+        .partition(|name| covered.contains(&name.as_str()));
+    assert!(both.is_empty(), "they have a fixture and are listed in fixtures/not-covered.toml: {both:?}");
+    assert!(
+        neither.is_empty(),
+        "they have no fixture and no reason in fixtures/not-covered.toml: {neither:?}"
+    );
+    let gone: Vec<&&str> = listed.iter().filter(|name| !known.iter().any(|known| known == *name)).collect();
+    assert!(gone.is_empty(), "this llama.cpp does not know them: {gone:?}");
+}
+
+fn measured(model: &ModelEntry) -> Caches {
+    let path = intact_fixtures::cached(&model.id).expect("a fixture model");
+    let model = Model::load(&path, &ModelSettings::default()).expect("a model");
+    let settings = ContextSettings {
+        n_ctx: Some(256),
+        threads: Some(1),
+        flash_attention: Some(FlashAttention::On),
+        ..ContextSettings::default()
+    };
+    let mut context = Context::new(&model, &settings).expect("a context");
+    context.evaluate(&(0..TOKENS).map(Token).collect::<Vec<_>>(), 0).expect("evaluated");
+    let state = context.state(Part::Whole).expect("a state");
+    let layout = Layout::newest();
+    let shape = identify(state.bytes(), layout, Container::Blob).expect("a known layout");
+    let state = parse(state.bytes(), layout, &shape, Container::Blob).expect("parsed");
+
+    let mut caches = Caches::default();
+    let mut first = true;
+    for section in &state.sections {
+        match section {
+            Section::Attention(cache) => {
+                let layers = match (cache.shape.values, first) {
+                    (true, true) => &mut caches.full,
+                    (true, false) => &mut caches.window,
+                    (false, true) => &mut caches.latent,
+                    (false, false) => &mut caches.index,
+                };
+                *layers = cache.keys.len() as u32;
+                caches.bytes_per_token += bytes(cache.keys.iter().chain(&cache.values));
+                first = false;
+            }
+            Section::Recurrent(memory) => {
+                caches.recurrent = memory.rows.len() as u32;
+                let second = memory.second_rows.iter().map(|row| &row.matrix);
+                caches.bytes_constant = bytes(memory.rows.iter().chain(second).chain(&memory.states));
+            }
+        }
+    }
+    caches
+}
+
+fn bytes<'m>(matrices: impl Iterator<Item = &'m Matrix<'m>>) -> u64 {
+    let of_a_cell = |matrix: &Matrix<'_>| match matrix.order {
+        Order::ByCell { row_bytes } => row_bytes,
+        Order::ByElement { element_bytes, elements } => u64::from(element_bytes) * u64::from(elements),
+    };
+    matrices.map(of_a_cell).sum()
+}
+
+/// The names in llama.cpp's own table of architectures, from the sources that this test is linked to.
+fn architectures() -> Vec<String> {
+    let metadata = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .output()
+        .expect("cargo tells where packages are");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let package = metadata["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|package| package["name"] == "llama-cpp-sys-2" && package["version"] == LLAMA_PACKAGE)
+        .expect("the package that is linked");
+    let manifest = std::path::Path::new(package["manifest_path"].as_str().expect("a path"));
+    let table = manifest.with_file_name("llama.cpp").join("src/llama-arch.cpp");
+    let source = std::fs::read_to_string(&table).expect("llama.cpp's sources");
+    let rows = source.lines().filter_map(|line| line.trim().strip_prefix("{ LLM_ARCH_"));
+    let names = rows.filter_map(|row| row.split('"').nth(1)).map(str::to_owned);
+    names.filter(|name| name != "(unknown)").collect()
+}
