@@ -10,9 +10,11 @@ mod failure;
 mod filters;
 mod init;
 mod inspect;
+mod keys;
 mod kind;
 mod migrate;
 mod models;
+mod pack;
 mod panic;
 mod parts;
 mod perf;
@@ -22,6 +24,7 @@ mod report;
 mod repro;
 mod run;
 mod schema;
+mod seal;
 mod self_test;
 mod store;
 mod subjects;
@@ -66,6 +69,11 @@ enum Command {
     Migrate(migrate::Migrate),
     Adopt(adopt::Adopt),
     Verify(verify::Verify),
+    Seal(seal::Seal),
+    Unseal(seal::Unseal),
+    Pack(pack::Pack),
+    Unpack(pack::Unpack),
+    Key(keys::Key),
     Report(report::Report),
     Perf(perf::Perf),
     Chat(chat::Chat),
@@ -131,6 +139,11 @@ impl Command {
             Self::Migrate(migrate) => migrate.carry_out(),
             Self::Adopt(adopt) => adopt.carry_out(),
             Self::Verify(verify) => verify.carry_out(),
+            Self::Seal(seal) => seal.carry_out(),
+            Self::Unseal(unseal) => unseal.carry_out(),
+            Self::Pack(pack) => pack.carry_out(),
+            Self::Unpack(unpack) => unpack.carry_out(),
+            Self::Key(key) => key.carry_out(),
             Self::Report(report) => report.carry_out(),
             Self::Perf(perf) => perf.carry_out(),
             Self::Chat(chat) => chat.carry_out(),

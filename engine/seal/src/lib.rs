@@ -6,9 +6,9 @@
 //! open it. Chunks of a sealed session are encrypted one by one, with keys derived from a secret that only the envelope
 //! holds.
 //!
-//! What an onlooker learns from a sealed session: that it is one, how long its envelope is, and the number and lengths of
-//! its chunks. Not its id, its history, its model, or which of its chunks a plain session has too: chunks are named by the
-//! hash of what is stored.
+//! What an onlooker learns from a sealed session: the name that it is kept under, which is its id unless the place is told
+//! another one, how long its envelope is, and the number and lengths of its chunks. Not its history, its model, its
+//! parameters, or which of its chunks a plain session has too: chunks are named by the hash of what is stored.
 //!
 //! Which sessions share chunks is for the user to choose. With [`Sharing::Session`] each has a secret of its own: equal
 //! chunks of two sessions look unrelated, and are stored twice. With [`Sharing::Store`] sessions that are given the same
@@ -18,6 +18,7 @@
 //! What is opened is trusted no more than a plain file: the document has its digest, every chunk its hash, and lengths are
 //! bounded before anything is allocated.
 
+mod bundle;
 mod chunk;
 mod document;
 mod envelope;
@@ -28,6 +29,8 @@ mod plane;
 mod sealer;
 mod shelf;
 
+pub use age::secrecy::ExposeSecret;
+pub use bundle::{BundleSink, BundleSource};
 pub use document::Form;
 pub use error::SealError;
 pub use key::{KeyError, Keys, Lock, Recipient, generate};

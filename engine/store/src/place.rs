@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use intact_format::image::{Chunk, ChunkId, ImageReference};
-use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
+use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource, Shelf};
 use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
 
@@ -104,6 +104,16 @@ impl<'s> StoreSource<'s> {
         Self { store, session, opened: None, located: HashMap::new() }
     }
 
+    /// Reads the session anew, unless it was opened and its document not yet taken.
+    fn open(&mut self) -> Result<&mut Opened, StoreError> {
+        let untaken = self.opened.take_if(|opened| !opened.document.is_empty());
+        let opened = match untaken {
+            Some(opened) => opened,
+            None => self.store.session(&self.session)?,
+        };
+        Ok(self.opened.insert(opened))
+    }
+
     /// Which save was read, once the document was.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
@@ -117,16 +127,7 @@ impl<'s> StoreSource<'s> {
 
 impl SessionSource for StoreSource<'_> {
     fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
-        let mut opened = self.store.session(&self.session).map_err(|error| {
-            let code = match &error {
-                StoreError::SessionNotFound { .. } => RefusalCode::FileNotFound,
-                _ => RefusalCode::FileUnreadable,
-            };
-            PlaceError::new(Some(code), error)
-        })?;
-        let document = std::mem::take(&mut opened.document);
-        self.opened = Some(opened);
-        Ok(document)
+        Ok(std::mem::take(&mut self.open().map_err(unopened)?.document))
     }
 
     fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
@@ -152,6 +153,30 @@ impl SessionSource for StoreSource<'_> {
         }
         Ok(())
     }
+}
+
+/// Sessions by their ids; whoever saves last wins.
+impl Shelf for SessionStore {
+    fn sink<'a>(&'a mut self, id: &SessionId) -> Result<Box<dyn SessionSink + 'a>, PlaceError> {
+        Ok(Box::new(StoreSink::new(self, id.clone(), Expected::Anything)))
+    }
+
+    fn source<'a>(&'a mut self, id: &SessionId) -> Result<Option<Box<dyn SessionSource + 'a>>, PlaceError> {
+        let mut source = StoreSource::new(self, id.clone());
+        match source.open() {
+            Ok(_) => Ok(Some(Box::new(source))),
+            Err(StoreError::SessionNotFound { .. }) => Ok(None),
+            Err(error) => Err(unopened(error)),
+        }
+    }
+}
+
+fn unopened(error: StoreError) -> PlaceError {
+    let code = match &error {
+        StoreError::SessionNotFound { .. } => RefusalCode::FileNotFound,
+        _ => RefusalCode::FileUnreadable,
+    };
+    PlaceError::new(Some(code), error)
 }
 
 fn unread(error: StoreError) -> PlaceError {

@@ -6,3 +6,4 @@ mod files;
 mod help;
 mod perf;
 mod releases;
+mod sealing;

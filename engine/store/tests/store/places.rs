@@ -5,9 +5,10 @@ use std::fs;
 use intact_format::image::sidecar::SidecarWriter;
 use intact_format::image::{Chunk, Durable, ImageReference, OpaqueChunk, OpaqueImage};
 use intact_format::message::{Message, Role};
-use intact_format::place::{SessionSink, SessionSource};
+use intact_format::place::{SessionSink, SessionSource, Shelf};
 use intact_format::session::{self, SessionDocument};
 use intact_format::version::FormatVersion;
+use intact_seal::{Keys, Lock, SealOptions, SealedShelf};
 use intact_store::{Expected, StoreError};
 
 use crate::desk::{chunk, id, load, memory};
@@ -98,4 +99,33 @@ fn a_session_goes_from_files_into_a_store_and_back_byte_by_byte() {
     let exported = store.export(&id("chat"), &back).unwrap();
     assert_eq!(exported.files, std::slice::from_ref(&back));
     assert_eq!(fs::read(back).unwrap(), bytes);
+}
+
+#[test]
+fn a_store_is_a_shelf_for_plain_sessions_and_for_sealed_ones() {
+    let lock = Lock::passphrase("correct horse").unwrap();
+    let options = SealOptions { lock: Some(lock), ..SealOptions::default() };
+    let keys = Keys::default().with_passphrase("correct horse").unwrap();
+    let mut sealed = SealedShelf::new(memory(), options, keys);
+    let mut plain = memory();
+    let shelves: [&mut dyn Shelf; 2] = [&mut plain, &mut sealed];
+    for shelf in shelves {
+        assert!(shelf.source(&id("chat")).unwrap().is_none());
+        let chunks = [chunk(1, 100), chunk(2, 200)];
+        let mut sink = shelf.sink(&id("chat")).unwrap();
+        for chunk in &chunks {
+            sink.put(chunk).unwrap();
+        }
+        sink.commit(&document("one"), Some(&image(&chunks))).unwrap();
+        drop(sink);
+        let mut sink = shelf.sink(&id("chat")).unwrap();
+        assert!(sink.holds(chunks[1].id(), 200).unwrap());
+        drop(sink);
+        let mut source = shelf.source(&id("chat")).unwrap().unwrap();
+        assert_eq!(source.document().unwrap(), document("one"));
+        source.locate(&image(&chunks)).unwrap();
+        let mut payload = vec![0; 200];
+        source.read(chunks[1].id(), &mut payload).unwrap();
+        assert_eq!(payload, chunks[1].payload());
+    }
 }

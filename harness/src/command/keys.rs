@@ -1,0 +1,94 @@
+//! Keys on the command line: where passphrases and key files come from, and `intact key`, which makes one.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use intact_seal::{ExposeSecret, KeyError, Keys, Lock, Recipient, generate};
+
+use super::Failure;
+use crate::exit::Exit;
+
+/// The environment variable that a passphrase is taken from. On the command line, other users of the machine would see it.
+const PASSPHRASE: &str = "INTACT_PASSPHRASE";
+
+/// What opens sealed sessions.
+#[derive(Debug, Default, Args)]
+pub(super) struct KeyArguments {
+    /// A file whose first line is the passphrase [default: the environment variable INTACT_PASSPHRASE]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+
+    /// A file of secret keys, as `intact key` and age-keygen write it; may be given several times
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+}
+
+/// Make a key pair: a secret key file, and the public key that sessions are sealed for
+#[derive(Debug, Args)]
+pub(super) struct Key {
+    /// The file for the secret key. Only you can read it; keep a copy where it cannot be lost
+    out: PathBuf,
+}
+
+impl KeyArguments {
+    /// The keys that were given.
+    pub(super) fn keys(&self) -> Result<Keys, Failure> {
+        let mut keys = Keys::default();
+        if let Some(passphrase) = self.passphrase()? {
+            keys = keys.with_passphrase(passphrase).map_err(wrong)?;
+        }
+        for path in &self.key {
+            let file = fs::File::open(path).map_err(|error| Failure::unreadable(path, &error))?;
+            keys = keys.with_identities(BufReader::new(file)).map_err(|error| {
+                Failure::setup(format!("{}: {error}", path.display())).help("`intact key FILE` makes one")
+            })?;
+        }
+        Ok(keys)
+    }
+
+    /// The lock for these recipients, or for the passphrase where there are none.
+    pub(super) fn lock(&self, recipients: &[Recipient]) -> Result<Option<Lock>, Failure> {
+        match (recipients, self.passphrase()?) {
+            ([], None) => Ok(None),
+            ([], Some(passphrase)) => Lock::passphrase(passphrase).map(Some).map_err(wrong),
+            (recipients, _) => Lock::recipients(recipients.to_vec()).map(Some).map_err(wrong),
+        }
+    }
+
+    fn passphrase(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.passphrase_file else { return Ok(env::var(PASSPHRASE).ok()) };
+        let text = fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
+        Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+    }
+}
+
+impl Key {
+    pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
+        let (text, recipient) = generate();
+        write_new(&self.out, text.expose_secret().as_bytes())?;
+        println!("{recipient}");
+        eprintln!(
+            "The secret key is in {}. Without it, nothing that is sealed for it opens again.",
+            self.out.display()
+        );
+        Ok(Exit::Fine)
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).and_then(|mut file| file.write_all(bytes)).map_err(|error| {
+        Failure::setup(format!("{} cannot be written: {error}", path.display()))
+            .help("a key is never overwritten; name another file")
+    })
+}
+
+fn wrong(error: KeyError) -> Failure {
+    Failure::setup(error)
+}

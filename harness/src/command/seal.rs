@@ -1,0 +1,129 @@
+//! `intact seal` and `intact unseal`: a session file encrypted, compressed, or opened again, without a model.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use intact_format::image::Durable;
+use intact_format::place::{
+    FileSink, FileSource, PlaceError, SessionSink, SessionSource, copy, sidecar_path,
+};
+use intact_format::session;
+use intact_format::version::FormatVersion;
+use intact_seal::{Compression, Recipient, SealOptions, SealedSink, SealedSource, Sealer, Sharing};
+
+use super::Failure;
+use super::keys::KeyArguments;
+use crate::exit::Exit;
+
+/// Encrypt a session file with its KV image, compress it, or both
+///
+/// The new file opens with `intact unseal`, and in the engine with the same keys; any age tool opens its document. What can
+/// be seen without a key: its name, that it is a sealed session, and the number and lengths of its chunks. The old file
+/// stays as it is.
+///
+/// Examples:
+///   intact key ada.key                                    make a key pair, once
+///   intact seal chat.json --recipient age1…               for whoever has that key
+///   INTACT_PASSPHRASE=… intact seal chat.json             for whoever knows the passphrase
+///   intact seal chat.json --compress                      smaller, for everyone to read
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Seal {
+    /// The session file
+    file: PathBuf,
+
+    /// The new file [default: NAME-sealed.json beside the old one]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// A public key, age1…; may be given several times. Without one, the passphrase seals
+    #[arg(long, value_name = "KEY")]
+    recipient: Vec<String>,
+
+    /// Compress the KV image
+    #[arg(long)]
+    compress: bool,
+
+    #[command(flatten)]
+    keys: KeyArguments,
+}
+
+/// Write a sealed or compressed session file as a plain one
+#[derive(Debug, Args)]
+pub(super) struct Unseal {
+    /// The sealed session file
+    file: PathBuf,
+
+    /// The new file [default: NAME-plain.json beside the old one]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    keys: KeyArguments,
+}
+
+impl Seal {
+    pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
+        let recipients = self.recipient.iter().map(|text| text.parse::<Recipient>());
+        let recipients: Vec<_> = recipients.collect::<Result<_, _>>().map_err(Failure::setup)?;
+        let options = SealOptions {
+            lock: self.keys.lock(&recipients)?,
+            sharing: Sharing::Session,
+            compression: if self.compress { Compression::Zstd } else { Compression::None },
+        };
+        if options.is_plain() {
+            return Err(Failure::setup("nothing says how the session is to be sealed").help(
+                "give --recipient, a passphrase (--passphrase-file or INTACT_PASSPHRASE), or --compress",
+            ));
+        }
+        let out = free(&self.file, self.out.as_deref(), "sealed")?;
+        let mut sealer = Sealer::new(options).map_err(Failure::setup)?;
+        let mut sink = SealedSink::new(&mut sealer, FileSink::new(&out, Durable::default()));
+        rewrite(&self.file, &self.keys, &mut sink)?;
+        println!("{}", out.display());
+        eprintln!("{} is still there, as it was.", self.file.display());
+        Ok(Exit::Fine)
+    }
+}
+
+impl Unseal {
+    pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
+        let out = free(&self.file, self.out.as_deref(), "plain")?;
+        rewrite(&self.file, &self.keys, &mut FileSink::new(&out, Durable::default()))?;
+        println!("{}", out.display());
+        Ok(Exit::Fine)
+    }
+}
+
+/// Opens a session file of any form and writes it into `sink`.
+fn rewrite(file: &Path, keys: &KeyArguments, sink: &mut dyn SessionSink) -> Result<(), Failure> {
+    let failed = |error: PlaceError| refused(file, &error);
+    let mut source = SealedSource::open(FileSource::new(file), &keys.keys()?, false).map_err(failed)?;
+    let bytes = source.document().map_err(failed)?;
+    let read = session::read(&bytes, FormatVersion::CURRENT)
+        .map_err(|error| Failure::setup(format!("{}: {error}", file.display())))?;
+    copy(&mut source, &bytes, read.document.image.as_ref(), sink).map_err(failed)?;
+    Ok(())
+}
+
+/// A place's failure, with what to do about it.
+pub(super) fn refused(file: &Path, error: &PlaceError) -> Failure {
+    let failure = Failure::setup(format!("{}: {error}", file.display()));
+    match error.code {
+        Some(code) => failure.help(code.next_step()),
+        None => failure,
+    }
+}
+
+/// The file to write, which must not be there yet: the one that was named, or one beside the old one.
+pub(super) fn free(file: &Path, named: Option<&Path>, what: &str) -> Result<PathBuf, Failure> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let out = named.map_or_else(|| file.with_file_name(format!("{stem}-{what}.json")), Path::to_owned);
+    for taken in [&out, &sidecar_path(&out)] {
+        if taken.exists() {
+            return Err(Failure::setup(format!("{} is there already", taken.display()))
+                .help("name another file with --out; nothing is overwritten"));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,116 @@
+//! `key`, `seal`, `unseal`, `pack` and `unpack` on a session file of a release.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::cli::{Said, intact, said};
+
+/// A folder with a session file and its image.
+fn desk() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden/releases/b5686/q8_0");
+    for extension in ["json", "kv"] {
+        let copy = folder.path().join("chat").with_extension(extension);
+        fs::copy(golden.with_extension(extension), copy).expect("copied");
+    }
+    let session = folder.path().join("chat.json");
+    (folder, session)
+}
+
+fn with_passphrase<A: AsRef<OsStr>>(passphrase: &str, arguments: impl IntoIterator<Item = A>) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
+    let output = command.args(arguments).env("NO_COLOR", "1").env("INTACT_PASSPHRASE", passphrase).output();
+    said(&output.expect("the command runs"))
+}
+
+fn fine(said: &Said) -> PathBuf {
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    PathBuf::from(said.out.trim_end())
+}
+
+fn words<'a>(words: &[&'a str], file: &'a Path) -> Vec<&'a OsStr> {
+    words.iter().map(|word| OsStr::new(*word)).chain([file.as_os_str()]).collect()
+}
+
+/// Two session files with the same document and sound images.
+fn assert_same(one: &Path, other: &Path) {
+    assert_eq!(fs::read(one).expect("read"), fs::read(other).expect("read"));
+    fine(&intact(words(&["verify"], other)));
+}
+
+#[test]
+fn a_session_is_sealed_for_a_key_and_opens_with_it_alone() {
+    let (folder, session) = desk();
+    let key = folder.path().join("ada.key");
+    let recipient = intact(words(&["key"], &key));
+    fine(&recipient);
+    let recipient = recipient.out.trim_end();
+    let sealed = fine(&intact(words(&["seal", "--recipient", recipient, "--compress"], &session)));
+    assert_eq!(sealed.file_name(), Some(OsStr::new("chat-sealed.json")));
+    let size = |path: &Path| fs::metadata(path.with_extension("kv")).expect("an image").len();
+    assert!(size(&sealed) < size(&session), "compressed");
+
+    for command in ["verify", "inspect", "unseal"] {
+        let refused = intact(words(&[command], &sealed));
+        assert_ne!(refused.code, 0, "{command}");
+        assert!(refused.err.contains("encrypted"), "{command}: {}", refused.err);
+    }
+    let other = folder.path().join("other.key");
+    fine(&intact(words(&["key"], &other)));
+    let refused = intact(words(&["unseal", "--key", other.to_str().expect("UTF-8")], &sealed));
+    assert_eq!(refused.code, 96);
+    assert!(refused.err.contains("another one"), "{}", refused.err);
+
+    let plain = fine(&intact(words(&["unseal", "--key", key.to_str().expect("UTF-8")], &sealed)));
+    assert_same(&session, &plain);
+}
+
+#[test]
+fn a_session_is_sealed_with_a_passphrase() {
+    let (_folder, session) = desk();
+    let sealed = fine(&with_passphrase("correct horse", words(&["seal"], &session)));
+    let refused = with_passphrase("battery staple", words(&["unseal"], &sealed));
+    assert_eq!(refused.code, 96);
+    assert!(!refused.err.contains("staple"), "{}", refused.err);
+    assert_same(&session, &fine(&with_passphrase("correct horse", words(&["unseal"], &sealed))));
+}
+
+#[test]
+fn a_session_goes_through_a_bundle_plain_and_sealed() {
+    let (folder, session) = desk();
+    let sealed = fine(&with_passphrase("correct horse", words(&["seal"], &session)));
+    for (at, file) in [&session, &sealed].into_iter().enumerate() {
+        let bundle = fine(&intact(words(&["pack"], file)));
+        let out = folder.path().join(format!("back-{at}.json"));
+        fine(&intact(words(&["unpack", "--out", out.to_str().expect("UTF-8")], &bundle)));
+        assert_eq!(fs::read(file).expect("read"), fs::read(&out).expect("read"));
+    }
+    fine(&intact(words(&["verify"], &folder.path().join("back-0.json"))));
+    let plain =
+        fine(&with_passphrase("correct horse", words(&["unseal"], &folder.path().join("back-1.json"))));
+    assert_same(&session, &plain);
+}
+
+#[test]
+fn nothing_is_overwritten_and_wrong_input_is_refused() {
+    let (folder, session) = desk();
+    let name = |name: &str| folder.path().join(name);
+    let taken = words(&["pack", "--out", session.to_str().expect("UTF-8")], &session);
+    let cases = [
+        (intact(words(&["seal"], &session)), "--recipient"),
+        (intact(words(&["seal", "--recipient", "age1nobody"], &session)), "age1"),
+        (intact(words(&["seal", "--compress"], &name("nothing.json"))), "nothing.json"),
+        (intact(taken), "already"),
+        (intact(words(&["unpack"], &session)), "already"),
+        (intact(words(&["unpack", "--out", "/nowhere/chat.json"], &session)), "not a session bundle"),
+        (intact(words(&["key"], &session)), "never overwritten"),
+    ];
+    for (said, why) in cases {
+        assert_eq!(said.code, 96, "{}", said.out);
+        assert!(said.err.contains(why), "{why}: {}", said.err);
+    }
+}
