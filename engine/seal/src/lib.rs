@@ -1,7 +1,7 @@
 //! Session files at rest: encrypted, compressed, or both.
 //!
 //! A session is a document and chunks of KV, and this crate changes the form of each. A *wrapped* document is an
-//! [`Envelope`]: the document as it was, and for every chunk the form in which it is stored. A *sealed* document is an
+//! envelope: the document as it was, and for every chunk the form in which it is stored. A *sealed* document is an
 //! envelope encrypted with [age](https://age-encryption.org), for a passphrase or for recipients, so that any age tool can
 //! open it. Chunks of a sealed session are encrypted one by one, with keys derived from a secret that only the envelope
 //! holds.
