@@ -87,7 +87,7 @@ impl Timeline {
         (self.context.n_ctx() as usize).saturating_sub(self.tokens.len())
     }
 
-    /// Of the first tokens that were in the memory at the last [`Timeline::start_watching`], how many have not left it
+    /// Of the first tokens that were in the memory at the last `start_watching`, how many have not left it
     /// since.
     #[must_use]
     pub fn unchanged(&self) -> usize {
