@@ -48,7 +48,11 @@ mod tests {
         for name in ["pr", "nightly"] {
             let plan = Plan::make(&config, name, &setting).unwrap_or_else(|error| panic!("{error}"));
             assert!(plan.cells.len() > 60, "{name} has {} cells", plan.cells.len());
-            assert_eq!(expectations.findings(&plan.cells, name, jiff::civil::Date::constant(2026, 1, 1)), []);
+            assert_eq!(
+                expectations.findings(&plan.cells, name, jiff::civil::Date::constant(2026, 1, 1)),
+                [],
+                "{name}"
+            );
         }
     }
 

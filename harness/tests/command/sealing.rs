@@ -57,7 +57,8 @@ fn a_session_is_sealed_for_a_key_and_opens_with_it_alone() {
     for command in ["verify", "inspect", "unseal"] {
         let refused = intact(words(&[command], &sealed));
         assert_ne!(refused.code, 0, "{command}");
-        assert!(refused.err.contains("encrypted"), "{command}: {}", refused.err);
+        let said = refused.out + &refused.err;
+        assert!(said.contains("encrypted"), "{command}: {said}");
     }
     let other = folder.path().join("other.key");
     fine(&intact(words(&["key"], &other)));

@@ -47,7 +47,7 @@ fn said(results: &Results) -> Vec<Cell> {
             timings: intact_protocol::Timings::default(),
             ..receipt
         });
-        Cell { seconds: 0.0, reproduce: String::new(), receipt, ..cell.clone() }
+        Cell { seconds: 0.0, load_seconds: None, reproduce: String::new(), receipt, ..cell.clone() }
     };
     results.cells.iter().map(timeless).collect()
 }
