@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An adapter in 60 lines: intact's protocol over a toy whose memory is a running sum. Begin yours with a copy.
+"""A whole adapter: intact's protocol over a toy whose memory is a running sum. Begin yours with a copy.
 
 Tokens are bytes. The "logits" after a session depend on every byte before, so a restore that loses one is seen.
 """
