@@ -13,6 +13,9 @@ use crate::key::{Folder, Key};
 /// Requests under way at the same time.
 pub(crate) const CONCURRENCY: usize = 16;
 
+/// How often a read is made whose answer breaks off. Requests that get no answer at all are made again by the backend.
+const READS: u32 = 4;
+
 /// An object store, and the folder in it that is ours.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
@@ -41,23 +44,30 @@ impl Objects {
     /// Everything of ours in a folder. What else lies there is not seen.
     pub(crate) async fn list(&self, folder: Folder) -> Result<Vec<Listed>, StoreError> {
         let path = self.below(&folder.path());
-        let listed =
-            self.inner.list(Some(&path)).map_ok(|meta| self.listed(&meta)).try_collect::<Vec<_>>().await;
-        match listed {
-            Ok(listed) => Ok(listed.into_iter().flatten().collect()),
-            // A folder that was never made is empty.
-            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
-            Err(source) => Err(self.failed("listing", &folder.path(), source)),
+        let mut reads = 1;
+        loop {
+            let listed = self.inner.list(Some(&path)).map_ok(|meta| self.listed(&meta));
+            match listed.try_collect::<Vec<_>>().await {
+                Ok(listed) => return Ok(listed.into_iter().flatten().collect()),
+                // A folder that was never made is empty.
+                Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
+                Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
+                Err(source) => return Err(self.failed("listing", &folder.path(), source)),
+            }
         }
     }
 
     /// The content of an object; none where there is none.
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        let got = async { self.inner.get(&self.path(key)).await?.bytes().await };
-        match got.await {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(self.failed("reading", &key.to_string(), source)),
+        let mut reads = 1;
+        loop {
+            let got = async { self.inner.get(&self.path(key)).await?.bytes().await };
+            match got.await {
+                Ok(bytes) => return Ok(Some(bytes.into())),
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
+                Err(source) => return Err(self.failed("reading", &key.to_string(), source)),
+            }
         }
     }
 
