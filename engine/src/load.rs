@@ -164,7 +164,7 @@ impl Engine {
             policy: options.policy,
         })
         .and_then(|decision| can_be_shown(&reading.document, decision.route).map(|()| decision));
-        notes.extend(image.problem);
+        notes.extend(image.remark);
         Ok(Plan { reading, parameters, room, decision, notes })
     }
 

@@ -6,7 +6,7 @@ mod pipeline;
 use std::io;
 use std::path::Path;
 
-use intact_format::image::Durable;
+use intact_format::image::{Durable, ImageReference};
 use intact_format::manifest::Manifest;
 use intact_format::parameters::SamplerState;
 use intact_format::passport::Passport;
@@ -101,6 +101,9 @@ impl Engine {
             (document.canary, document.image, bytes) = (canary, image, written);
             if document.canary.is_none() && !session.timeline.tokens().is_empty() {
                 notes.push(UNPROVEN.to_owned());
+            }
+            if let Some(ImageReference::Opaque(opaque)) = &document.image {
+                notes.push(opaque.remark());
             }
         }
         let written = write(&document, format)?;

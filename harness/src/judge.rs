@@ -1,6 +1,6 @@
 //! The judge: from what was seen in a cell to its verdict. A pure function; the table in its tests is its oracle.
 
-use intact_protocol::{Logits, Oracle, Receipt, Refusal};
+use intact_protocol::{AxisReport, Logits, Oracle, Receipt, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -289,9 +289,11 @@ fn weigh(
     if !(distance.bit_equal || floor.admits(distance)) {
         let beyond = format!("{}; route `{}`", describe(distance), receipt.route);
         return if is_declared_loss(loaded, distance, thresholds) {
+            let alone = loaded.cost_of_settings.map(describe).unwrap_or_default();
             let message = format!(
                 "A declared loss: the cells were converted for other settings or another release, which costs no more \
-                 than that change does by itself: {beyond}."
+                 than that change does by itself: {beyond}. Two sessions that were never saved, one on each side, are as \
+                 far apart: {alone}."
             );
             (Verdict::Degraded, Some("declared-loss"), message)
         } else if thresholds.usable.admits(distance) {
@@ -359,21 +361,30 @@ fn is_declared_loss(loaded: &LoadedEvidence, distance: Distance, thresholds: &Th
     loaded.receipt.route == CONVERTING && loaded.cost_of_settings.is_some_and(within)
 }
 
+/// Consequences of an axis after which the saved KV cannot be used.
+const EVALUATING: [&str; 3] = ["reprefill", "replay", "refuse"];
+
 fn recomputed_because(receipt: &Receipt) -> String {
+    let told = |axis: &AxisReport| {
+        format!("{} was {} and is {} ({})", axis.axis, axis.saved, axis.here, axis.reason)
+    };
+    // An axis that could have been transcoded is no reason: why it was not is among the notes.
     let axes: Vec<String> = receipt
         .axes
         .iter()
-        .filter(|axis| !matches!(axis.consequence.as_str(), "same" | "harmless"))
-        .map(|axis| format!("{} was {} and is {} ({})", axis.axis, axis.saved, axis.here, axis.reason))
+        .filter(|axis| EVALUATING.contains(&axis.consequence.as_str()))
+        .map(told)
         .collect();
-    let reasons = if axes.is_empty() { receipt.notes.clone() } else { axes };
-    let why = match reasons.is_empty() {
-        false => reasons.join("; "),
-        true if receipt.route == "direct" => "the session before it had been evaluated again".to_owned(),
-        true => "the receipt does not say why".to_owned(),
+    let why = match (axes.is_empty(), receipt.notes.is_empty()) {
+        (false, _) => format!(", because {}", axes.join("; ")),
+        (true, false) => format!(": {}", receipt.notes.join("; ")),
+        (true, true) if receipt.route == "direct" => {
+            ", because the session before it had been evaluated again".to_owned()
+        }
+        (true, true) => ", and the receipt does not say why".to_owned(),
     };
     format!(
-        "{} tokens were evaluated again and {} restored, because {}.",
+        "{} tokens were evaluated again and {} restored{}.",
         receipt.tokens_evaluated,
         receipt.tokens_restored,
         why.trim_end_matches('.')

@@ -16,6 +16,7 @@ mod junit;
 mod markdown;
 mod pivot;
 mod questions;
+mod requantization;
 mod story;
 mod style;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use pivot::{Pivot, Row, Slot};
 pub use questions::questions;
+pub use requantization::{Requantization, Span, Turned};
 pub use story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
 pub use style::{Style, Tone};
 

@@ -27,7 +27,8 @@ pub(super) struct Reading {
 /// The image of a session file, before its chunks are read.
 pub(super) struct ImageFile {
     pub(super) status: ImageStatus,
-    pub(super) problem: Option<String>,
+    /// What is wrong with it or remarkable about it, in a sentence.
+    pub(super) remark: Option<String>,
 }
 
 /// How closely an image is looked at.
@@ -72,7 +73,7 @@ impl ImageFile {
             let needs_none =
                 document.passport.is_some() && document.tokens().is_some_and(|tokens| tokens.len() <= 1);
             let status = if needs_none { ImageStatus::Present } else { ImageStatus::None };
-            return Self { status, problem: None };
+            return Self { status, remark: None };
         };
         let found = match look {
             Look::Away => Ok(()),
@@ -82,17 +83,16 @@ impl ImageFile {
             }
         };
         match found {
-            Ok(()) => {
-                let status = match reference {
-                    ImageReference::Cells(_) => ImageStatus::Present,
-                    ImageReference::Opaque(_) => ImageStatus::Opaque,
-                };
-                Self { status, problem: None }
-            }
+            Ok(()) => match reference {
+                ImageReference::Cells(_) => Self { status: ImageStatus::Present, remark: None },
+                ImageReference::Opaque(opaque) => {
+                    Self { status: ImageStatus::Opaque, remark: Some(opaque.remark()) }
+                }
+            },
             Err(refusal) => {
                 let missing = refusal.code == RefusalCode::ImageMissing;
                 let status = if missing { ImageStatus::Missing } else { ImageStatus::Damaged };
-                Self { status, problem: Some(refusal.message) }
+                Self { status, remark: Some(refusal.message) }
             }
         }
     }

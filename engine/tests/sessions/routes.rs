@@ -172,15 +172,26 @@ fn a_layout_that_is_not_known_gives_opaque_images_that_go_back_to_the_same_relea
             || Engine::create(EngineOptions { forget_layouts: true, ..options(model) }).expect("an engine");
         let mut writer = forgetful();
         converse(&mut writer, "opaque");
-        save(&mut writer, "opaque", &file);
+        let saved = writer.save("opaque", &SaveOptions::to(&file)).expect("saved");
+        assert!(says_opaque(&saved.notes), "{model}: {:?}", saved.notes);
         let mut same = forgetful();
-        let receipt = load(&mut same, &file).receipt;
+        let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+        let receipt = same.load(&file, &strict).expect("loaded").receipt;
         assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
+        assert!(says_opaque(&receipt.notes), "{model}: {:?}", receipt.notes);
         assert!(score(&mut same, "opaque") == uninterrupted(model), "{model}");
         assert!(score(&mut writer, "opaque") == uninterrupted(model), "{model}");
+
         let mut knowing = engine(model);
-        assert_eq!(load(&mut knowing, &file).receipt.route, Route::Reprefilled, "{model}");
+        assert_eq!(refusal(&mut knowing, &file, &strict), "layout-differs", "{model}");
+        let receipt = load(&mut knowing, &file).receipt;
+        assert_eq!(receipt.route, Route::Reprefilled, "{model}");
+        assert!(receipt.because.contains("one of the layouts is not known"), "{model}: {}", receipt.because);
     }
+}
+
+fn says_opaque(notes: &[String]) -> bool {
+    notes.iter().any(|note| note.contains("opaque (the layouts were forgotten on purpose)"))
 }
 
 #[test]

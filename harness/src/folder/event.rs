@@ -79,6 +79,10 @@ pub struct Outcome {
     pub message: String,
     /// How far the loaded session is from the control, where that could be measured.
     pub distance: Option<Measured>,
+    /// How far apart two sessions are that were never saved, one with the writer's release and settings and one with the
+    /// reader's.
+    #[serde(default)]
+    pub floor: Option<Measured>,
     /// What was compared with the control: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
@@ -146,6 +150,7 @@ impl Outcome {
             code: judgement.code,
             message: judgement.message,
             distance: judgement.distance.map(Measured::from),
+            floor: None,
             oracle: judgement.oracle,
             receipt: None,
             saved_bytes: None,

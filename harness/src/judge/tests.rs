@@ -198,6 +198,16 @@ fn a_recomputed_session_says_how_much_and_why() {
         "250 tokens were evaluated again and 0 restored, because type_k was f16 and is q8_0 (the cells are of another \
          type)."
     );
+
+    let mut evidence = loaded(receipt("reprefilled", 0, 250), &CONTROL);
+    evidence.receipt.axes = vec![axis("layout", "transcode"), axis("save_time", "harmless")];
+    evidence.receipt.notes = vec!["The route `transcoded` failed: the KV is of a memory with K and V".into()];
+    let judgement = judge(&Evidence::Loaded(Box::new(evidence)), &thresholds());
+    assert_eq!(
+        judgement.message,
+        "250 tokens were evaluated again and 0 restored: The route `transcoded` failed: the KV is of a memory with K \
+         and V."
+    );
 }
 
 proptest! {

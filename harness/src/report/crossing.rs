@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attempt::dim;
 use super::pivot::{Row, Slot};
+use super::requantization::Requantization;
 use super::story::{is_control, is_lost};
 use super::style::Tone;
 use crate::results::{Cell, Results};
 use crate::verdict::Verdict;
 
 /// What a run shows of the ways between releases.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Crossings {
     /// "Can I upgrade?" and "Can I roll back?".
     pub questions: Vec<Question>,
+    /// What crossing the rotation of quantized K and V costs.
+    pub requantization: Option<Requantization>,
     /// Between which releases the kernels compute the same, in a sentence.
     pub kernels: String,
     /// The releases, oldest first: the columns of the tables.
@@ -40,10 +43,28 @@ pub struct Question {
 /// Whether cells have to do with a question: by the place of writer and reader among the releases.
 type Direction = fn(usize, usize) -> bool;
 
-const QUESTIONS: [(&str, &str, Direction); 2] = [
-    ("Can I upgrade llama.cpp?", "a newer release", |writer, reader| writer < reader),
-    ("Can I roll back?", "an older release", |writer, reader| writer > reader),
+const QUESTIONS: [Asked; 2] = [
+    Asked {
+        title: "Can I upgrade llama.cpp?",
+        to: "a newer release",
+        direction: |writer, reader| writer < reader,
+        into_rotation: true,
+    },
+    Asked {
+        title: "Can I roll back?",
+        to: "an older release",
+        direction: |writer, reader| writer > reader,
+        into_rotation: false,
+    },
 ];
+
+struct Asked {
+    title: &'static str,
+    to: &'static str,
+    direction: Direction,
+    /// Where sessions that cross the rotation of quantized K and V go in this direction.
+    into_rotation: bool,
+}
 
 impl Crossings {
     /// The crossings of a run; `None` where it has one release only.
@@ -54,8 +75,11 @@ impl Crossings {
             results.releases.iter().filter(part).map(|release| release.release.clone()).collect();
         let crossing = Crossing { results, releases: &releases };
         let kv_types = crossing.kv_types();
+        let requantization = Requantization::of(results);
+        let question = |question| crossing.question(question, &kv_types, requantization.as_ref());
         (releases.len() > 1).then(|| Self {
-            questions: QUESTIONS.iter().map(|question| crossing.question(question, &kv_types)).collect(),
+            questions: QUESTIONS.iter().map(question).collect(),
+            requantization: requantization.clone(),
             kernels: crossing.kernels(),
             tables: kv_types.iter().map(|kv| (kv.clone(), crossing.table(kv))).collect(),
             missing: results.releases.iter().filter_map(|release| release.problem.clone()).collect(),
@@ -99,8 +123,8 @@ impl<'a> Crossing<'a> {
         })
     }
 
-    fn question(&self, question: &(&'static str, &str, Direction), kv_types: &[String]) -> Question {
-        let (title, to, direction) = question;
+    fn question(&self, asked: &Asked, kv_types: &[String], turned: Option<&Requantization>) -> Question {
+        let Asked { title, to, direction, into_rotation } = asked;
         let cells: Vec<&Cell> = self
             .cells()
             .filter(|(_, writer, reader)| direction(*writer, *reader))
@@ -132,7 +156,9 @@ impl<'a> Crossing<'a> {
             let of = |cells: &[&Cell]| tally(cells.iter().filter(|cell| dim(cell, "kv") == *kv).copied());
             (kv.clone(), format!("{}; without protection {}", of(&judged), of(&unprotected)))
         };
-        Question { title, tone, answer, lines: kv_types.iter().map(line).collect() }
+        let rotation = turned.and_then(|turned| turned.direction(*into_rotation));
+        let rotation = rotation.map(|told| ("across the rotation".to_owned(), told));
+        Question { title, tone, answer, lines: kv_types.iter().map(line).chain(rotation).collect() }
     }
 
     fn table(&self, kv: &str) -> Vec<Row> {

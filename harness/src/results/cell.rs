@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Dims;
+use crate::folder::Measured;
 use crate::verdict::Verdict;
 
 /// One writer × one reader × one scenario, and what became of the session.
@@ -35,6 +36,10 @@ pub struct Cell {
     pub kl: Option<f64>,
     /// Share of rows with the control's greedy token.
     pub top1_agreement: Option<f64>,
+    /// How far apart two sessions are that were never saved, one with the writer's release and settings and one with the
+    /// reader's: what the change costs by itself. `None` where nothing changes, or where one of them could not be held.
+    #[serde(default)]
+    pub floor: Option<Measured>,
     /// What was compared with the control: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
@@ -145,6 +150,7 @@ pub(crate) fn sample_cell(id: &str) -> Cell {
         nmse: None,
         kl: None,
         top1_agreement: None,
+        floor: None,
         oracle: None,
         saved_bytes: None,
         load_seconds: None,

@@ -14,7 +14,7 @@ use super::saved::Artifacts;
 use super::seat::{Seats, Sitting};
 use crate::distance::Distance;
 use crate::fault::{FaultError, SessionFiles};
-use crate::folder::Outcome;
+use crate::folder::{Measured, Outcome};
 use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
 use crate::recipe::{INAPPLICABLE, Scenario, SessionForm};
 use crate::results::Dims;
@@ -70,10 +70,13 @@ impl Seats<'_> {
         self.deadline = Some(Instant::now() + self.scene.cell_timeout);
         let (evidence, seconds) = timed(|| self.evidence(cell, stock));
         self.deadline = None;
-        let (receipt, load_seconds) = match &evidence {
-            Ok(Evidence::Loaded(loaded)) => (Some(loaded.receipt.clone()), Some(loaded.load_seconds)),
-            _ => (None, None),
+        let loaded = match &evidence {
+            Ok(Evidence::Loaded(loaded)) => Some(loaded),
+            _ => None,
         };
+        let (receipt, load_seconds) =
+            (loaded.map(|loaded| loaded.receipt.clone()), loaded.map(|loaded| loaded.load_seconds));
+        let floor = loaded.and_then(|loaded| loaded.cost_of_settings).map(Measured::from);
         let saved = stock.artifacts.get(&cell.artifact(Script::Session));
         let saved_bytes = saved.and_then(|saved| saved.artifact.as_ref().ok()).and_then(bytes);
         let mut judgement = match evidence {
@@ -88,6 +91,7 @@ impl Seats<'_> {
         let log = if sound { Vec::new() } else { self.log(&cell.subject, &cell.reader) };
         let outcome = Outcome {
             receipt,
+            floor,
             saved_bytes,
             load_seconds,
             log,

@@ -177,6 +177,7 @@ fn assembled(
         nmse: distance.and_then(|distance| distance.nmse),
         kl: distance.and_then(|distance| distance.kl),
         top1_agreement: distance.map(|distance| distance.top1_agreement),
+        floor: outcome.floor,
         oracle,
         saved_bytes: outcome.saved_bytes,
         load_seconds: outcome.load_seconds,

@@ -70,6 +70,13 @@ pub enum BuildError {
     },
 }
 
+/// The first `llama-cpp-sys-2` 0.1.x that does not let llama.cpp tune itself for this very processor. The ones before hear
+/// of no setting but CMake's own toolchain file.
+const FIRST_PORTABLE: u32 = 124;
+
+/// Name of that file in a release's folder.
+const TOOLCHAIN: &str = "portable.cmake";
+
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -91,16 +98,19 @@ impl Builder {
             File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(in_file(&lock))?;
 
         let sources = Sources::read(&self.checkout, release)?;
-        let (stamp_file, stamp) = (folder.join("stamp"), self.stamp(&sources)?);
+        let environment = environment(release, &folder);
+        let (stamp_file, stamp) = (folder.join("stamp"), stamp(&sources, &environment)?);
         let worker = worker_path(&self.home, release);
         if worker.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
             return Ok(Built { worker, compiled: false });
         }
 
-        sources.write(&folder.join("sources"))?;
+        let workspace = folder.join("sources");
+        sources.write(&workspace)?;
+        self.forget_other_environment(release, &workspace, &environment)?;
         let log = folder.join("log");
         let output = File::create(&log).map_err(in_file(&log))?;
-        if !self.run_cargo(release, &folder.join("sources"), output, progress)? {
+        if !self.run_cargo(release, &workspace, &environment, output, progress)? {
             let essence = log::essence(&String::from_utf8_lossy(&fs::read(&log).map_err(in_file(&log))?));
             return Err(BuildError::Failed { tag: release.tag.clone(), log, essence });
         }
@@ -116,37 +126,43 @@ impl Builder {
         self.home.join(&release.tag).join("target")
     }
 
-    /// What a build depends on, as one line.
-    fn stamp(&self, sources: &Sources) -> Result<String, BuildError> {
-        let compiler = Command::new(cargo()).arg("--version").output().map_err(BuildError::NoCargo)?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&compiler.stdout);
-        for (name, value) in self.environment() {
-            hasher.update(format!("{name}={value}\n").as_bytes());
+    /// cargo does not notice that llama.cpp was compiled in another environment, and CMake keeps what it was told first.
+    fn forget_other_environment(
+        &self,
+        release: &Release,
+        workspace: &Path,
+        environment: &[(&str, String)],
+    ) -> Result<(), BuildError> {
+        let (folder, target) = (self.home.join(&release.tag), self.target(release));
+        let in_file = |path: &Path| {
+            let path = path.to_owned();
+            move |source| BuildError::Io { path, source }
+        };
+        let toolchain = folder.join(TOOLCHAIN);
+        fs::write(&toolchain, "set(GGML_NATIVE OFF CACHE BOOL \"\")\n").map_err(in_file(&toolchain))?;
+        let told: String = environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let file = folder.join("environment");
+        if fs::read_to_string(&file).is_ok_and(|last| last == told) {
+            return Ok(());
         }
-        sources.hash_into(&mut hasher);
-        Ok(hasher.finalize().to_string())
-    }
-
-    /// What decides how llama.cpp is compiled, the same for every release.
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = vec![
-            ("LLAMA_LIB_PROFILE", "Release".to_owned()),
-            // llama.cpp tunes itself for this very processor unless this is set, which its packages only stop it from
-            // doing since 2025-11. Sessions would then differ by processor rather than by release.
-            ("SOURCE_DATE_EPOCH", "1".to_owned()),
-        ];
-        if is_on_path("ccache") {
-            environment.push(("CMAKE_C_COMPILER_LAUNCHER", "ccache".to_owned()));
-            environment.push(("CMAKE_CXX_COMPILER_LAUNCHER", "ccache".to_owned()));
+        if target.is_dir() {
+            let mut clean = Command::new(cargo());
+            clean.args(["clean", "--quiet", "--package", "llama-cpp-sys-2"]).current_dir(workspace);
+            clean
+                .env("CARGO_TARGET_DIR", &target)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            clean.status().map_err(BuildError::NoCargo)?;
         }
-        environment
+        fs::write(&file, told).map_err(in_file(&file))
     }
 
     fn run_cargo(
         &self,
         release: &Release,
         workspace: &Path,
+        environment: &[(&'static str, String)],
         output: File,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<bool, BuildError> {
@@ -163,7 +179,8 @@ impl Builder {
             .env("CARGO_TERM_COLOR", "never")
             .env("CMAKE_BUILD_PARALLEL_LEVEL", &jobs)
             .env("CCACHE_NOHASHDIR", "1")
-            .envs(self.environment())
+            .env_remove("SOURCE_DATE_EPOCH")
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -200,6 +217,33 @@ fn progress_since(target: &Path, started: SystemTime) -> Progress {
     Progress { compiled: objects_in(&build).min(files), files }
 }
 
+/// What a build depends on, as one line.
+fn stamp(sources: &Sources, environment: &[(&str, String)]) -> Result<String, BuildError> {
+    let compiler = Command::new(cargo()).arg("--version").output().map_err(BuildError::NoCargo)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&compiler.stdout);
+    for (name, value) in environment {
+        hasher.update(format!("{name}={value}\n").as_bytes());
+    }
+    sources.hash_into(&mut hasher);
+    Ok(hasher.finalize().to_string())
+}
+
+/// What decides how llama.cpp is compiled: for every release as it is for the command's own worker, with the kernels that
+/// llama.cpp's packages choose by default and not those for this very processor. Sessions would then differ by machine, or
+/// by who compiled the worker, rather than by release.
+fn environment(release: &Release, folder: &Path) -> Vec<(&'static str, String)> {
+    let mut environment = vec![("LLAMA_LIB_PROFILE", "Release".to_owned())];
+    if release.patch().is_some_and(|patch| patch < FIRST_PORTABLE) {
+        environment.push(("CMAKE_TOOLCHAIN_FILE", folder.join(TOOLCHAIN).display().to_string()));
+    }
+    if is_on_path("ccache") {
+        environment.push(("CMAKE_C_COMPILER_LAUNCHER", "ccache".to_owned()));
+        environment.push(("CMAKE_CXX_COMPILER_LAUNCHER", "ccache".to_owned()));
+    }
+    environment
+}
+
 fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -219,4 +263,22 @@ fn objects_in(folder: &Path) -> usize {
             _ => usize::from(entry.path().extension().is_some_and(|extension| extension == "o")),
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::select;
+    use super::*;
+
+    #[test]
+    fn releases_are_compiled_for_no_processor_in_particular() {
+        for (tag, told) in [("b5686", true), ("b7119", false), ("0.6.0", false)] {
+            let release = select(&[tag.into()]).expect("known")[0];
+            let environment = environment(release, Path::new("home"));
+            let toolchain = environment.iter().find(|(name, _)| *name == "CMAKE_TOOLCHAIN_FILE");
+            assert_eq!(toolchain.is_some(), told, "{tag}: {environment:?}");
+            // With it, llama.cpp leaves out all instruction sets that a processor could lack, and not only the newest.
+            assert!(environment.iter().all(|(name, _)| *name != "SOURCE_DATE_EPOCH"), "{tag}");
+        }
+    }
 }

@@ -89,6 +89,12 @@ impl Release {
         let bare = name.strip_prefix('v').unwrap_or(name);
         self.tag == bare || self.package == name || self.twins.iter().any(|twin| twin == name)
     }
+
+    /// The last number of its package's version; `None` where that is none.
+    #[must_use]
+    pub fn patch(&self) -> Option<u32> {
+        self.package.rsplit('.').next()?.parse().ok()
+    }
 }
 
 #[cfg(test)]

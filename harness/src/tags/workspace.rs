@@ -39,8 +39,8 @@ pub(super) struct Sources {
     files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// Folders of a crate that its build does not read.
-const UNREAD: [&str; 3] = ["tests", "benches", "target"];
+/// Files and folders of a crate that its build does not read.
+const UNREAD: [&str; 5] = ["tests", "tests.rs", "benches", "examples", "target"];
 
 impl Sources {
     /// Reads them from a checkout of this project.
@@ -50,7 +50,9 @@ impl Sources {
         }
         let mut files = BTreeMap::new();
         for member in manifest::MEMBERS {
-            collect(checkout, Path::new(member), &mut files)?;
+            for path in files_below(checkout, Path::new(member), &is_read)? {
+                files.insert(path.clone(), read(&checkout.join(path))?);
+            }
         }
         for single in ["Cargo.toml", "Cargo.lock", "fixtures/tags.toml"] {
             files.insert(single.into(), read(&checkout.join(single))?);
@@ -80,13 +82,12 @@ impl Sources {
 
     /// Makes `folder` hold exactly these sources. Its lock file, once cargo has made it the release's own, stays.
     pub(super) fn write(&self, folder: &Path) -> Result<(), WorkspaceError> {
-        let mut present = BTreeMap::new();
         for member in manifest::MEMBERS.iter().filter(|member| folder.join(member).is_dir()) {
-            collect(folder, Path::new(member), &mut present)?;
-        }
-        for path in present.keys().filter(|path| !self.files.contains_key(*path)) {
-            let path = folder.join(path);
-            fs::remove_file(&path).map_err(|source| WorkspaceError::Io { path, source })?;
+            let present = files_below(folder, Path::new(member), &|_| true)?;
+            for path in present.iter().filter(|path| !self.files.contains_key(*path)) {
+                let path = folder.join(path);
+                fs::remove_file(&path).map_err(|source| WorkspaceError::Io { path, source })?;
+            }
         }
         for (path, bytes) in &self.files {
             let target = folder.join(path);
@@ -103,22 +104,35 @@ impl Sources {
     }
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), WorkspaceError> {
+/// Whether a crate's build reads a file or folder in it. A folder with a manifest of its own is another crate.
+fn is_read(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let unread = UNREAD.iter().any(|unread| name == *unread) || name.as_encoded_bytes().starts_with(b".");
+    !unread && !path.join("Cargo.toml").is_file()
+}
+
+/// The files below a folder of `root` that are wanted, and lie in folders that are.
+fn files_below(
+    root: &Path,
+    folder: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, WorkspaceError> {
     let absolute = root.join(folder);
     let failed = |source| WorkspaceError::Io { path: absolute.clone(), source };
+    let mut files = Vec::new();
     for entry in fs::read_dir(&absolute).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let path = folder.join(entry.file_name());
-        let name = entry.file_name();
-        let unread = UNREAD.iter().any(|unread| name == *unread) || name.as_encoded_bytes().starts_with(b".");
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() && !unread {
-            collect(root, &path, files)?;
-        } else if kind.is_file() && !unread {
-            files.insert(path.clone(), read(&root.join(path))?);
+        if !wanted(&entry.path()) {
+            continue;
+        }
+        let (path, kind) = (folder.join(entry.file_name()), entry.file_type().map_err(failed)?);
+        if kind.is_dir() {
+            files.extend(files_below(root, &path, wanted)?);
+        } else if kind.is_file() {
+            files.push(path);
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, WorkspaceError> {
@@ -150,13 +164,18 @@ mod tests {
         let worker = folder.path().join("harness/worker/Cargo.toml");
         let lock = folder.path().join("Cargo.lock");
         let before = modified(&worker);
-        fs::write(folder.path().join("engine/src/stray.rs"), "").expect("stray");
+        for stray in ["engine/src/stray.rs", "engine/store/src/lib.rs"] {
+            let stray = folder.path().join(stray);
+            fs::create_dir_all(stray.parent().expect("a folder")).expect("made");
+            fs::write(stray, "").expect("stray");
+        }
         fs::write(&lock, "the release's own").expect("lock");
         sources.files.insert("engine/src/new.rs".into(), b"// new".to_vec());
         sources.write(folder.path()).expect("written again");
 
         assert_eq!(modified(&worker), before);
         assert!(!folder.path().join("engine/src/stray.rs").exists());
+        assert!(!folder.path().join("engine/store/src/lib.rs").exists());
         assert!(folder.path().join("engine/src/new.rs").is_file());
         assert_eq!(fs::read_to_string(&lock).expect("lock"), "the release's own");
     }
@@ -177,6 +196,26 @@ mod tests {
         assert_eq!(hash(&edited), hash(&newer));
         edited.files.entry("engine/src/lib.rs".into()).or_default().push(b' ');
         assert_ne!(hash(&edited), hash(&newer));
+    }
+
+    #[test]
+    fn what_no_worker_is_built_from_is_left_out() {
+        let release = select(&[]).expect("known")[0];
+        let sources = Sources::read(&checkout(), release).expect("sources");
+        let crates: Vec<&Path> = sources
+            .files
+            .keys()
+            .filter(|path| path.ends_with("Cargo.toml"))
+            .filter_map(|path| path.parent())
+            .filter(|folder| *folder != Path::new(""))
+            .collect();
+        assert_eq!(
+            crates,
+            manifest::MEMBERS.map(Path::new),
+            "the store, sealing and fuzz targets stay at home"
+        );
+        let tests: Vec<_> = sources.files.keys().filter(|path| path.ends_with("tests.rs")).collect();
+        assert!(tests.is_empty(), "{tests:?}");
     }
 
     #[test]

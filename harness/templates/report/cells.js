@@ -95,6 +95,7 @@ const Details = (packed) => {
     nmse: packed.nmse[cell],
     kl: packed.kl[cell],
     agreement: packed.agreement[cell],
+    floor: packed.floor[cell],
     expected: expectations[packed.expected[cell]],
     receipt: receipt(packed.receipt[cell]),
     log: packed.log[cell].map(text),

@@ -9,6 +9,7 @@ const Drawer = (cells, drawer, { open, closed, around }) => {
     if (x === 0) return '0, bit for bit';
     return Math.abs(x) < 1e-3 || Math.abs(x) >= 1e4 ? x.toExponential(2) : String(+x.toPrecision(4));
   };
+  const nats = (kl) => `${number(kl)}${kl === 0 ? '' : ' nats'}`;
   const known = (x, told) => (x === null || x === undefined ? null : told(x));
   const copyable = (text) => {
     const said = make('span', { className: 'hidden', role: 'status' });
@@ -52,7 +53,8 @@ const Drawer = (cells, drawer, { open, closed, around }) => {
         ['code', detail.code], ['route', detail.route],
         ['tokens restored', detail.restored], ['tokens evaluated', detail.evaluated],
         ['NMSE of the logits', known(detail.nmse, number)],
-        ['KL divergence', known(detail.kl, (kl) => `${number(kl)}${kl === 0 ? '' : ' nats'}`)],
+        ['KL divergence', known(detail.kl, nats)],
+        ['KL between two sessions never saved, one on each side', known(detail.floor, nats)],
         ['same greedy token', known(detail.agreement, (share) => `${(share * 100).toFixed(0)} % of positions`)],
         ['canary distance', known(receipt?.canary, number)],
         ['time', `${detail.seconds.toFixed(2)} s`], ['steps of the load', steps]])),

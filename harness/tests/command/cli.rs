@@ -26,20 +26,36 @@ pub(crate) fn said(output: &Output) -> Said {
     Said { code, out: text(&output.stdout), err: text(&output.stderr) }
 }
 
+/// The worker beside the command. It is there where the whole workspace is tested; else it is built.
+pub(crate) fn worker() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let beside = beside("intact-worker");
+        if beside.is_file() { beside } else { built("intact-worker") }
+    })
+}
+
 /// The fake worker, built where the command was.
 pub(crate) fn fake_worker() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_intact")).parent().expect("a folder");
-        let target = folder.parent().expect("a target folder");
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "intact-fake-worker", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo runs");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        folder.join(format!("intact-fake-worker{}", env::consts::EXE_SUFFIX))
-    })
+    BUILT.get_or_init(|| built("intact-fake-worker"))
+}
+
+fn beside(program: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_intact")).parent().expect("a folder");
+    folder.join(format!("{program}{}", env::consts::EXE_SUFFIX))
+}
+
+fn built(program: &str) -> PathBuf {
+    let there = beside(program);
+    let target = there.parent().and_then(Path::parent).expect("a target folder");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", program, "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    there
 }

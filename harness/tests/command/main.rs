@@ -1,5 +1,6 @@
 //! The command line as a shell sees it: exit codes, what is said on which stream, and what is said when things fail.
 
+mod adopt;
 mod chat;
 mod cli;
 mod files;

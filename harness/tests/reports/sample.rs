@@ -226,6 +226,7 @@ fn cell(subject: &str, model: &str, off_base: &[(&str, &str)], verdict: Verdict)
         nmse: restored.then_some(if exact { 0.0 } else { 3.2e-7 }),
         kl: restored.then_some(if exact { 0.0 } else { 1.5e-5 }),
         top1_agreement: restored.then_some(1.0),
+        floor: None,
         oracle: None,
         saved_bytes: None,
         load_seconds: None,

@@ -85,6 +85,17 @@ pub struct OpaqueImage {
     pub reason: String,
 }
 
+impl OpaqueImage {
+    /// What is to be known of it, in a sentence.
+    #[must_use]
+    pub fn remark(&self) -> String {
+        let reason = &self.reason;
+        format!(
+            "The KV image is opaque ({reason}): it loads into the very release and settings that it was saved with, and nowhere else."
+        )
+    }
+}
+
 /// A piece of a raw blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

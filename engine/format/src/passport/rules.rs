@@ -58,6 +58,8 @@ const OTHER_TYPE: &str = "there is no conversion from the saved KV to the type o
 const ROTATED: &str =
     "the saved KV is stored in another basis; it is rotated into the one here and rounded to its type again";
 const OTHER_ROTATION: &str = "the saved KV is stored in another basis, which would be read as garbage";
+const OTHER_WINDOW: &str = "the layers with a sliding window keep the whole context on one side and only their window on the \
+                            other: cells may be missing here, or find no room";
 const ANY_ROOM: &str = "an image holds the cells of one sequence, which fit any cache with room for them";
 
 /// Every axis, in the order of [`Axis`] and of reports. Where several are equally grave, the first gives a refusal its code.
@@ -311,7 +313,7 @@ pub(super) static RULES: [Rule; 36] = [
         name: "sliding-window-full",
         meaning: "whether sliding-window caches keep the whole context",
         value: |mine, _| mine.cache.swa_full.map_or_else(|| "no window".to_owned(), yes_no),
-        differs: Always(Reprefill, "the window caches hold other cells"),
+        differs: Always(Reprefill, OTHER_WINDOW),
         canary: |_, _| Floor,
         code: RefusalCode::SlidingWindowDiffers,
     },

@@ -34,12 +34,14 @@ pub struct Transcoded<'a> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TranscodeError {
     /// The model has other caches here.
-    #[error("the saved KV is of a memory with {saved}, the one here has {here}")]
+    #[error("the saved KV is of a memory with {saved}, the one here has {here}{why}")]
     Shape {
         /// Caches of the state, in words.
         saved: String,
         /// Caches here, in words.
         here: String,
+        /// Why that is, where it is known: to follow the sentence.
+        why: &'static str,
     },
     /// Numbers that cannot be converted.
     #[error(transparent)]
@@ -76,7 +78,10 @@ fn adopt(state: &mut State<'_>, here: &MemoryShape) -> Result<(), TranscodeError
     let pairs = || state.sections.iter().zip(&here.sections);
     if state.sections.len() != here.sections.len() || !pairs().all(|(section, wanted)| same(section, wanted))
     {
-        return Err(TranscodeError::Shape { saved: told(&state.shape()), here: told(here) });
+        let saved = state.shape();
+        let latent = is_latent(here) != is_latent(&saved) && saved.sections.len() == here.sections.len();
+        let why = if latent { V_OF_LATENT_ATTENTION } else { "" };
+        return Err(TranscodeError::Shape { saved: told(&saved), here: told(here), why });
     }
     for (section, wanted) in state.sections.iter_mut().zip(&here.sections) {
         if let (Section::Attention(section), SectionShape::Attention(wanted)) = (section, wanted) {
@@ -98,6 +103,10 @@ fn told(shape: &MemoryShape) -> String {
         .collect();
     if caches.is_empty() { "nothing".to_owned() } else { caches.join(", then ") }
 }
+
+/// What became of the V of such models.
+const V_OF_LATENT_ATTENTION: &str = ": from b7832 on llama.cpp keeps no V for models with latent attention (MLA), and one form \
+                                     is not turned into the other; the tokens can be evaluated again";
 
 /// One attention cache without V: latent attention.
 fn is_latent(shape: &MemoryShape) -> bool {

@@ -26,6 +26,7 @@ pub(super) struct Details<'a> {
     nmse: Vec<Option<f64>>,
     kl: Vec<Option<f64>>,
     agreement: Vec<Option<f64>>,
+    floor: Vec<Option<f64>>,
     expected: Vec<usize>,
     receipt: Vec<Option<Loaded>>,
     log: Vec<Vec<usize>>,
@@ -100,6 +101,7 @@ impl<'a> Details<'a> {
         self.nmse.push(cell.nmse.map(rounded));
         self.kl.push(cell.kl.map(rounded));
         self.agreement.push(cell.top1_agreement.map(rounded));
+        self.floor.push(cell.floor.and_then(|floor| floor.kl).map(rounded));
         self.expected.push(tables.expectations.place(told(&cell.expected)));
         self.receipt.push(cell.receipt.as_ref().map(|receipt| tables.loaded(receipt)));
         self.log.push(cell.log.iter().map(|line| tables.texts.place(line)).collect());

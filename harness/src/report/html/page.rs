@@ -11,6 +11,7 @@ use crate::report::coverage::Ground;
 use crate::report::crossing::{Crossings, Question};
 use crate::report::pivot::Pivot;
 use crate::report::questions::questions;
+use crate::report::requantization::REQUANTIZATION;
 use crate::report::story::{Story, by_kind};
 use crate::report::{Report, when};
 use crate::results::Results;
@@ -29,6 +30,7 @@ pub(super) struct Page<'a> {
     findings: Vec<Group>,
     changes: Vec<Group>,
     crossings: Option<Crossings>,
+    requantization: &'static str,
     crossed: Vec<(String, Vec<TableRow>)>,
     predictions: Vec<Predicted<'a>>,
     columns: Vec<String>,
@@ -59,6 +61,7 @@ impl<'a> Page<'a> {
             questions: questions(report, crossings.as_ref()),
             crossed: crossings.iter().flat_map(|crossings| &crossings.tables).map(share::table).collect(),
             crossings,
+            requantization: REQUANTIZATION,
             predictions: results.predictions.iter().map(Predicted::of).collect(),
             bars: [Bar::of(&story.judged, "judged"), Bar::of(&story.unprotected, "without protection")]
                 .into_iter()

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{code, cut_short, slot, text};
 use crate::report::crossing::Crossings;
+use crate::report::requantization::{REQUANTIZATION, Requantization, Span};
 use crate::results::{PredictionOutcome, Results};
 
 pub(super) fn crossings(results: &Results) -> String {
@@ -20,6 +21,9 @@ pub(super) fn crossings(results: &Results) -> String {
     for missing in &crossings.missing {
         let _ = writeln!(out, "\nNot run: {}", text(missing));
     }
+    if let Some(turned) = &crossings.requantization {
+        out.push_str(&requantization(turned));
+    }
     for (kv, rows) in &crossings.tables {
         let _ = writeln!(out, "\n### {}: saved by (row), loaded by (column)\n", text(kv));
         let columns: Vec<_> = crossings.releases.iter().map(|release| text(release)).collect();
@@ -28,6 +32,33 @@ pub(super) fn crossings(results: &Results) -> String {
             let slots: Vec<_> = row.slots.iter().map(slot).collect();
             let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));
         }
+    }
+    out
+}
+
+fn requantization(turned: &Requantization) -> String {
+    let mut out = format!(
+        "\n### Across the rotation of quantized K and V\n\n{}. {REQUANTIZATION}\n\n\
+         | KV type | model | direction | sessions | tokens evaluated | KL, restored | KL, re-quantizing alone | times \
+         | KL, never saved | without protection |\n|---|---|---|---:|---:|---|---|---:|---|---|\n",
+        text(&turned.sentence())
+    );
+    let known = |span: Option<Span>| span.map_or_else(|| "not measured".to_owned(), |span| span.to_string());
+    for row in &turned.rows {
+        let times = row.times_alone().map_or_else(|| "-".to_owned(), |times| format!("{times:.2}"));
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {times} | {} | {} |",
+            text(&row.kv),
+            text(&row.model),
+            row.direction(),
+            row.cells,
+            row.evaluated,
+            row.restored,
+            known(row.alone),
+            known(row.never_saved),
+            text(&row.unprotected)
+        );
     }
     out
 }
