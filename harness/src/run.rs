@@ -253,7 +253,7 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         inputs: &setup.inputs,
         manifest: &setup.manifest,
         plan: setup.info.clone(),
-        whole_plan: Some(&setup.whole_plan),
+        whole_plan: setup.whole_plan.as_deref(),
         cells: &cells,
         outcomes: &outcomes,
         missing: Outcome::not_run("interrupted", "The run ended before this cell was played."),

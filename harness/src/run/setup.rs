@@ -38,8 +38,8 @@ pub(super) struct Setup {
     pub manifest: Manifest,
     /// The plan's name, axes and certificate.
     pub info: PlanInfo,
-    /// Every cell of the plan.
-    pub whole_plan: Vec<PlannedCell>,
+    /// Every cell of the plan, with those that the filter leaves out, where they are known.
+    pub whole_plan: Option<Vec<PlannedCell>>,
     /// Those that the filter selects.
     pub selected: Vec<PlannedCell>,
     pub jobs: usize,
@@ -123,7 +123,7 @@ impl Setup {
             models,
             manifest,
             info: plan.info,
-            whole_plan: plan.cells,
+            whole_plan: Some(plan.cells),
             selected,
             jobs,
             elsewhere: None,
@@ -162,7 +162,8 @@ impl Setup {
         }
         self.manifest.digest = digest;
         self.info = info;
-        self.whole_plan.clone_from(&cells);
+        // What the filter left out is not carried along.
+        self.whole_plan = self.manifest.filter.is_none().then(|| cells.clone());
         self.selected = cells;
         self.elsewhere = Some(Elsewhere::open(folders)?);
         Ok(())

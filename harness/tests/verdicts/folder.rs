@@ -28,6 +28,10 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         "runs that disagree or are of other plans are not put together",
         what_is_not_one_run_is_not_put_together,
     ),
+    (
+        "what a filter leaves out is no reason to remove an expectation",
+        what_a_filter_leaves_out_is_no_reason_to_remove_an_expectation,
+    ),
     ("a session that nobody saved is not run", a_session_that_nobody_saved_is_not_run),
     ("a damaged artifact says nothing of the subject", a_damaged_artifact_says_nothing_of_the_subject),
     #[cfg(unix)]
@@ -230,6 +234,20 @@ fn what_is_not_one_run_is_not_put_together() {
     assert!(error.contains("the seed differ"), "{error}");
     assert!(merged(&scene, &["a", "models"]).expect_err("no run").contains("no run.json"));
     assert!(merged(&scene, &["a", "merged"]).expect_err("its own target").contains("--out"));
+}
+
+fn what_a_filter_leaves_out_is_no_reason_to_remove_an_expectation() {
+    let scene = Scene::new("nothing", None);
+    let expected = "[[expect]]\nwhen = \"model(two)\"\noutcome = [\"exact\"]\nreason = \"r\"\n";
+    scene.write("expectations.toml", &format!("version = 1\n{expected}"));
+    let filter = Some("model(one)".to_owned());
+    let here = ran(&RunOptions { filter: filter.clone(), ..scene.options() });
+    run::produce(&RunOptions { filter, out: scene.path("saved"), ..scene.options() }, &Silent).expect("produced");
+    let from = RunOptions::consuming(&[scene.path("saved")]).expect("produced");
+    let there = ran(&RunOptions { out: scene.path("loaded"), ..from });
+    assert_eq!((said(&there), &there.gate), (said(&here), &here.gate));
+    let merged = merged(&scene, &["loaded"]).expect("one run");
+    assert_eq!((merged.gate.exit, &merged.gate), (Exit::Fine, &here.gate));
 }
 
 fn a_session_that_nobody_saved_is_not_run() {
