@@ -89,8 +89,11 @@ fn a_green_run_is_reported_and_passes() {
     let mut runner = runner(&[]);
     let ended = gated(&mut runner, &[]);
     assert_eq!(ended.code, 0, "{}", ended.said);
-    assert_eq!(runner.calls(), ["run --out intact-out --plan pr"]);
-    assert_eq!(runner.text("summary"), "a report\n");
+    assert_eq!(
+        runner.calls(),
+        ["run --out intact-out --plan pr", "report intact-out --github", "report intact-out --markdown"]
+    );
+    assert_eq!(runner.text("work/intact-out/summary.md"), "a report\n");
 }
 
 #[test]
@@ -126,6 +129,16 @@ fn a_run_without_results_is_told_and_fails_all_the_same() {
     assert_eq!(runner.calls().len(), 1, "there is nothing to report");
     assert_eq!(runner.run(&step("Comment"), &[]).code, 0, "nor to comment on");
     assert_eq!(runner.calls().len(), 1);
+}
+
+#[test]
+fn what_the_default_branch_kept_is_compared_with() {
+    let mut runner = runner(&[]);
+    assert_eq!(gated(&mut runner, &[]).code, 0);
+    assert_eq!(runner.run(&step("Keep the results for comparison"), &[]).code, 0);
+    assert!(runner.path("work/.intact-baseline/results.json").is_file());
+    assert_eq!(gated(&mut runner, &[]).code, 0);
+    assert_eq!(runner.calls()[4], "report intact-out --baseline .intact-baseline --github");
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub(crate) fn read(path: &str) -> Value {
 }
 
 /// The workflow templates, by name.
-pub(crate) const WORKFLOWS: [&str; 1] = ["templates/github/pull-request.yml"];
+pub(crate) const WORKFLOWS: [&str; 3] =
+    ["templates/github/pull-request.yml", "templates/github/nightly.yml", "templates/github/releases.yml"];
 
 /// The steps of a list that have a script: name, script, and environment.
 pub(crate) fn scripts(steps: &Value) -> Vec<Script> {

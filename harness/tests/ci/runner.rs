@@ -33,11 +33,11 @@ for ((i = 1; i <= $#; i++)); do
     if [ "${!i}" = --out ]; then next=$((i + 1)); out=${!next}; fi
 done
 case $1 in
-run)
-    if [ -z "$WITHOUT_RESULTS" ]; then
-        mkdir -p "$out" && echo '{}' >"$out/results.json" && echo "a report" >"$out/report.md"
-    fi
-    ;;
+plan) echo '{"include":[{"partition":"1/2","artifact":"1-of-2"},{"partition":"2/2","artifact":"2-of-2"}]}' ;;
+run | consume | merge) if [ -z "$WITHOUT_RESULTS" ]; then mkdir -p "$out" && echo '{}' >"$out/results.json"; fi ;;
+produce) mkdir -p "$out" ;;
+perf) mkdir -p "$out" && echo '| speed |' >"$out/perf.md" ;;
+report) echo "a report" ;;
 esac
 exit "${!code:-0}"
 "#;

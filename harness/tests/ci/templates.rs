@@ -2,8 +2,23 @@
 
 use std::fs;
 
-use super::document::{Script, WORKFLOWS, expressions, folder, read};
+use super::document::{Script, WORKFLOWS, expressions, folder, read, scripts};
 use super::runner::Runner;
+
+fn step(workflow: &str, job: &str, name: &str) -> Script {
+    let document = read(workflow);
+    let all = scripts(&document["jobs"][job]["steps"]);
+    let mut script =
+        all.into_iter().find(|script| script.name == name).unwrap_or_else(|| panic!("no step {name}"));
+    let shared = document["env"].as_object().into_iter().flatten();
+    script
+        .environment
+        .extend(shared.map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned())));
+    script
+}
+
+const NIGHTLY: &str = "templates/github/nightly.yml";
+const RELEASES: &str = "templates/github/releases.yml";
 
 #[test]
 fn templates_use_the_action_with_inputs_that_it_has_and_keep_values_out_of_scripts() {
@@ -35,6 +50,81 @@ fn a_project_is_gated_in_ten_lines() {
     let text = fs::read_to_string(folder().join(WORKFLOWS[0])).expect("the template");
     let job = text.split("jobs:\n").nth(1).expect("jobs");
     assert!(job.lines().count() <= 10, "{job}");
+}
+
+#[test]
+fn the_nights_plan_becomes_a_matrix() {
+    let mut runner = Runner::new();
+    let ended = runner.run(&step(NIGHTLY, "plan", "Plan"), &[]);
+    assert_eq!(ended.code, 0, "{}", ended.said);
+    assert_eq!(runner.calls(), ["plan nightly --format github --parts 4"]);
+    let matrix: serde_json::Value =
+        serde_json::from_str(&runner.context["steps.plan.outputs.matrix"]).expect("JSON");
+    let job = read(NIGHTLY)["jobs"]["run"].to_string();
+    for key in matrix["include"][0].as_object().expect("an entry").keys() {
+        assert!(job.contains(&format!("matrix.{key}")), "{key}");
+    }
+    assert_eq!(runner.run(&step(NIGHTLY, "plan", "Plan"), &[("CODE_OF_plan", "96")]).code, 96);
+}
+
+#[test]
+fn a_part_leaves_what_its_cells_came_to_to_the_merge_and_fails_for_all_else() {
+    let script = step(NIGHTLY, "run", "Run");
+    for (code, expected) in [("0", 0), ("100", 0), ("102", 0), ("5", 0), ("4", 0), ("96", 96), ("101", 101)] {
+        let mut runner = Runner::new();
+        runner.set("matrix.partition", "2/4");
+        assert_eq!(runner.run(&script, &[("CODE_OF_run", code)]).code, expected, "{code}");
+        assert_eq!(runner.calls(), ["run --plan nightly --partition 2/4 --out out"]);
+    }
+}
+
+#[test]
+fn the_merge_of_all_parts_decides() {
+    let script = step(NIGHTLY, "merge", "Merge");
+    for code in ["0", "5", "100"] {
+        let mut runner = Runner::new();
+        for part in ["part-1-of-2", "part-2-of-2"] {
+            fs::create_dir_all(runner.path("work/parts").join(part)).expect("a folder");
+        }
+        assert_eq!(runner.run(&script, &[("CODE_OF_merge", code)]).code.to_string(), code);
+        assert_eq!(
+            runner.calls(),
+            ["merge parts/part-1-of-2 parts/part-2-of-2 --out out", "report out --github"]
+        );
+    }
+}
+
+#[test]
+fn every_machine_loads_what_every_machine_saved_and_the_worst_decides() {
+    let mut runner = Runner::new();
+    assert_eq!(runner.run(&step(RELEASES, "produce", "Produce"), &[]).code, 0);
+    for machine in ["macos-15", "ubuntu-24.04"] {
+        fs::create_dir_all(runner.path("work/produced").join(format!("produced-{machine}")))
+            .expect("a folder");
+    }
+    let _own = fs::remove_dir(runner.path("work/produced/produced"));
+    let ended = runner.run(&step(RELEASES, "consume", "Consume"), &[("CODE_OF_consume", "100")]);
+    assert_eq!(ended.code, 100, "{}", ended.said);
+    let calls = runner.calls();
+    assert_eq!(calls[0], "produce --plan pr --out produced");
+    assert_eq!(calls[1], "consume --from produced/produced-macos-15 --out out/from-macos-15");
+    assert_eq!(calls[2], "report out/from-macos-15 --github");
+    assert_eq!(calls[3], "consume --from produced/produced-ubuntu-24.04 --out out/from-ubuntu-24.04");
+    assert!(runner.text("summary").contains("# Saved on macos-15"));
+}
+
+#[test]
+fn a_slower_worker_fails_the_release_and_its_table_is_shown() {
+    let mut runner = Runner::new();
+    runner.set("inputs.base", "0.4.1");
+    let script = step(RELEASES, "speed", "Compare");
+    let ended = runner.run(&script, &[("INTACT_HOME", "/home/intact"), ("CODE_OF_perf", "103")]);
+    assert_eq!(ended.code, 103, "{}", ended.said);
+    assert_eq!(
+        runner.calls(),
+        ["tags build 0.4.1", "perf compare 0.4.1 /home/intact/target/debug/intact-worker --out speed"]
+    );
+    assert_eq!(runner.text("summary"), "| speed |\n");
 }
 
 #[test]
