@@ -50,6 +50,24 @@ impl Distance {
     }
 }
 
+/// Normalised mean square error of each row, as [`Distance::nmse`] is of all; empty where they cannot be compared.
+#[must_use]
+pub fn by_position(control: &Logits, observed: &Logits) -> Vec<f64> {
+    let rows = || control.rows().zip(observed.rows());
+    if control.rows().len() != observed.rows().len() || control.n_vocab() != observed.n_vocab() {
+        return Vec::new();
+    }
+    let square = |value: f64| value * value;
+    rows()
+        .map(|(control, observed)| {
+            let error: f64 =
+                control.iter().zip(observed).map(|(&c, &o)| square(f64::from(o) - f64::from(c))).sum();
+            let all: f64 = control.iter().map(|&c| square(f64::from(c))).sum();
+            if error == 0.0 { 0.0 } else { error / all }
+        })
+        .collect()
+}
+
 /// Whether every logit is a finite number.
 #[must_use]
 pub fn is_finite(logits: &Logits) -> bool {
@@ -113,6 +131,14 @@ mod tests {
         // Row 1: p = (e³/(2+e³)), q has it at another token: KL = (p₃ - p₁) · 3, halved by the equal row 0.
         let e3 = 3f64.exp();
         assert!((distance.kl - (e3 - 1.0) / (e3 + 2.0) * 3.0 / 2.0).abs() < 1e-12, "{}", distance.kl);
+    }
+
+    #[test]
+    fn each_position_has_the_distance_of_its_own_row() {
+        let control = logits(&[[1.0, 2.0, 2.0], [0.0, 0.0, 3.0]]);
+        let observed = logits(&[[1.0, 2.0, 2.0], [0.0, 3.0, 0.0]]);
+        assert_eq!(by_position(&control, &observed), [0.0, 2.0]);
+        assert_eq!(by_position(&control, &logits(&[[0.0; 3]])), [0.0; 0]);
     }
 
     #[test]

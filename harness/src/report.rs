@@ -14,6 +14,7 @@ mod digest;
 mod html;
 mod junit;
 mod markdown;
+mod performance;
 mod pivot;
 mod questions;
 mod requantization;
@@ -38,6 +39,7 @@ pub use digest::{DIGEST_VERSION, Digest};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use performance::{HISTORY_FILE, Performance, PerformanceError};
 pub use pivot::{Pivot, Row, Slot};
 pub use questions::questions;
 pub use requantization::{Requantization, Span, Turned};
@@ -53,13 +55,15 @@ pub struct Report<'a> {
     pub results: &'a Results,
     /// What changed since an earlier run, where one was given.
     pub changes: Option<Changes>,
+    /// How fast sessions are saved and restored, where that was measured.
+    pub performance: Option<Performance>,
 }
 
 impl<'a> Report<'a> {
     /// A report of a run alone.
     #[must_use]
     pub const fn of(results: &'a Results) -> Self {
-        Self { results, changes: None }
+        Self { results, changes: None, performance: None }
     }
 
     /// A report that compares the run with an earlier one.

@@ -76,10 +76,15 @@ impl Report {
         let names = names(&self.runs);
         let results = read(&names, &self.runs)?;
         let baseline = if self.baseline.is_empty() { None } else { Some(read(&names, &self.baseline)?) };
-        let report = match &baseline {
+        let mut report = match &baseline {
             Some(baseline) => report::Report::since(&results, baseline),
             None => report::Report::of(&results),
         };
+        if let [run] = self.runs.as_slice() {
+            let folder = if run.is_dir() { Some(run.as_path()) } else { run.parent() };
+            let beside = folder.map(report::Performance::beside).transpose().map_err(Failure::setup)?;
+            report.performance = beside.flatten();
+        }
         match self.form.render(&report) {
             Some(text) => print(&text?)?,
             None => write(&report, &self.folder()?)?,

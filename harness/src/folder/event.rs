@@ -86,6 +86,9 @@ pub struct Outcome {
     /// What was compared with the control: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
+    /// Normalised mean square error token by token; empty where all is bit for bit the same, or nothing was compared.
+    #[serde(default)]
+    pub distances: Vec<Option<f64>>,
     /// The receipt of the load, where it was carried out.
     pub receipt: Option<Receipt>,
     /// Bytes of the files that the session was saved to.
@@ -152,6 +155,7 @@ impl Outcome {
             distance: judgement.distance.map(Measured::from),
             floor: None,
             oracle: judgement.oracle,
+            distances: Vec::new(),
             receipt: None,
             saved_bytes: None,
             load_seconds: None,

@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+/// How likely a step may be where there is none.
+pub const ALPHA: f64 = 0.05;
+/// The smallest step that is of interest, as a share.
+pub const SMALLEST: f64 = 0.05;
+
 /// A step in a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {

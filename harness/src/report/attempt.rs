@@ -6,7 +6,7 @@ use crate::results::{AxisInfo, Cell, Results};
 pub(super) const NONE: &str = "-";
 
 /// Axes that say what a session is, not what is done to it.
-const WHAT_IT_IS: &[&str] = &["model", "family", "subject"];
+pub(super) const WHAT_IT_IS: &[&str] = &["model", "family", "subject"];
 /// The axis of damage: a cell with a fault is about the fault.
 const FAULT: &str = "fault";
 

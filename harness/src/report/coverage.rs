@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attempt::Attempts;
+use super::attempt::{Attempts, WHAT_IT_IS};
 use super::pivot::Slot;
 use super::story::is_control;
 use crate::results::{AxisControl, AxisInfo, Cell, Expected, Results};
@@ -11,7 +11,7 @@ use crate::results::{AxisControl, AxisInfo, Cell, Expected, Results};
 /// What the run's verdicts rest on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ground<'a> {
-    /// Every axis of the plan.
+    /// Every axis of the plan that says what is done to a session.
     pub axes: Vec<AxisGround<'a>>,
     /// Axes and their values that no judged subject has a verdict with.
     pub never: Vec<(&'a str, Vec<&'a str>)>,
@@ -60,7 +60,8 @@ fn axes(results: &Results) -> Vec<AxisGround<'_>> {
         }
     }
     let mut grounds = Vec::new();
-    for axis in &results.plan.axes {
+    let asked = |axis: &&AxisInfo| !WHAT_IT_IS.contains(&axis.name.as_str());
+    for axis in results.plan.axes.iter().filter(asked) {
         let name = axis.name.as_str();
         let mut slot = |value: &String| slots.remove(&(name, value.clone())).unwrap_or_default();
         grounds.push(AxisGround {

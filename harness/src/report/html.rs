@@ -17,5 +17,5 @@ use super::Report;
 pub fn html(report: &Report<'_>) -> Result<String, String> {
     let index = packed::packed(&index::Index::of(report))?;
     let details = packed::packed(&details::Details::of(report))?;
-    page::Page::of(report, index, details).render().map_err(|error| error.to_string())
+    page::Page::of(report, index, details)?.render().map_err(|error| error.to_string())
 }

@@ -69,6 +69,10 @@ pub struct Cell {
     /// worst one.
     #[serde(default)]
     pub flaky: bool,
+    /// Normalised mean square error of the logits token by token after the restored session; `None` among them where one
+    /// is not a number. Empty where nothing was compared, or all of it is bit for bit the same.
+    #[serde(default)]
+    pub distances: Vec<Option<f64>>,
 }
 
 /// What one attempt at a cell came to.
@@ -162,5 +166,6 @@ pub(crate) fn sample_cell(id: &str) -> Cell {
         reproduce: String::new(),
         attempts: Vec::new(),
         flaky: false,
+        distances: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ use super::controls::{Control, Controls};
 use super::phase::{Prepared, Scene, Seating, Stock, timed};
 use super::saved::Artifacts;
 use super::seat::{Seats, Sitting};
-use crate::distance::Distance;
+use crate::distance::{Distance, by_position};
 use crate::fault::{FaultError, SessionFiles};
 use crate::folder::{Measured, Outcome};
 use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
@@ -79,6 +79,7 @@ impl Seats<'_> {
         let floor = loaded.and_then(|loaded| loaded.cost_of_settings).map(Measured::from);
         let saved = stock.artifacts.get(&cell.artifact(Script::Session));
         let saved_bytes = saved.and_then(|saved| saved.artifact.as_ref().ok()).and_then(bytes);
+        let distances = evidence.as_ref().map(distances).unwrap_or_default();
         let mut judgement = match evidence {
             Ok(evidence) => self.scene.judge(&evidence),
             Err(stop) => self.stopped(stop),
@@ -90,6 +91,7 @@ impl Seats<'_> {
         );
         let log = if sound { Vec::new() } else { self.log(&cell.subject, &cell.reader) };
         let outcome = Outcome {
+            distances,
             receipt,
             floor,
             saved_bytes,
@@ -440,6 +442,20 @@ fn copy(files: &SessionFiles, dir: &Path) -> io::Result<SessionFiles> {
         document: copy(&files.document)?,
         image: files.image.as_deref().map(copy).transpose()?,
     })
+}
+
+/// How far a restored session is from the control, token by token: nothing where it is not far at all. A figure has the
+/// digits that a plot shows.
+fn distances(evidence: &Evidence) -> Vec<Option<f64>> {
+    let Evidence::Loaded(loaded) = evidence else { return Vec::new() };
+    let Ok(control) = &loaded.control else { return Vec::new() };
+    let distances = by_position(control, &loaded.observed);
+    if distances.iter().all(|distance| *distance == 0.0) {
+        return Vec::new();
+    }
+    let short =
+        |distance: f64| format!("{distance:.2e}").parse().ok().filter(|short: &f64| short.is_finite());
+    distances.into_iter().map(short).collect()
 }
 
 #[cfg(test)]

@@ -164,7 +164,8 @@ fn assembled(
     matched: bool,
     reproduce: String,
 ) -> Cell {
-    let Outcome { verdict, code, message, distance, oracle, receipt, log, seconds, .. } = outcome.clone();
+    let Outcome { verdict, code, message, distance, distances, oracle, receipt, log, seconds, .. } =
+        outcome.clone();
     Cell {
         id: cell.id,
         dims: cell.dims,
@@ -189,6 +190,7 @@ fn assembled(
         reproduce,
         attempts: Vec::new(),
         flaky: false,
+        distances,
     }
 }
 

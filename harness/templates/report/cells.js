@@ -103,6 +103,6 @@ const Details = (packed) => {
     reproduce: text(packed.reproduce[cell]),
     attempts: (packed.attempts[cell] ?? []).map(([verdict, message]) => [verdict, text(message)]),
     before: packed.before?.[cell] ?? null,
-    distances: packed.distances?.[cell] ?? null,
+    distances: packed.distances[cell] ?? null,
   });
 };

@@ -4,12 +4,14 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
+use intact_harness::report::{Report, html};
 use intact_harness::results::Results;
 use serde_json::Value;
 
 use super::browser::Page;
 use super::page::open;
 use super::sample::{bad, good};
+use super::speed;
 
 /// Set to leave these tests out on a machine without axe-core.
 const NO_AXE: &str = "INTACT_NO_AXE";
@@ -42,10 +44,14 @@ fn violations(page: &mut Page, axe: &str) -> Vec<String> {
 }
 
 fn nothing_serious_in(results: &Results, fragments: &[&str]) {
+    nothing_serious_on(&html(&Report::of(results)).expect("rendered"), fragments);
+}
+
+fn nothing_serious_on(html: &str, fragments: &[&str]) {
     let Some(axe) = axe() else { return };
     for scheme in ["light", "dark"] {
         for width in [1280, 400] {
-            let Some(mut page) = open(results, "") else { return };
+            let Some(mut page) = Page::open(html, "") else { return };
             page.prefer(scheme);
             page.resize(width, 900);
             for fragment in fragments {
@@ -77,6 +83,11 @@ fn the_drawer_has_no_serious_violation() {
 #[test]
 fn every_other_part_has_no_serious_violation() {
     nothing_serious_in(&bad(), &["tab=claims", "tab=coverage", "tab=run"]);
+}
+
+#[test]
+fn the_performance_part_has_no_serious_violation() {
+    nothing_serious_on(&speed::page(Some(speed::slower()), Vec::new()), &["tab=performance"]);
 }
 
 #[test]

@@ -8,3 +8,4 @@ mod page;
 mod renderings;
 mod sample;
 mod scale;
+mod speed;

@@ -58,10 +58,13 @@ fn an_address_opens_the_drawer_of_its_cell() {
         "Values of another type cannot be copied.",
         "blind: refused-destructive",
         "The saved parameters are in force.",
+        "the farthest is token 2 with not a number",
         "intact run -E 'id(engine/llama/reader_kv=q8_0)'",
     ] {
         assert!(drawer.contains(part), "{part} in {drawer}");
     }
+    assert_eq!(page.eval("document.querySelectorAll('#drawer .plot .bar').length"), 3);
+    assert_eq!(page.eval("document.querySelectorAll('#drawer .plot .bar.broken').length"), 1);
     assert_eq!(page.console(), [""; 0]);
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::super::table::table;
 use super::Failure;
 use crate::exit::Exit;
-use crate::perf::change::{Step, steps};
+use crate::perf::change::{ALPHA, SMALLEST, Step, steps};
 use crate::perf::history::{self, Entry, HistoryError, Track};
 use crate::perf::plot::{Chart, over_time, over_tokens};
 use crate::perf::row::Row;
@@ -18,10 +18,6 @@ use crate::perf::verdict::percent;
 
 /// The history's file, unless another one is named.
 pub(super) const DEFAULT: &str = "perf-history.jsonl";
-
-/// Chance of a step where there is none, and the smallest step that is of interest.
-const ALPHA: f64 = 0.05;
-const SMALLEST: f64 = 0.05;
 
 /// Show how every row went over time, and where it changed
 ///

@@ -12,8 +12,15 @@ macro_rules! templates {
     };
 }
 
-const STYLES: [&str; 6] =
-    templates!["colours.css", "frame.css", "answers.css", "matrix.css", "drawer.css", "print.css"];
+const STYLES: [&str; 7] = templates![
+    "colours.css",
+    "frame.css",
+    "answers.css",
+    "matrix.css",
+    "drawer.css",
+    "performance.css",
+    "print.css"
+];
 
 /// Every file is one thing with a capital name; a file uses only the ones before it, the last puts the page together.
 const SCRIPTS: [&str; 13] = templates![

@@ -34,6 +34,8 @@ pub(super) struct Details<'a> {
     reproduce: Vec<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     before: Vec<Option<&'static str>>,
+    /// Of the cells that are some way from the control: how far, token by token.
+    distances: BTreeMap<usize, &'a [Option<f64>]>,
     /// Of the cells that were played several times: what each time came to, and why.
     attempts: BTreeMap<usize, Vec<(Verdict, usize)>>,
 }
@@ -89,6 +91,9 @@ impl<'a> Details<'a> {
     }
 
     fn push(&mut self, cell: &'a Cell, tables: &mut Tables<'a>) {
+        if !cell.distances.is_empty() {
+            self.distances.insert(self.code.len(), &cell.distances);
+        }
         if !cell.attempts.is_empty() {
             let told = |attempt: &'a Attempt| (attempt.verdict, tables.texts.place(attempt.message.as_str()));
             self.attempts.insert(self.code.len(), cell.attempts.iter().map(told).collect());

@@ -2,6 +2,7 @@
 
 mod answers;
 mod share;
+mod speed;
 mod tables;
 
 use askama::Template;
@@ -17,6 +18,7 @@ use crate::report::{Report, when};
 use crate::results::Results;
 use answers::{Card, Group};
 use share::{Bar, TableRow};
+use speed::Speed;
 use tables::{Axis, Claimed, Meaning, Predicted};
 
 #[derive(Template)]
@@ -39,6 +41,7 @@ pub(super) struct Page<'a> {
     axes: Vec<Axis<'a>>,
     ground: Ground<'a>,
     legend: Vec<Meaning>,
+    performance: Option<Speed>,
     started: String,
     seconds: String,
     command: String,
@@ -50,14 +53,15 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn of(report: &Report<'a>, index: String, details: String) -> Self {
+    pub(super) fn of(report: &Report<'a>, index: String, details: String) -> Result<Self, String> {
         let results = report.results;
         let story = Story::of(results);
         let pivot = Pivot::of(results);
         let crossings = Crossings::of(results);
         let ground = Ground::of(results);
         let script = assets::script();
-        Self {
+        Ok(Self {
+            performance: report.performance.as_ref().map(Speed::of).transpose()?,
             questions: questions(report, crossings.as_ref()),
             crossed: crossings.iter().flat_map(|crossings| &crossings.tables).map(share::table).collect(),
             crossings,
@@ -86,7 +90,7 @@ impl<'a> Page<'a> {
             story,
             index,
             details,
-        }
+        })
     }
 }
 
