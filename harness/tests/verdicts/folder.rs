@@ -242,7 +242,8 @@ fn what_a_filter_leaves_out_is_no_reason_to_remove_an_expectation() {
     scene.write("expectations.toml", &format!("version = 1\n{expected}"));
     let filter = Some("model(one)".to_owned());
     let here = ran(&RunOptions { filter: filter.clone(), ..scene.options() });
-    run::produce(&RunOptions { filter, out: scene.path("saved"), ..scene.options() }, &Silent).expect("produced");
+    run::produce(&RunOptions { filter, out: scene.path("saved"), ..scene.options() }, &Silent)
+        .expect("produced");
     let from = RunOptions::consuming(&[scene.path("saved")]).expect("produced");
     let there = ran(&RunOptions { out: scene.path("loaded"), ..from });
     assert_eq!((said(&there), &there.gate), (said(&here), &here.gate));
