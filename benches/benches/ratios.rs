@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use intact_benches::{Failure, Shape, Subject, shapes, write_plainly};
-use intact_engine::LoadOptions;
 use intact_engine::llama::{Container, Part};
+use intact_engine::{Engine, LoadOptions};
 use intact_format::route::Route;
 
 fn main() -> Result<(), Failure> {
@@ -88,6 +88,11 @@ impl Way {
     }
 }
 
+/// Lets the disk and the threads of what was measured before come to rest, so that the next way does not pay for it.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(300));
+}
+
 fn timed<T>(run: impl FnOnce() -> Result<T, Failure>) -> Result<(Duration, T), Failure> {
     let start = Instant::now();
     let result = run()?;
@@ -140,7 +145,7 @@ fn restores(
     let (time, _) = timed(|| Ok(empty.take_back(Container::SequenceFile, sequence)?))?;
     ways.note("llama.cpp load_file", Some(SET), time);
     // The context that the last load left is emptied by now, as it would be in a server between two requests.
-    std::thread::sleep(Duration::from_millis(200));
+    settle();
     let (total, loaded) = timed(|| subject.load(&subject.file()))?;
     if loaded.receipt.route != Route::Direct {
         return Err(format!("the load went by {}", loaded.receipt.route.as_str()).into());
@@ -170,14 +175,17 @@ fn saves(
     for file in [plain, sequence] {
         fs::remove_file(file).ok();
     }
+    settle();
     let (time, ()) = timed(|| write_plainly(plain, state.bytes()))?;
     ways.note(WRITE, None, time);
+    settle();
     let (time, ()) = timed(|| subject.save_by_llama(sequence))?;
     ways.note("llama.cpp save_file (no fsync)", Some(WRITE), time);
     fs::File::open(sequence)?.sync_all()?;
     let fresh = subject.scratch("fresh");
     fs::remove_dir_all(&fresh).ok();
     fs::create_dir_all(&fresh)?;
+    settle();
     let (time, saved) = timed(|| subject.save(&fresh.join("session.json")))?;
     eprintln!("{}: save full: {:?}", subject.name(), saved.timings.steps);
     ways.note("save full", Some(WRITE), time);
@@ -189,11 +197,13 @@ fn saves(
 fn increments(ways: &mut Ways, subject: &mut Subject) -> Result<(), Failure> {
     let grown = subject.scratch("grown.json");
     let tokens = subject.tokens()?;
+    settle();
     let (time, saved) = timed(|| subject.save(&grown))?;
     let first = saved.bytes;
     ways.note("save full, before a turn", None, time);
     subject.say(128)?;
     let turn = subject.tokens()? - tokens;
+    settle();
     let (time, saved) = timed(|| subject.save(&grown))?;
     let canary = saved.timings.steps.get("canary").copied().unwrap_or_default();
     ways.note("save of a turn", Some("save full, before a turn"), time.saturating_sub(canary));
@@ -214,13 +224,29 @@ fn increments(ways: &mut Ways, subject: &mut Subject) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The first load of a process: the context is new, and its memory was never touched. Llama.cpp is given the state in RAM.
+fn starts(ways: &mut Ways, subject: &Subject, without: &mut Engine, file: &Path) -> Result<(), Failure> {
+    const NEW: &str = "new context + set_data from RAM";
+    let state = subject.state()?;
+    let (time, context) = timed(|| {
+        let mut context = subject.empty_context()?;
+        context.restore(&state)?;
+        Ok(context)
+    })?;
+    ways.note(NEW, None, time);
+    drop((context, state));
+    let (time, loaded) = timed(|| Ok(without.load(file, &LoadOptions::default())?))?;
+    let canary = loaded.receipt.timings.steps.get("canary").copied().unwrap_or_default();
+    ways.note("load direct, into a new context", Some(NEW), time.saturating_sub(canary));
+    Ok(())
+}
+
 fn others(ways: &mut Ways, subject: &mut Subject, rounds: usize) -> Result<(), Failure> {
     let file = subject.file();
     let mut transcoding = subject.transcoding_engine()?;
     let mut without = subject.engine_without_spares()?;
     for _ in 0..rounds {
-        let (time, _) = timed(|| Ok(without.load(&file, &LoadOptions::default())?))?;
-        ways.note("load direct, into a new context", None, time);
+        starts(ways, subject, &mut without, &file)?;
         let (time, loaded) = timed(|| Ok(transcoding.load(&file, &LoadOptions::default())?))?;
         if loaded.receipt.route == Route::Transcoded {
             ways.note("load transcoded", None, time);

@@ -8,6 +8,7 @@
 mod copy;
 mod error;
 mod file;
+mod forward;
 mod shelf;
 
 pub use copy::copy;
@@ -83,60 +84,4 @@ pub trait ReadParts: Sync {
     /// # Errors
     /// When it cannot be read to its last byte.
     fn read_part(&self, id: ChunkId, from: u64, part: &mut [u8]) -> Result<(), PlaceError>;
-}
-
-impl<S: SessionSink + ?Sized> SessionSink for Box<S> {
-    fn holds(&mut self, id: ChunkId, bytes: u64) -> Result<bool, PlaceError> {
-        (**self).holds(id, bytes)
-    }
-
-    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
-        (**self).put(chunk)
-    }
-
-    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
-        (**self).commit(document, image)
-    }
-}
-
-impl<S: SessionSink + ?Sized> SessionSink for &mut S {
-    fn holds(&mut self, id: ChunkId, bytes: u64) -> Result<bool, PlaceError> {
-        (**self).holds(id, bytes)
-    }
-
-    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
-        (**self).put(chunk)
-    }
-
-    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
-        (**self).commit(document, image)
-    }
-}
-
-impl<S: SessionSource + ?Sized> SessionSource for Box<S> {
-    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
-        (**self).document()
-    }
-
-    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
-        (**self).locate(image)
-    }
-
-    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
-        (**self).read(id, payload)
-    }
-}
-
-impl<S: SessionSource + ?Sized> SessionSource for &mut S {
-    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
-        (**self).document()
-    }
-
-    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
-        (**self).locate(image)
-    }
-
-    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
-        (**self).read(id, payload)
-    }
 }

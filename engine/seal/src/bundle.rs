@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use intact_format::image::{Chunk, ChunkId, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
 use intact_format::route::RefusalCode;
 use tar::{Archive, Builder, EntryType, Header};
@@ -42,7 +42,7 @@ impl BundleSink {
         let path = path.into();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
-            .map_err(|error| failed("create", &path, error))?;
+            .map_err(|error| PlaceError::unwritable("create", &path, error))?;
         Ok(Self { archive: Builder::new(file), chunks: BTreeMap::new(), path })
     }
 
@@ -50,7 +50,9 @@ impl BundleSink {
         let mut header = Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o600);
-        self.archive.append_data(&mut header, name, bytes).map_err(|error| failed("write", &self.path, error))
+        self.archive
+            .append_data(&mut header, name, bytes)
+            .map_err(|error| PlaceError::unwritable("write", &self.path, error))
     }
 }
 
@@ -71,7 +73,7 @@ impl SessionSink for BundleSink {
 
     fn commit(&mut self, document: &[u8], _: Option<&ImageReference>) -> Result<Committed, PlaceError> {
         self.append(DOCUMENT, document)?;
-        let error = |error| failed("write", &self.path, error);
+        let error = |error| PlaceError::unwritable("write", &self.path, error);
         self.archive.finish().map_err(error)?;
         let file = self.archive.get_mut();
         file.flush().and_then(|()| file.as_file().sync_all()).map_err(error)?;
@@ -87,7 +89,7 @@ impl BundleSource {
     /// When it cannot be read or is no bundle.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, PlaceError> {
         let path = path.into();
-        let unreadable = |error| failed("read", &path, error);
+        let unreadable = |error| PlaceError::unreadable("read", &path, error);
         let file = File::open(&path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         let mut archive = Archive::new(file);
@@ -118,19 +120,15 @@ impl BundleSource {
     /// Every chunk that is there, in the form in which it is there.
     #[must_use]
     pub fn image(&self) -> ImageReference {
-        let pieces = self.chunks.iter().map(|(&id, &(_, bytes))| OpaqueChunk { id, bytes });
-        ImageReference::Opaque(OpaqueImage {
-            chunks: pieces.collect(),
-            bytes: self.chunks.values().map(|(_, bytes)| bytes).sum(),
-            reason: "as it is in the bundle".to_owned(),
-        })
+        let chunks = self.chunks.iter().map(|(&id, &(_, bytes))| (id, bytes));
+        ImageReference::opaque(chunks, "as it is in the bundle")
     }
 
     fn read_at(&self, (start, _): (u64, u64), bytes: &mut [u8]) -> Result<(), PlaceError> {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.seek(SeekFrom::Start(start))
             .and_then(|_| file.read_exact(bytes))
-            .map_err(|error| failed("read", &self.path, error))
+            .map_err(|error| PlaceError::unreadable("read", &self.path, error))
     }
 
     fn missing(&self, id: ChunkId) -> PlaceError {
@@ -167,17 +165,5 @@ fn no_bundle(path: &Path, reason: &str) -> PlaceError {
         code: Some(RefusalCode::NotASessionFile),
         source: io::Error::from(io::ErrorKind::InvalidData).into(),
         message,
-    }
-}
-
-fn failed(action: &str, path: &Path, error: io::Error) -> PlaceError {
-    let code = match error.kind() {
-        io::ErrorKind::NotFound => RefusalCode::FileNotFound,
-        _ => RefusalCode::FileUnreadable,
-    };
-    PlaceError {
-        code: Some(code),
-        message: format!("{action} {}: {error}", path.display()),
-        source: error.into(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use intact_format::image::{Chunk, ChunkId, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{Committed, PlaceError, SessionSink};
 
 use crate::chunk::StoredChunk;
@@ -148,12 +148,10 @@ impl Sealer {
 
 /// What a place needs to know of stored chunks: their ids and lengths.
 pub(crate) fn stored_image(forms: &[StoredChunk]) -> ImageReference {
-    let piece = |form: &StoredChunk| OpaqueChunk { id: form.stored_id, bytes: form.stored_bytes };
-    ImageReference::Opaque(OpaqueImage {
-        chunks: forms.iter().map(piece).collect(),
-        bytes: forms.iter().map(|form| form.stored_bytes).sum(),
-        reason: "stored in another form".to_owned(),
-    })
+    ImageReference::opaque(
+        forms.iter().map(|form| (form.stored_id, form.stored_bytes)),
+        "stored in another form",
+    )
 }
 
 impl<'a, S: SessionSink> SealedSink<'a, S> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use intact_format::image::{Chunk, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Chunk, ImageReference};
 use intact_format::place::{PlaceError, SessionSink, SessionSource, copy};
 use intact_format::route::RefusalCode;
 use intact_seal::{BundleSink, BundleSource};
@@ -12,13 +12,7 @@ use intact_seal::{BundleSink, BundleSource};
 const DOCUMENT: &[u8] = b"{\"what\": \"a document of any form\"}";
 
 fn image(chunks: &[Chunk<'_>]) -> ImageReference {
-    let pieces =
-        chunks.iter().map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 });
-    ImageReference::Opaque(OpaqueImage {
-        chunks: pieces.collect(),
-        bytes: chunks.iter().map(|chunk| chunk.payload().len() as u64).sum(),
-        reason: "a test".to_owned(),
-    })
+    ImageReference::opaque(chunks.iter().map(Chunk::entry), "a test")
 }
 
 fn chunks() -> Vec<Chunk<'static>> {

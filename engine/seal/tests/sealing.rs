@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use age::secrecy::ExposeSecret;
-use intact_format::image::{Chunk, ChunkId, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
 use intact_format::route::RefusalCode;
 use intact_seal::{
@@ -58,11 +58,7 @@ impl SessionSource for Shelf {
 /// An image of opaque chunks with these payloads.
 fn image(payloads: &[Vec<u8>]) -> (ImageReference, Vec<Chunk<'static>>) {
     let chunks: Vec<_> = payloads.iter().cloned().map(Chunk::new).collect();
-    let pieces =
-        chunks.iter().map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 });
-    let bytes = payloads.iter().map(|payload| payload.len() as u64).sum();
-    let image = OpaqueImage { chunks: pieces.collect(), bytes, reason: "a test".to_owned() };
-    (ImageReference::Opaque(image), chunks)
+    (ImageReference::opaque(chunks.iter().map(Chunk::entry), "a test"), chunks)
 }
 
 fn payloads() -> Vec<Vec<u8>> {

@@ -20,7 +20,7 @@ use crate::probe::{Probe, Understood};
 use crate::session::{Session, Timeline};
 
 /// Bytes that a chunk is not to exceed.
-const CHUNK_BYTES: u64 = 8 << 20;
+const CHUNK_BYTES: u64 = 4 << 20;
 /// Cells that a chunk has nevertheless.
 const FEWEST_TOKENS: u32 = 16;
 

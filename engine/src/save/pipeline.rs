@@ -94,7 +94,7 @@ fn write(
         waiting.insert(at, chunk);
         while let Some(chunk) = waiting.remove(&given.chunks.len()) {
             given.written += sink.put(&chunk)?;
-            given.chunks.push((chunk.id(), chunk.payload().len() as u64));
+            given.chunks.push(chunk.entry());
             // The last buffers are not used again.
             let _ = used.send(chunk.into_bytes());
         }

@@ -72,19 +72,6 @@ pub struct BlobReference {
     /// The second part of its name, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
-    /// How the payload became what is stored.
-    #[serde(default, skip_serializing_if = "Encoding::is_plain")]
-    pub encoding: Encoding,
-}
-
-/// How a payload is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Encoding {
-    /// As it is.
-    #[default]
-    Plain,
 }
 
 /// What a save under way relies on.
@@ -187,14 +174,6 @@ impl BlobReference {
     }
 }
 
-impl Encoding {
-    /// Whether what is stored is the payload.
-    #[must_use]
-    pub const fn is_plain(&self) -> bool {
-        matches!(self, Self::Plain)
-    }
-}
-
 impl Condemned {
     pub(crate) const fn name(&self) -> BlobName {
         BlobName { id: self.id, mark: self.mark }
@@ -221,12 +200,8 @@ mod tests {
 
     #[test]
     fn a_head_is_read_back_and_names_its_document_first() {
-        let blob = |text: &[u8]| BlobReference {
-            id: ChunkId::of(text),
-            bytes: text.len() as u64,
-            mark: None,
-            encoding: Encoding::Plain,
-        };
+        let blob =
+            |text: &[u8]| BlobReference { id: ChunkId::of(text), bytes: text.len() as u64, mark: None };
         let head = Head {
             version: VERSION,
             session: SessionId::new("größe 1").unwrap(),

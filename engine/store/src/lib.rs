@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A head is small: the session's id, a summary for lists, and which payloads it needs. Lists and garbage collection read
-//! heads alone, and need no key of an encrypted session. A payload's reference says how it is encoded; its name is always the
+//! heads alone, and need no key of an encrypted session. A payload's name is always the
 //! hash of what is stored.
 //!
 //! # What every backend can do
@@ -75,7 +75,7 @@ mod transfer;
 mod verify;
 
 pub use error::StoreError;
-pub use head::{BlobReference, DocumentError, Encoding, Summary};
+pub use head::{BlobReference, DocumentError, Summary};
 pub use key::{Generation, Mark};
 pub use listing::{Entry, Statistics};
 pub use place::{StoreSink, StoreSource};

@@ -104,6 +104,11 @@ impl<'s> StoreSource<'s> {
         Self { store, session, opened: None, located: HashMap::new() }
     }
 
+    /// A session that is open already.
+    pub(crate) fn of(store: &'s SessionStore, opened: Opened) -> Self {
+        Self { store, session: opened.session.clone(), opened: Some(opened), located: HashMap::new() }
+    }
+
     /// Reads the session anew, unless it was opened and its document not yet taken.
     fn open(&mut self) -> Result<&mut Opened, StoreError> {
         let untaken = self.opened.take_if(|opened| !opened.document.is_empty());

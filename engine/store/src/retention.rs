@@ -85,7 +85,7 @@ impl Prune {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::{BlobReference, Encoding, Summary};
+    use crate::head::{BlobReference, Summary};
     use crate::key::Generation;
     use intact_format::image::ChunkId;
     use proptest::prelude::*;
@@ -93,12 +93,8 @@ mod tests {
     const NOW: i64 = 1_000_000;
 
     fn entry(name: usize, hours: Option<i64>, payloads: &[(u8, u64)]) -> Entry {
-        let payload = |(id, bytes): &(u8, u64)| BlobReference {
-            id: ChunkId([*id; 32]),
-            bytes: *bytes,
-            mark: None,
-            encoding: Encoding::Plain,
-        };
+        let payload =
+            |(id, bytes): &(u8, u64)| BlobReference { id: ChunkId([*id; 32]), bytes: *bytes, mark: None };
         let saved_at = hours.map(|hours| Timestamp::from_second(NOW - hours * 3600).unwrap());
         Entry {
             session: SessionId::new(name.to_string()).unwrap(),

@@ -8,7 +8,7 @@ use intact_format::image::{Chunk, ChunkId};
 use intact_format::session_id::SessionId;
 
 use crate::error::StoreError;
-use crate::head::{self, BlobReference, Content, Encoding, Head, Intent, Summary, VERSION};
+use crate::head::{self, BlobReference, Content, Head, Intent, Summary, VERSION};
 use crate::history::{self, History};
 use crate::key::{BlobName, Generation, Key, Mark, SessionKey};
 use crate::objects::{CONCURRENCY, Objects};
@@ -82,7 +82,7 @@ impl<'a> Draft<'a> {
     /// A session whose whole image is at hand.
     #[must_use]
     pub fn whole(session: SessionId, summary: Summary, document: &'a [u8], chunks: &'a [Chunk<'a>]) -> Self {
-        let needs = chunks.iter().map(|chunk| (chunk.id(), chunk.payload().len() as u64)).collect();
+        let needs = chunks.iter().map(Chunk::entry).collect();
         Self { session, summary, document, needs, chunks }
     }
 }
@@ -216,10 +216,7 @@ impl Saving<'_> {
         // The name that the last save has for it, unless that is about to be removed.
         let known = before.map(|reference| reference.name()).filter(|name| !condemnation.covers(name));
         let name = known.unwrap_or_else(|| condemnation.name_for(id, self.mark));
-        let stored = |is_new| Stored {
-            reference: BlobReference { id, bytes, mark: name.mark, encoding: Encoding::Plain },
-            is_new,
-        };
+        let stored = |is_new| Stored { reference: BlobReference { id, bytes, mark: name.mark }, is_new };
         let key = Key::Blob(name);
         let found = self.objects.head(&key).await?;
         if found.is_some_and(|found| found.bytes == bytes) {

@@ -1,12 +1,11 @@
 //! Between a store and the file form of a session, `name.json` with `name.kv`. The document's bytes stay as they are.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{ChunkId, Durable, ImageReference};
-use intact_format::place::{FileSink, SessionSink, sidecar_path};
+use intact_format::place::{self, FileSink, sidecar_path};
 use intact_format::session::{self, SessionDocument};
 use intact_format::session_id::SessionId;
 use intact_format::version::FormatVersion;
@@ -14,6 +13,7 @@ use intact_format::version::FormatVersion;
 use crate::error::StoreError;
 use crate::head::Summary;
 use crate::key::Generation;
+use crate::place::StoreSource;
 use crate::save::{Draft, Expected, Saved};
 use crate::store::SessionStore;
 
@@ -35,28 +35,14 @@ impl SessionStore {
     /// When there is no such session, it is damaged, or the files cannot be written; an old file is whole then.
     pub fn export(&self, session: &SessionId, file: &Path) -> Result<Exported, StoreError> {
         let opened = self.session(session)?;
-        let document = read(&opened.document, session)?;
+        let (generation, document) = (opened.generation, opened.document.clone());
+        let image = read(&document, session)?.image;
+        let mut source = StoreSource::of(self, opened);
         let mut sink = FileSink::new(file, Durable::default());
-        let mut bytes = 0;
-        if let Some(image) = &document.image {
-            // One chunk in memory at a time: images are large.
-            let mut written = HashSet::new();
-            for (id, length) in image.chunk_ids().filter(|(id, _)| written.insert(*id)) {
-                if sink.holds(id, length)? {
-                    continue;
-                }
-                for chunk in self.chunks(&opened, &[id])? {
-                    bytes += sink.put(&chunk)?;
-                }
-            }
-        }
-        bytes += sink.commit(&opened.document, document.image.as_ref())?.bytes;
-        let sidecar = document.image.is_some().then(|| sidecar_path(file));
-        Ok(Exported {
-            generation: opened.generation,
-            files: [file.to_owned()].into_iter().chain(sidecar).collect(),
-            bytes,
-        })
+        let bytes = place::copy(&mut source, &document, image.as_ref(), &mut sink)?.bytes;
+        let sidecar = image.is_some().then(|| sidecar_path(file));
+        let files = [file.to_owned()].into_iter().chain(sidecar).collect();
+        Ok(Exported { generation, files, bytes })
     }
 
     /// Saves a session file with its sidecar in the store.

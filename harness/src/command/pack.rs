@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use intact_format::image::sidecar::Sidecar;
-use intact_format::image::{Durable, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Durable, ImageReference};
 use intact_format::place::{FileSink, FileSource, SessionSource, copy, sidecar_path};
 use intact_format::session;
 use intact_format::version::FormatVersion;
@@ -71,10 +71,8 @@ impl Pack {
             return Ok(None);
         }
         let sidecar = Sidecar::open(&path).map_err(Failure::setup)?;
-        let pieces = sidecar.frames().iter().map(|frame| OpaqueChunk { id: frame.id, bytes: frame.bytes });
-        let chunks: Vec<_> = pieces.collect();
-        let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
-        Ok(Some(ImageReference::Opaque(OpaqueImage { chunks, bytes, reason: "as it is stored".to_owned() })))
+        let chunks = sidecar.frames().iter().map(|frame| (frame.id, frame.bytes));
+        Ok(Some(ImageReference::opaque(chunks, "as it is stored")))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use intact_format::image::sidecar::SidecarWriter;
-use intact_format::image::{Chunk, Durable, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Chunk, Durable, ImageReference};
 use intact_format::session::{self, SessionDocument};
 use intact_format::session_id::SessionId;
 use intact_format::version::FormatVersion;
@@ -89,13 +89,7 @@ pub(crate) fn session_file(folder: &Path, session: &str, said: &str, chunks: &[V
     document.session_id = SessionId::new(session).expect("an id");
     let last = document.history.last_mut().expect("a message");
     said.clone_into(&mut last.content);
-    let pieces: Vec<_> = chunks
-        .iter()
-        .map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 })
-        .collect();
-    let bytes = pieces.iter().map(|piece| piece.bytes).sum();
-    let reason = "a test".to_owned();
-    document.image = Some(ImageReference::Opaque(OpaqueImage { chunks: pieces, bytes, reason }));
+    document.image = Some(ImageReference::opaque(chunks.iter().map(Chunk::entry), "a test"));
     let written = session::write(&document, FormatVersion::CURRENT).expect("a sound document");
     let file = folder.join(format!("{session}.json"));
     fs::write(&file, written.bytes).expect("written");

@@ -77,6 +77,12 @@ impl<'a> Chunk<'a> {
         if self.id == id { Ok(self) } else { Err(ChunkMismatch { wanted: id, found: self.id }) }
     }
 
+    /// The id and the length of the payload: what an image says of a chunk.
+    #[must_use]
+    pub fn entry(&self) -> (ChunkId, u64) {
+        (self.id, self.payload().len() as u64)
+    }
+
     /// The BLAKE3 hash of the payload.
     #[must_use]
     pub const fn id(&self) -> ChunkId {

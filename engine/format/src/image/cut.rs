@@ -4,10 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::assemble::check_repetition;
-use super::{
-    CellImage, Chunk, ChunkId, ChunkReference, ImageError, ImageReference, OpaqueChunk, OpaqueImage,
-    SectionImage,
-};
+use super::{CellImage, Chunk, ChunkId, ChunkReference, ImageError, ImageReference, SectionImage};
 use crate::layout::{Layout, Matrix, MemoryShape, Section, State, encode_section};
 
 /// Cells per chunk unless told otherwise.
@@ -145,12 +142,8 @@ pub fn cut_opaque(blob: &[u8], reason: impl Into<String>) -> Cut<'_> {
         // An image names each chunk once.
         chunks = vec![Chunk::new(blob)];
     }
-    let pieces = chunks
-        .iter()
-        .map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 })
-        .collect();
-    let image = OpaqueImage { chunks: pieces, bytes: blob.len() as u64, reason: reason.into() };
-    Cut { reference: ImageReference::Opaque(image), chunks }
+    let reference = ImageReference::opaque(chunks.iter().map(Chunk::entry), reason);
+    Cut { reference, chunks }
 }
 
 fn without_last<'a>(section: &Section<'a>, state: &State<'_>) -> Result<Section<'a>, ImageError> {
@@ -164,7 +157,7 @@ fn without_last<'a>(section: &Section<'a>, state: &State<'_>) -> Result<Section<
 }
 
 fn named(chunks: &[Chunk<'_>]) -> Vec<(ChunkId, u64)> {
-    chunks.iter().map(|chunk| (chunk.id(), chunk.payload().len() as u64)).collect()
+    chunks.iter().map(Chunk::entry).collect()
 }
 
 impl SectionImage {

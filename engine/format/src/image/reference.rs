@@ -116,6 +116,14 @@ pub struct ChunkId(pub [u8; 32]);
 pub struct ChunkIdError;
 
 impl ImageReference {
+    /// An image of chunks whose content is not understood here.
+    #[must_use]
+    pub fn opaque(chunks: impl IntoIterator<Item = (ChunkId, u64)>, reason: impl Into<String>) -> Self {
+        let chunks: Vec<_> = chunks.into_iter().map(|(id, bytes)| OpaqueChunk { id, bytes }).collect();
+        let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
+        Self::Opaque(OpaqueImage { chunks, bytes, reason: reason.into() })
+    }
+
     /// Every chunk that the image needs, in order. A chunk that occurs twice is listed twice.
     pub fn chunk_ids(&self) -> impl Iterator<Item = (ChunkId, u64)> + '_ {
         let (sections, pieces) = match self {

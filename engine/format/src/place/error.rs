@@ -1,6 +1,8 @@
 //! Why a place did not take or give something.
 
 use std::error::Error;
+use std::io;
+use std::path::Path;
 
 use crate::route::RefusalCode;
 
@@ -21,5 +23,21 @@ impl PlaceError {
     #[must_use]
     pub fn new(code: Option<RefusalCode>, source: impl Error + Send + Sync + 'static) -> Self {
         Self { code, message: source.to_string(), source: Box::new(source) }
+    }
+
+    /// The system did not give what is at `path`, or what is known of it.
+    #[must_use]
+    pub fn unreadable(action: &str, path: &Path, error: io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => RefusalCode::FileNotFound,
+            _ => RefusalCode::FileUnreadable,
+        };
+        Self { code: Some(code), ..Self::unwritable(action, path, error) }
+    }
+
+    /// The system did not take what was to be written to `path`.
+    #[must_use]
+    pub fn unwritable(action: &str, path: &Path, error: io::Error) -> Self {
+        Self { code: None, message: format!("{action} {}: {error}", path.display()), source: error.into() }
     }
 }

@@ -63,10 +63,7 @@ impl SessionSink for FileSink {
         if image.is_some() {
             self.writer()?;
         }
-        let failed = |error: io::Error| {
-            let message = format!("write {}: {error}", self.path.display());
-            PlaceError { code: None, message, source: error.into() }
-        };
+        let failed = |error: io::Error| PlaceError::unwritable("write", &self.path, error);
         // The disk takes both at once; the document gets its name when both are there.
         let prepared = match self.writer.as_mut().filter(|_| image.is_some()) {
             None => self.durable.prepare(&self.path, document).map_err(failed)?,
@@ -117,14 +114,7 @@ impl FileSource {
 
 impl SessionSource for FileSource {
     fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
-        fs::read(&self.path).map_err(|error| {
-            let code = match error.kind() {
-                io::ErrorKind::NotFound => RefusalCode::FileNotFound,
-                _ => RefusalCode::FileUnreadable,
-            };
-            let message = format!("{}: {error}", self.path.display());
-            PlaceError { code: Some(code), message, source: error.into() }
-        })
+        fs::read(&self.path).map_err(|error| PlaceError::unreadable("read", &self.path, error))
     }
 
     fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {

@@ -1,12 +1,10 @@
 //! Many sessions, each under its id.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use super::{FileSink, FileSource, PlaceError, SessionSink, SessionSource};
 use crate::image::Durable;
-use crate::route::RefusalCode;
 use crate::session_id::SessionId;
 
 /// Keeps sessions by their ids.
@@ -41,16 +39,12 @@ impl Folder {
     fn file(&self, id: &SessionId) -> PathBuf {
         self.path.join(id.default_file_name())
     }
-
-    fn failed(&self, action: &str, code: Option<RefusalCode>, source: io::Error) -> PlaceError {
-        let message = format!("{action} {}: {source}", self.path.display());
-        PlaceError { code, message, source: source.into() }
-    }
 }
 
 impl Shelf for Folder {
     fn sink<'a>(&'a mut self, id: &SessionId) -> Result<Box<dyn SessionSink + 'a>, PlaceError> {
-        fs::create_dir_all(&self.path).map_err(|error| self.failed("create the folder", None, error))?;
+        fs::create_dir_all(&self.path)
+            .map_err(|error| PlaceError::unwritable("create the folder", &self.path, error))?;
         Ok(Box::new(FileSink::new(self.file(id), self.durable.clone())))
     }
 
@@ -59,7 +53,7 @@ impl Shelf for Folder {
         match file.try_exists() {
             Ok(true) => Ok(Some(Box::new(FileSource::new(file)))),
             Ok(false) => Ok(None),
-            Err(error) => Err(self.failed("look into", Some(RefusalCode::FileUnreadable), error)),
+            Err(error) => Err(PlaceError::unreadable("look for", &file, error)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use intact_format::image::sidecar::SidecarWriter;
-use intact_format::image::{Chunk, Durable, ImageReference, OpaqueChunk, OpaqueImage};
+use intact_format::image::{Chunk, Durable, ImageReference};
 use intact_format::message::{Message, Role};
 use intact_format::place::{SessionSink, SessionSource, Shelf};
 use intact_format::session::{self, SessionDocument};
@@ -14,12 +14,7 @@ use intact_store::{Expected, StoreError};
 use crate::desk::{chunk, id, load, memory};
 
 fn image(chunks: &[Chunk<'_>]) -> ImageReference {
-    let pieces: Vec<_> = chunks
-        .iter()
-        .map(|chunk| OpaqueChunk { id: chunk.id(), bytes: chunk.payload().len() as u64 })
-        .collect();
-    let bytes = pieces.iter().map(|piece| piece.bytes).sum();
-    ImageReference::Opaque(OpaqueImage { chunks: pieces, bytes, reason: "a test".into() })
+    ImageReference::opaque(chunks.iter().map(Chunk::entry), "a test")
 }
 
 /// A document that refers to these chunks.
