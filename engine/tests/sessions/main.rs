@@ -9,4 +9,5 @@ mod keeping;
 mod places;
 mod routes;
 mod saving;
+mod store;
 mod support;

@@ -1,0 +1,80 @@
+//! Sessions in a store: the engine takes it for a place like any other.
+
+use intact_engine::{LoadOptions, SaveOptions, StartOptions};
+use intact_format::route::{LoadPolicy, Route};
+use intact_format::session_id::SessionId;
+use intact_store::{Collection, Expected, SessionStore};
+
+use crate::support::{FAMILIES, TURNS, converse, engine, say, score, start, uninterrupted};
+
+fn store() -> SessionStore {
+    SessionStore::create("memory:").expect("a store")
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::new(text).expect("an id")
+}
+
+#[test]
+fn a_session_comes_back_from_a_store_bit_by_bit() {
+    let store = store();
+    for model in FAMILIES {
+        let mut writer = engine(model);
+        converse(&mut writer, model);
+        let mut sink = store.sink(id(model), Expected::Absent);
+        writer.save_to(model, &mut sink, &SaveOptions::default()).expect("saved");
+        let mut reader = engine(model);
+        let mut source = store.source(id(model));
+        let receipt = reader.load_from(&mut source, &LoadOptions::default()).expect("loaded").receipt;
+        assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
+        assert!(score(&mut reader, model) == uninterrupted(model), "{model}");
+    }
+    assert_eq!(store.sessions().expect("listed").len(), FAMILIES.len());
+    assert!(store.verify(false).expect("verified").is_sound());
+}
+
+#[test]
+fn a_save_after_every_turn_stores_what_the_turn_added() {
+    let store = store();
+    let mut writer = engine("llama");
+    start(&mut writer, "chat");
+    let mut expected = Expected::Absent;
+    let mut stored = Vec::new();
+    for turn in TURNS.into_iter().cycle().take(9) {
+        say(&mut writer, "chat", turn);
+        let mut sink = store.sink(id("chat"), expected);
+        writer.save_to("chat", &mut sink, &SaveOptions::default()).expect("saved");
+        let saved = sink.saved().expect("committed");
+        expected = Expected::At(saved.generation);
+        stored.push(saved);
+    }
+    let last = stored.last().expect("nine saves");
+    assert_eq!(last.generation.0, 9);
+    assert!(last.shared_bytes > 2 * last.new_bytes, "{last:?}");
+    store.collect(Collection { grace: std::time::Duration::ZERO, dry_run: false }).expect("collected");
+    let mut reader = engine("llama");
+    let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+    reader.load_from(&mut store.source(id("chat")), &strict).expect("loaded");
+    assert!(score(&mut reader, "chat") == score(&mut writer, "chat"));
+}
+
+#[test]
+fn sessions_over_one_system_prompt_share_its_chunks() {
+    let store = store();
+    let mut writer = engine("llama");
+    for (number, turn) in TURNS.into_iter().enumerate() {
+        let name = format!("chat {number}");
+        let options = StartOptions {
+            id: Some(name.clone()),
+            system_prompt: Some("You are a patient guide who knows every museum. ".repeat(16)),
+            ..StartOptions::default()
+        };
+        writer.start(options).expect("started");
+        say(&mut writer, &name, turn);
+        let mut sink = store.sink(id(&name), Expected::Absent);
+        writer.save_to(&name, &mut sink, &SaveOptions::default()).expect("saved");
+    }
+    let statistics = store.statistics().expect("measured");
+    assert!(statistics.shared_payloads >= 2, "{statistics:?}");
+    assert!(statistics.payload_bytes < statistics.session_bytes * 3 / 4, "{statistics:?}");
+}
