@@ -27,6 +27,7 @@ mod schema;
 mod seal;
 mod self_test;
 mod store;
+mod stored;
 mod subjects;
 mod summary;
 mod table;

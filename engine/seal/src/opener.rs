@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use intact_format::image::{Chunk, ChunkId, ImageReference};
-use intact_format::place::{PlaceError, SessionSource};
+use intact_format::place::{PlaceError, ReadParts, SessionSource};
 
 use crate::chunk::StoredChunk;
 use crate::document::{self, Form};
@@ -95,6 +95,12 @@ impl<S: SessionSource> SealedSource<S> {
     pub(crate) fn opened(inner: S, opened: Opened) -> Self {
         Self { inner, opened }
     }
+
+    /// The form that the session has there.
+    #[must_use]
+    pub const fn form(&self) -> Form {
+        self.opened.form()
+    }
 }
 
 impl<S: SessionSource> SessionSource for SealedSource<S> {
@@ -126,5 +132,9 @@ impl<S: SessionSource> SessionSource for SealedSource<S> {
         }
         payload.copy_from_slice(chunk.payload());
         Ok(())
+    }
+
+    fn parts(&self) -> Option<&dyn ReadParts> {
+        self.inner.parts().filter(|_| self.opened.form == Form::Plain)
     }
 }

@@ -11,6 +11,7 @@ use intact_format::route::LoadPolicy;
 use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
 
 use super::Failure;
+use super::keys::KeyArguments;
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
@@ -46,6 +47,9 @@ pub(super) struct Check {
     /// Compare with the manifest beside the session file too
     #[arg(long)]
     manifest: bool,
+
+    #[command(flatten)]
+    keys: KeyArguments,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -86,7 +90,7 @@ impl Check {
         let (place, checked) = match (self.tag.clone(), self.model.clone()) {
             (Some(tag), _) => {
                 let release = release(&tag)?;
-                (format!("into {}", release.tag), offline::check(&file, release, self.policy)?)
+                (format!("into {}", release.tag), offline::check(&file, &self.keys, release, self.policy)?)
             }
             (None, Some(model)) => ("here".to_owned(), self.with_model(&model)?),
             (None, None) => return Err(Failure::setup("neither a model nor a release was given")),

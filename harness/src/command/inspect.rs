@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Failure;
+use super::keys::KeyArguments;
 use super::kind::Kind;
 use crate::exit::Exit;
 pub(super) use session::sidecar_of;
@@ -24,6 +25,9 @@ pub(super) struct Inspect {
     /// The file
     file: PathBuf,
 
+    #[command(flatten)]
+    keys: KeyArguments,
+
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -32,7 +36,9 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         match Kind::of(&self.file)? {
-            Kind::Session => self.print(&session::Session::read(&self.file)?, session::Session::text),
+            Kind::Session => {
+                self.print(&session::Session::read(&self.file, &self.keys)?, session::Session::text)
+            }
             Kind::Sidecar => self.print(&sidecar::Image::read(&self.file)?, sidecar::Image::text),
             Kind::Foreign(_) => self.print(&foreign::Foreign::read(&self.file)?, foreign::Foreign::text),
             Kind::Model => self.print(&model::Model::read(&self.file)?, model::Model::text),

@@ -7,9 +7,10 @@ use clap::Args;
 use intact_format::image::Durable;
 use intact_format::image::sidecar::{Sidecar, SidecarWriter};
 use intact_format::layout::Layout;
-use intact_format::session::{self, SessionDocument};
+use intact_format::session::{self, ReadError, SessionDocument};
 use intact_format::transcode::{MigrateError, Migrated, migrate};
 use intact_format::version::FormatVersion;
+use intact_seal::Form;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -135,14 +136,22 @@ fn write(out: &Path, migrated: &Migrated) -> Result<(), Failure> {
     durable.replace(out, &written.bytes).map_err(|error| failed(&error))
 }
 
-/// Reads a session file.
-pub(super) fn document(file: &Path) -> Result<SessionDocument, Failure> {
+fn document(file: &Path) -> Result<SessionDocument, Failure> {
     let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    if Form::of(&bytes) != Form::Plain {
+        let failure = Failure::setup(format!("{} is sealed or compressed", file.display()));
+        return Err(
+            failure.help("`intact unseal` writes it as a plain one, and `intact seal` the new file again")
+        );
+    }
     let read = session::read(&bytes, FormatVersion::CURRENT);
-    read.map(|read| read.document).map_err(|error| {
-        Failure::setup(format!("{}: {error}", file.display()))
-            .help("`intact inspect` tells what kind of file it is")
-    })
+    read.map(|read| read.document).map_err(|error| unread(file, &error))
+}
+
+/// A file that is no session file.
+pub(super) fn unread(file: &Path, error: &ReadError) -> Failure {
+    Failure::setup(format!("{}: {error}", file.display()))
+        .help("`intact inspect` tells what kind of file it is")
 }
 
 /// The layout of a release.

@@ -11,7 +11,8 @@ use intact_format::version::FormatVersion;
 use intact_seal::{BundleSink, BundleSource, Form};
 
 use super::Failure;
-use super::seal::{free, refused};
+use super::seal::free;
+use super::stored::refused;
 use crate::exit::Exit;
 
 /// Put a session file and its KV image into one file

@@ -4,15 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use intact_format::image::Durable;
-use intact_format::place::{
-    FileSink, FileSource, PlaceError, SessionSink, SessionSource, copy, sidecar_path,
-};
-use intact_format::session;
-use intact_format::version::FormatVersion;
-use intact_seal::{Compression, Recipient, SealOptions, SealedSink, SealedSource, Sealer, Sharing};
+use intact_format::place::{FileSink, SessionSink, copy, sidecar_path};
+use intact_seal::{Compression, Recipient, SealOptions, SealedSink, Sealer, Sharing};
 
 use super::Failure;
 use super::keys::KeyArguments;
+use super::stored::{Stored, refused};
 use crate::exit::Exit;
 
 /// Encrypt a session file with its KV image, compress it, or both
@@ -97,22 +94,11 @@ impl Unseal {
 
 /// Opens a session file of any form and writes it into `sink`.
 fn rewrite(file: &Path, keys: &KeyArguments, sink: &mut dyn SessionSink) -> Result<(), Failure> {
-    let failed = |error: PlaceError| refused(file, &error);
-    let mut source = SealedSource::open(FileSource::new(file), &keys.keys()?, false).map_err(failed)?;
-    let bytes = source.document().map_err(failed)?;
-    let read = session::read(&bytes, FormatVersion::CURRENT)
-        .map_err(|error| Failure::setup(format!("{}: {error}", file.display())))?;
-    copy(&mut source, &bytes, read.document.image.as_ref(), sink).map_err(failed)?;
+    let mut stored = Stored::open(file, keys)?;
+    let read = stored.read().map_err(|error| Failure::setup(format!("{}: {error}", file.display())))?;
+    copy(&mut stored.source, &stored.document, read.document.image.as_ref(), sink)
+        .map_err(|error| refused(file, &error))?;
     Ok(())
-}
-
-/// A place's failure, with what to do about it.
-pub(super) fn refused(file: &Path, error: &PlaceError) -> Failure {
-    let failure = Failure::setup(format!("{}: {error}", file.display()));
-    match error.code {
-        Some(code) => failure.help(code.next_step()),
-        None => failure,
-    }
 }
 
 /// The file to write, which must not be there yet: the one that was named, or one beside the old one.

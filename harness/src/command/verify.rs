@@ -9,13 +9,15 @@ use intact_format::foreign::{ForeignFile, ForeignKind};
 use intact_format::gguf::Gguf;
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
-use intact_format::session;
 use intact_format::version::FormatVersion;
+use intact_seal::Form;
 use serde::Serialize;
 
 use super::Failure;
 use super::inspect::sidecar_of;
+use super::keys::KeyArguments;
 use super::kind::Kind;
+use super::stored::{Stored, form_name};
 use super::table::plain;
 use crate::exit::Exit;
 
@@ -27,6 +29,9 @@ use crate::exit::Exit;
 pub(super) struct Verify {
     /// The session file, or an image or state file alone
     file: PathBuf,
+
+    #[command(flatten)]
+    keys: KeyArguments,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -58,7 +63,7 @@ impl Verify {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let file = &self.file;
         let findings = match Kind::of(file)? {
-            Kind::Session => session_file(file)?,
+            Kind::Session => session_file(file, &self.keys)?,
             Kind::Sidecar => vec![image(file, None)],
             Kind::Foreign(_) => vec![foreign(file)?],
             Kind::Model => vec![model(file)],
@@ -76,9 +81,9 @@ impl Verify {
     }
 }
 
-fn session_file(file: &Path) -> Result<Vec<Finding>, Failure> {
-    let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
-    let read = match session::read(&content, FormatVersion::CURRENT) {
+fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failure> {
+    let mut stored = Stored::open(file, keys)?;
+    let read = match stored.read() {
         Ok(read) => read,
         Err(error) => return Ok(vec![Finding::damaged("document", &error)]),
     };
@@ -87,9 +92,30 @@ fn session_file(file: &Path) -> Result<Vec<Finding>, Failure> {
     } else {
         "this format has no digest, so only its form was checked"
     };
-    let document = Finding::whole("document", format!("format {}, {vouched}", read.written_as));
-    let image = read.document.image.as_ref().map(|reference| image(&sidecar_of(file), Some(reference)));
+    let form = match stored.form() {
+        Form::Plain => String::new(),
+        form => format!("{}, ", form_name(form)),
+    };
+    let document = Finding::whole("document", format!("{form}format {}, {vouched}", read.written_as));
+    let image = read.document.image.as_ref().map(|reference| match stored.form() {
+        Form::Plain => image(&sidecar_of(file), Some(reference)),
+        Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
+    });
     Ok([document].into_iter().chain(image).collect())
+}
+
+/// An image whose chunks are stored in another form: each is opened, and hashed as what it was.
+fn opened_image(stored: &mut Stored, reference: &ImageReference) -> Finding {
+    let opened = stored.chunks(reference).and_then(|mut chunks| {
+        chunks.try_fold((0, 0), |(count, bytes), chunk| Ok((count + 1, bytes + chunk?.payload().len())))
+    });
+    match opened {
+        Ok((count, bytes)) => Finding::whole(
+            "image",
+            format!("{count} chunks, {bytes} bytes, all open and every hash is right"),
+        ),
+        Err(error) => Finding::damaged("image", &error),
+    }
 }
 
 fn image(file: &Path, reference: Option<&ImageReference>) -> Finding {

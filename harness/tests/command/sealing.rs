@@ -115,3 +115,38 @@ fn nothing_is_overwritten_and_wrong_input_is_refused() {
         assert!(said.err.contains(why), "{why}: {}", said.err);
     }
 }
+
+#[test]
+fn a_sealed_session_is_verified_shown_and_checked_with_its_key() {
+    let (folder, session) = desk();
+    let key = folder.path().join("ada.key");
+    let made = intact(words(&["key"], &key));
+    fine(&made);
+    let key = key.to_str().expect("UTF-8");
+    let sealed = fine(&intact(words(&["seal", "--recipient", made.out.trim_end(), "--compress"], &session)));
+
+    let verified = intact(words(&["verify", "--key", key], &sealed));
+    fine(&verified);
+    assert!(verified.out.contains("sealed, format"), "{}", verified.out);
+    assert!(verified.out.contains("all open and every hash is right"), "{}", verified.out);
+    let shown = |file: &Path| {
+        let shown = intact(words(&["inspect", "--json", "--key", key], file));
+        fine(&shown);
+        serde_json::from_str::<serde_json::Value>(&shown.out).expect("JSON")
+    };
+    let (before, after) = (shown(&session), shown(&sealed));
+    assert_eq!((before["form"].as_str(), after["form"].as_str()), (Some("plain"), Some("sealed")));
+    assert_eq!(before["messages"], after["messages"]);
+    let checked = |file: &Path| intact(words(&["check", "--tag", "0.6.0", "--json", "--key", key], file)).out;
+    assert!(checked(&session).contains("\"route\""));
+    assert_eq!(checked(&session), checked(&sealed));
+
+    let image = sealed.with_extension("kv");
+    let mut bytes = fs::read(&image).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&image, bytes).expect("written");
+    let damaged = intact(words(&["verify", "--key", key], &sealed));
+    assert_eq!(damaged.code, 100, "{}", damaged.err);
+    assert!(damaged.out.contains("damaged  image"), "{}", damaged.out);
+}

@@ -3,29 +3,35 @@
 use std::path::Path;
 
 use intact_format::canary::CanaryRule;
-use intact_format::image::sidecar::{Sidecar, SidecarError};
 use intact_format::image::{Chunk, ImageReference};
 use intact_format::layout::Layout;
 use intact_format::passport::{Axis, Consequence, Difference, Passport, compare};
-use intact_format::route::{self, Decision, ImageStatus, LoadPolicy, LoadSituation, decide};
+use intact_format::route::{self, Decision, ImageStatus, LoadPolicy, LoadSituation, RefusalCode, decide};
 use intact_format::session::SessionDocument;
 use intact_format::transcode::{self, Loss, migrate, passport_in, plan};
 use intact_protocol::{AxisReport, Checked, Refusal};
 
 use super::Policy;
 use crate::command::Failure;
-use crate::command::inspect::sidecar_of;
-use crate::command::migrate::{document, layout};
+use crate::command::keys::KeyArguments;
+use crate::command::migrate::{layout, unread};
+use crate::command::stored::Stored;
 use crate::tags::Release;
 
 /// What a load by `release` would do, with the model and the settings that the session was saved with.
-pub(super) fn check(file: &Path, release: &Release, policy: Policy) -> Result<Checked, Failure> {
-    let document = document(file)?;
+pub(super) fn check(
+    file: &Path,
+    keys: &KeyArguments,
+    release: &Release,
+    policy: Policy,
+) -> Result<Checked, Failure> {
+    let mut stored = Stored::open(file, keys)?;
+    let document = stored.read().map_err(|error| unread(file, &error))?.document;
     let policy = policy.routes().map_or_else(
         || Ok(LoadPolicy::default()),
         |names| LoadPolicy::of_names(names.iter().copied()).map_err(Failure::setup),
     )?;
-    let (status, chunks) = image(file, &document);
+    let (status, chunks) = image(&mut stored, &document);
     let Some(saved) = &document.passport else {
         let tokens = document.tokens().map_or_else(|| document.positions(), |tokens| tokens.len() as u64);
         return Ok(checked(&[], decide(&situation(&[], status, tokens, u32::MAX, policy))));
@@ -91,12 +97,13 @@ fn rehearsal(
     migrate(document, chunks, &release.tag, layout, jiff::Timestamp::UNIX_EPOCH).map(drop)
 }
 
-fn image(file: &Path, document: &SessionDocument) -> (ImageStatus, Vec<Chunk<'static>>) {
+fn image(stored: &mut Stored, document: &SessionDocument) -> (ImageStatus, Vec<Chunk<'static>>) {
     let Some(reference) = &document.image else { return (ImageStatus::None, Vec::new()) };
-    match Sidecar::open(sidecar_of(file)).and_then(|mut sidecar| sidecar.read_image(reference)) {
+    let chunks = stored.chunks(reference).and_then(Iterator::collect);
+    match chunks {
         Ok(chunks) if matches!(reference, ImageReference::Cells(_)) => (ImageStatus::Present, chunks),
         Ok(chunks) => (ImageStatus::Opaque, chunks),
-        Err(SidecarError::NotFound { .. }) => (ImageStatus::Missing, Vec::new()),
+        Err(error) if error.code == Some(RefusalCode::ImageMissing) => (ImageStatus::Missing, Vec::new()),
         Err(_) => (ImageStatus::Damaged, Vec::new()),
     }
 }

@@ -10,12 +10,13 @@ use intact_format::manifest::Manifest;
 use intact_format::message::{KvStatus, Message};
 use intact_format::parameters::Parameters;
 use intact_format::passport::Passport;
-use intact_format::session::{self, SessionDocument};
-use intact_format::version::FormatVersion;
+use intact_format::session::SessionDocument;
 use serde::Serialize;
 
 use super::bytes;
 use crate::command::Failure;
+use crate::command::keys::KeyArguments;
+use crate::command::stored::{Stored, form_name};
 use crate::command::table::{facts, plain, table};
 
 /// Characters of a message that the table shows.
@@ -27,6 +28,7 @@ pub(super) struct Session {
     kind: &'static str,
     file: PathBuf,
     bytes: u64,
+    form: &'static str,
     format: String,
     session_id: String,
     saved_at: Option<String>,
@@ -61,9 +63,10 @@ struct Beside {
 }
 
 impl Session {
-    pub(super) fn read(file: &Path) -> Result<Self, Failure> {
-        let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
-        let read = session::read(&content, FormatVersion::CURRENT).map_err(|error| {
+    pub(super) fn read(file: &Path, keys: &KeyArguments) -> Result<Self, Failure> {
+        let stored = Stored::open(file, keys)?;
+        let length = fs::metadata(file).map_err(|error| Failure::unreadable(file, &error))?.len();
+        let read = stored.read().map_err(|error| {
             Failure::setup(format!("{}: {error}", file.display()))
                 .help("`intact inspect` knows session files, their .kv images, llama.cpp's GGSQ and GGSN files and GGUF models")
         })?;
@@ -81,7 +84,8 @@ impl Session {
         Ok(Self {
             kind: "session",
             file: file.to_owned(),
-            bytes: content.len() as u64,
+            bytes: length,
+            form: form_name(stored.form()),
             format: read.written_as.to_string(),
             session_id: session_id.to_string(),
             saved_at: saved_at.map(|time| time.to_string()),
@@ -100,7 +104,10 @@ impl Session {
 
     pub(super) fn text(&self) -> String {
         let mut lines = vec![
-            ("file".to_owned(), format!("session file, format {}, {}", self.format, bytes(self.bytes))),
+            (
+                "file".to_owned(),
+                format!("{} session file, format {}, {}", self.form, self.format, bytes(self.bytes)),
+            ),
             ("session".into(), self.session_id.clone()),
             ("saved".into(), self.saved_at.clone().unwrap_or_else(|| "the file does not say when".into())),
             (
