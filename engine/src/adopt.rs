@@ -34,6 +34,7 @@ use crate::passport;
 use crate::probe::Probe;
 use crate::sampler;
 use crate::session::{Session, Timeline};
+use history::Conversation;
 use proof::Recomputation;
 
 pub use proof::Proof;
@@ -58,6 +59,8 @@ pub struct Adopted {
     pub writers: String,
     /// Tokens of the session.
     pub tokens: usize,
+    /// Of these, the ones whose cells came from the file.
+    pub restored: usize,
     /// What the comparison with the model gave.
     pub proof: Proof,
     /// Everything that was done, found or assumed, one sentence each; the session's passport keeps it.
@@ -83,12 +86,13 @@ impl Engine {
         self.same_architecture(&holding)?;
         let cells = holding.readings.first().map_or(Ok(0), Reading::extent)?;
         let tokens = self.tokens_of(&holding, cells, options)?;
-        let (chat, told) = history::chat(&tokens, options.history.as_deref(), &self.template, &self.model)?;
+        let Conversation { chat, rest, told } =
+            history::conversation(&tokens, options.history.as_deref(), &self.template, &self.model)?;
 
         let parameters = self.parameters_like(holding.readings.first().map(|reading| &reading.state))?;
         let preset = self.preset.clone();
         let reference = self.room(&parameters, preset.as_deref())?;
-        fits(tokens.len(), &reference)?;
+        fits(tokens.len() + rest.len(), &reference)?;
         let mut recomputation = Recomputation::new(reference, &tokens)?;
         let reading = recomputation.right_one(std::mem::take(&mut holding.readings))?;
         let distance = recomputation.compare(&reading.state, cells)?;
@@ -96,11 +100,11 @@ impl Engine {
 
         let room = self.room(&parameters, preset.as_deref())?;
         let Room { context, probe, memory, passport } = room;
-        let (mut timeline, step) = if memory.recurrent && cells == tokens.len() {
-            (recomputation.into_timeline(), Some(KEPT_RECOMPUTED.to_owned()))
+        let (mut timeline, restored, step) = if memory.recurrent && cells == tokens.len() {
+            (recomputation.into_timeline(), 0, Some(KEPT_RECOMPUTED.to_owned()))
         } else {
             let (context, step) = restored(context, &probe, &reading.state, &tokens)?;
-            (Timeline::restored(context, memory, tokens.clone()), step)
+            (Timeline::restored(context, memory, tokens.clone()), tokens.len() - 1, step)
         };
         let found = timeline.settled_logits()?.unwrap_or_default();
         let proof = match Proof::of(distance, &tokens, [&said, found], None) {
@@ -110,6 +114,7 @@ impl Engine {
             }
             proof => proof?,
         };
+        timeline.extend(&rest)?;
         let writers = reading.writers();
         let mut notes = vec![
             format!("Adopted from a {}, written by {writers}; the file does not tell which.", holding.what),
@@ -136,7 +141,8 @@ impl Engine {
             passport: Passport { migrations: vec![migration], ..passport },
         };
         self.register(session);
-        Ok(Adopted { id, what: holding.what, writers, tokens: tokens.len(), proof, notes })
+        let tokens = tokens.len() + rest.len();
+        Ok(Adopted { id, what: holding.what, writers, tokens, restored, proof, notes })
     }
 
     /// The logits of the last token with a cache that is not quantized.

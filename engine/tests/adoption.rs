@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_engine::adopt::{AdoptOptions, Adopted};
+use intact_engine::llama::Container as Kept;
 use intact_engine::session::Generation;
 use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, StartOptions};
 use intact_format::foreign::ForeignFile;
@@ -207,18 +208,19 @@ fn a_state_that_is_cut_short_is_refused_wherever_it_ends() {
     assert_eq!(refusal.code, RefusalCode::StateUnknown, "{refusal}");
 }
 
+/// A sequence file with other tokens.
+fn with_tokens(bytes: &[u8], file: &ForeignFile<'_>, tokens: &[i32]) -> Vec<u8> {
+    let count = u32::try_from(tokens.len()).expect("a few").to_le_bytes();
+    let words: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    [&bytes[..8], &count, &words, file.state].concat()
+}
+
 #[test]
 fn tokens_and_positions_that_are_not_those_of_the_cells_are_refused() {
     let bench = Bench::new();
     let mut engine = engine("llama");
     let bytes = fs::read(golden("0.6.0", "f16")).expect("a golden file");
     let file = ForeignFile::read(&bytes).expect("a sequence file");
-    let with_tokens = |tokens: &[i32]| {
-        let head = [bytes[..8].to_vec(), u32::try_from(tokens.len()).expect("a few").to_le_bytes().to_vec()]
-            .concat();
-        let words: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-        [head, words, file.state.to_vec()].concat()
-    };
     for (name, tokens, code) in [
         ("none", vec![], RefusalCode::TokensMissing),
         ("fewer", file.tokens[1..].to_vec(), RefusalCode::TokensDisagree),
@@ -226,7 +228,7 @@ fn tokens_and_positions_that_are_not_those_of_the_cells_are_refused() {
         ("stray", [&file.tokens[1..], &[99_999]].concat(), RefusalCode::TokenizerDiffers),
         ("other", file.tokens.iter().rev().copied().collect(), RefusalCode::RecomputationDiffers),
     ] {
-        let refusal = refusal(&mut engine, &bench.file(name, &with_tokens(&tokens)));
+        let refusal = refusal(&mut engine, &bench.file(name, &with_tokens(&bytes, &file, &tokens)));
         assert_eq!(refusal.code, code, "{name}: {refusal}");
     }
     // The position of the second cell, behind the first one's: position, one owner, its id.
@@ -244,10 +246,7 @@ fn a_token_that_was_not_evaluated_yet_is_taken_along() {
     let bytes = fs::read(golden("0.6.0", "f16")).expect("a golden file");
     let file = ForeignFile::read(&bytes).expect("a sequence file");
     let tokens = [&file.tokens[..], &[5]].concat();
-    let mut pending = bytes[..8].to_vec();
-    pending.extend(u32::try_from(tokens.len()).expect("a few").to_le_bytes());
-    pending.extend(tokens.iter().flat_map(|token| token.to_le_bytes()));
-    pending.extend(file.state);
+    let pending = with_tokens(&bytes, &file, &tokens);
     let adopted = adopt(&mut engine("llama"), &bench.file("pending", &pending));
     assert_eq!(adopted.tokens, tokens.len());
 }
@@ -298,9 +297,39 @@ fn the_conversation_is_the_one_given_or_one_message_of_the_tokens_text() {
     assert!(refusal.message.contains("message 2"), "{refusal}");
 }
 
+/// Programs that chat keep a state before the last token of a reply is evaluated, and know its end from their chat alone.
+#[test]
+fn the_end_of_the_last_message_that_a_state_lacks_is_evaluated() {
+    let bench = Bench::new();
+    let mut writer = engine("llama");
+    writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
+    let forced = Generation { forced: Some("To the sea.".into()), ..Generation::default() };
+    writer.send_to("kept", "Where to?", &forced, &mut |_| {}).expect("said");
+    let tokens = writer.session("kept").expect("it").timeline().tokens().to_vec();
+    let path = bench.folder.path().join("kept.json");
+    let [_, file] = writer.blind_save("kept", &path, Kept::SequenceFile).expect("kept");
+
+    let mut reader = engine("llama");
+    let options = AdoptOptions { id: Some("kept".into()), history: Some(said()) };
+    let adopted = reader.adopt(&file, &options).expect("adopted");
+    assert_eq!((adopted.tokens, adopted.restored), (tokens.len(), tokens.len() - 2));
+    assert_eq!(reader.session("kept").expect("it").timeline().tokens(), tokens);
+    assert!(
+        adopted
+            .notes
+            .iter()
+            .any(|note| note.contains("The last 1 tokens of the last one are not in the state")),
+        "{:?}",
+        adopted.notes
+    );
+    let score = |engine: &mut Engine| {
+        engine.session_mut("kept").expect("it").score("And then?", 4).expect("it goes on")
+    };
+    assert_eq!(score(&mut reader), score(&mut writer), "bit for bit");
+}
+
 #[test]
 fn raw_states_need_a_history_and_session_files_name_their_architecture() {
-    use intact_engine::llama::Container as Kept;
     let bench = Bench::new();
     let mut writer = engine("llama");
     writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
@@ -328,7 +357,6 @@ fn raw_states_need_a_history_and_session_files_name_their_architecture() {
 
 #[test]
 fn recurrent_and_hybrid_states_are_verified_and_kept() {
-    use intact_engine::llama::Container as Kept;
     let bench = Bench::new();
     for model in ["mamba2", "lfm2"] {
         let mut writer = engine(model);

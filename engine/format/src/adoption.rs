@@ -45,12 +45,17 @@ impl<'a> Holding<'a> {
             Err(error @ ForeignError::Truncated { .. }) => {
                 Err(Refusal::new(RefusalCode::StateTruncated, error))
             }
+            Err(error @ ForeignError::Tokens { .. }) => Err(Refusal::new(RefusalCode::StateUnknown, error)),
             Err(error @ ForeignError::ByteOrder { .. }) => Err(Refusal::new(RefusalCode::NotAState, error)),
         }
     }
 
     fn of_file(file: &ForeignFile<'a>, heads: &HeadSizes) -> Result<Self, Refusal> {
         let what = format!("{}, version {}", file.kind, file.version);
+        if file.media > 0 {
+            let detail = format!("{} pictures or sounds are among the tokens of this {what}", file.media);
+            return Err(Refusal::new(RefusalCode::MediaMissing, detail));
+        }
         let mut attempts = Attempts::new(heads);
         for layout in file.layouts() {
             attempts.read(file.state, layout, Container::File);

@@ -3,10 +3,15 @@
 //! They name neither model nor release, so this reads what they do say: the header, the tokens, and which layouts the
 //! state behind them fits.
 
+mod packing;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+pub use packing::PackingError;
+use packing::Unpacked;
 
 use crate::layout::{Container, LAYOUTS, Layout, MemoryShape, identify};
 
@@ -32,8 +37,10 @@ pub struct ForeignFile<'a> {
     pub kind: ForeignKind,
     /// Its version word.
     pub version: u32,
-    /// The tokens that the application stored with the state. llama-server packs other things in there too.
+    /// The tokens that the application stored with the state.
     pub tokens: Vec<i32>,
+    /// Pictures and sounds among them, whose places have no token: llama-server tells.
+    pub media: u32,
     /// The model's architecture; session files alone have it.
     pub architecture: Option<String>,
     /// Where the state starts.
@@ -67,6 +74,14 @@ pub enum ForeignError {
     ByteOrder {
         /// Which file it is.
         kind: ForeignKind,
+    },
+    /// Its tokens are kept in another way.
+    #[error("the tokens of this {kind} cannot be read: {reason}")]
+    Tokens {
+        /// Which file it is.
+        kind: ForeignKind,
+        /// Why.
+        reason: PackingError,
     },
     /// It ends early.
     #[error("this {kind} ends inside its {field} at byte {offset}: {needed} bytes needed, {available} left")]
@@ -122,7 +137,9 @@ impl<'a> ForeignFile<'a> {
         let version = file.word("version")?;
         let count = file.word("token count")?;
         let tokens = file.take("tokens", u64::from(count) * 4)?;
-        let tokens = tokens.as_chunks::<4>().0.iter().map(|token| i32::from_le_bytes(*token)).collect();
+        let words = tokens.as_chunks::<4>().0.iter().map(|token| i32::from_le_bytes(*token)).collect();
+        let Unpacked { tokens, media } =
+            Unpacked::of(words).map_err(|reason| ForeignError::Tokens { kind, reason })?;
         let architecture = match kind {
             ForeignKind::SequenceFile => None,
             ForeignKind::SessionFile => {
@@ -132,7 +149,8 @@ impl<'a> ForeignFile<'a> {
             }
         };
         let state_offset = file.offset;
-        Ok(Self { kind, version, tokens, architecture, state_offset, state: &bytes[state_offset..] })
+        let state = &bytes[state_offset..];
+        Ok(Self { kind, version, tokens, media, architecture, state_offset, state })
     }
 
     /// The layouts that write this version, and that the state fits to its last byte. Several do where the releases
@@ -207,6 +225,17 @@ mod tests {
         assert_eq!((read.kind, read.version, read.state_offset), (ForeignKind::SequenceFile, 4, 20));
         assert_eq!(read.tokens, [7, 8]);
         assert_eq!(read.fits(), [Fit { layout: Layout::newest(), shape: MemoryShape::dense() }]);
+    }
+
+    #[test]
+    fn a_slot_file_shows_the_tokens_that_llama_server_packed() {
+        let packed = [SEQUENCE_FILE_MAGIC, 4, 7, u32::MAX, 1, 2, 7, 8, 0, 0];
+        let bytes = file(&[&packed, &STATE[..], &[0x3c00]].concat());
+        let read = ForeignFile::read(&bytes).unwrap();
+        assert_eq!((read.tokens.as_slice(), read.media, read.fits().len()), (&[7, 8][..], 0, 1));
+        let newer = file(&[SEQUENCE_FILE_MAGIC, 4, 2, u32::MAX, 2]);
+        let error = ForeignFile::read(&newer).unwrap_err();
+        assert!(error.to_string().contains("version 2, and version 1 is known"), "{error}");
     }
 
     #[test]

@@ -16,19 +16,29 @@ pub(super) fn rendered(
     untold(messages).stream(template, model).map_err(differs)
 }
 
-/// The chat whose messages tile the tokens, and how it came about, in a sentence.
-pub(super) fn chat(
+/// The conversation of an adopted session.
+pub(super) struct Conversation {
+    /// Its messages, which tile the tokens and the rest.
+    pub chat: Chat,
+    /// The end of the last message where the tokens lack it.
+    pub rest: Vec<Token>,
+    /// How it came about, in a sentence.
+    pub told: String,
+}
+
+/// The conversation whose messages tile the tokens.
+pub(super) fn conversation(
     tokens: &[Token],
     messages: Option<&[(Role, String)]>,
     template: &ChatTemplate,
     model: &Model,
-) -> Result<(Chat, String), Refusal> {
+) -> Result<Conversation, Refusal> {
     let Some(messages) = messages else {
         let mut chat = Chat::default();
         chat.push(Role::Assistant, Text::of(tokens, model).text);
         chat.note_run(0, tokens);
-        let told = "No history was given: the text of the tokens is one message of the assistant.";
-        return Ok((chat, told.to_owned()));
+        let told = "No history was given: the text of the tokens is one message of the assistant.".to_owned();
+        return Ok(Conversation { chat, rest: Vec::new(), told });
     };
     if messages.is_empty() {
         return Err(differs("the history has no messages"));
@@ -37,20 +47,25 @@ pub(super) fn chat(
         return Err(differs("only the first message of a session can be a system prompt"));
     }
     let ends = Text::of(tokens, model).ends(messages)?;
-    let (starts, told) = match framed(tokens, messages, template, model) {
-        Some(starts) => (starts, "as the chat template frames them"),
+    let (starts, rest, how) = match framed(tokens, messages, template, model) {
+        Some((starts, rest)) => (starts, rest, "as the chat template frames them"),
         None => {
             let starts = std::iter::once(0).chain(ends).take(messages.len()).collect();
-            (starts, "cut behind each text, because the chat template frames them in another way")
+            (starts, Vec::new(), "cut behind each text, because the chat template frames them in another way")
         }
     };
+    let all = [tokens, &rest].concat();
     let mut chat = Chat::default();
     for (at, (role, content)) in messages.iter().enumerate() {
-        let to = starts.get(at + 1).copied().unwrap_or(tokens.len());
+        let to = starts.get(at + 1).copied().unwrap_or(all.len());
         chat.push(*role, content.clone());
-        chat.note_run(starts[at], &tokens[starts[at]..to]);
+        chat.note_run(starts[at], &all[starts[at]..to]);
     }
-    Ok((chat, format!("The {} messages given were found in the tokens, {told}.", messages.len())))
+    let mut told = format!("The {} messages given were found in the tokens, {how}.", messages.len());
+    if !rest.is_empty() {
+        told += &format!(" The last {} tokens of the last one are not in the state.", rest.len());
+    }
+    Ok(Conversation { chat, rest, told })
 }
 
 fn untold(messages: &[(Role, String)]) -> Chat {
@@ -59,21 +74,22 @@ fn untold(messages: &[(Role, String)]) -> Chat {
     chat
 }
 
-/// Where each message starts, if the tokens are those that the template gives: all of them, with the opening of an answer
-/// behind, or without the end of the last one.
+/// Where each message starts, and the end of the last one if it is missing, if the tokens are those that the template
+/// gives: all of them, with the opening of an answer behind, or without the end of the last one.
 fn framed(
     tokens: &[Token],
     messages: &[(Role, String)],
     template: &ChatTemplate,
     model: &Model,
-) -> Option<Vec<usize>> {
+) -> Option<(Vec<usize>, Vec<Token>)> {
     let mut chat = untold(messages);
     let stream = chat.stream(template, model).ok()?;
     let same = stream.iter().zip(tokens).all(|(rendered, saved)| rendered == saved);
     let spans: Option<Vec<_>> = chat.messages().iter().map(|message| message.span).collect();
     let starts: Vec<usize> =
         spans?.iter().map(|span| usize::try_from(span.start).ok()).collect::<Option<_>>()?;
-    (same && starts.last().is_some_and(|&start| start < tokens.len())).then_some(starts)
+    let rest = stream.get(tokens.len()..).unwrap_or_default().to_vec();
+    (same && starts.last().is_some_and(|&start| start < tokens.len())).then_some((starts, rest))
 }
 
 /// The text of tokens, and where each of them ends in it.

@@ -196,6 +196,9 @@ pub struct Adopted {
     pub writers: String,
     /// Tokens of the session.
     pub tokens: u32,
+    /// Of these, the ones whose KV came from the file; the others were evaluated, and all were once to verify it.
+    #[serde(default)]
+    pub tokens_restored: u32,
     /// Cells that were compared with those that the model gives.
     pub cells_compared: u32,
     /// Normalised mean squared error of K in the layer where it is greatest.

@@ -271,6 +271,7 @@ impl Server {
             what: adopted.what,
             writers: adopted.writers,
             tokens: small(adopted.tokens),
+            tokens_restored: small(adopted.restored),
             cells_compared: small(cells.cells),
             nmse_k: cells.keys,
             nmse_v: cells.values,

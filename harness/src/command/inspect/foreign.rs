@@ -22,6 +22,7 @@ pub(super) struct Foreign {
     version: u32,
     architecture: Option<String>,
     tokens: Vec<i32>,
+    media: u32,
     state_offset: usize,
     state_bytes: usize,
     /// Layouts whose releases write this version.
@@ -43,6 +44,7 @@ impl Foreign {
             fits: file.fits().into_iter().map(|fit| fit.layout.id).collect(),
             architecture: file.architecture,
             tokens: file.tokens,
+            media: file.media,
             state_offset: file.state_offset,
             state_bytes: file.state.len(),
         })
@@ -64,6 +66,9 @@ impl Foreign {
             ("tokens".into(), format!("{}: {}", self.tokens.len(), tokens.join(" "))),
             ("state".into(), format!("{} from byte {}", bytes(self.state_bytes as u64), self.state_offset)),
         ];
+        if self.media > 0 {
+            lines.push(("media".into(), format!("{} pictures or sounds among them", self.media)));
+        }
         match self.kind {
             ForeignKind::SequenceFile => lines.push(("state fits".into(), none(&self.fits))),
             ForeignKind::SessionFile => {
