@@ -68,6 +68,30 @@ pub fn by_position(control: &Logits, observed: &Logits) -> Vec<f64> {
         .collect()
 }
 
+/// The rows as a weaker oracle shows them; as they are where it is no weaker one.
+#[must_use]
+pub fn weakened(logits: Logits, oracle: Oracle) -> Logits {
+    let weaker: fn(&[f32]) -> Vec<f32> = match oracle {
+        _ if oracle <= logits.oracle() => return logits,
+        Oracle::Greedy => greedy,
+        Oracle::Logits | Oracle::Probabilities => log_probabilities,
+    };
+    let mut weakened = Logits::new(logits.n_vocab());
+    logits.rows().for_each(|row| weakened.push(&weaker(row)));
+    weakened.meaning(oracle)
+}
+
+fn greedy(row: &[f32]) -> Vec<f32> {
+    let top = top(row);
+    (0..row.len()).map(|token| f32::from(u8::from(Some(token) == top))).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rows are f32")]
+fn log_probabilities(row: &[f32]) -> Vec<f32> {
+    let normaliser = log_normaliser(row);
+    row.iter().map(|&logit| (f64::from(logit) - normaliser) as f32).collect()
+}
+
 /// Whether every logit is a finite number.
 #[must_use]
 pub fn is_finite(logits: &Logits) -> bool {
@@ -156,6 +180,23 @@ mod tests {
         let mut wide = Logits::new(4);
         wide.push(&[0.0; 4]);
         assert_eq!(Distance::between(&logits(&[[0.0; 3]]), &wide), None);
+    }
+
+    #[test]
+    fn rows_can_be_shown_as_a_weaker_oracle_and_never_as_a_stronger_one() {
+        let strong = logits(&[[1.0, 2.0, 2.5], [9.0, 0.0, 3.0]]);
+        let probabilities = weakened(strong.clone(), Oracle::Probabilities);
+        for row in probabilities.rows() {
+            let sum: f64 = row.iter().map(|&logarithm| f64::from(logarithm).exp()).sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{row:?}");
+        }
+        for weak in [strong.clone(), probabilities.clone()] {
+            let greedy = weakened(weak, Oracle::Greedy);
+            assert_eq!(greedy.oracle(), Oracle::Greedy);
+            assert_eq!(greedy.rows().collect::<Vec<_>>(), [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
+        }
+        assert_eq!(weakened(strong.clone(), Oracle::Logits), strong);
+        assert_eq!(weakened(probabilities.clone(), Oracle::Logits), probabilities);
     }
 
     proptest! {

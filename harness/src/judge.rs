@@ -208,6 +208,9 @@ fn judge_refusal(refusal: &Refusal) -> Judgement {
 
 /// Routes that do not claim to have used the saved KV.
 const RECOMPUTING: [&str; 2] = ["reprefilled", "replayed"];
+/// The route of a state that another system wrote. All of its tokens are evaluated, only to verify it: the session goes
+/// on from what was saved, unless nothing of it could be kept.
+pub const ADOPTED: &str = "adopted";
 
 fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
     let receipt = &loaded.receipt;
@@ -254,11 +257,11 @@ fn weakness(oracle: Oracle) -> &'static str {
     match oracle {
         Oracle::Logits => "",
         Oracle::Probabilities => {
-            " The subject shows no logits: the probabilities of all tokens were compared, a weaker oracle."
+            " There are no logits to compare with: the probabilities of all tokens were compared, a weaker oracle."
         }
         Oracle::Greedy => {
-            " The subject shows neither logits nor probabilities: only its likeliest tokens were compared, a much weaker \
-             oracle."
+            " There are neither logits nor probabilities to compare with: only the likeliest tokens were compared, a much \
+             weaker oracle."
         }
     }
 }
@@ -274,7 +277,8 @@ fn weigh(
             format!("The load reported success with another chat than the one that was saved: {difference}");
         return (Verdict::Corrupt, Some("history"), message);
     }
-    let recomputes = RECOMPUTING.contains(&receipt.route.as_str());
+    let adopted = receipt.route == ADOPTED;
+    let recomputes = RECOMPUTING.contains(&receipt.route.as_str()) || adopted && receipt.tokens_restored == 0;
     // The last token is always evaluated again: a session of one token has nothing to restore.
     if !recomputes && receipt.tokens_restored == 0 && loaded.saved_tokens > 1 {
         let message = format!(
@@ -283,8 +287,8 @@ fn weigh(
         );
         return (Verdict::Inert, None, message);
     }
-    let evaluated_again =
-        recomputes || receipt.tokens_evaluated.max(loaded.evaluated_before) > thresholds.evaluations;
+    let beyond_one = receipt.tokens_evaluated.max(loaded.evaluated_before) > thresholds.evaluations;
+    let evaluated_again = recomputes || beyond_one && !adopted;
     let floor = if evaluated_again { &thresholds.recomputed } else { &thresholds.floor };
     if !(distance.bit_equal || floor.admits(distance)) {
         let beyond = format!("{}; route `{}`", describe(distance), receipt.route);

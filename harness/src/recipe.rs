@@ -33,6 +33,8 @@ pub struct Recipe {
     pub routes: Option<Vec<String>>,
     /// Where the loaded session takes its parameters from.
     pub parameters: ParameterSource,
+    /// What the reader is asked to do with the files.
+    pub operation: LoadOperation,
     /// What happens to the files between save and load.
     pub fault: Option<Fault>,
     /// What is played.
@@ -121,6 +123,20 @@ impl SessionForm {
     }
 }
 
+/// How a reader takes a saved session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoadOperation {
+    /// It loads the session file.
+    #[default]
+    Load,
+    /// It adopts the state file beside it, which another system wrote.
+    Adopt,
+}
+
+impl LoadOperation {
+    const NAMES: [(&'static str, Self); 2] = [("load", Self::Load), ("adopt", Self::Adopt)];
+}
+
 /// What is played in a cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scenario {
@@ -163,6 +179,8 @@ pub enum Target {
     Policy,
     /// Where parameters come from.
     Parameters,
+    /// What the reader is asked to do.
+    Operation,
     /// What happens to the files.
     Fault,
     /// What is played.
@@ -253,13 +271,14 @@ const SETTINGS: [(&str, &str, Setting); 14] = [
     ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
 ];
 
-const WHOLES: [(&str, Target); 25] = [
+const WHOLES: [(&str, Target); 26] = [
     ("model", Target::Model),
     ("reader.model", Target::ReaderModel),
     ("format", Target::Format),
     ("reader.format", Target::ReaderFormat),
     ("policy", Target::Policy),
     ("parameters", Target::Parameters),
+    ("operation", Target::Operation),
     ("fault", Target::Fault),
     ("scenario", Target::Scenario),
     ("session", Target::Session),
@@ -405,6 +424,7 @@ impl Recipe {
             Target::Parameters => {
                 self.parameters = named(value, &PARAMETERS)?;
             }
+            Target::Operation => self.operation = named(value, &LoadOperation::NAMES)?,
             Target::Fault if value == NO_FAULT => self.fault = None,
             Target::Fault => self.fault = Some(Fault::from_name(value)?),
             Target::Scenario => self.scenario = named(value, &Scenario::NAMES)?,

@@ -1,5 +1,6 @@
 //! Scenarios: what is asked of workers to save a session, to load it elsewhere, and to know what is right.
 
+mod loading;
 mod step;
 
 use std::fs;
@@ -8,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use intact_fixtures::AdapterKind;
 use intact_protocol::{
-    CleanUp, Forget, Load, Loaded, Logits, Message, Open, Opened, Outcome, ParameterSource, Refusal, Replied,
-    Request, Role, Save, Say, Score, Start,
+    CleanUp, Forget, Logits, Message, Open, Opened, Outcome, Replied, Request, Role, Save, Say, Score, Start,
 };
 
 use crate::config::{Conversation, Turn};
@@ -17,6 +17,7 @@ use crate::fault::SessionFiles;
 use crate::judge::Harm;
 use crate::recipe::{Place, SessionForm};
 use crate::worker::{Worker, WorkerError};
+pub use loading::LoadOutcome;
 pub use step::StepError;
 
 /// Id of the session that is saved and loaded.
@@ -103,19 +104,6 @@ pub struct Adapter {
     pub path: PathBuf,
     /// How strongly it is applied.
     pub scale: f32,
-}
-
-/// What a load gave.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LoadOutcome {
-    /// It reported success.
-    Loaded(Box<Loaded>),
-    /// It was refused.
-    Refused(Refusal),
-    /// It failed.
-    Failed(String),
-    /// The subject cannot do it.
-    Unsupported(String),
 }
 
 impl Script {
@@ -302,40 +290,6 @@ impl Stage<'_> {
             }),
             other => Err(mismatch("save", &other)),
         }
-    }
-
-    /// Loads a session file.
-    ///
-    /// # Errors
-    /// [`WorkerError`]; everything that the subject says is an outcome.
-    pub fn load(
-        &mut self,
-        document: &Path,
-        reader_format: Option<&str>,
-        routes: Option<&[String]>,
-        parameters: ParameterSource,
-    ) -> Result<LoadOutcome, WorkerError> {
-        let load = Load {
-            path: document.to_owned(),
-            session: Some(SESSION.to_owned()),
-            reader_format: reader_format.map(str::to_owned),
-            routes: routes.map(<[String]>::to_vec),
-            parameters,
-            manifest: false,
-        };
-        let outcome = self.worker.ask(Request::Load(load), self.patience(), &mut |_| {})?;
-        Ok(match outcome {
-            Outcome::Refused(refusal) => LoadOutcome::Refused(refusal),
-            Outcome::Unsupported { message, .. } => LoadOutcome::Unsupported(message),
-            Outcome::Error { message } => LoadOutcome::Failed(message),
-            Outcome::Ok { result } => match *result {
-                Replied::Load(loaded) => LoadOutcome::Loaded(Box::new(loaded)),
-                _ => {
-                    let how = "it answered with the result of another request".to_owned();
-                    return Err(WorkerError::Protocol { op: "load", how });
-                }
-            },
-        })
     }
 
     /// Forces the continuation on a session and reads the logits.

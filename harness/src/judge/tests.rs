@@ -86,6 +86,11 @@ fn a_load_that_reported_success_is_judged_by_this_table() {
         ("reprefilled", 0, 99, &FAR, Verdict::Corrupt),
         ("replayed", 0, 99, &WRONG, Verdict::Corrupt),
         ("replayed", 0, 99, &CONTROL, Verdict::Recomputed),
+        ("adopted", 98, 100, &CONTROL, Verdict::Exact),
+        ("adopted", 98, 100, &NEAR, Verdict::Equivalent),
+        ("adopted", 98, 100, &OFF, Verdict::Degraded),
+        ("adopted", 98, 100, &WRONG, Verdict::Corrupt),
+        ("adopted", 0, 100, &CONTROL, Verdict::Recomputed),
     ] {
         let (found, _) = verdict_of(loaded(receipt(route, restored, evaluated), observed));
         assert_eq!(found, expected, "{route}, {restored} restored, {evaluated} evaluated, {observed:?}");

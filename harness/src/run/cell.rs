@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use intact_protocol::{Loaded, Logits, ParameterSource};
 
-use super::controls::{Control, Controls};
+use super::controls::{Control, ControlKey, Controls};
 use super::phase::{Prepared, Scene, Seating, Stock, timed};
 use super::saved::Artifacts;
 use super::seat::{Seats, Sitting};
-use crate::distance::{Distance, by_position};
+use crate::distance::{Distance, by_position, weakened};
 use crate::fault::{FaultError, SessionFiles};
 use crate::folder::{Measured, Outcome};
 use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
-use crate::recipe::{INAPPLICABLE, Scenario, SessionForm};
+use crate::recipe::{INAPPLICABLE, LoadOperation, Scenario, SessionForm};
 use crate::results::Dims;
 use crate::scenario::{
     Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history_difference,
@@ -124,15 +124,21 @@ impl Seats<'_> {
         let Stock { artifacts, controls } = stock;
         self.runs_the_model(cell, controls)?;
         let artifact = saved(artifacts, cell, Script::Session)?;
-        let control = controls.get(&cell.control());
-        let control = control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?;
+        let control = held(controls, &cell.control())?;
         let cost = cost_of_settings(cell, &control, controls);
+        let control = match cell.recipe.operation {
+            LoadOperation::Load => control,
+            // It is another system's session that goes on.
+            LoadOperation::Adopt => {
+                Control { session: held(controls, &cell.writers_control())?.session, ..control }
+            }
+        };
         let name = format!("{}-{}", self.scene.pass, folder(&cell.planned.id));
         let dir = self.scene.dir.join("cells").join(name);
         fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
-        let files = struck(cell, &artifact, artifacts, &dir, self.scene.seed)?;
+        let artifact = struck(cell, artifact, artifacts, &dir, self.scene.seed)?;
         let truth = Truth { control: &control, cost_of_settings: cost };
-        let first = self.load_and_look(cell, &cell.reader, &files, &artifact, &truth, &dir)?;
+        let first = self.load_and_look(cell, &cell.reader, &artifact, &truth, &dir)?;
         let third = match cell.recipe.scenario {
             Scenario::Relay => &cell.reader,
             Scenario::WriteBack => &cell.writer,
@@ -149,13 +155,13 @@ impl Seats<'_> {
         // The first reader has gone on by the scored tokens: a fresh one loads again, passes the session on, and a
         // third process loads what it wrote.
         self.settle(&cell.subject, &cell.reader, false);
-        let relayed = self.relay(cell, &files, &artifact, &dir)?;
+        let relayed = self.relay(cell, &artifact, &dir)?;
         self.settle(&cell.subject, &cell.reader, false);
         let back =
             controls.get(&cell.writers_control()).filter(|_| cell.recipe.scenario == Scenario::WriteBack);
         let back = back.cloned().transpose()?;
         let truth = Truth { control: back.as_ref().unwrap_or(&control), ..truth };
-        let mut second = self.load_and_look(cell, third, &relayed.files, &relayed, &truth, &dir)?;
+        let mut second = self.load_and_look(cell, third, &relayed, &truth, &dir)?;
         if let Evidence::Loaded(loaded) = &mut second {
             loaded.evaluated_before = evaluated_before;
         }
@@ -191,15 +197,9 @@ impl Seats<'_> {
         Ok(())
     }
 
-    fn relay(
-        &mut self,
-        cell: &Prepared<'_>,
-        files: &SessionFiles,
-        artifact: &Artifact,
-        dir: &Path,
-    ) -> Result<Artifact, Stop> {
+    fn relay(&mut self, cell: &Prepared<'_>, artifact: &Artifact, dir: &Path) -> Result<Artifact, Stop> {
         let mut sitting = self.sit(&cell.subject, &cell.reader)?;
-        match load(&mut sitting.stage, cell, &files.document)? {
+        match load(&mut sitting.stage, cell, artifact)? {
             LoadOutcome::Loaded(loaded) => {
                 let format = cell.recipe.format.as_deref();
                 let relayed = sitting.stage.save(&loaded.session, &dir.join("relayed"), format)?;
@@ -222,7 +222,6 @@ impl Seats<'_> {
         &mut self,
         cell: &Prepared<'_>,
         seating: &Seating,
-        files: &SessionFiles,
         artifact: &Artifact,
         truth: &Truth<'_>,
         dir: &Path,
@@ -237,7 +236,7 @@ impl Seats<'_> {
         if replaces {
             sitting.stage.hold(SESSION, Script::Bystander, turns, conversation)?;
         }
-        let (outcome, load_seconds) = timed(|| load(&mut sitting.stage, cell, &files.document));
+        let (outcome, load_seconds) = timed(|| load(&mut sitting.stage, cell, artifact));
         let outcome = outcome?;
         let live: &[&str] = match outcome {
             LoadOutcome::Refused(_) | LoadOutcome::Failed(_) if replaces => &[BYSTANDER, SESSION],
@@ -252,7 +251,7 @@ impl Seats<'_> {
         };
         let harm = harm(scene, &mut sitting, live, &untouched, dir)?;
         let sampled = match &outcome {
-            LoadOutcome::Loaded(loaded) => sampled(scene, &mut sitting, cell, loaded, files, control)?,
+            LoadOutcome::Loaded(loaded) => sampled(scene, &mut sitting, cell, loaded, artifact, control)?,
             _ => None,
         };
         Ok(match outcome {
@@ -304,9 +303,29 @@ fn readable(message: &str, dir: &Path) -> String {
     message.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, document: &Path) -> Result<LoadOutcome, WorkerError> {
+fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, saved: &Artifact) -> Result<LoadOutcome, Stop> {
     let recipe = &cell.recipe;
-    stage.load(document, recipe.reader_format.as_deref(), recipe.routes.as_deref(), recipe.parameters)
+    if recipe.operation == LoadOperation::Load {
+        let (format, routes) = (recipe.reader_format.as_deref(), recipe.routes.as_deref());
+        return Ok(stage.load(&saved.files.document, format, routes, recipe.parameters)?);
+    }
+    let state = saved.files.image.as_ref();
+    let state = state.ok_or_else(|| Stop::Inapplicable("the session has no state file to adopt".into()))?;
+    let outcome = stage.adopt(state, &saved.history)?;
+    match &outcome {
+        LoadOutcome::Loaded(loaded) if loaded.receipt.tokens_evaluated != saved.tokens => {
+            let tokens = loaded.receipt.tokens_evaluated;
+            let message =
+                format!("{tokens} tokens were adopted of {}: they cannot be compared", saved.tokens);
+            Err(Stop::Broken(message))
+        }
+        _ => Ok(outcome),
+    }
+}
+
+fn held(controls: &Controls, key: &ControlKey) -> Result<Control, Stop> {
+    let control = controls.get(key);
+    Ok(control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?)
 }
 
 fn harm(
@@ -334,7 +353,7 @@ fn sampled(
     sitting: &mut Sitting<'_>,
     cell: &Prepared<'_>,
     loaded: &Loaded,
-    files: &SessionFiles,
+    artifact: &Artifact,
     control: &Control,
 ) -> Result<Option<Sampled>, Stop> {
     let Some(expected) = &control.sampled else { return Ok(None) };
@@ -343,7 +362,7 @@ fn sampled(
         return Ok(None);
     }
     sitting.stage.forget(&loaded.session)?;
-    let again = match load(&mut sitting.stage, cell, &files.document)? {
+    let again = match load(&mut sitting.stage, cell, artifact)? {
         LoadOutcome::Loaded(loaded) => scene.sample(sitting, &loaded.session)?,
         other => {
             return Err(Stop::Broken(format!(
@@ -373,6 +392,11 @@ fn seen(
     After { load_seconds, observed, sampled, harm }: After,
 ) -> Evidence {
     let held = &artifact.history;
+    let control = truth.control.session.clone().map_err(|error| error.to_string());
+    let observed = match &control {
+        Ok(control) => weakened(observed, control.oracle()),
+        Err(_) => observed,
+    };
     let history_difference = loaded.history.as_deref().and_then(|loaded| history_difference(held, loaded));
     Evidence::Loaded(Box::new(LoadedEvidence {
         saved_parameters: expected_parameters(cell, artifact),
@@ -383,7 +407,7 @@ fn seen(
         history_difference,
         observed,
         sampled,
-        control: truth.control.session.clone().map_err(|error| error.to_string()),
+        control,
         cost_of_settings: truth.cost_of_settings,
         harm,
     }))
@@ -416,20 +440,20 @@ fn saved(artifacts: &Artifacts, cell: &Prepared<'_>, script: Script) -> Result<A
     }
 }
 
-/// The files that the cell loads: the saved ones, or a copy that the cell's fault has struck.
+/// What the cell loads: the saved session, or a copy that the cell's fault has struck.
 fn struck(
     cell: &Prepared<'_>,
-    artifact: &Artifact,
+    artifact: Artifact,
     artifacts: &Artifacts,
     dir: &Path,
     seed: u64,
-) -> Result<SessionFiles, Stop> {
-    let Some(fault) = cell.recipe.fault else { return Ok(artifact.files.clone()) };
+) -> Result<Artifact, Stop> {
+    let Some(fault) = cell.recipe.fault else { return Ok(artifact) };
     let other = if fault.needs_other() { Some(saved(artifacts, cell, Script::Other)?) } else { None };
     let copied =
         copy(&artifact.files, dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
     fault.strike(&copied, other.as_ref().map(|other| &other.files), seed)?;
-    Ok(copied)
+    Ok(Artifact { files: copied, ..artifact })
 }
 
 fn copy(files: &SessionFiles, dir: &Path) -> io::Result<SessionFiles> {
