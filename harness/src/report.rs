@@ -20,6 +20,7 @@ mod questions;
 mod requantization;
 mod story;
 mod style;
+mod systems;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,7 @@ pub use questions::questions;
 pub use requantization::{Requantization, Span, Turned};
 pub use story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
 pub use style::{Style, Tone};
+pub use systems::{Asked, Cost, Party, Systems};
 
 use crate::results::Results;
 

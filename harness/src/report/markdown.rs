@@ -3,6 +3,7 @@
 mod changes;
 mod crossing;
 mod size;
+mod systems;
 mod text;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use text::{code, text};
 
 /// Rows of a list that are shown before it is cut short.
 const SHOWN: usize = 40;
-/// Cells of a claim that are shown.
+/// Cells of a claim or an answer that are shown.
 const EXAMPLES: usize = 5;
 
 /// Renders a run as Markdown, short enough for the summary of a GitHub step.
@@ -31,6 +32,7 @@ pub fn markdown(report: &Report<'_>) -> String {
         changes::changes(report),
         crossing::crossings(results),
         crossing::predictions(results),
+        systems::systems(results),
         unexpected(results),
         suspected(&results.suspects),
         section("What was refused, and why", &story.refused),
@@ -120,6 +122,12 @@ fn matrix(results: &Results) -> String {
         let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));
     }
     out
+}
+
+/// The head of a table whose first column names the rows.
+fn table_head<'a>(out: &mut String, columns: impl Iterator<Item = &'a str>) {
+    let columns: Vec<String> = columns.map(text).collect();
+    let _ = writeln!(out, "| | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
 }
 
 fn slot(slot: &Slot) -> String {

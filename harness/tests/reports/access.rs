@@ -12,6 +12,7 @@ use super::browser::Page;
 use super::page::open;
 use super::sample::{bad, good};
 use super::speed;
+use super::systems::peers;
 
 /// Set to leave these tests out on a machine without axe-core.
 const NO_AXE: &str = "INTACT_NO_AXE";
@@ -83,6 +84,7 @@ fn the_drawer_has_no_serious_violation() {
 #[test]
 fn every_other_part_has_no_serious_violation() {
     nothing_serious_in(&bad(), &["tab=claims", "tab=coverage", "tab=run"]);
+    nothing_serious_in(&peers(), &["tab=systems"]);
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod renderings;
 mod sample;
 mod scale;
 mod speed;
+mod systems;

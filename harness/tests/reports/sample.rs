@@ -64,7 +64,7 @@ pub(crate) fn bad() -> Results {
     of(cells, vec![finding, unmatched])
 }
 
-fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
+pub(crate) fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
     let passed = findings.is_empty();
     let exit = if passed { Exit::Fine } else { Exit::GateFailed };
     let planned = u32::try_from(cells.len()).expect("a few");
@@ -139,7 +139,7 @@ fn claim(outcome: &str) -> ClaimResult {
     }
 }
 
-fn subject(name: &str, part: Part) -> SubjectInfo {
+pub(crate) fn subject(name: &str, part: Part) -> SubjectInfo {
     let hello = Hello {
         protocol: 1,
         subject: name.into(),
@@ -169,7 +169,7 @@ fn model(name: &str) -> ModelInfo {
     }
 }
 
-fn axis(name: &str, about: &str, values: &[&str]) -> AxisInfo {
+pub(crate) fn axis(name: &str, about: &str, values: &[&str]) -> AxisInfo {
     AxisInfo {
         name: name.into(),
         about: about.into(),
@@ -192,7 +192,7 @@ fn control(axis: &str, tested: bool) -> AxisControl {
     }
 }
 
-fn cell(subject: &str, model: &str, off_base: &[(&str, &str)], verdict: Verdict) -> Cell {
+pub(crate) fn cell(subject: &str, model: &str, off_base: &[(&str, &str)], verdict: Verdict) -> Cell {
     let base =
         [("reader_kv", "same"), ("fault", "none"), ("subject", subject), ("model", model), ("family", model)];
     let dims: BTreeMap<String, String> =

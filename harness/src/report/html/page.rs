@@ -3,6 +3,7 @@
 mod answers;
 mod share;
 mod speed;
+mod systems;
 mod tables;
 
 use askama::Template;
@@ -14,11 +15,13 @@ use crate::report::pivot::Pivot;
 use crate::report::questions::questions;
 use crate::report::requantization::REQUANTIZATION;
 use crate::report::story::{Story, by_kind};
+use crate::report::systems::Systems;
 use crate::report::{Report, when};
 use crate::results::Results;
 use answers::{Card, Group};
 use share::{Bar, TableRow};
 use speed::Speed;
+use systems::SideBySide;
 use tables::{Axis, Claimed, Meaning, Predicted};
 
 #[derive(Template)]
@@ -35,6 +38,7 @@ pub(super) struct Page<'a> {
     requantization: &'static str,
     crossed: Vec<(String, Vec<TableRow>)>,
     predictions: Vec<Predicted<'a>>,
+    systems: Option<SideBySide<'a>>,
     columns: Vec<String>,
     rows: Vec<TableRow>,
     claims: Vec<Claimed<'a>>,
@@ -67,6 +71,7 @@ impl<'a> Page<'a> {
             crossings,
             requantization: REQUANTIZATION,
             predictions: results.predictions.iter().map(Predicted::of).collect(),
+            systems: Systems::of(results).map(SideBySide::of),
             bars: [Bar::of(&story.judged, "judged"), Bar::of(&story.unprotected, "without protection")]
                 .into_iter()
                 .flatten()

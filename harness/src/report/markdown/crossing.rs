@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{code, cut_short, slot, text};
+use super::{code, cut_short, slot, table_head, text};
 use crate::report::crossing::Crossings;
 use crate::report::requantization::{REQUANTIZATION, Requantization, Span};
 use crate::results::{PredictionOutcome, Results};
@@ -26,8 +26,7 @@ pub(super) fn crossings(results: &Results) -> String {
     }
     for (kv, rows) in &crossings.tables {
         let _ = writeln!(out, "\n### {}: saved by (row), loaded by (column)\n", text(kv));
-        let columns: Vec<_> = crossings.releases.iter().map(|release| text(release)).collect();
-        let _ = writeln!(out, "| | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
+        table_head(&mut out, crossings.releases.iter().map(String::as_str));
         for row in rows {
             let slots: Vec<_> = row.slots.iter().map(slot).collect();
             let _ = writeln!(out, "| {} | {} |", text(&row.name), slots.join(" | "));

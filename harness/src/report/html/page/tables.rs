@@ -12,7 +12,7 @@ use crate::verdict::Verdict;
 const NAMED: usize = 6;
 
 /// A cell's id, and the same in an address.
-type Named<'a> = (&'a str, String);
+pub(super) type Named<'a> = (&'a str, String);
 
 /// A prediction and what became of it.
 pub(crate) struct Predicted<'a> {
@@ -58,7 +58,7 @@ pub(crate) struct Meaning {
 }
 
 impl Mark {
-    const fn of(tone: Tone) -> Self {
+    pub(super) const fn of(tone: Tone) -> Self {
         let glyph = match tone {
             Tone::Good => '✓',
             Tone::Blank => '○',
@@ -96,7 +96,7 @@ impl<'a> Claimed<'a> {
     }
 }
 
-fn named(cells: &[String]) -> Vec<Named<'_>> {
+pub(super) fn named(cells: &[String]) -> Vec<Named<'_>> {
     cells.iter().take(NAMED).map(|id| (id.as_str(), fragment(id))).collect()
 }
 
