@@ -25,6 +25,12 @@ impl Failure {
         Self { message: message.to_string(), help: None, exit: Exit::SetUp }
     }
 
+    /// No folder is known to keep things in between runs.
+    pub(super) fn homeless(option: &str) -> Self {
+        Self::setup("no home folder is known")
+            .help(format!("name a folder with {option}, or set INTACT_HOME"))
+    }
+
     /// The output could not be written.
     #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
     pub(super) fn output(error: io::Error) -> Self {

@@ -84,9 +84,7 @@ struct Remove {
 
 impl Subjects {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let home = self.home.or_else(default_home).ok_or_else(|| {
-            Failure::setup("no home folder is known").help("name a folder for the subjects with --home")
-        })?;
+        let home = self.home.or_else(default_home).ok_or_else(|| Failure::homeless("--home"))?;
         match self.action {
             Action::List(list) => list.carry_out(&home),
             Action::Add(add) => add.carry_out(&home),
@@ -149,7 +147,8 @@ impl Add {
 
 impl Probe {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
-        let model = self.model.map_or_else(tiny, Ok)?;
+        let model =
+            self.model.map_or_else(|| intact_fixtures::cached("llama"), Ok).map_err(Failure::setup)?;
         let named: Vec<(String, Vec<String>)> = if !self.command.is_empty() {
             vec![(self.command.join(" "), self.command)]
         } else if self.names.is_empty() {
@@ -180,12 +179,6 @@ impl Probe {
         }
         Ok(if sound { Exit::Fine } else { Exit::GateFailed })
     }
-}
-
-/// The model to try with.
-fn tiny() -> Result<PathBuf, Failure> {
-    let dir = intact_fixtures::default_dir().map_err(Failure::setup)?;
-    intact_fixtures::ensure("llama", &dir).map_err(Failure::setup)
 }
 
 fn told(checks: &[Check]) -> String {

@@ -74,9 +74,7 @@ struct Probe {
 
 impl Tags {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let home = self.home.or_else(default_home).ok_or_else(|| {
-            Failure::setup("no home folder is known").help("name a folder for the workers with --home")
-        })?;
+        let home = self.home.or_else(default_home).ok_or_else(|| Failure::homeless("--home"))?;
         match self.action {
             Action::List(list) => list.carry_out(&home),
             Action::Build(build) => build.carry_out(home),
@@ -162,10 +160,8 @@ impl Probe {
                 Failure::setup("none of these workers is built").help("build them with `intact tags build`")
             );
         }
-        let model = match self.model {
-            Some(model) => model,
-            None => intact_fixtures::cached("llama").map_err(Failure::setup)?,
-        };
+        let model =
+            self.model.map_or_else(|| intact_fixtures::cached("llama"), Ok).map_err(Failure::setup)?;
         let mut failed = 0;
         let rows: Vec<_> = built
             .iter()

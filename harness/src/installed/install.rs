@@ -57,8 +57,8 @@ pub enum InstallError {
         /// The end of what it wrote.
         log: String,
     },
-    /// It is there and cannot be used.
-    #[error("it is installed, and its worker cannot be used: {0}")]
+    /// It was brought and cannot be used.
+    #[error("its worker cannot be used: {0}")]
     Worker(#[from] WorkerError),
     /// A file could not be written.
     #[error("{path}: {source}", path = path.display())]
@@ -88,6 +88,9 @@ pub fn install(
         Some((name, version)) => (name, Some(version.to_owned())),
         None => (wanted.name.as_str(), None),
     };
+    if !is_part(name) {
+        return Err(NameError(wanted.name.clone()).into());
+    }
     let means = Means::of(name, wanted)?;
     let version = version.map_or_else(|| means.told_version(name, progress), Ok)?;
     let name: SubjectName = format!("{name}@{version}").parse()?;
@@ -97,15 +100,20 @@ pub fn install(
         fs::remove_dir_all(&folder).map_err(at)?;
     }
     fs::create_dir_all(&folder).map_err(at)?;
-    let record = Record {
-        version: 1,
-        adapter: means.adapter().map(|adapter| adapter.name.to_owned()),
-        command: means.bring(&name, &folder, progress)?,
+    let brought = || {
+        let adapter = means.adapter().map(|adapter| adapter.name.to_owned());
+        let record = Record { version: 1, adapter, command: means.bring(&name, &folder, progress)? };
+        let hello = greet(&record.command)?;
+        let installed = Installed { name: name.clone(), folder: folder.clone(), record };
+        installed.write().map_err(at)?;
+        Ok((installed, hello))
     };
-    let hello = greet(&record.command)?;
-    let installed = Installed { name, folder: folder.clone(), record };
-    installed.write().map_err(at)?;
-    Ok((installed, hello))
+    let installed = brought();
+    if installed.is_err() {
+        // What has come so far is of no use, and can be large.
+        let _left_behind = fs::remove_dir_all(&folder);
+    }
+    installed
 }
 
 /// How a subject comes into its folder.
@@ -118,7 +126,7 @@ enum Means {
 impl Means {
     fn of(name: &str, wanted: &Wanted) -> Result<Self, InstallError> {
         if !wanted.command.is_empty() {
-            return Ok(Self::Command(wanted.command.clone()));
+            return Ok(Self::Command(wanted.command.iter().map(|word| from_anywhere(word)).collect()));
         }
         let adapter = Adapter::named(name).ok_or_else(|| unknown(name))?;
         match (adapter.source, &wanted.program) {
@@ -250,6 +258,14 @@ fn greet(command: &[String]) -> Result<Hello, WorkerError> {
     let (worker, hello) = Worker::start(command, PATIENCE)?;
     worker.leave(PATIENCE);
     Ok(hello)
+}
+
+/// A word of a command line. A file that it names must be found from other folders too.
+fn from_anywhere(word: &str) -> String {
+    let file = Path::new(word);
+    let named = file.is_file() && word.contains(std::path::MAIN_SEPARATOR);
+    let absolute = named.then(|| std::path::absolute(file).ok()).flatten();
+    absolute.map_or_else(|| word.to_owned(), |file| file.display().to_string())
 }
 
 fn unknown(name: &str) -> InstallError {
