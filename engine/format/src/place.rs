@@ -9,11 +9,13 @@ mod copy;
 mod error;
 mod file;
 mod forward;
+mod memory;
 mod shelf;
 
 pub use copy::copy;
 pub use error::PlaceError;
 pub use file::{FileSink, FileSource, SIDECAR_EXTENSION, sidecar_path};
+pub use memory::Memory;
 pub use shelf::{Folder, Shelf};
 
 use crate::image::{Chunk, ChunkId, ImageReference};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use age::secrecy::ExposeSecret;
 use intact_format::image::{Chunk, ChunkId, ImageReference};
-use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
+use intact_format::place::{Memory, PlaceError, SessionSink, SessionSource};
 use intact_format::route::RefusalCode;
 use intact_seal::{
     Compression, Form, KeyError, Keys, Lock, Opened, SealError, SealOptions, SealedSink, SealedSource,
@@ -13,47 +13,6 @@ use intact_seal::{
 use proptest::prelude::*;
 
 const DOCUMENT: &str = r#"{"FormatVersion":"2.0","SessionId":"ada-and-the-engine","History":[]}"#;
-
-/// A place in memory.
-#[derive(Clone, Default)]
-struct Shelf {
-    document: Vec<u8>,
-    chunks: BTreeMap<ChunkId, Vec<u8>>,
-}
-
-impl SessionSink for Shelf {
-    fn holds(&mut self, id: ChunkId, _: u64) -> Result<bool, PlaceError> {
-        Ok(self.chunks.contains_key(&id))
-    }
-
-    fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
-        self.chunks.insert(chunk.id(), chunk.payload().to_vec());
-        Ok(chunk.payload().len() as u64)
-    }
-
-    fn commit(&mut self, document: &[u8], image: Option<&ImageReference>) -> Result<Committed, PlaceError> {
-        self.document = document.to_vec();
-        let named: Vec<_> = image.into_iter().flat_map(ImageReference::chunk_ids).collect();
-        assert!(named.iter().all(|(id, bytes)| self.chunks[id].len() as u64 == *bytes));
-        Ok(Committed::default())
-    }
-}
-
-impl SessionSource for Shelf {
-    fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
-        Ok(self.document.clone())
-    }
-
-    fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
-        assert!(image.chunk_ids().all(|(id, _)| self.chunks.contains_key(&id)));
-        Ok(())
-    }
-
-    fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {
-        payload.copy_from_slice(&self.chunks[&id]);
-        Ok(())
-    }
-}
 
 /// An image of opaque chunks with these payloads.
 fn image(payloads: &[Vec<u8>]) -> (ImageReference, Vec<Chunk<'static>>) {
@@ -84,7 +43,7 @@ fn compressed() -> SealOptions {
 }
 
 /// Saves; gives how many chunks were stored.
-fn save(sealer: &mut Sealer, shelf: &mut Shelf, payloads: &[Vec<u8>]) -> usize {
+fn save(sealer: &mut Sealer, shelf: &mut Memory, payloads: &[Vec<u8>]) -> usize {
     let (image, chunks) = image(payloads);
     let before = shelf.chunks.len();
     let mut sink = SealedSink::new(sealer, &mut *shelf);
@@ -95,13 +54,13 @@ fn save(sealer: &mut Sealer, shelf: &mut Shelf, payloads: &[Vec<u8>]) -> usize {
     shelf.chunks.len() - before
 }
 
-fn saved(options: SealOptions, payloads: &[Vec<u8>]) -> Shelf {
-    let mut shelf = Shelf::default();
+fn saved(options: SealOptions, payloads: &[Vec<u8>]) -> Memory {
+    let mut shelf = Memory::default();
     save(&mut Sealer::new(options).expect("a sealer"), &mut shelf, payloads);
     shelf
 }
 
-fn read(shelf: &Shelf, keys: &Keys, payloads: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, PlaceError> {
+fn read(shelf: &Memory, keys: &Keys, payloads: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, PlaceError> {
     let mut shelf = shelf.clone();
     let mut source = SealedSource::open(&mut shelf, keys, false)?;
     assert_eq!(source.document()?, DOCUMENT.as_bytes());
@@ -114,11 +73,11 @@ fn read(shelf: &Shelf, keys: &Keys, payloads: &[Vec<u8>]) -> Result<Vec<Vec<u8>>
     read.collect()
 }
 
-fn assert_opens(shelf: &Shelf, keys: &Keys, payloads: &[Vec<u8>]) {
+fn assert_opens(shelf: &Memory, keys: &Keys, payloads: &[Vec<u8>]) {
     assert_eq!(read(shelf, keys, payloads).expect("it opens"), payloads);
 }
 
-fn refusal(shelf: &Shelf, keys: &Keys, sealed_only: bool) -> SealError {
+fn refusal(shelf: &Memory, keys: &Keys, sealed_only: bool) -> SealError {
     Opened::read(shelf.document.clone(), keys, sealed_only).expect_err("it must not open")
 }
 
@@ -170,7 +129,7 @@ fn a_sealed_session_shows_nothing_of_its_content() {
 
 #[test]
 fn a_session_that_is_not_sealed_is_refused_where_only_sealed_ones_are_accepted() {
-    let plain = Shelf { document: DOCUMENT.as_bytes().to_vec(), chunks: BTreeMap::new() };
+    let plain = Memory { document: DOCUMENT.as_bytes().to_vec(), chunks: BTreeMap::new() };
     assert!(matches!(refusal(&plain, &Keys::default(), true), SealError::NotSealed));
     let compressed = saved(compressed(), &payloads());
     assert!(matches!(refusal(&compressed, &Keys::default(), true), SealError::NotSealed));
@@ -198,7 +157,7 @@ fn chunks_cannot_be_swapped_changed_or_taken_from_another_session() {
 #[test]
 fn sessions_share_chunks_only_where_they_are_told_to() {
     let (keys, lock) = key();
-    let ids = |shelf: &Shelf| shelf.chunks.keys().copied().collect::<Vec<_>>();
+    let ids = |shelf: &Memory| shelf.chunks.keys().copied().collect::<Vec<_>>();
     let shared =
         SealOptions { sharing: Sharing::store(b"a secret of this store"), ..sealed_for(lock.clone()) };
     let (one, two) = (saved(shared.clone(), &payloads()), saved(shared, &payloads()));
@@ -211,7 +170,7 @@ fn sessions_share_chunks_only_where_they_are_told_to() {
 #[test]
 fn a_second_save_stores_only_what_is_new() {
     let (keys, lock) = key();
-    let mut shelf = Shelf::default();
+    let mut shelf = Memory::default();
     let mut sealer = Sealer::new(sealed_for(lock.clone())).expect("a sealer");
     assert_eq!(save(&mut sealer, &mut shelf, &payloads()[..1]), 1);
     assert_eq!(save(&mut sealer, &mut shelf, &payloads()[..2]), 1);
@@ -226,7 +185,7 @@ fn a_second_save_stores_only_what_is_new() {
 #[test]
 fn a_chunk_that_the_place_has_lost_is_stored_again() {
     let (keys, lock) = key();
-    let mut shelf = Shelf::default();
+    let mut shelf = Memory::default();
     let mut sealer = Sealer::new(sealed_for(lock)).expect("a sealer");
     save(&mut sealer, &mut shelf, &payloads());
     shelf.chunks.clear();
