@@ -11,10 +11,8 @@ use crate::report::style::Tone;
 
 /// Charts of single rows over time at most.
 const CHARTS: usize = 24;
-/// The drawing of changes: width, the room for names, and the height of a row.
-const WIDTH: f64 = 960.0;
-const NAMES: f64 = 330.0;
-const ROW: f64 = 26.0;
+/// Room at the edges of the drawing of changes, in percent, so that marks and figures at its ends are whole.
+const EDGE: f64 = 4.0;
 /// Ratios beyond this are drawn at the edge.
 const FARTHEST: f64 = 2.0;
 
@@ -36,11 +34,8 @@ pub(crate) struct Told {
     pub(super) forest: Forest,
 }
 
-/// Every change with its interval, over one axis of ratios.
+/// Every change with its interval, over one axis of ratios. Places are percents of the width.
 pub(crate) struct Forest {
-    pub(super) width: f64,
-    pub(super) height: f64,
-    pub(super) names: f64,
     pub(super) ticks: Vec<(f64, String)>,
     pub(super) intervals: Vec<Interval>,
 }
@@ -50,7 +45,6 @@ pub(crate) struct Interval {
     pub(super) name: String,
     pub(super) tone: &'static str,
     pub(super) glyph: char,
-    pub(super) y: f64,
     pub(super) low: f64,
     pub(super) middle: f64,
     pub(super) width: f64,
@@ -133,25 +127,22 @@ impl Forest {
     fn of(rows: &[Compared]) -> Self {
         let place = |ratio: f64| {
             let share = (ratio.ln() / FARTHEST.ln()).clamp(-1.0, 1.0);
-            NAMES + (WIDTH - NAMES - 20.0) * (share + 1.0) / 2.0
+            EDGE + (100.0 - 2.0 * EDGE) * (share + 1.0) / 2.0
         };
         let compared = rows.iter().filter_map(|row| Some((row, row.change?)));
         let intervals: Vec<Interval> = compared
-            .zip(0u32..)
-            .map(|((row, change), number)| Interval {
+            .map(|(row, change)| Interval {
                 name: row.row.to_string(),
                 tone: tone_of(row.verdict),
                 glyph: row.verdict.glyph(),
-                y: ROW * (f64::from(number) + 0.5),
                 low: place(change.low),
                 middle: place(change.ratio),
-                width: (place(change.high) - place(change.low)).max(1.0),
+                width: (place(change.high) - place(change.low)).max(0.2),
                 told: format!("{:.2} times, {:.2} to {:.2}", change.ratio, change.low, change.high),
             })
             .collect();
         let ticks = [0.5, 0.75, 1.0, 1.5, 2.0].map(|ratio: f64| (place(ratio), format!("{ratio} ×")));
-        let height = intervals.last().map_or(0.0, |last| last.y + ROW / 2.0);
-        Self { width: WIDTH, height, names: NAMES, ticks: ticks.into(), intervals }
+        Self { ticks: ticks.into(), intervals }
     }
 }
 
