@@ -2,13 +2,13 @@
 //! run, and every planted mutant of the judge and of the gate must be found out.
 
 mod mutant;
+pub mod toy;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use intact_fake_worker::{MISBEHAVIOURS, Misbehaviour};
 
-use crate::config::{Config, DEFAULT_CONFIG};
 use crate::exit::Exit;
 use crate::judge::{Evidence, Thresholds, judge};
 use crate::run::{self, Progress, RunError, RunOptions};
@@ -95,79 +95,35 @@ pub fn self_test(program: &Path, folder: &Path, progress: &dyn Progress) -> Resu
         misbehaviours.push(Checked { name, expected: "not let in".to_owned(), found });
     }
     let seen = witness.lock().unwrap_or_else(PoisonError::into_inner);
-    let mutants = mutant::of_the_judge(&seen, &thresholds()).into_iter().chain(mutant::of_the_gate());
+    let mutants = mutant::of_the_judge(&seen, &toy::thresholds()).into_iter().chain(mutant::of_the_gate());
     Ok(SelfTest { misbehaviours, mutants: mutants.collect() })
-}
-
-fn thresholds() -> Thresholds {
-    let config = Config::parse(DEFAULT_CONFIG, Path::new("the built-in intact.toml"));
-    config
-        .map(|config| config.thresholds)
-        .unwrap_or_else(|error| unreachable!("the built-in configuration: {error}"))
 }
 
 /// A configuration in which every subject misbehaves in a way of its own, with one cell for each.
 fn prepared(program: &Path, folder: &Path, rows: &[&Misbehaviour]) -> Result<RunOptions, RunError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| RunError::Folder { path, reason: error.to_string() }
-    };
-    let (config, model) = (folder.join("intact.toml"), folder.join("model.gguf"));
-    let thresholds = thresholds();
-    let thresholds = toml::to_string(&toml::Table::from_iter([(
-        "thresholds".to_owned(),
-        toml::Value::try_from(thresholds)
-            .map_err(|error| RunError::Folder { path: config.clone(), reason: error.to_string() })?,
-    )]));
-    let thresholds =
-        thresholds.map_err(|error| RunError::Folder { path: config.clone(), reason: error.to_string() })?;
-    let mut text = format!(
-        "{HEAD}\n[[models]]\nname = \"toy\"\npath = {model:?}\n\n{thresholds}",
-        model = model.display().to_string()
-    );
-    for row in rows {
+    let [config, model, expectations] =
+        ["intact.toml", "model.gguf", "expectations.toml"].map(|name| folder.join(name));
+    let subjects = rows.iter().map(|row| {
         let command = [&program.display().to_string(), FAKE_WORKER, "--misbehave", row.name];
-        let name = row.name;
-        text += &format!("\n[[subjects]]\nname = {name:?}\npart = \"judged\"\ncommand = {command:?}\n");
+        (row.name, "judged", command.map(str::to_owned).to_vec())
+    });
+    let text = toy::config([("one", model.display().to_string())], subjects);
+    // Who never answers is waited for.
+    let text = text.replace("timeout_seconds = 30", "timeout_seconds = 5");
+    let files: [(&Path, &str); 3] = [(&model, "a toy"), (&config, &text), (&expectations, "version = 1\n")];
+    for (path, text) in files {
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text));
+        written.map_err(|error| RunError::Folder { path: path.to_owned(), reason: error.to_string() })?;
     }
-    let expectations = folder.join("expectations.toml");
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
-    std::fs::write(&model, "a toy").map_err(failed(&model))?;
-    std::fs::write(&config, text).map_err(failed(&config))?;
-    std::fs::write(&expectations, "version = 1\n").map_err(failed(&expectations))?;
     Ok(RunOptions {
         out: folder.join("out"),
         config: Some(config),
+        filter: Some("ctx(512)".to_owned()),
         tags: Some(folder.join("tags")),
         no_retry: true,
         ..RunOptions::default()
     })
 }
-
-const HEAD: &str = r#"version = 1
-run = { plan = "all", timeout_seconds = 5, scored_tokens = 8 }
-plans.all = { about = "Everything.", blocks = [{ vary = "all" }] }
-policies.default = {}
-
-[[axes]]
-name = "model"
-about = "The model."
-sets = ["model"]
-values = ["toy"]
-
-[[axes]]
-name = "parameters"
-about = "Where parameters come from."
-sets = ["parameters"]
-values = ["saved"]
-
-[conversation]
-system = "Be brief."
-continuation = "And so it went on and on."
-session = [{ user = "Hello?", reply = "Hello." }, { user = "Who is there?", reply = "Nobody." }]
-other = [{ user = "What now?", reply = "Nothing." }]
-bystander = [{ user = "What time is it?", reply = "Noon." }]
-"#;
 
 /// The verdict that the real judge comes to.
 fn rightly(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {

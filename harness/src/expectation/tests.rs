@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::config::DEFAULT_CONFIG;
 use crate::distance::Distance;
+use crate::verdict::Verdict;
 
 fn config() -> Config {
     Config::parse(DEFAULT_CONFIG, Path::new("intact.toml")).unwrap_or_else(|error| panic!("{error}"))

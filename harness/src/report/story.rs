@@ -1,12 +1,18 @@
 //! A run in words: did sessions come back intact, what was refused and why, what would have happened unprotected.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+mod answer;
+mod findings;
+mod tally;
 
-use super::attempt::{Attempts, NONE, dim};
-use super::style::{Style, Tone};
-use crate::results::{Cell, Finding, FindingKind, Part, Results};
+use super::attempt::{Attempts, dim};
+use super::style::Tone;
+use crate::results::{Cell, Part, Results};
 use crate::verdict::Verdict;
+pub use answer::{Answer, Line};
+use answer::{refused, unjudged, without};
+pub use findings::{Told, by_kind, kind_words};
+pub use tally::Tally;
+pub(super) use tally::is_lost;
 
 /// A run in words. Every rendering tells the same story.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,88 +35,6 @@ pub struct Story {
     pub without: Answer,
     /// Cells that have no verdict, by reason.
     pub unjudged: Answer,
-}
-
-/// One part of the story: a sentence, and lines that bear it out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// The sentence.
-    pub sentence: String,
-    /// The lines.
-    pub lines: Vec<Line>,
-}
-
-/// A number of cells that have something in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// How many.
-    pub count: usize,
-    /// What became of them.
-    pub verdict: Verdict,
-    /// What they have in common.
-    pub what: String,
-    /// An example, in words.
-    pub example: String,
-    /// Id of the example's cell.
-    pub cell: String,
-}
-
-/// How many cells ended how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Names of the subjects counted.
-    pub subjects: Vec<String>,
-    /// Cells by verdict, best first.
-    pub counts: BTreeMap<Verdict, usize>,
-    /// Of these, the ones with an expected loss.
-    pub expected_losses: usize,
-}
-
-impl Tally {
-    fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
-        let mut tally = Self::default();
-        for cell in cells {
-            *tally.counts.entry(cell.verdict).or_default() += 1;
-            tally.expected_losses += usize::from(is_expected_loss(cell));
-            let subject = dim(cell, "subject");
-            if !tally.subjects.contains(&subject) {
-                tally.subjects.push(subject);
-            }
-        }
-        tally
-    }
-
-    /// Cells with this verdict.
-    #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
-        self.counts.get(&verdict).copied().unwrap_or_default()
-    }
-
-    /// Cells whose verdict has one of these tones.
-    #[must_use]
-    pub fn toned(&self, tones: &[Tone]) -> usize {
-        self.with(|verdict| tones.contains(&Style::of(verdict).tone))
-    }
-
-    /// Cells that came back worse than they were saved, or did harm, and were not expected to.
-    #[must_use]
-    pub fn lost(&self) -> usize {
-        self.toned(LOST) - self.expected_losses
-    }
-
-    /// Cells that say something about the subject.
-    #[must_use]
-    pub fn judged(&self) -> usize {
-        self.with(Verdict::is_verdict)
-    }
-
-    fn with(&self, wanted: impl Fn(Verdict) -> bool) -> usize {
-        self.counts.iter().filter(|(verdict, _)| wanted(**verdict)).map(|(_, count)| count).sum()
-    }
-
-    fn names(&self) -> String {
-        self.subjects.join(" and ")
-    }
 }
 
 impl Story {
@@ -140,23 +64,6 @@ impl Story {
 pub(super) fn is_control(results: &Results, cell: &Cell) -> bool {
     let subject = dim(cell, "subject");
     results.subjects.iter().any(|info| info.name == subject && info.part == Part::Control)
-}
-
-/// What a session must not be.
-const LOST: &[Tone] = &[Tone::Bad, Tone::Weak];
-
-fn lost(verdict: Verdict) -> bool {
-    LOST.contains(&Style::of(verdict).tone)
-}
-
-/// A loss that the repository expects of the cell, such as that of a smaller KV type that the reader asked for.
-fn is_expected_loss(cell: &Cell) -> bool {
-    cell.verdict == Verdict::Degraded && cell.matched && cell.expected.outcome.contains(&cell.verdict)
-}
-
-/// Whether a judged session came back worse than it was saved, or did harm, and was not expected to.
-pub(super) fn is_lost(cell: &Cell) -> bool {
-    lost(cell.verdict) && !is_expected_loss(cell)
 }
 
 fn headline(tally: &Tally) -> (Tone, String) {
@@ -209,7 +116,8 @@ fn lead(tally: &Tally) -> String {
         1 => "One live session was harmed.".to_owned(),
         harmed => format!("{harmed} live sessions were harmed."),
     };
-    format!("Of {} loads by {}, {}. {harmed}", tally.judged(), tally.names(), listed(&parts))
+    let loads = if tally.judged() == 1 { "load" } else { "loads" };
+    format!("Of {} {loads} by {}, {}. {harmed}", tally.judged(), tally.names(), listed(&parts))
 }
 
 /// What became of sessions, to follow their number.
@@ -245,172 +153,6 @@ fn gate(results: &Results) -> String {
         .collect();
     let because = if kinds.is_empty() { gate.exit.meaning().to_owned() } else { listed(&kinds) };
     format!("Gate failed (exit {}): {because}.", gate.code)
-}
-
-/// What a kind of finding is about, to follow a number.
-#[must_use]
-pub fn kind_words(kind: FindingKind, count: usize) -> &'static str {
-    match (kind, count) {
-        (FindingKind::Worse, 1) => "cell is worse than expected",
-        (FindingKind::Worse, _) => "cells are worse than expected",
-        (FindingKind::Stale, 1) => "cell is better than expected",
-        (FindingKind::Stale, _) => "cells are better than expected",
-        (FindingKind::Flaky, 1) => "cell came to different verdicts when it was played again",
-        (FindingKind::Flaky, _) => "cells came to different verdicts when they were played again",
-        (FindingKind::Expired, 1) => "expectation has lapsed",
-        (FindingKind::Expired, _) => "expectations have lapsed",
-        (FindingKind::Unmatched, 1) => "expectation matches no planned cell",
-        (FindingKind::Unmatched, _) => "expectations match no planned cell",
-        (FindingKind::Contradicting, 1) => "cell has contradicting expectations",
-        (FindingKind::Contradicting, _) => "cells have contradicting expectations",
-        (FindingKind::Unreviewed, 1) => "expectation has not been reviewed",
-        (FindingKind::Unreviewed, _) => "expectations have not been reviewed",
-        (FindingKind::HarnessError, 1) => "cell failed in the harness",
-        (FindingKind::HarnessError, _) => "cells failed in the harness",
-        (FindingKind::NotRun, 1) => "cell was not run",
-        (FindingKind::NotRun, _) => "cells were not run",
-    }
-}
-
-/// A finding, and the cell that it is about.
-pub type Told<'a> = (&'a Finding, Option<&'a Cell>);
-
-/// Findings by kind, in the order in which the kinds first appear; of a kind, those about the worst cells first.
-#[must_use]
-pub fn by_kind(results: &Results) -> Vec<(FindingKind, Vec<Told<'_>>)> {
-    let cells: BTreeMap<_, _> = results.cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
-    let mut kinds: Vec<(FindingKind, Vec<Told<'_>>)> = Vec::new();
-    for finding in &results.gate.findings {
-        let told = (finding, finding.cell.as_deref().and_then(|id| cells.get(id).copied()));
-        match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
-            Some((_, same)) => same.push(told),
-            None => kinds.push((finding.kind, vec![told])),
-        }
-    }
-    for (_, told) in &mut kinds {
-        told.sort_by_key(|(_, cell)| Reverse(cell.map(|cell| cell.verdict)));
-    }
-    kinds
-}
-
-fn refused(attempts: &Attempts<'_>, judged: &[&Cell]) -> Answer {
-    let wanted = |cell: &&Cell| matches!(cell.verdict, Verdict::Refused | Verdict::Recomputed);
-    let cells: Vec<_> = judged.iter().copied().filter(wanted).collect();
-    let count = |verdict| cells.iter().filter(|cell| cell.verdict == verdict).count();
-    let refused = match count(Verdict::Refused) {
-        0 => "Nothing was refused.".to_owned(),
-        1 => "One load was refused; it named what differed and left live sessions as they were.".to_owned(),
-        many => format!(
-            "{many} loads were refused; each named what differed and left live sessions as they were."
-        ),
-    };
-    let recomputed = match count(Verdict::Recomputed) {
-        0 => "No saved KV was thrown away.".to_owned(),
-        1 => "One session was let in, but its KV had to be computed again.".to_owned(),
-        many => format!("{many} sessions were let in, but their KV had to be computed again."),
-    };
-    Answer { sentence: format!("{refused} {recomputed}"), lines: lines(&cells, |cell| why(attempts, cell)) }
-}
-
-/// Why a session was refused or recomputed: the code, else the axes that forced it, else what was tried.
-fn why(attempts: &Attempts<'_>, cell: &Cell) -> String {
-    let axes: BTreeSet<_> = cell
-        .receipt
-        .iter()
-        .flat_map(|receipt| &receipt.axes)
-        .filter(|axis| !matches!(axis.consequence.as_str(), "same" | "harmless"))
-        .map(|axis| axis.axis.clone())
-        .collect();
-    let axes: Vec<_> = axes.into_iter().collect();
-    match (&cell.code, axes.is_empty()) {
-        (Some(code), _) if !code.is_empty() => code.clone(),
-        (_, false) => axes.join(", "),
-        _ => attempts.name(cell),
-    }
-}
-
-fn without(attempts: &Attempts<'_>, judged: &[&Cell], controls: &[&Cell]) -> Answer {
-    let went_wrong: Vec<_> = controls.iter().copied().filter(|cell| lost(cell.verdict)).collect();
-    let compared = Tally::of(controls.iter().copied());
-    if compared.judged() == 0 {
-        return Answer {
-            sentence:
-                "No unprotected path took part in this run, so it is not known whether these cells are hard."
-                    .into(),
-            lines: Vec::new(),
-        };
-    }
-    let mut held: BTreeMap<_, Vec<&Cell>> = BTreeMap::new();
-    for cell in judged.iter().filter(|cell| cell.verdict.is_verdict() && !is_lost(cell)) {
-        held.entry(neighbourhood(cell)).or_default().push(cell);
-    }
-    let is_held = |wrong: &&&Cell| {
-        held.get(&neighbourhood(wrong)).is_some_and(|near| near.iter().any(|cell| same_place(cell, wrong)))
-    };
-    let saved = went_wrong.iter().filter(is_held).count();
-    let silent =
-        went_wrong.iter().filter(|cell| matches!(cell.verdict, Verdict::Corrupt | Verdict::Inert)).count();
-    let wrong = went_wrong.len();
-    let protected = match saved {
-        _ if wrong == 0 => "These cells do not show what protection is worth.".to_owned(),
-        saved if saved == wrong => "The protected path was right or refused in every one of them.".to_owned(),
-        saved => format!("The protected path was right or refused in {saved} of these {wrong}."),
-    };
-    let sentence = format!(
-        "llama.cpp's own loader without checks ({}) went wrong in {wrong} of {} cells, {silent} of them without any \
-         error. {protected}",
-        compared.names(),
-        compared.judged()
-    );
-    let mut lines = lines(&went_wrong, |cell| attempts.name(cell));
-    lines.sort_by_key(|line| Reverse(line.verdict));
-    Answer { sentence, lines }
-}
-
-/// Cells outside a neighbourhood are never in the same place.
-fn neighbourhood(cell: &Cell) -> (String, String) {
-    (dim(cell, "model"), dim(cell, "fault"))
-}
-
-/// Whether two cells are in the same place of the matrix, whoever tried them.
-pub(super) fn same_place(one: &Cell, other: &Cell) -> bool {
-    let mut shared = one.dims.iter().filter(|(name, _)| !WHO.contains(&name.as_str()));
-    shared.all(|(name, value)| {
-        let there = other.dims.get(name).map_or(NONE, String::as_str);
-        value == NONE || there == NONE || there == value
-    })
-}
-
-/// Dimensions that say who tried a cell, not what was tried.
-const WHO: &[&str] = &["subject", "writer", "reader"];
-
-fn unjudged(cells: &[Cell]) -> Answer {
-    let cells: Vec<_> = cells.iter().filter(|cell| !cell.verdict.is_verdict()).collect();
-    let sentence = match cells.len() {
-        0 => "Every planned cell has a verdict.".to_owned(),
-        1 => "One planned cell has no verdict. It counts neither for nor against.".to_owned(),
-        many => format!("{many} planned cells have no verdict. They count neither for nor against."),
-    };
-    let why = |cell: &Cell| cell.code.clone().unwrap_or_else(|| cell.message.clone());
-    Answer { sentence, lines: lines(&cells, why) }
-}
-
-fn lines(cells: &[&Cell], what: impl Fn(&Cell) -> String) -> Vec<Line> {
-    let mut lines: BTreeMap<(Verdict, String), Line> = BTreeMap::new();
-    for cell in cells {
-        let what = what(cell);
-        let line = lines.entry((cell.verdict, what.clone())).or_insert_with(|| Line {
-            count: 0,
-            verdict: cell.verdict,
-            what,
-            example: cell.message.clone(),
-            cell: cell.id.clone(),
-        });
-        line.count += 1;
-    }
-    let mut lines: Vec<_> = lines.into_values().collect();
-    lines.sort_by_key(|line| Reverse(line.count));
-    lines
 }
 
 fn grouped<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<(T, usize)> {

@@ -8,6 +8,7 @@ use intact_fake_worker::Misbehaviour;
 use intact_harness::exit::Exit;
 use intact_harness::results::{FindingKind, Results};
 use intact_harness::run::{self, RunError, RunOptions, Silent};
+use intact_harness::self_test::toy;
 use intact_harness::verdict::Verdict;
 use tempfile::TempDir;
 
@@ -38,45 +39,6 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("two runs give the same verdicts in the same order", two_runs_give_the_same_verdicts_in_the_same_order),
 ];
 
-const CONFIG: &str = r#"
-version = 1
-plans.all = { about = "Everything.", blocks = [{ vary = "all" }] }
-policies.default = {}
-run = { plan = "all", timeout_seconds = 30, scored_tokens = 8 }
-
-[[axes]]
-name = "model"
-about = "The model."
-sets = ["model"]
-values = ["one"]
-
-[[axes]]
-name = "parameters"
-about = "Where parameters come from."
-sets = ["parameters"]
-values = ["saved"]
-
-[[axes]]
-name = "ctx"
-about = "The context length."
-sets = ["writer.n_ctx", "reader.n_ctx"]
-values = ["512", "1024"]
-
-[conversation]
-system = "Be brief."
-continuation = "And so it went on and on."
-session = [{ user = "Hello?", reply = "Hello." }, { user = "Who is there?", reply = "Nobody." }]
-other = [{ user = "What now?", reply = "Nothing." }]
-bystander = [{ user = "What time is it?", reply = "Noon." }]
-
-[thresholds]
-evaluations = 1
-declared_loss = 2.0
-floor = { nmse = 1e-5, kl = 1e-4, top1_agreement = 1.0, source = "a test" }
-recomputed = { nmse = 1e-3, kl = 1e-2, top1_agreement = 1.0, source = "a test" }
-usable = { nmse = 1e-2, kl = 5e-2, top1_agreement = 0.9, source = "a test" }
-"#;
-
 /// A folder with models and a configuration whose only judged subject misbehaves.
 pub(crate) struct Scene {
     dir: TempDir,
@@ -85,13 +47,12 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(misbehaviour: &str, at: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut config = CONFIG.to_owned();
-        for model in ["one", "two", "three"] {
+        let models = ["one", "two", "three"].map(|model| {
             let path = dir.path().join(format!("{model}.gguf"));
             fs::write(&path, model).expect("written");
-            config += &format!("\n[[models]]\nname = {model:?}\npath = {path:?}\n");
-        }
-        config += &subject("engine", "judged", misbehaviour, at);
+            (model, path.display().to_string())
+        });
+        let config = toy::config(models, [("engine", "judged", command(misbehaviour, at))]);
         let scene = Self { dir };
         scene.write("intact.toml", &config);
         scene.write("expectations.toml", "version = 1\n");
@@ -107,7 +68,10 @@ impl Scene {
 
     pub(crate) fn with_control(self, misbehaviour: &str) -> Self {
         let config = fs::read_to_string(self.path("intact.toml")).expect("read");
-        self.write("intact.toml", &(config + &subject("blind", "control", misbehaviour, None)));
+        self.write(
+            "intact.toml",
+            &(config + &toy::subject("blind", "control", &command(misbehaviour, None))),
+        );
         self
     }
 
@@ -151,11 +115,6 @@ pub(crate) fn command(misbehaviour: &str, at: Option<&str>) -> Vec<String> {
         vec![own.display().to_string(), AS_WORKER.into(), "--misbehave".into(), misbehaviour.into()];
     command.extend(at.into_iter().flat_map(|at| ["--at".to_owned(), at.to_owned()]));
     command
-}
-
-fn subject(name: &str, part: &str, misbehaviour: &str, at: Option<&str>) -> String {
-    let command = command(misbehaviour, at);
-    format!("\n[[subjects]]\nname = {name:?}\npart = {part:?}\ncommand = {command:?}\n")
 }
 
 /// A run over a subject that misbehaves in this way comes to the verdict that the table names, in every cell.
