@@ -115,6 +115,10 @@ fn is_impossible(sizes: &[usize], group: &[usize], values: &[usize], rules: &[Sc
         row[axis] = value;
         free[axis] = false;
     }
+    // A rule over these axes alone needs no search.
+    if rules.iter().any(|rule| rule.axes.iter().all(|axis| !free[*axis]) && (rule.forbids)(&row)) {
+        return true;
+    }
     let mut tries = TRIES;
     let possible = is_possible(&mut row, &mut free, rules, sizes, &mut tries);
     !possible && tries > 0

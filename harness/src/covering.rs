@@ -20,6 +20,11 @@ pub trait Rules {
 
     /// The axes of a rule that forbids a row; `None` where it is allowed.
     fn broken(&self, row: &[usize]) -> Option<&[usize]>;
+
+    /// Whether these values alone break a rule, whatever the other axes of a row are. Need not know.
+    fn forbid(&self, _fixed: &[(usize, usize)]) -> bool {
+        false
+    }
 }
 
 /// Rows that cover every combination that `demands` name and allowed rows can have.
@@ -36,7 +41,8 @@ pub fn cover(sizes: &[usize], demands: &[Demand], rules: &dyn Rules, seeds: &[Ro
         }
     }
     while let Some(first) = open.first() {
-        let Some(mut row) = complete(&first, sizes, rules) else {
+        let row = if rules.forbid(&first) { None } else { complete(&first, sizes, rules) };
+        let Some(mut row) = row else {
             open.give_up();
             continue;
         };
@@ -95,10 +101,10 @@ fn improve(row: &mut Row, kept: &[(usize, usize)], sizes: &[usize], open: &Open,
         let mut changed = false;
         for axis in (0..sizes.len()).filter(|axis| !kept.iter().any(|(held, _)| held == axis)) {
             let was = row[axis];
-            let mut best = (open.gain(row, axis), was);
-            for value in (0..sizes[axis]).filter(|value| *value != was) {
+            let gains = open.gains(row, axis);
+            let mut best = (gains[was], was);
+            for (value, gain) in gains.into_iter().enumerate().filter(|(value, _)| *value != was) {
                 row[axis] = value;
-                let gain = open.gain(row, axis);
                 if gain > best.0 && rules.allow(row) {
                     best = (gain, value);
                 }

@@ -7,6 +7,7 @@
 //! | `events.jsonl` | what happened, one [`Event`] a line, only ever appended to |
 //! | `intact.toml`, `expectations.toml` | copies of what the run was made with |
 //! | `artifacts.jsonl`, `artifacts/` | saved sessions by what they are, and their bytes by their hash: [`ArtifactStore`] |
+//! | `parts/` | copies of the documents of parts that are kept elsewhere |
 //! | `results.json`, `report.html`, … | made from the above |
 
 mod artifact;
@@ -19,6 +20,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use intact_store::StoreError;
 use thiserror::Error;
 
 pub use artifact::{ArtifactEntry, ArtifactStore, Content, StoredFile, WriterIdentity};
@@ -80,6 +82,9 @@ pub enum FolderError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is kept elsewhere cannot be reached.
+    #[error(transparent)]
+    Beyond(#[from] Box<StoreError>),
     /// Another process has the run.
     #[error("{path} is in use by another process", path = path.display())]
     Busy {
@@ -94,9 +99,12 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     move |source| FolderError::Io { path, source }
 }
 
-const RUN: &str = "run.json";
+pub(crate) const RUN: &str = "run.json";
 const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
+
+/// What a run is gone on with, put together from, and reported from, beside [`RUN`].
+pub(crate) const DOCUMENTS: [&str; 3] = [PLAN, EVENTS, artifact::INDEX];
 
 impl RunFolder {
     /// Begins a run in a folder, which is made if it is not there, and gives its log. What an earlier run left is removed.
@@ -131,6 +139,16 @@ impl RunFolder {
             return Ok(Self { path: path.to_owned() });
         }
         Err(FolderError::NoRun { path: path.to_owned() })
+    }
+
+    /// A folder with the documents of a run that lies elsewhere; its manifest is written last.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub(crate) fn copied(path: &Path, manifest: &Manifest) -> Result<Self, FolderError> {
+        let folder = Self { path: path.to_owned() };
+        folder.write_manifest(manifest)?;
+        Ok(folder)
     }
 
     /// Where it is.

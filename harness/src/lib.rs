@@ -23,6 +23,7 @@ pub mod installed;
 pub mod interrupt;
 pub mod judge;
 pub mod nearest;
+mod parallel;
 pub mod perf;
 pub mod plan;
 pub mod predictions;

@@ -163,8 +163,15 @@ impl<'a> Planner<'a> {
         axis.values().map(str::to_owned).chain(systems.cloned()).collect()
     }
 
-    fn base(&self, axis: &AxisConfig) -> String {
-        self.values(axis).into_iter().next().unwrap_or_default()
+    fn base<'b>(&'b self, axis: &'b AxisConfig) -> &'b str {
+        if axis.name == MODEL_AXIS {
+            return self.setting.models.first().map_or("", |(name, _)| name);
+        }
+        if axis.releases {
+            return self.setting.crossed.first().map_or("", String::as_str);
+        }
+        let system = self.setting.systems.first().filter(|_| axis.subjects);
+        axis.values().next().or_else(|| system.map(String::as_str)).unwrap_or("")
     }
 
     fn axis_infos(&self) -> Vec<AxisInfo> {
@@ -261,7 +268,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_base(&self, axis: &AxisConfig, dims: &Dims) -> bool {
-        dims.get(&axis.name).is_none_or(|value| value == INAPPLICABLE || *value == self.base(axis))
+        dims.get(&axis.name).is_none_or(|value| value == INAPPLICABLE || value == self.base(axis))
     }
 
     /// Every assignment for every subject, each cell once, in order.

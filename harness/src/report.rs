@@ -96,15 +96,19 @@ pub enum ReportError {
     },
 }
 
+/// Files that [`write`] makes.
+pub const FILES: [&str; 4] = ["report.html", "report.md", "junit.xml", "badge.svg"];
+
 /// Writes `report.html`, `report.md`, `junit.xml` and `badge.svg` into the folder `out`.
 ///
 /// # Errors
 /// [`ReportError`], for the first file that fails.
 pub fn write(report: &Report<'_>, out: &Path) -> Result<(), ReportError> {
-    put(&out.join("report.html"), html(report))?;
-    put(&out.join("report.md"), Ok(markdown(report)))?;
-    put(&out.join("junit.xml"), junit(report.results))?;
-    put(&out.join("badge.svg"), badge(report.results))
+    let [page, summary, suites, sign] = FILES.map(|file| out.join(file));
+    put(&page, html(report))?;
+    put(&summary, Ok(markdown(report)))?;
+    put(&suites, junit(report.results))?;
+    put(&sign, badge(report.results))
 }
 
 fn put(path: &Path, rendered: Result<String, String>) -> Result<(), ReportError> {

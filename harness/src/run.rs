@@ -3,11 +3,11 @@
 mod cell;
 mod conclusion;
 mod controls;
+mod depot;
 mod elsewhere;
 mod inputs;
 mod merge;
 mod models;
-mod parallel;
 mod phase;
 mod produce;
 mod repro;
@@ -30,9 +30,11 @@ use crate::exit::Exit;
 use crate::filter::FilterError;
 use crate::folder::{Event, FolderError, Kind, Outcome, Partition, Planned, RunFolder};
 use crate::judge::Evidence;
+use crate::parallel;
 use crate::plan::PlanError;
 use crate::results::{Cell, Results, ResultsError};
 use conclusion::Conclusion;
+pub use depot::{Depot, Part};
 pub use merge::{MergeOptions, merge};
 pub use produce::{Produced, produce};
 pub use repro::{Bundle, BundleOptions, bundle};
@@ -82,6 +84,9 @@ pub struct RunOptions {
     pub witness: Option<Arc<Mutex<Vec<Evidence>>>>,
     /// A cell that does not end as expected is not played once more.
     pub no_retry: bool,
+    /// Where the run is going to be kept: another run than what is there already is refused before it begins.
+    /// [`Depot::keep`] keeps it when it has ended.
+    pub depot: Option<Depot>,
     /// The command line, for the record and for the commands that reproduce a cell.
     pub command: Vec<String>,
 }

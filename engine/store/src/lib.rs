@@ -54,6 +54,7 @@
 
 mod address;
 mod error;
+mod files;
 mod head;
 mod history;
 mod hold;
@@ -75,6 +76,7 @@ mod transfer;
 mod verify;
 
 pub use error::StoreError;
+pub use files::Files;
 pub use head::{BlobReference, DocumentError, Summary};
 pub use key::{Generation, Mark};
 pub use listing::{Entry, Statistics};

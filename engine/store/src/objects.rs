@@ -1,5 +1,6 @@
 //! The few requests that a store makes, all of which every backend has: list, get, put, put if new, remove.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -43,22 +44,34 @@ impl Objects {
 
     /// Everything of ours in a folder. What else lies there is not seen.
     pub(crate) async fn list(&self, folder: Folder) -> Result<Vec<Listed>, StoreError> {
-        let path = self.below(&folder.path());
+        let found = self.below_folder(&folder.path()).await?;
+        Ok(found.iter().filter_map(|meta| self.listed(meta)).collect())
+    }
+
+    /// Names of everything below a folder.
+    pub(crate) async fn names(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.below_folder(folder).await?;
+        let name =
+            |meta: &ObjectMeta| -> Option<Path> { Some(meta.location.prefix_match(&self.root)?.collect()) };
+        Ok(found.iter().filter_map(name).map(String::from).collect())
+    }
+
+    async fn below_folder(&self, folder: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        let path = self.below(folder);
         let mut reads = 1;
         loop {
-            let listed = self.inner.list(Some(&path)).map_ok(|meta| self.listed(&meta));
-            match listed.try_collect::<Vec<_>>().await {
-                Ok(listed) => return Ok(listed.into_iter().flatten().collect()),
+            match self.inner.list(Some(&path)).try_collect().await {
+                Ok(found) => return Ok(found),
                 // A folder that was never made is empty.
                 Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
                 Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
-                Err(source) => return Err(self.failed("listing", &folder.path(), source)),
+                Err(source) => return Err(self.failed("listing", folder, source)),
             }
         }
     }
 
     /// The content of an object; none where there is none.
-    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) async fn get(&self, key: &(impl Display + Sync)) -> Result<Option<Vec<u8>>, StoreError> {
         let mut reads = 1;
         loop {
             let got = async { self.inner.get(&self.path(key)).await?.bytes().await };
@@ -80,8 +93,17 @@ impl Objects {
         }
     }
 
+    /// Whether there is such an object.
+    pub(crate) async fn holds(&self, name: &str) -> Result<bool, StoreError> {
+        match self.inner.head(&self.path(&name)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(self.failed("asking for", name, source)),
+        }
+    }
+
     /// Makes an object, or replaces it.
-    pub(crate) async fn put(&self, key: &Key, content: Vec<u8>) -> Result<(), StoreError> {
+    pub(crate) async fn put(&self, key: &(impl Display + Sync), content: Vec<u8>) -> Result<(), StoreError> {
         let path = self.path(key);
         let put = self.inner.put_opts(&path, PutPayload::from(content), PutMode::Overwrite.into());
         put.await.map(|_| ()).map_err(|source| self.failed("writing", &key.to_string(), source))
@@ -113,7 +135,7 @@ impl Objects {
         Ok(())
     }
 
-    fn path(&self, key: &Key) -> Path {
+    fn path(&self, key: &impl Display) -> Path {
         self.below(&key.to_string())
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use super::inspect::sidecar_of;
+use super::output::show;
 use super::table::plain;
 use super::worker::{ModelArguments, Session, told};
 use crate::exit::Exit;
@@ -89,12 +90,7 @@ impl Adopt {
         fs::File::open(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
         let path = absolute(&self.file)?;
         let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
-        for file in [&out, &sidecar_of(&out)] {
-            if file.exists() {
-                return Err(Failure::setup(format!("{} is there already", file.display()))
-                    .help("name another file with --out; nothing is overwritten"));
-            }
-        }
+        Failure::unless_free(&[&out, &sidecar_of(&out)])?;
         let history = self.history.as_deref().map(messages).transpose()?;
         let session = self.session.clone().unwrap_or_else(|| name(&out));
         let mut worker = self.model.open()?;
@@ -116,11 +112,7 @@ impl Adopt {
         let files = save(&mut worker, session, out)?;
         worker.leave();
         let report = Report { files, adopted };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::setup)?);
-        } else {
-            print!("{}", report.text());
-        }
+        show(&report, self.json, Report::text)?;
         Ok(Exit::Fine)
     }
 }

@@ -11,7 +11,11 @@ use intact_format::route::LoadPolicy;
 use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
 
 use super::Failure;
+<<<<<<< HEAD
 use super::keys::KeyArguments;
+=======
+use super::output::show;
+>>>>>>> cfa2d96 (Let jobs on different machines meet in a folder or an object store; find covering arrays faster; say options once; show wrong lines of configurations)
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
@@ -95,11 +99,7 @@ impl Check {
             (None, Some(model)) => ("here".to_owned(), self.with_model(&model)?),
             (None, None) => return Err(Failure::setup("neither a model nor a release was given")),
         };
-        if json {
-            println!("{}", serde_json::to_string_pretty(&checked).map_err(Failure::setup)?);
-        } else {
-            print!("{}", rendered(&checked, &place));
-        }
+        show(&checked, json, |checked| rendered(checked, &place))?;
         Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
     }
 

@@ -36,7 +36,8 @@ impl Configuration {
         let Act::Show { config, profile, short } = self.act;
         let here = PathBuf::from("intact.toml");
         let path = config.or_else(|| here.is_file().then_some(here));
-        let in_force = Config::in_force(path.as_deref(), profile.as_deref()).map_err(Failure::setup)?;
+        let in_force = Config::in_force(path.as_deref(), profile.as_deref());
+        let in_force = in_force.map_err(|error| Failure::config(&error))?;
         let file =
             path.map_or_else(|| "the built-in intact.toml".to_owned(), |path| path.display().to_string());
         println!("# {file}");

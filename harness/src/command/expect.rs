@@ -269,6 +269,7 @@ fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn wrong(error: ConfigError) -> Failure {
-    Failure::setup(error)
+    Failure::config(&error)
 }

@@ -4,9 +4,10 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
 use thiserror::Error;
 
+use crate::config::{ConfigError, Wrong};
 use crate::exit::Exit;
 
 /// Why a subcommand ended without doing what it was asked to do.
@@ -16,13 +17,32 @@ pub(super) struct Failure {
     message: String,
     #[help]
     help: Option<String>,
+    /// The file that is wrong, and where.
+    #[source_code]
+    file: Option<NamedSource<String>>,
+    #[label(collection)]
+    places: Vec<LabeledSpan>,
     exit: Exit,
 }
 
 impl Failure {
     /// Something that is needed is missing or does not work.
     pub(super) fn setup(message: impl Display) -> Self {
-        Self { message: message.to_string(), help: None, exit: Exit::SetUp }
+        let message = message.to_string();
+        Self { message, help: None, file: None, places: Vec::new(), exit: Exit::SetUp }
+    }
+
+    /// A configuration file cannot be used; its line is shown.
+    pub(super) fn config(error: &ConfigError) -> Self {
+        match error {
+            ConfigError::Io { .. } => Self::setup(error),
+            ConfigError::Wrong(wrong) => {
+                let Wrong { path, text, span, message } = &**wrong;
+                let place = LabeledSpan::underline(span.start..span.end.max(span.start + 1));
+                let file = NamedSource::new(path.display().to_string(), text.clone()).with_language("toml");
+                Self { file: Some(file), places: vec![place], ..Self::setup(message) }
+            }
+        }
     }
 
     /// No folder is known to keep things in between runs.
@@ -46,6 +66,15 @@ impl Failure {
             }
             io::ErrorKind::IsADirectory => failure.help("give the file itself, not its folder"),
             _ => failure,
+        }
+    }
+
+    /// Nothing is overwritten: none of these files may be there.
+    pub(super) fn unless_free(files: &[&Path]) -> Result<(), Self> {
+        match files.iter().find(|file| file.exists()) {
+            Some(there) => Err(Self::setup(format!("{} is there already", there.display()))
+                .help("name another file with --out; nothing is overwritten")),
+            None => Ok(()),
         }
     }
 
@@ -85,6 +114,21 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_line_of_a_file_is_shown_with_the_name_that_was_meant() {
+        let text = "version = 1\n\n[run]\nplam = \"pr\"\n";
+        let error = ConfigError::at(
+            19..23,
+            "there is no `plam`; did you mean `plan`?".into(),
+            text,
+            Path::new("intact.toml"),
+        );
+        let shown = Failure::config(&error).rendered(false);
+        for part in ["did you mean `plan`?", "intact.toml:4:1", "4 │ plam = \"pr\""] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+    }
 
     #[test]
     fn a_missing_file_is_named_and_the_reader_is_told_what_to_check() {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
+use super::output::show;
 use crate::exit::Exit;
 pub(super) use session::sidecar_of;
 
@@ -46,11 +47,7 @@ impl Inspect {
     }
 
     fn print<T: Serialize>(&self, found: &T, text: fn(&T) -> String) -> Result<Exit, Failure> {
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(found).map_err(Failure::setup)?);
-        } else {
-            print!("{}", text(found));
-        }
+        show(found, self.json, text)?;
         Ok(Exit::Fine)
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::Failure;
 use super::check::release;
 use super::inspect::sidecar_of;
+use super::output::show;
 use super::table::plain;
 use crate::exit::Exit;
 use crate::tags::Release;
@@ -61,12 +62,7 @@ impl Migrate {
         let release = release(&self.to_tag)?;
         let old = document(&self.file)?;
         let out = self.out.clone().unwrap_or_else(|| beside(&self.file, release));
-        for file in [&out, &sidecar_of(&out)] {
-            if file.exists() {
-                return Err(Failure::setup(format!("{} is there already", file.display()))
-                    .help("name another file with --out; nothing is overwritten"));
-            }
-        }
+        Failure::unless_free(&[&out, &sidecar_of(&out)])?;
         let migrated = migrated(&self.file, &old, release)?;
         write(&out, &migrated)?;
         let report = Report {
@@ -78,11 +74,7 @@ impl Migrate {
             nmse_k: migrated.distances.keys.nmse(),
             nmse_v: migrated.distances.values.nmse(),
         };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::setup)?);
-        } else {
-            print!("{}", report.text());
-        }
+        show(&report, self.json, Report::text)?;
         Ok(Exit::Fine)
     }
 }

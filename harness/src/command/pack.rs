@@ -44,10 +44,7 @@ impl Pack {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
         let failed = |error| refused(&self.file, &error);
         let out = self.out.clone().unwrap_or_else(|| self.file.with_extension("intact"));
-        if out.exists() {
-            return Err(Failure::setup(format!("{} is there already", out.display()))
-                .help("name another file with --out; nothing is overwritten"));
-        }
+        Failure::unless_free(&[&out])?;
         let mut source = FileSource::new(&self.file);
         let document = source.document().map_err(failed)?;
         let image = match Form::of(&document) {

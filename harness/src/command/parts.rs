@@ -1,18 +1,19 @@
 //! `intact produce`, `intact consume`, `intact merge`: one run on several machines.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Failure;
 use super::progress::Shown;
-use super::run::{command_line, failed, play};
+use super::run::{failed, play};
+use super::selection::{Keeping, Selection, Workforce, command_line, keep, models};
 use super::summary::summary;
 use crate::exit::Exit;
 use crate::folder::Partition;
 use crate::interrupt;
 use crate::report;
-use crate::run::{self, MergeOptions, RunOptions};
+use crate::run::{self, Depot, MergeOptions, RunOptions};
 
 /// Save the sessions that a plan's cells load, to load them on another machine
 ///
@@ -28,55 +29,24 @@ pub(super) struct Produce {
     #[arg(long)]
     resume: bool,
 
-    /// Only the m-th of n parts of the sessions
-    #[arg(long, value_name = "M/N")]
-    partition: Option<Partition>,
+    #[command(flatten)]
+    selection: Selection,
 
-    /// What to run, by its name in the configuration
-    #[arg(long, value_name = "NAME")]
-    plan: Option<String>,
+    #[command(flatten)]
+    workforce: Workforce,
 
-    /// Only the sessions of cells that this filter selects: see `intact help filters`
-    #[arg(short = 'E', long = "filter", value_name = "FILTER")]
-    filter: Option<String>,
-
-    /// Workers at a time [default: one for each processor]
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
-
-    /// Seed of what the faults damage
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-
-    /// The configuration [default: intact.toml here, else the built-in one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// What is expected [default: expectations.toml beside the configuration, else the built-in ones]
-    #[arg(long, value_name = "FILE")]
-    expectations: Option<PathBuf>,
-
-    /// The worker to use in place of intact-worker
-    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
-    worker: Option<PathBuf>,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Produce {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let options = RunOptions {
+        let options = self.workforce.at(RunOptions {
             out: self.out,
             resume: self.resume,
-            partition: self.partition,
-            plan: self.plan,
-            filter: self.filter,
-            jobs: self.jobs,
-            seed: self.seed,
-            config: self.config,
-            expectations: self.expectations,
-            worker: self.worker,
-            command: command_line(),
-            ..RunOptions::default()
-        };
+            depot: self.keeping.depot()?,
+            ..self.selection.options()?
+        });
         interrupt::heed();
         let progress = Shown::new();
         let produced = run::produce(&options, &progress);
@@ -84,11 +54,15 @@ impl Produce {
         let produced = produced.map_err(failed)?;
         let made = produced.sessions - produced.there;
         println!(
-            "{made} sessions saved, {} were there; {} could not be saved. Load them with: intact consume --from {}",
-            produced.there,
-            produced.failed,
-            options.out.display()
+            "{made} sessions saved, {} were there; {} could not be saved",
+            produced.there, produced.failed
         );
+        keep(options.depot.as_ref(), &options.out)?;
+        let from = match &options.depot {
+            Some(depot) => format!("--artifacts {}", depot.address()),
+            None => format!("--from {}", options.out.display()),
+        };
+        println!("Next:   intact consume {from}");
         Ok(match produced {
             produced if produced.interrupted => Exit::Incomplete,
             produced if produced.sessions == 0 => Exit::NothingSelected,
@@ -103,8 +77,8 @@ impl Produce {
 /// the plan, the models and the version of intact must be the same. A cell whose session nobody saved is not run.
 #[derive(Debug, Args)]
 pub(super) struct Consume {
-    /// A folder of `intact produce`; can be given several times
-    #[arg(long, value_name = "DIR", required = true)]
+    /// A folder of `intact produce`, or a URL that it kept sessions at; can be given several times [default: --artifacts]
+    #[arg(long, value_name = "DIR|URL", required_unless_present = "artifacts")]
     from: Vec<PathBuf>,
 
     /// Where the results and reports go
@@ -115,9 +89,15 @@ pub(super) struct Consume {
     #[arg(long, value_name = "M/N")]
     partition: Option<Partition>,
 
-    /// Workers at a time [default: one for each processor]
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
+    /// The models that `intact produce` was given, where they lie elsewhere on this machine
+    #[arg(short, long = "model", value_name = "FILE.gguf|id:ID")]
+    models: Vec<PathBuf>,
+
+    #[command(flatten)]
+    workforce: Workforce,
+
+    #[command(flatten)]
+    keeping: Keeping,
 
     /// The configuration with the subjects of this machine [default: that of the folder]
     #[arg(long, value_name = "FILE")]
@@ -130,26 +110,34 @@ pub(super) struct Consume {
     /// Do not play cells once more that did not end as expected
     #[arg(long)]
     no_retry: bool,
-
-    /// The worker to use in place of intact-worker
-    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
-    worker: Option<PathBuf>,
 }
 
 impl Consume {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let of_the_folder = RunOptions::consuming(&self.from).map_err(failed)?;
-        play(&RunOptions {
+        let depot = self.keeping.depot()?;
+        let mut from = Vec::new();
+        for (number, given) in self.from.iter().enumerate() {
+            match given.to_str().filter(|given| given.contains("://")) {
+                Some(url) => from.extend(fetched(&Depot::at(url).map_err(failed)?, true, &self.out, number)?),
+                None => from.push(given.clone()),
+            }
+        }
+        if let Some(depot) = depot.as_ref().filter(|_| from.is_empty()) {
+            from = fetched(depot, true, &self.out, 0)?;
+        }
+        let of_the_folder = RunOptions::consuming(&from).map_err(failed)?;
+        let models = if self.models.is_empty() { of_the_folder.models } else { models(&self.models)? };
+        play(&self.workforce.at(RunOptions {
             out: self.out,
             partition: self.partition,
-            jobs: self.jobs,
+            models,
+            depot,
             config: self.config.or(of_the_folder.config),
             expectations: self.expectations.or(of_the_folder.expectations),
             no_retry: self.no_retry,
-            worker: self.worker,
             command: command_line(),
             ..of_the_folder
-        })
+        }))
     }
 }
 
@@ -159,9 +147,12 @@ impl Consume {
 /// has are listed as not run: the whole is then incomplete.
 #[derive(Debug, Args)]
 pub(super) struct Merge {
-    /// The folders of the runs
-    #[arg(value_name = "DIR", required = true)]
+    /// The folders of the runs [default: all that --artifacts keeps]
+    #[arg(value_name = "DIR", required_unless_present = "artifacts")]
     runs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    keeping: Keeping,
 
     /// Where the results and reports of the whole go
     #[arg(short, long, value_name = "DIR", default_value = "out")]
@@ -174,15 +165,27 @@ pub(super) struct Merge {
 
 impl Merge {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let options = MergeOptions {
-            runs: self.runs,
-            out: self.out,
-            expectations: self.expectations,
-            command: command_line(),
+        let depot = self.keeping.depot()?;
+        let runs = match &depot {
+            Some(depot) if self.runs.is_empty() => fetched(depot, false, &self.out, 0)?,
+            _ => self.runs,
         };
+        let options =
+            MergeOptions { runs, out: self.out, expectations: self.expectations, command: command_line() };
         let results = run::merge(&options).map_err(failed)?;
         report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
         print!("{}", summary(&results, &options.out));
+        keep(depot.as_ref(), &options.out)?;
         Ok(results.gate.exit)
     }
+}
+
+/// The parts of a depot, copied into the folder that is written.
+fn fetched(depot: &Depot, saving: bool, out: &Path, number: usize) -> Result<Vec<PathBuf>, Failure> {
+    let into = out.join("parts").join(number.to_string());
+    let parts = depot.fetch(saving, &into).map_err(failed)?;
+    for part in &parts {
+        println!("{}  began {}", part.name, part.started);
+    }
+    Ok(parts.into_iter().map(|part| part.folder).collect())
 }

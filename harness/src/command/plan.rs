@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::Failure;
-use super::run::{command_line, failed};
+use super::run::failed;
+use super::selection::command_line;
 use super::table::facts;
 use crate::exit::Exit;
 use crate::folder::{Partition, Planned};

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::Failure;
 use super::progress::Shown;
-use super::run::{command_line, failed};
+use super::run::failed;
+use super::selection::command_line;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::run::{self, BundleOptions};

@@ -1,16 +1,15 @@
 //! `intact run`: judge a matrix of save and load round trips, and write the reports.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use super::models::model_file;
 use super::progress::Shown;
+use super::selection::{Keeping, Selection, Workforce, command_line, keep};
 use super::summary::summary;
-use super::worker;
 use crate::exit::Exit;
-use crate::folder::{Partition, Planned};
+use crate::folder::Planned;
 use crate::interrupt;
 use crate::report;
 use crate::run::{self, RunError, RunOptions};
@@ -26,58 +25,25 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 
-    /// Judge this model instead of the tiny ones; can be given several times
-    ///
-    /// A GGUF file, or `id:` and an id of `intact models list`: a pinned model is fetched if it is not here. With
-    /// INTACT_OFFLINE set, no request is made.
-    #[arg(short, long = "model", value_name = "FILE.gguf|id:ID")]
-    models: Vec<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
 
-    /// Only the cells that this filter selects
-    ///
-    /// For example `fault(image-missing)` or `model(llama) & !reader_kv(same)`. `intact run --list` shows ids, and
-    /// a cell's dimensions are in the report.
-    #[arg(short = 'E', long = "filter", value_name = "FILTER")]
-    filter: Option<String>,
+    #[command(flatten)]
+    workforce: Workforce,
 
-    /// Workers at a time [default: one for each processor]
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
-
-    /// Seed of what the faults damage
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    keeping: Keeping,
 
     /// List the cells that would be run, and run none
     #[arg(long)]
     list: bool,
 
-    /// What to run, by its name in the configuration
-    #[arg(long, value_name = "NAME")]
-    plan: Option<String>,
-
-    /// The configuration [default: intact.toml here, else the built-in one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// The profile of the configuration
-    #[arg(long, value_name = "NAME", env = "INTACT_PROFILE")]
-    profile: Option<String>,
-
-    /// What is expected [default: expectations.toml beside the configuration, else the built-in ones]
-    #[arg(long, value_name = "FILE")]
-    expectations: Option<PathBuf>,
-
     /// results.json of an earlier run of this plan, whose cells are kept where they still fit
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 
-    /// Only the m-th of n parts of the plan; `intact merge` puts the parts together
-    #[arg(long, value_name = "M/N")]
-    partition: Option<Partition>,
-
     /// Go on with the run in this folder; cells that have a verdict are not played again
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "filter", "models", "plan", "config", "seed", "partition", "previous", "list"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = SETTLED)]
     resume: Option<PathBuf>,
 
     /// With --resume: play these cells again all the same
@@ -87,11 +53,11 @@ pub(super) struct Run {
     /// Do not play cells once more that did not end as expected
     #[arg(long)]
     no_retry: bool,
-
-    /// The worker to use in place of intact-worker
-    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
-    worker: Option<PathBuf>,
 }
+
+/// Options that the run which is gone on with has settled.
+const SETTLED: [&str; 9] =
+    ["out", "filter", "models", "plan", "config", "seed", "partition", "previous", "list"];
 
 /// Cells that are played again.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -101,63 +67,26 @@ enum Rerun {
 }
 
 impl Run {
-    pub(super) fn carry_out(mut self) -> Result<Exit, Failure> {
-        self.models = self.models.iter().map(|model| model_file(model)).collect::<Result<_, _>>()?;
-        if let Some(missing) = self.models.iter().find(|model| !model.is_file()) {
-            return Err(worker::missing_model(missing));
-        }
-        let list = self.list;
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let options = match &self.resume {
-            Some(folder) => self.resumed(folder)?,
-            None => self.options(),
+            Some(folder) => {
+                let options = RunOptions::resumed(folder).map_err(failed)?;
+                let expectations = self.selection.expectations.or(options.expectations);
+                RunOptions { rerun_failed: self.rerun.is_some(), expectations, ..options }
+            }
+            None => RunOptions { out: self.out, previous: self.previous, ..self.selection.options()? },
         };
-        if list {
-            return list_cells(&options);
-        }
-        play(&options)
-    }
-
-    /// The options of the run that is gone on with.
-    fn resumed(&self, folder: &Path) -> Result<RunOptions, Failure> {
-        let options = RunOptions::resumed(folder).map_err(failed)?;
-        Ok(RunOptions {
-            jobs: self.jobs,
-            worker: self.worker.clone().or(options.worker),
-            expectations: self.expectations.clone().or(options.expectations),
-            rerun_failed: self.rerun.is_some(),
+        let options = self.workforce.at(RunOptions {
             no_retry: self.no_retry,
+            depot: self.keeping.depot()?,
             command: command_line(),
             ..options
-        })
-    }
-
-    fn options(self) -> RunOptions {
-        RunOptions {
-            out: self.out,
-            models: self.models,
-            filter: self.filter,
-            jobs: self.jobs,
-            seed: self.seed,
-            worker: self.worker,
-            plan: self.plan,
-            config: self.config,
-            previous: self.previous,
-            expectations: self.expectations,
-            profile: self.profile,
-            partition: self.partition,
-            no_retry: self.no_retry,
-            command: command_line(),
-            ..RunOptions::default()
-        }
+        });
+        if self.list { list_cells(&options) } else { play(&options) }
     }
 }
 
-/// The command line of this process.
-pub(super) fn command_line() -> Vec<String> {
-    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
-}
-
-/// Runs, reports, and tells what came of it.
+/// Runs, reports, tells what came of it, and keeps it.
 pub(super) fn play(options: &RunOptions) -> Result<Exit, Failure> {
     interrupt::heed();
     let progress = Shown::new();
@@ -169,6 +98,7 @@ pub(super) fn play(options: &RunOptions) -> Result<Exit, Failure> {
     if interrupt::requested() {
         eprintln!("interrupted; go on with: intact run --resume {}", options.out.display());
     }
+    keep(options.depot.as_ref(), &options.out)?;
     Ok(results.gate.exit)
 }
 
@@ -183,7 +113,10 @@ fn list_cells(options: &RunOptions) -> Result<Exit, Failure> {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn failed(error: RunError) -> Failure {
-    let failure = Failure::setup(&error).exit(error.exit());
+    let failure = match &error {
+        RunError::Config(error) => Failure::config(error),
+        _ => Failure::setup(&error).exit(error.exit()),
+    };
     match error {
         RunError::Filter(_) => failure.help("`intact run --list` lists the cells and their ids"),
         RunError::Subject { .. } => failure.help(

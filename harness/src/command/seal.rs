@@ -105,11 +105,6 @@ fn rewrite(file: &Path, keys: &KeyArguments, sink: &mut dyn SessionSink) -> Resu
 pub(super) fn free(file: &Path, named: Option<&Path>, what: &str) -> Result<PathBuf, Failure> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let out = named.map_or_else(|| file.with_file_name(format!("{stem}-{what}.json")), Path::to_owned);
-    for taken in [&out, &sidecar_path(&out)] {
-        if taken.exists() {
-            return Err(Failure::setup(format!("{} is there already", taken.display()))
-                .help("name another file with --out; nothing is overwritten"));
-        }
-    }
+    Failure::unless_free(&[&out, &sidecar_path(&out)])?;
     Ok(out)
 }

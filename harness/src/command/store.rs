@@ -12,6 +12,7 @@ use intact_store::{SessionStore, StoreError};
 use serde::Serialize;
 
 use super::Failure;
+use super::output::show;
 use crate::exit::Exit;
 
 /// Keep sessions in a store that they share: list, check, clean up, bring in and take out
@@ -81,12 +82,7 @@ impl Desk {
     }
 
     fn print<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(result).map_err(Failure::setup)?);
-        } else {
-            print!("{}", text(result));
-        }
-        Ok(())
+        show(result, self.json, text)
     }
 }
 

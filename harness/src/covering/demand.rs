@@ -14,8 +14,8 @@ pub struct Demand {
 /// Which combinations are open.
 pub(super) struct Open {
     groups: Vec<Group>,
-    /// The groups that each axis is in.
-    of_axis: Vec<Vec<usize>>,
+    /// The groups that each axis is in, and how far apart its values are there.
+    of_axis: Vec<Vec<(usize, usize)>>,
     open: Vec<bool>,
     sizes: Vec<usize>,
     /// Everything before it is closed.
@@ -41,7 +41,11 @@ impl Open {
         }
         let mut of_axis = vec![Vec::new(); sizes.len()];
         for (index, group) in groups.iter().enumerate() {
-            group.axes.iter().for_each(|axis| of_axis[*axis].push(index));
+            let mut stride = 1;
+            for &axis in group.axes.iter().rev() {
+                of_axis[axis].push((index, stride));
+                stride *= sizes[axis];
+            }
         }
         Self { groups, of_axis, open: vec![true; total], sizes: sizes.to_vec(), next: 0 }
     }
@@ -75,10 +79,16 @@ impl Open {
         self.open[self.next] = false;
     }
 
-    /// Open combinations of a row that the axis is part of.
-    pub(super) fn gain(&self, row: &[usize], axis: usize) -> usize {
-        let open = |group: &&usize| self.open[place(&self.groups[**group], row, &self.sizes)];
-        self.of_axis[axis].iter().filter(open).count()
+    /// For each value of an axis, the open combinations that it is part of in a row that is the same elsewhere.
+    pub(super) fn gains(&self, row: &[usize], axis: usize) -> Vec<usize> {
+        let mut gains = vec![0; self.sizes[axis]];
+        for &(group, stride) in &self.of_axis[axis] {
+            let base = place(&self.groups[group], row, &self.sizes) - row[axis] * stride;
+            for (value, gain) in gains.iter_mut().enumerate() {
+                *gain += usize::from(self.open[base + value * stride]);
+            }
+        }
+        gains
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use intact_protocol::{Hello, Message};
+use intact_store::Files;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,18 @@ pub enum Content {
     },
 }
 
+impl Content {
+    /// The files that belong to it.
+    pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
+        let files = match self {
+            Self::Session { document, image, .. } => [Some(document), image.as_ref()],
+            Self::Control { session, bystander, .. } => [session.as_ref().ok(), bystander.as_ref().ok()],
+            Self::Failed { .. } => [None, None],
+        };
+        files.into_iter().flatten()
+    }
+}
+
 /// A file by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -88,15 +102,31 @@ pub struct StoredFile {
     pub bytes: u64,
 }
 
+impl StoredFile {
+    /// Where its bytes are, below a run's folder or wherever else artifacts are kept.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{CONTENT}/{}/{}", self.blake3.get(..2).unwrap_or_default(), self.blake3)
+    }
+}
+
 /// The artifacts of a run's folder.
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     folder: PathBuf,
+    /// Where bytes are that are not in the folder.
+    beyond: Option<Arc<Files>>,
 }
 
 impl ArtifactStore {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), beyond: None }
+    }
+
+    /// The same, with files that are fetched from there when they are taken, if they are not in the folder.
+    #[must_use]
+    pub fn with(self, beyond: Arc<Files>) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 
     /// Every entry by its key.
@@ -128,13 +158,7 @@ impl ArtifactStore {
         let stored = StoredFile { name, blake3, bytes };
         let to = self.place(&stored);
         if !to.is_file() {
-            let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
-                // Moved into its place when it is whole; a name of its own for each thread that keeps the same bytes.
-                let part = to.with_extension(format!("{:?}.part", std::thread::current().id()));
-                fs::copy(path, &part)?;
-                fs::rename(&part, &to)
-            });
-            copied.map_err(at(&to))?;
+            put(&to, |part| fs::copy(path, part).map(|_| ())).map_err(at(&to))?;
         }
         Ok(stored)
     }
@@ -142,7 +166,8 @@ impl ArtifactStore {
     /// Takes a file out again, under its name, into a folder.
     ///
     /// # Errors
-    /// [`FolderError::Damaged`] where its bytes are not those that were kept, or its name is no file's name.
+    /// [`FolderError::Damaged`] where its bytes are not those that were kept, or its name is no file's name;
+    /// [`FolderError::Beyond`] where they cannot be fetched.
     pub fn take(&self, stored: &StoredFile, folder: &Path) -> Result<PathBuf, FolderError> {
         let damaged = |reason: &str| FolderError::Damaged {
             path: self.folder.clone(),
@@ -154,7 +179,13 @@ impl ArtifactStore {
         }
         let (from, to) = (self.place(stored), folder.join(&stored.name));
         if !from.is_file() {
-            return Err(damaged("its bytes are missing"));
+            let fetched = self.beyond.as_ref().map(|beyond| beyond.get(&stored.place())).transpose();
+            let bytes =
+                fetched.map_err(Box::new)?.flatten().ok_or_else(|| damaged("its bytes are missing"))?;
+            if blake3::hash(&bytes).to_hex().as_str() != stored.blake3 {
+                return Err(damaged("its bytes have another hash"));
+            }
+            put(&from, |part| fs::write(part, &bytes)).map_err(at(&from))?;
         }
         fs::create_dir_all(folder).map_err(at(folder))?;
         fs::copy(&from, &to).map_err(at(&to))?;
@@ -163,9 +194,16 @@ impl ArtifactStore {
     }
 
     fn place(&self, stored: &StoredFile) -> PathBuf {
-        let shelf = stored.blake3.get(..2).unwrap_or_default();
-        self.folder.join(CONTENT).join(shelf).join(&stored.blake3)
+        self.folder.join(stored.place())
     }
+}
+
+/// Writes a file that is moved into its place when it is whole; under a name of its own for each thread that has the same.
+fn put(to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    to.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let part = to.with_extension(format!("{:?}.part", std::thread::current().id()));
+    write(&part)?;
+    fs::rename(&part, to)
 }
 
 fn is_hash(text: &str) -> bool {
@@ -201,6 +239,29 @@ mod tests {
         assert_eq!(fs::read(taken).expect("read"), b"bytes");
         let shelf = dir.path().join(CONTENT).join(&kept[0].blake3[..2]);
         assert_eq!(fs::read_dir(shelf).expect("a shelf").count(), 1);
+    }
+
+    #[test]
+    fn bytes_that_are_elsewhere_are_fetched_once_and_checked() {
+        let (dir, store) = store();
+        let path = dir.path().join("session.kv");
+        fs::write(&path, "bytes").expect("written");
+        let kept = store.keep(&path).expect("kept");
+        let beyond = tempfile::tempdir().expect("a folder");
+        let files = Files::at(beyond.path().to_str().expect("UTF-8")).expect("a place");
+        let other = ArtifactStore::new(&beyond.path().join("copy")).with(Arc::new(files));
+        let out = beyond.path().join("out");
+        let error = other.take(&kept, &out).expect_err("nobody put it there").to_string();
+        assert!(error.contains("missing"), "{error}");
+        let there = beyond.path().join(kept.place());
+        fs::create_dir_all(there.parent().expect("a shelf")).expect("made");
+        fs::write(&there, "bytez").expect("written");
+        let error = other.take(&kept, &out).expect_err("other bytes").to_string();
+        assert!(error.contains("another hash"), "{error}");
+        fs::write(&there, "bytes").expect("written");
+        assert_eq!(fs::read(other.take(&kept, &out).expect("taken")).expect("read"), b"bytes");
+        fs::remove_file(&there).expect("removed");
+        assert!(other.take(&kept, &out).is_ok(), "it is here now");
     }
 
     #[test]

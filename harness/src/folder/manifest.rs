@@ -51,6 +51,9 @@ pub struct Manifest {
     pub profile: Option<String>,
     /// Folders with artifacts that others wrote.
     pub from: Vec<PathBuf>,
+    /// Where its artifacts are, if this is a copy of a folder without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_at: Option<String>,
     /// The machine.
     pub environment: Environment,
     /// The subjects.
@@ -89,11 +92,21 @@ pub struct Planned {
     pub cells: Vec<PlannedCell>,
 }
 
+impl Manifest {
+    /// A manifest from the bytes of `run.json` at a place.
+    pub(crate) fn parse(bytes: &[u8], place: &Path) -> Result<Self, FolderError> {
+        parse(bytes, place)
+    }
+}
+
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
+    parse(&fs::read(path).map_err(at(path))?, path)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, FolderError> {
     let malformed = |reason: String| FolderError::Malformed { path: path.to_owned(), reason };
-    let text = fs::read_to_string(path).map_err(at(path))?;
     let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
     match value.get("version").and_then(serde_json::Value::as_u64) {
         Some(version) if version != u64::from(MANIFEST_VERSION) => {
             Err(malformed(format!("it has version {version}; this harness reads version {MANIFEST_VERSION}")))

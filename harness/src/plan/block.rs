@@ -5,7 +5,9 @@ use super::{Assignment, FAMILY, MODEL_AXIS, PlanError, Planner};
 use crate::certificate::check;
 use crate::config::{AxisConfig, BlockConfig, Vary};
 use crate::covering::{Demand, Row, cover};
+use crate::environment;
 use crate::filter::Filter;
+use crate::parallel;
 use crate::results::Coverage;
 
 /// The cells of a block.
@@ -48,25 +50,49 @@ impl<'a> Expander<'a> {
             .filter(listed)
             .filter(|axis| !each.iter().any(|fixed| fixed.name == axis.name))
             .collect();
+        let starts = self.combinations(&self.base(), &each);
+        let repeated = parallel::map(
+            environment::cores(),
+            &starts,
+            || (),
+            |(), start| self.from(start, &varying, block, only.as_ref()),
+        );
         let mut expanded = Expanded::default();
-        for start in self.combinations(&self.base(), &each) {
-            let selected = |assignment: &Assignment| {
-                only.as_ref().is_none_or(|only| only.selects_dims(&self.planner.dims(assignment, "")))
-            };
-            let cells = match block.vary {
-                Vary::One => self.one_at_a_time(&start, &varying),
-                Vary::All => self.combinations(&start, &varying),
-                Vary::Pairs | Vary::Triples => {
-                    self.covering(&start, &varying, block, only.as_ref(), &mut expanded.coverage)
-                }
-            };
-            expanded.cells.extend(cells.into_iter().filter(&selected).map(|cell| self.planner.normal(cell)));
+        for one in repeated {
+            expanded.cells.extend(one.cells);
+            expanded.coverage.extend(one.coverage);
         }
         Ok(expanded)
     }
 
+    /// The cells of a block whose axes vary from a start.
+    fn from(
+        &self,
+        start: &Assignment,
+        varying: &[&AxisConfig],
+        block: &BlockConfig,
+        only: Option<&Filter>,
+    ) -> Expanded {
+        let mut coverage = Vec::new();
+        let cells = match block.vary {
+            Vary::One => self.one_at_a_time(start, varying),
+            Vary::All => self.combinations(start, varying),
+            Vary::Pairs | Vary::Triples => self.covering(start, varying, block, only, &mut coverage),
+        };
+        let selected = |assignment: &Assignment| {
+            only.is_none_or(|only| only.selects_dims(&self.planner.dims(assignment, "")))
+        };
+        let cells = cells.into_iter().filter(selected).map(|cell| self.planner.normal(cell)).collect();
+        Expanded { cells, coverage }
+    }
+
     fn base(&self) -> Assignment {
-        self.planner.config.axes.iter().map(|axis| (axis.name.clone(), self.planner.base(axis))).collect()
+        self.planner
+            .config
+            .axes
+            .iter()
+            .map(|axis| (axis.name.clone(), self.planner.base(axis).to_owned()))
+            .collect()
     }
 
     fn one_at_a_time(&self, start: &Assignment, axes: &[&AxisConfig]) -> Vec<Assignment> {

@@ -63,6 +63,16 @@ impl Rules for Constraints {
         let broken = self.forbidden.iter().find(|constraint| constraint.condition.holds(row));
         broken.map(|constraint| constraint.axes.as_slice())
     }
+
+    fn forbid(&self, fixed: &[(usize, usize)]) -> bool {
+        let axes = fixed.iter().map(|(axis, _)| axis + 1).max().unwrap_or(0);
+        let mut row = vec![0; axes];
+        fixed.iter().for_each(|(axis, value)| row[*axis] = *value);
+        let settled = |axis: &usize| fixed.iter().any(|(held, _)| held == axis);
+        self.forbidden
+            .iter()
+            .any(|constraint| constraint.axes.iter().all(settled) && constraint.condition.holds(&row))
+    }
 }
 
 impl Condition {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use intact_store::Files;
 
 use crate::folder::{ArtifactEntry, ArtifactStore, FolderError, RunFolder};
 use crate::scenario::StepError;
@@ -17,8 +20,18 @@ impl Elsewhere {
     /// What is in these folders; of what is in several, the first.
     pub(super) fn open(folders: &[PathBuf]) -> Result<Self, FolderError> {
         let mut elsewhere = Self::default();
+        let mut places: BTreeMap<String, Arc<Files>> = BTreeMap::new();
         for folder in folders {
-            let store = RunFolder::open(folder)?.artifacts();
+            let folder = RunFolder::open(folder)?;
+            let mut store = folder.artifacts();
+            if let Some(address) = folder.manifest()?.kept_at {
+                let files = match places.get(&address) {
+                    Some(files) => Arc::clone(files),
+                    None => Arc::new(Files::at(&address).map_err(Box::new)?),
+                };
+                store = store.with(Arc::clone(&files));
+                places.insert(address, files);
+            }
             for (key, entry) in store.entries()? {
                 elsewhere.entries.entry(key).or_insert((elsewhere.stores.len(), entry));
             }

@@ -121,30 +121,36 @@ impl Scene<'_> {
     pub(super) fn fetch(&self, wanted: &BTreeMap<ArtifactKey, &Prepared<'_>>) -> Artifacts {
         let Some(source) = self.elsewhere else { return Artifacts::new() };
         self.progress.phase("fetching sessions", wanted.len());
-        let fetched = wanted.keys().enumerate().filter_map(|(index, key)| {
-            self.progress.step();
-            let (store, entry) = source.entry(&key.digest())?;
-            let dir = self.dir.join("fetched").join(format!("{}-{index}", self.pass));
-            let artifact = match &entry.content {
-                Content::Session { document, image, tokens, parameters, history } => {
-                    let files = || -> Result<SessionFiles, FolderError> {
-                        let document = store.take(document, &dir)?;
-                        let image = image.as_ref().map(|image| store.take(image, &dir)).transpose()?;
-                        Ok(SessionFiles { document, image })
-                    };
-                    files().map_err(|error| elsewhere::unusable(&error)).map(|files| Artifact {
-                        files,
-                        tokens: *tokens,
-                        parameters: parameters.clone(),
-                        history: history.clone(),
-                    })
-                }
-                Content::Failed { error } => Err(error.clone()),
-                Content::Control { .. } => return None,
-            };
-            Some((key.clone(), Saved { artifact, writer: Some(entry.writer.clone()) }))
-        });
-        fetched.collect()
+        let keys: Vec<&ArtifactKey> = wanted.keys().collect();
+        let fetched = parallel::map(
+            self.jobs,
+            &numbered(&keys),
+            || (),
+            |(), (index, key)| {
+                self.progress.step();
+                let (store, entry) = source.entry(&key.digest())?;
+                let dir = self.dir.join("fetched").join(format!("{}-{index}", self.pass));
+                let artifact = match &entry.content {
+                    Content::Session { document, image, tokens, parameters, history } => {
+                        let files = || -> Result<SessionFiles, FolderError> {
+                            let document = store.take(document, &dir)?;
+                            let image = image.as_ref().map(|image| store.take(image, &dir)).transpose()?;
+                            Ok(SessionFiles { document, image })
+                        };
+                        files().map_err(|error| elsewhere::unusable(&error)).map(|files| Artifact {
+                            files,
+                            tokens: *tokens,
+                            parameters: parameters.clone(),
+                            history: history.clone(),
+                        })
+                    }
+                    Content::Failed { error } => Err(error.clone()),
+                    Content::Control { .. } => return None,
+                };
+                Some(((**key).clone(), Saved { artifact, writer: Some(entry.writer.clone()) }))
+            },
+        );
+        fetched.into_iter().flatten().collect()
     }
 }
 

@@ -75,6 +75,9 @@ impl Setup {
         if !options.from.is_empty() {
             setup.take_over(&options.from)?;
         }
+        if let Some(depot) = &options.depot {
+            depot.admit(&setup.manifest.digest)?;
+        }
         setup.subjects.reach(&crossed(&setup.inputs.config, &setup.selected));
         setup.manifest.releases = setup.subjects.release_infos();
         Ok(setup)
@@ -111,6 +114,7 @@ impl Setup {
             expectations: options.expectations.as_ref().map(absolute),
             profile: options.profile.clone(),
             from: options.from.iter().map(absolute).collect(),
+            kept_at: None,
             environment: environment::here(),
             subjects: subjects.infos(),
             releases: Vec::new(),

@@ -41,11 +41,16 @@ impl Desk {
         self
     }
 
+    /// What there is more in the environment.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// `intact store ARGUMENTS`, to be run.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
         command.arg("store").args(arguments).env("NO_COLOR", "1").env("INTACT_STORE", &self.store);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.environment());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -5,4 +5,6 @@ mod desk;
 mod disks;
 mod faults;
 mod kills;
+#[path = "../guide/project.rs"]
+mod project;
 mod s3;

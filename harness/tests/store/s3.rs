@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::desk::{Desk, chunks, session_file};
 use super::faults::Proxy;
+use super::project::Project;
 
 /// A server in a process of its own, until dropped.
 struct Server {
@@ -152,4 +153,28 @@ fn requests_that_fail_stall_or_break_off_lose_nothing() {
     let counts = proxy.counts();
     assert!(counts.iter().all(|(_, count)| *count > 0) || rounds < 4, "every fault happened: {counts:?}");
     println!("{rounds} rounds, faults {counts:?}, {failures} commands that gave up and were run again");
+}
+
+#[test]
+fn the_parts_of_a_run_meet_in_s3() {
+    let server = Server::start();
+    let desk = server.desk("parts", server.address);
+    let project = Project::new();
+    let intact = |words: &str| {
+        let output = project.command("intact").args(words.split(' ')).envs(desk.environment()).output();
+        let output = output.expect("the command runs");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let place = "--artifacts s3://parts/run-17";
+    assert_eq!(intact(&format!("produce {place} --out saved")).0, Some(0));
+    std::fs::remove_dir_all(project.path("saved")).expect("removed");
+    assert_eq!(intact(&format!("consume {place} --partition 1/2 --out one")).0, Some(0));
+    let (code, told) = intact(&format!("merge {place} --out torn"));
+    assert_eq!(code, Some(5), "a part is missing: {told}");
+    assert_eq!(intact(&format!("consume {place} --partition 2/2 --out two")).0, Some(0));
+    let (code, told) = intact(&format!("merge {place} --out whole"));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("Kept:   whole at s3://parts/run-17"), "{told}");
+    let (code, told) = intact(&format!("run {place} --seed 2 --out other"));
+    assert!(code == Some(96) && told.contains("keeps another run: the seed differ"), "{told}");
 }

@@ -40,12 +40,12 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("an interrupted run tells what is left and goes on", an_interrupted_run_tells_what_is_left_and_goes_on),
 ];
 
-fn ran(options: &RunOptions) -> Results {
+pub(crate) fn ran(options: &RunOptions) -> Results {
     run::run(options, &Silent).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a run says, without when and how long.
-fn said(results: &Results) -> Vec<Cell> {
+pub(crate) fn said(results: &Results) -> Vec<Cell> {
     let timeless = |cell: &Cell| {
         let receipt = cell.receipt.clone().map(|receipt| intact_protocol::Receipt {
             timings: intact_protocol::Timings::default(),

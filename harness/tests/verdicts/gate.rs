@@ -29,14 +29,14 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("the self-test finds every mutant out", the_self_test_finds_every_mutant_out),
 ];
 
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Scene {
-    fn intact(&self, words: &str) -> Said {
+    pub(crate) fn intact(&self, words: &str) -> Said {
         self.intact_with(words, &[])
     }
 

@@ -2,6 +2,7 @@
 //!
 //! This test's own program is the worker: started with `--as-worker` it is the fake one.
 
+mod depot;
 mod driver;
 mod folder;
 mod gate;
@@ -23,13 +24,17 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    let others = scene::TESTS.iter().chain(driver::TESTS).chain(folder::TESTS).chain(gate::TESTS).map(
-        |(name, test)| {
+    let others = scene::TESTS
+        .iter()
+        .chain(depot::TESTS)
+        .chain(driver::TESTS)
+        .chain(folder::TESTS)
+        .chain(gate::TESTS)
+        .map(|(name, test)| {
             Trial::test(*name, || {
                 test();
                 Ok(())
             })
-        },
-    );
+        });
     libtest_mimic::run(&Arguments::from_args(), table.chain(others).collect()).exit_code()
 }

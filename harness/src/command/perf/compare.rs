@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::super::output::show;
 use super::super::table::{facts, plain, table as lines};
 use super::Failure;
 use super::settings::SettingArguments;
@@ -129,11 +130,7 @@ impl Compare {
                     .help("choose another folder with --out")
             })?;
         }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&comparison).map_err(Failure::setup)?);
-        } else {
-            print!("{}", shown(&comparison));
-        }
+        show(&comparison, self.json, shown)?;
         Ok(comparison.exit)
     }
 }

@@ -1,6 +1,6 @@
 //! A worker as it is named on the command line: a program with arguments, or a llama.cpp release.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
 use crate::tags;
@@ -15,7 +15,7 @@ pub(super) fn resolve(given: &str) -> Result<(String, Vec<String>), Failure> {
     if let Some(program) = words.first()
         && (words.len() > 1 || program.contains(std::path::MAIN_SEPARATOR))
     {
-        return if Path::new(program).is_file() {
+        return if is_program(program) {
             named(words)
         } else {
             Err(Failure::setup(format!("there is no worker {program}")).help(
@@ -38,6 +38,14 @@ pub(super) fn resolve(given: &str) -> Result<(String, Vec<String>), Failure> {
     named(vec![worker.display().to_string()])
 }
 
+/// Whether a program is there: as a file, or by its name in the search path.
+fn is_program(program: &str) -> bool {
+    let bare = !program.contains(std::path::MAIN_SEPARATOR);
+    let search = std::env::var_os("PATH").filter(|_| bare).unwrap_or_default();
+    let named = |folder: PathBuf| folder.join(format!("{program}{}", std::env::consts::EXE_SUFFIX)).is_file();
+    Path::new(program).is_file() || std::env::split_paths(&search).any(named)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +57,7 @@ mod tests {
         assert_eq!((name, command), (own.clone(), vec![own.clone()]));
         let (_, command) = resolve(&format!("{own} --slow-load 10%")).expect("with arguments");
         assert_eq!(command, [own.as_str(), "--slow-load", "10%"]);
+        assert_eq!(resolve("sh -c true").expect("in the search path").1[0], "sh");
         for (wrong, told) in [
             ("./no-such-worker", "there is no worker ./no-such-worker"),
             ("no-such-worker --x", "there is no worker no-such-worker"),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Calls `work` on every item and gives the results in the items' order. Every thread makes its own state.
-pub(super) fn map<T: Sync, S, R: Send>(
+pub(crate) fn map<T: Sync, S, R: Send>(
     jobs: usize,
     items: &[T],
     state: impl Fn() -> S + Sync,

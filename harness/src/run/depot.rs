@@ -1,0 +1,199 @@
+//! Where the parts of one run are kept by machines that share nothing else: a folder, or an object store.
+//!
+//! ```text
+//! parts/<kind>[-m-of-n]/…        documents of a part's folder; run.json comes last: the part is there when it is
+//! artifacts/<2 digits>/<BLAKE3>  saved sessions, as in a run's folder, of all parts
+//! whole/…                        what `intact merge` made of them
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use intact_store::{Files, StoreError};
+
+use super::{RESULTS, RunError, parallel, setup};
+use crate::folder::{DOCUMENTS, FolderError, Kind, Manifest, PlanDigest, RUN, RunFolder, StoredFile};
+use crate::report;
+
+/// Requests under way at the same time.
+const REQUESTS: usize = 16;
+/// Folder of the parts.
+const PARTS: &str = "parts";
+/// Folder of what was put together.
+const WHOLE: &str = "whole";
+
+/// A place that keeps the parts of one run.
+#[derive(Debug, Clone)]
+pub struct Depot {
+    files: Arc<Files>,
+    /// The place, so that it can be found from every working folder.
+    address: String,
+}
+
+/// A part that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it is called there.
+    pub name: String,
+    /// Where its copy is.
+    pub folder: PathBuf,
+    /// When it began, RFC 3339 in UTC.
+    pub started: String,
+}
+
+impl Depot {
+    /// The depot at a place: a folder, which is made where it is missing, or a URL.
+    ///
+    /// # Errors
+    /// [`RunError`], where the text names no place.
+    pub fn at(address: &str) -> Result<Self, RunError> {
+        let files = Files::at(address).map_err(stopped)?;
+        let local = !address.contains(':');
+        let absolute = local.then(|| std::path::absolute(address).ok()).flatten();
+        let address = absolute.map_or_else(|| address.to_owned(), |path| path.display().to_string());
+        Ok(Self { files: Arc::new(files), address })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Makes sure that the parts which are there are of this plan.
+    pub(super) fn admit(&self, digest: &PlanDigest) -> Result<(), RunError> {
+        for (name, manifest) in self.manifests()? {
+            let differ = manifest.digest.differences(digest);
+            if !differ.is_empty() {
+                let message = format!(
+                    "{} keeps another run: {differ} differ from its part `{name}`. One place keeps the parts of one run: \
+                     name another with --artifacts, with the number of the CI's run in it",
+                    self.address,
+                    differ = differ.join(", "),
+                );
+                return Err(RunError::Merge(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what is in a run's folder, and gives its name. A part of that name which is there is replaced.
+    ///
+    /// # Errors
+    /// [`RunError`], where a file cannot be read or kept.
+    pub fn keep(&self, folder: &Path) -> Result<String, RunError> {
+        let folder = RunFolder::open(folder)?;
+        let manifest = folder.manifest()?;
+        let entries = folder.artifacts().entries()?;
+        let there: BTreeSet<String> = self.files.list("artifacts").map_err(stopped)?.into_iter().collect();
+        let files: BTreeMap<String, &StoredFile> = entries
+            .values()
+            .flat_map(|entry| entry.content.files())
+            .map(|file| (file.place(), file))
+            .collect();
+        let artifacts =
+            files.into_keys().filter(|place| !there.contains(place)).map(|place| (place.clone(), place));
+        let name = name(&manifest);
+        let documents =
+            [RESULTS, setup::CONFIG, setup::EXPECTATIONS].into_iter().chain(DOCUMENTS).chain(report::FILES);
+        let documents = documents.filter(|file| folder.file(file).is_file());
+        let documents = documents.map(|file| (file.to_owned(), format!("{name}/{file}")));
+        self.put_all(&folder, &artifacts.collect::<Vec<_>>())?;
+        self.put_all(&folder, &documents.collect::<Vec<_>>())?;
+        self.put_all(&folder, &[(RUN.to_owned(), format!("{name}/{RUN}"))])?;
+        Ok(name)
+    }
+
+    /// Copies the documents of all parts that save sessions, or of all that load some, into a folder of their own each.
+    /// What they saved is fetched when it is read.
+    ///
+    /// # Errors
+    /// [`RunError`], where there is no such part, or one cannot be fetched.
+    pub fn fetch(&self, saving: bool, into: &Path) -> Result<Vec<Part>, RunError> {
+        let parts = self.manifests()?;
+        let wanted = parts.into_iter().filter(|(_, manifest)| (manifest.kind == Kind::Produce) == saving);
+        let wanted: Vec<(String, Manifest)> = wanted.collect();
+        if wanted.is_empty() {
+            let (what, who) = if saving {
+                ("saved session", "`intact produce --artifacts` keeps some there")
+            } else {
+                (
+                    "cell that was played",
+                    "`intact run --artifacts` and `intact consume --artifacts` keep some there",
+                )
+            };
+            return Err(RunError::Merge(format!("there is no {what} at {}: {who}", self.address)));
+        }
+        let fetched = parallel::map(
+            REQUESTS,
+            &wanted,
+            || (),
+            |(), (name, manifest)| self.fetch_part(name, manifest, into),
+        );
+        fetched.into_iter().collect()
+    }
+
+    fn fetch_part(&self, name: &str, manifest: &Manifest, into: &Path) -> Result<Part, RunError> {
+        let path = into.join(name.rsplit('/').next().unwrap_or(name));
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error: std::io::Error| RunError::Folder { path, reason: error.to_string() }
+        };
+        // Of an earlier copy nothing may be left.
+        if path.is_dir() {
+            fs::remove_dir_all(&path).map_err(failed(&path))?;
+        }
+        fs::create_dir_all(&path).map_err(failed(&path))?;
+        for file in [setup::CONFIG, setup::EXPECTATIONS].into_iter().chain(DOCUMENTS) {
+            if let Some(bytes) = self.files.get(&format!("{name}/{file}")).map_err(stopped)? {
+                fs::write(path.join(file), bytes).map_err(failed(&path))?;
+            }
+        }
+        let manifest = Manifest { kept_at: Some(self.address.clone()), ..manifest.clone() };
+        RunFolder::copied(&path, &manifest)?;
+        Ok(Part { name: name.to_owned(), folder: path, started: manifest.started })
+    }
+
+    /// The parts that are there, by name.
+    fn manifests(&self) -> Result<BTreeMap<String, Manifest>, RunError> {
+        let names = self.files.list(PARTS).map_err(stopped)?;
+        let parts = names.iter().filter_map(|name| name.strip_suffix(RUN)?.strip_suffix('/'));
+        let mut manifests = BTreeMap::new();
+        for name in parts {
+            let file = format!("{name}/{RUN}");
+            let place = || PathBuf::from(format!("{}/{file}", self.address));
+            if let Some(bytes) = self.files.get(&file).map_err(stopped)? {
+                manifests.insert(name.to_owned(), Manifest::parse(&bytes, &place())?);
+            }
+        }
+        Ok(manifests)
+    }
+
+    /// Puts files of a folder where they are kept.
+    fn put_all(&self, folder: &RunFolder, files: &[(String, String)]) -> Result<(), RunError> {
+        let put = |(file, name): &(String, String)| -> Result<(), RunError> {
+            let path = folder.file(file);
+            let bytes = fs::read(&path).map_err(|source| FolderError::Io { path, source })?;
+            self.files.put(name, bytes).map_err(stopped)
+        };
+        parallel::map(REQUESTS, files, || (), |(), file| put(file)).into_iter().collect()
+    }
+}
+
+/// What a part is called: what it does, and which part it is.
+fn name(manifest: &Manifest) -> String {
+    let kind = match manifest.kind {
+        Kind::Run => "run",
+        Kind::Produce => "produce",
+        Kind::Consume => "consume",
+        Kind::Merge => return WHOLE.to_owned(),
+    };
+    let part = manifest.partition.map(|partition| format!("-{}", partition.to_string().replace('/', "-of-")));
+    format!("{PARTS}/{kind}{}", part.unwrap_or_default())
+}
+
+fn stopped(error: StoreError) -> RunError {
+    RunError::RunFolder(Box::new(error).into())
+}
