@@ -11,11 +11,8 @@ use intact_format::route::LoadPolicy;
 use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
 
 use super::Failure;
-<<<<<<< HEAD
 use super::keys::KeyArguments;
-=======
 use super::output::show;
->>>>>>> cfa2d96 (Let jobs on different machines meet in a folder or an object store; find covering arrays faster; say options once; show wrong lines of configurations)
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
