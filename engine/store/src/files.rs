@@ -63,7 +63,7 @@ impl Files {
     /// # Errors
     /// When the place does not say.
     pub fn holds(&self, name: &str) -> Result<bool, StoreError> {
-        self.runtime.block_on(self.objects.holds(&name))
+        self.runtime.block_on(self.objects.holds(name))
     }
 }
 

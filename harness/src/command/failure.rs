@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
 use thiserror::Error;
@@ -19,7 +20,7 @@ pub(super) struct Failure {
     help: Option<String>,
     /// The file that is wrong, and where.
     #[source_code]
-    file: Option<NamedSource<String>>,
+    file: Option<Arc<NamedSource<String>>>,
     #[label(collection)]
     places: Vec<LabeledSpan>,
     exit: Exit,
@@ -40,7 +41,7 @@ impl Failure {
                 let Wrong { path, text, span, message } = &**wrong;
                 let place = LabeledSpan::underline(span.start..span.end.max(span.start + 1));
                 let file = NamedSource::new(path.display().to_string(), text.clone()).with_language("toml");
-                Self { file: Some(file), places: vec![place], ..Self::setup(message) }
+                Self { file: Some(Arc::new(file)), places: vec![place], ..Self::setup(message) }
             }
         }
     }
