@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The calls that differ, by the first `llama-cpp-sys-2` 0.1.x whose llama.cpp has them in today's form.
-const SINCE: [(&str, u32); 6] = [
+const SINCE: [(&str, u32); 7] = [
     ("llama_kv_unified", 113),
     ("llama_flash_attn_type", 122),
     ("llama_state_seq_ext", 122),
     ("llama_model_is_hybrid", 123),
+    ("llama_set_adapters", 137),
     ("llama_load_mode", 154),
     ("llama_penalties_n_vocab", 155),
 ];

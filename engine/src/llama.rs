@@ -7,6 +7,7 @@ mod context;
 mod control_vector;
 mod error;
 mod model;
+mod native;
 #[cfg(llama_raw)]
 mod raw;
 mod release;

@@ -5,13 +5,10 @@ mod pieces;
 
 use std::sync::{Arc, PoisonError};
 
-use super::binding::context::LlamaContext;
-use super::binding::context::session::LlamaStateSeqFlags;
-use super::binding::llama_batch::LlamaBatch;
-use super::binding::token::LlamaToken;
 use self_cell::self_cell;
 
-use super::backend::backend;
+use super::native::batch::LlamaBatch;
+use super::native::context::{LlamaContext, LlamaStateSeqFlags};
 use super::{ContextSettings, LlamaError, Model, Token};
 pub use container::Container;
 
@@ -39,6 +36,8 @@ pub struct Context {
     settings: ContextSettings,
     /// A sequence that shares the cache and is empty between calls.
     scratch: Option<i32>,
+    /// The state of the neighbour, where there is one, as it was made.
+    neighbour: Option<Vec<u8>>,
     n_ctx: u32,
     n_batch: usize,
     threads: u32,
@@ -87,11 +86,11 @@ impl Context {
     /// # Errors
     /// When llama.cpp cannot create it with these settings.
     pub fn new(model: &Arc<Model>, settings: &ContextSettings) -> Result<Self, LlamaError> {
-        let (backend, params) = (backend()?, settings.to_params()?);
+        let params = settings.to_params()?;
         let threads = u32::try_from(params.n_threads()).unwrap_or_default();
         let bound = Bound::try_new(Arc::clone(model), |model| {
             let _creation = model.creation.lock().unwrap_or_else(PoisonError::into_inner);
-            model.inner.new_context(backend, params).map_err(|error| LlamaError::Context(error.to_string()))
+            LlamaContext::new(&model.inner, params).map_err(|error| LlamaError::Context(error.to_string()))
         })?;
         let (whole, n_batch) =
             bound.with_dependent(|_, context| (context.n_ctx(), context.n_batch() as usize));
@@ -101,7 +100,8 @@ impl Context {
             whole / settings.n_seq_max.unwrap_or(1).max(1)
         };
         let scratch = settings.scratch_sequence().and_then(|sequence| i32::try_from(sequence).ok());
-        let mut context = Self { bound, settings: settings.clone(), scratch, n_ctx, n_batch, threads };
+        let mut context =
+            Self { bound, settings: settings.clone(), scratch, neighbour: None, n_ctx, n_batch, threads };
         context.apply_adapters()?;
         Ok(context)
     }
@@ -111,8 +111,8 @@ impl Context {
         self.bound.with_dependent_mut(|_, context| model.adapters.apply(context))
     }
 
-    /// Leaves cells of another sequence, with gaps between them, so that the session's cells cannot lie side by side. Does
-    /// nothing where each sequence has a cache of its own.
+    /// Makes another sequence live beside the session's. Its cells have gaps between them, so that in a cache that both share
+    /// the session's cells cannot lie side by side.
     ///
     /// # Errors
     /// When there is no second sequence, or evaluation fails.
@@ -120,11 +120,11 @@ impl Context {
         let failed =
             |reason: String| LlamaError::Evaluate { tokens: FRAGMENTS * FRAGMENT, position: 0, reason };
         for piece in 0..FRAGMENTS {
-            let mut batch = LlamaBatch::new(FRAGMENT, 1);
+            let mut batch = LlamaBatch::new(FRAGMENT);
             for at in piece * FRAGMENT..(piece + 1) * FRAGMENT {
                 let position = i32::try_from(at).map_err(|error| failed(error.to_string()))?;
                 batch
-                    .add(LlamaToken(position), position, &[NEIGHBOUR], false)
+                    .add(Token(position), position, NEIGHBOUR, false)
                     .map_err(|error| failed(error.to_string()))?;
             }
             self.bound
@@ -139,7 +139,21 @@ impl Context {
                 context.clear_kv_cache_seq(Some(NEIGHBOUR.unsigned_abs()), from, to)
             });
         }
+        let mut made = Vec::new();
+        self.read(NEIGHBOUR, Part::Whole, &mut made)?;
+        self.neighbour = Some(made);
         Ok(())
+    }
+
+    /// Whether the sequence beside the session's, where there is one, is what it was made as, to the last byte.
+    ///
+    /// # Errors
+    /// When llama.cpp does not write its state.
+    pub fn neighbour_is_unharmed(&self) -> Result<bool, LlamaError> {
+        let Some(made) = &self.neighbour else { return Ok(true) };
+        let mut here = Vec::new();
+        self.read(NEIGHBOUR, Part::Whole, &mut here)?;
+        Ok(here == *made)
     }
 
     /// The model.
@@ -180,7 +194,7 @@ impl Context {
         if start + tokens.len() > self.n_ctx as usize {
             return Err(LlamaError::Full { tokens: tokens.len(), position: start });
         }
-        let mut batch = LlamaBatch::new(tokens.len().clamp(1, self.n_batch), 1);
+        let mut batch = LlamaBatch::new(tokens.len().clamp(1, self.n_batch));
         for (piece, tokens_of_piece) in tokens.chunks(self.n_batch).enumerate() {
             let position = start + piece * self.n_batch;
             let failed =
@@ -189,9 +203,7 @@ impl Context {
             for (at, &token) in tokens_of_piece.iter().enumerate() {
                 let here = i32::try_from(position + at).map_err(|error| failed(error.to_string()))?;
                 let last = at + 1 == tokens_of_piece.len();
-                batch
-                    .add(LlamaToken(token.0), here, &[SEQUENCE], last)
-                    .map_err(|error| failed(error.to_string()))?;
+                batch.add(token, here, SEQUENCE, last).map_err(|error| failed(error.to_string()))?;
             }
             self.bound
                 .with_dependent_mut(|_, context| context.decode(&mut batch))
@@ -271,9 +283,17 @@ impl Context {
             .unwrap_or(false)
     }
 
-    /// Empties the memory.
+    /// Empties the memory; a neighbour keeps its part.
     pub fn clear(&mut self) {
-        self.bound.with_dependent_mut(|_, context| context.clear_kv_cache());
+        let beside = self.neighbour.is_some();
+        self.bound.with_dependent_mut(|_, context| {
+            // What cells held goes too, unless they may be another sequence's.
+            if beside {
+                let _ = context.clear_kv_cache_seq(Some(SEQUENCE.unsigned_abs()), None, None);
+            } else {
+                context.clear_kv_cache();
+            }
+        });
     }
 
     /// The first and the last position in the memory; `None` where it is empty.

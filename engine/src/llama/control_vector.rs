@@ -8,6 +8,7 @@ use intact_format::gguf::{Gguf, Tensor, TensorType};
 
 use super::LlamaError;
 use super::binding::model::LlamaModel;
+use super::native::adapter::{OFFERED, dimensions};
 
 /// The sum of control vectors, each times its scale.
 #[derive(Debug, PartialEq)]
@@ -22,32 +23,20 @@ pub(super) struct ControlVector {
 
 impl ControlVector {
     /// Adds up the files' vectors for a model; `None` where there are no files.
-    #[cfg(not(llama_raw))]
     pub(super) fn sum(model: &LlamaModel, files: &[(PathBuf, f32)]) -> Result<Option<Self>, LlamaError> {
         if files.is_empty() {
             return Ok(None);
         }
-        let (width, layers) = (model.n_embd(), i32::try_from(model.n_layer()).unwrap_or(i32::MAX));
+        let (width, layers) = dimensions(model);
         let size = |count: i32| usize::try_from(count).unwrap_or_default();
         let mut sum = Self { data: vec![0.0; size(width) * size(layers - 1)], width, layers };
         for (path, scale) in files {
-            sum.add(path, *scale).map_err(|reason| LlamaError::Adapter { path: path.clone(), reason })?;
+            let added = OFFERED.map_err(str::to_owned).and_then(|()| sum.add(path, *scale));
+            added.map_err(|reason| LlamaError::Adapter { path: path.clone(), reason })?;
         }
         Ok(Some(sum))
     }
 
-    #[cfg(llama_raw)]
-    pub(super) fn sum(_: &LlamaModel, files: &[(PathBuf, f32)]) -> Result<Option<Self>, LlamaError> {
-        match files.first() {
-            None => Ok(None),
-            Some((path, _)) => Err(LlamaError::Adapter {
-                path: path.clone(),
-                reason: "control vectors are not offered for this release of llama.cpp".to_owned(),
-            }),
-        }
-    }
-
-    #[cfg_attr(llama_raw, expect(dead_code, reason = "control vectors are not offered over these releases"))]
     fn add(&mut self, path: &Path, scale: f32) -> Result<(), String> {
         let gguf = Gguf::open(path).map_err(|error| error.to_string())?;
         gguf.check_extent().map_err(|error| error.to_string())?;

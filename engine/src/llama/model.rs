@@ -64,7 +64,7 @@ impl Model {
         let params = pin!(params);
         let mut inner = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|error| LlamaError::Model { path: path.to_owned(), reason: error.to_string() })?;
-        let adapters = Adapters::load(&mut inner, &settings.lora, &settings.control_vectors)?;
+        let adapters = Adapters::read(&mut inner, &settings.lora, &settings.control_vectors)?;
         Ok(Arc::new(Self { adapters, inner, creation: Mutex::new(()), path: path.to_owned() }))
     }
 

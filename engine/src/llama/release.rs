@@ -1,10 +1,10 @@
 //! What differs between the releases of llama.cpp and of its crates that this engine is built against.
 
-use super::binding::context::params::{KvCacheType, LlamaContextParams};
 use super::binding::model::LlamaModel;
 use super::binding::sampling::LlamaSampler;
 use super::binding::token::LlamaToken;
 
+use super::native::params::{KvCacheType, LlamaContextParams};
 use super::{FlashAttention, Token};
 
 /// The llama.cpp release inside, as `fixtures/tags.toml` names it.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::binding::context::params::{KvCacheType, LlamaContextParams, RopeScalingType};
+use super::native::params::{KvCacheType, LlamaContextParams, RopeScalingType};
 
 use super::{LlamaError, release};
 
@@ -87,7 +87,7 @@ impl ContextSettings {
         (cfg!(llama_kv_unified) && self.scratch && shared && sequences < MAX_SEQUENCES).then_some(sequences)
     }
 
-    /// The crate's form. `n_ctx` of one sequence becomes the length of the whole context.
+    /// llama.cpp's form. `n_ctx` of one sequence becomes the length of the whole context.
     pub(super) fn to_params(&self) -> Result<LlamaContextParams, LlamaError> {
         let sequences = self.n_seq_max.unwrap_or(1).max(1);
         let scratch = self.scratch_sequence();

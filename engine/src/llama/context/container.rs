@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::{Context, LlamaError, LlamaToken, Part, SEQUENCE, SequenceState, Token};
+use super::{Context, LlamaError, Part, SEQUENCE, SequenceState, Token};
 
 /// What llama.cpp puts a state into. Each changes on other releases than the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,16 +37,15 @@ impl Context {
     /// What llama.cpp or the system says.
     pub fn keep(&self, container: Container, path: &Path, tokens: &[Token]) -> Result<(), LlamaError> {
         let failed = failure(path);
-        let tokens: Vec<LlamaToken> = tokens.iter().map(|token| LlamaToken(token.0)).collect();
         match container {
             Container::SequenceFile => self
                 .bound
-                .with_dependent(|_, context| context.state_seq_save_file(path, SEQUENCE, &tokens))
+                .with_dependent(|_, context| context.state_seq_save_file(path, SEQUENCE, tokens))
                 .map(|_written| ())
                 .map_err(|error| failed(&error)),
             Container::SessionFile => self
                 .bound
-                .with_dependent(|_, context| context.state_save_file(path, &tokens))
+                .with_dependent(|_, context| context.state_save_file(path, tokens))
                 .map_err(|error| failed(&error)),
             Container::RawSequence => {
                 fs::write(path, self.state(Part::Whole)?.bytes()).map_err(|error| failed(&error))
@@ -63,19 +62,16 @@ impl Context {
     pub fn take_back(&mut self, container: Container, path: &Path) -> Result<Option<Vec<Token>>, LlamaError> {
         let failed = failure(path);
         let room = self.n_ctx as usize;
-        let known = |tokens: Vec<LlamaToken>| {
-            Some(tokens.into_iter().map(|LlamaToken(token)| Token(token)).collect())
-        };
         match container {
             Container::SequenceFile => self
                 .bound
                 .with_dependent_mut(|_, context| context.state_seq_load_file(path, SEQUENCE, room))
-                .map(|(tokens, _)| known(tokens))
+                .map(|(tokens, _)| Some(tokens))
                 .map_err(|error| failed(&error)),
             Container::SessionFile => self
                 .bound
                 .with_dependent_mut(|_, context| context.state_load_file(path, room))
-                .map(known)
+                .map(Some)
                 .map_err(|error| failed(&error)),
             Container::RawSequence => {
                 let bytes = fs::read(path).map_err(|error| failed(&error))?;

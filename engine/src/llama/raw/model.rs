@@ -4,8 +4,6 @@ use std::ptr::NonNull;
 
 use llama_cpp_sys_2 as sys;
 
-use super::context::LlamaContext;
-use super::context::params::LlamaContextParams;
 use super::llama_backend::LlamaBackend;
 use super::vocab::LlamaVocab;
 use super::{Failed, c_path, failed, owned};
@@ -22,10 +20,6 @@ unsafe impl Send for LlamaModel {}
 // SAFETY: as above.
 unsafe impl Sync for LlamaModel {}
 
-/// An adapter; there is none over these releases.
-#[derive(Debug)]
-pub(in crate::llama) enum LlamaLoraAdapter {}
-
 impl LlamaModel {
     pub(in crate::llama) fn load_from_file(
         _: &LlamaBackend,
@@ -40,19 +34,8 @@ impl LlamaModel {
             .ok_or_else(|| failed("null result from llama.cpp"))
     }
 
-    pub(in crate::llama) fn lora_adapter_init(&mut self, _: &Path) -> Result<LlamaLoraAdapter, Failed> {
-        Err(failed("adapters are not offered for this release of llama.cpp"))
-    }
-
-    pub(in crate::llama) fn new_context(
-        &self,
-        _: &LlamaBackend,
-        params: LlamaContextParams,
-    ) -> Result<LlamaContext<'_>, Failed> {
-        // SAFETY: the model lives, and outlives the context, which borrows it.
-        let pointer = unsafe { sys::llama_init_from_model(self.pointer.as_ptr(), params.0) };
-        let pointer = NonNull::new(pointer).ok_or_else(|| failed("null result from llama.cpp"))?;
-        Ok(LlamaContext::of(pointer, self))
+    pub(in crate::llama) fn pointer(&self) -> NonNull<sys::llama_model> {
+        self.pointer
     }
 
     pub(in crate::llama) fn n_vocab(&self) -> i32 {

@@ -1,4 +1,4 @@
-pub(in crate::llama) mod params;
+//! A context, and what can be done with its memory.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -6,34 +6,44 @@ use std::ptr::NonNull;
 
 use llama_cpp_sys_2 as sys;
 
-use super::llama_batch::LlamaBatch;
-use super::model::{LlamaLoraAdapter, LlamaModel};
-use super::token::LlamaToken;
-use super::{Failed, c_path, failed};
-use session::LlamaStateSeqFlags;
+use super::batch::LlamaBatch;
+use super::params::LlamaContextParams;
+use super::{Failed, address, c_path, failed};
+use crate::llama::Token;
+use crate::llama::binding::model::LlamaModel;
 
 /// A context: a memory, and the logits of the last evaluation.
 #[derive(Debug)]
 pub(in crate::llama) struct LlamaContext<'model> {
     pointer: NonNull<sys::llama_context>,
+    model: NonNull<sys::llama_model>,
     n_vocab: usize,
-    model: PhantomData<&'model LlamaModel>,
+    borrows: PhantomData<&'model LlamaModel>,
 }
 
 // SAFETY: a context is not bound to a thread; whoever has it has it alone.
 unsafe impl Send for LlamaContext<'_> {}
 
 impl<'model> LlamaContext<'model> {
-    pub(super) fn of(pointer: NonNull<sys::llama_context>, model: &'model LlamaModel) -> Self {
-        Self { pointer, n_vocab: usize::try_from(model.n_vocab()).unwrap_or_default(), model: PhantomData }
+    /// An empty context. llama.cpp writes to the model meanwhile: the caller sees to it that nobody else makes one.
+    pub(in crate::llama) fn new(
+        model: &'model LlamaModel,
+        params: LlamaContextParams,
+    ) -> Result<Self, Failed> {
+        let n_vocab = usize::try_from(model.n_vocab()).unwrap_or_default();
+        let model = address(model);
+        // SAFETY: the model lives, and outlives the context, which borrows it.
+        let pointer = unsafe { sys::llama_init_from_model(model.as_ptr(), params.0) };
+        let pointer = NonNull::new(pointer).ok_or_else(|| failed("null result from llama.cpp"))?;
+        Ok(Self { pointer, model, n_vocab, borrows: PhantomData })
     }
 
-    pub(in crate::llama) fn lora_adapter_set(
-        &mut self,
-        adapter: &mut LlamaLoraAdapter,
-        _: f32,
-    ) -> Result<(), Failed> {
-        match *adapter {}
+    pub(super) fn pointer(&mut self) -> *mut sys::llama_context {
+        self.pointer.as_ptr()
+    }
+
+    pub(super) fn model(&self) -> NonNull<sys::llama_model> {
+        self.model
     }
 
     pub(in crate::llama) fn n_ctx(&self) -> u32 {
@@ -168,17 +178,16 @@ impl<'model> LlamaContext<'model> {
         &self,
         path: impl AsRef<Path>,
         sequence: i32,
-        tokens: &[LlamaToken],
+        tokens: &[Token],
     ) -> Result<usize, Failed> {
-        let path = c_path(path.as_ref())?;
-        // SAFETY: the path is NUL-terminated, and a token is an `i32` in memory.
+        let (path, tokens) = (c_path(path.as_ref())?, ids(tokens));
+        // SAFETY: the path is NUL-terminated, and the length travels with the tokens.
         let written = unsafe {
-            let tokens_at = tokens.as_ptr().cast();
             sys::llama_state_seq_save_file(
                 self.pointer.as_ptr(),
                 path.as_ptr(),
                 sequence,
-                tokens_at,
+                tokens.as_ptr(),
                 tokens.len(),
             )
         };
@@ -190,30 +199,29 @@ impl<'model> LlamaContext<'model> {
         path: impl AsRef<Path>,
         sequence: i32,
         room: usize,
-    ) -> Result<(Vec<LlamaToken>, usize), Failed> {
+    ) -> Result<(Vec<Token>, usize), Failed> {
         let path = c_path(path.as_ref())?;
-        let (mut tokens, mut count) = (vec![LlamaToken(0); room], 0);
-        // SAFETY: the path is NUL-terminated, a token is an `i32` in memory, and the room travels with the buffer.
+        let (mut tokens, mut count) = (vec![0; room], 0);
+        let (context, tokens_at) = (self.pointer(), tokens.as_mut_ptr());
+        // SAFETY: the path is NUL-terminated, and the room travels with the buffer.
         let read = unsafe {
-            let tokens_at = tokens.as_mut_ptr().cast();
-            let context = self.pointer.as_ptr();
             sys::llama_state_seq_load_file(context, path.as_ptr(), sequence, tokens_at, room, &raw mut count)
         };
         if read == 0 {
             return Err(failed("llama.cpp could not read it"));
         }
         tokens.truncate(count);
-        Ok((tokens, read))
+        Ok((tokens.into_iter().map(Token).collect(), read))
     }
 
     pub(in crate::llama) fn state_save_file(
         &self,
         path: impl AsRef<Path>,
-        tokens: &[LlamaToken],
+        tokens: &[Token],
     ) -> Result<(), Failed> {
-        let path = c_path(path.as_ref())?;
-        let (context, tokens_at) = (self.pointer.as_ptr(), tokens.as_ptr().cast());
-        // SAFETY: the path is NUL-terminated, and a token is an `i32` in memory.
+        let (path, tokens) = (c_path(path.as_ref())?, ids(tokens));
+        let (context, tokens_at) = (self.pointer.as_ptr(), tokens.as_ptr());
+        // SAFETY: the path is NUL-terminated, and the length travels with the tokens.
         let saved = unsafe { sys::llama_state_save_file(context, path.as_ptr(), tokens_at, tokens.len()) };
         if saved { Ok(()) } else { Err(failed("llama.cpp could not write it")) }
     }
@@ -222,20 +230,18 @@ impl<'model> LlamaContext<'model> {
         &mut self,
         path: impl AsRef<Path>,
         room: usize,
-    ) -> Result<Vec<LlamaToken>, Failed> {
+    ) -> Result<Vec<Token>, Failed> {
         let path = c_path(path.as_ref())?;
-        let (mut tokens, mut count) = (vec![LlamaToken(0); room], 0);
-        // SAFETY: the path is NUL-terminated, a token is an `i32` in memory, and the room travels with the buffer.
-        let loaded = unsafe {
-            let tokens_at = tokens.as_mut_ptr().cast();
-            let context = self.pointer.as_ptr();
-            sys::llama_state_load_file(context, path.as_ptr(), tokens_at, room, &raw mut count)
-        };
+        let (mut tokens, mut count) = (vec![0; room], 0);
+        let (context, tokens_at) = (self.pointer(), tokens.as_mut_ptr());
+        // SAFETY: the path is NUL-terminated, and the room travels with the buffer.
+        let loaded =
+            unsafe { sys::llama_state_load_file(context, path.as_ptr(), tokens_at, room, &raw mut count) };
         if !loaded {
             return Err(failed("llama.cpp could not read it"));
         }
         tokens.truncate(count);
-        Ok(tokens)
+        Ok(tokens.into_iter().map(Token).collect())
     }
 
     pub(in crate::llama) fn get_state_size(&self) -> usize {
@@ -271,24 +277,26 @@ impl Drop for LlamaContext<'_> {
     }
 }
 
-pub(in crate::llama) mod session {
-    /// Which part of a sequence's state.
-    #[derive(Debug, Clone, Copy)]
-    pub(in crate::llama) struct LlamaStateSeqFlags(
-        #[cfg_attr(not(llama_state_seq_ext), expect(dead_code, reason = "these releases know no parts"))] u32,
-    );
+fn ids(tokens: &[Token]) -> Vec<sys::llama_token> {
+    tokens.iter().map(|token| token.0).collect()
+}
 
-    impl LlamaStateSeqFlags {
-        /// What cannot be cut at a token. The number has been the same since the call exists.
-        pub(in crate::llama) const PARTIAL_ONLY: Self = Self(1);
+/// Which part of a sequence's state.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::llama) struct LlamaStateSeqFlags(
+    #[cfg_attr(not(llama_state_seq_ext), expect(dead_code, reason = "these releases know no parts"))] u32,
+);
 
-        pub(in crate::llama) const fn empty() -> Self {
-            Self(0)
-        }
+impl LlamaStateSeqFlags {
+    /// What cannot be cut at a token. The number has been the same since the call exists.
+    pub(in crate::llama) const PARTIAL_ONLY: Self = Self(1);
 
-        #[cfg(llama_state_seq_ext)]
-        pub(super) const fn bits(self) -> u32 {
-            self.0
-        }
+    pub(in crate::llama) const fn empty() -> Self {
+        Self(0)
+    }
+
+    #[cfg(llama_state_seq_ext)]
+    const fn bits(self) -> u32 {
+        self.0
     }
 }

@@ -1,5 +1,7 @@
+//! Tokens on their way into a context.
+
 use super::{Failed, failed};
-use crate::llama::raw::token::LlamaToken;
+use crate::llama::Token;
 
 /// Tokens to be evaluated together, each of one sequence.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(in crate::llama) struct LlamaBatch {
 unsafe impl Send for LlamaBatch {}
 
 impl LlamaBatch {
-    pub(in crate::llama) fn new(room: usize, _sequences: i32) -> Self {
+    pub(in crate::llama) fn new(room: usize) -> Self {
         Self {
             room,
             tokens: Vec::with_capacity(room),
@@ -39,18 +41,17 @@ impl LlamaBatch {
 
     pub(in crate::llama) fn add(
         &mut self,
-        token: LlamaToken,
+        token: Token,
         position: i32,
-        sequences: &[i32],
+        sequence: i32,
         logits: bool,
     ) -> Result<(), Failed> {
-        let [sequence] = sequences else { return Err(failed("a token of a batch is of one sequence")) };
         if self.tokens.len() == self.room {
             return Err(failed(format!("the batch has room for {} tokens", self.room)));
         }
         self.tokens.push(token.0);
         self.positions.push(position);
-        self.sequences.push(*sequence);
+        self.sequences.push(sequence);
         self.wants_logits.push(i8::from(logits));
         Ok(())
     }

@@ -1,10 +1,12 @@
+//! Settings of a context, in llama.cpp's form.
+
 use std::num::NonZeroU32;
 
 use llama_cpp_sys_2 as sys;
 
 /// Settings of a context.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::llama) struct LlamaContextParams(pub(in crate::llama::raw) sys::llama_context_params);
+pub(in crate::llama) struct LlamaContextParams(pub(super) sys::llama_context_params);
 
 impl Default for LlamaContextParams {
     fn default() -> Self {
