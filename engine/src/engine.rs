@@ -41,7 +41,7 @@ pub struct Engine {
     forget_layouts: bool,
     adapters: Vec<Adapter>,
     fragmented: bool,
-    spares: Spares,
+    pub(crate) spares: Spares,
     probes: HashMap<String, Probe>,
 }
 

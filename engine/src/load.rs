@@ -1,6 +1,7 @@
 //! Loading: into a context of its own, verified, and only then made live. A refusal leaves live sessions as they were,
 //! because nothing of theirs has been touched.
 
+mod as_saved;
 mod attempt;
 pub(crate) mod image;
 mod parts;
@@ -17,6 +18,7 @@ use intact_format::place::{FileSource, SessionSource};
 use intact_format::route::{Decision, LoadSituation, Refusal, RefusalCode, Route, decide};
 use intact_format::session::SessionDocument;
 
+use self::as_saved::{AsSaved, loses};
 use self::attempt::Attempt;
 use self::reading::{ImageFile, Look, Reading};
 use crate::clock::Stopwatch;
@@ -70,8 +72,19 @@ impl Engine {
         let decision = decision?;
         let quoted = reading.differences.clone();
         let Reading { document, steps, .. } = reading;
+        let mut unproven = None;
+        if loses(&decision) {
+            match self.prove_as_saved(&document, source) {
+                AsSaved::Proven => {}
+                AsSaved::Failed(refusal) => unproven = Some(refusal),
+                AsSaved::Unknown(reason) => {
+                    notes.push(format!("The saved KV could not be proven before it was converted: {reason}"));
+                }
+            }
+            clock.lap("proof");
+        }
         let (attempt, context) = Attempt::new(&document, source, room, &self.template, &self.model);
-        let success = attempt.first_success(context, &decision, &mut clock)?;
+        let success = attempt.first_success(context, &decision, unproven, &mut clock)?;
 
         let transcoding = (success.route == Route::Transcoded)
             .then(|| Transcoding::of(steps.unwrap_or_default(), &success.distances));

@@ -71,17 +71,23 @@ impl<'a> Attempt<'a> {
         (Self { document, source, template, model, probe, memory, passport }, context)
     }
 
-    /// Takes the routes of a decision in order until one works.
+    /// Takes the routes of a decision in order until one works. Where `unproven` says why the saved KV is not to be
+    /// used, the route that converts it has failed already.
     pub(super) fn first_success(
         self,
         mut context: Context,
         decision: &Decision,
+        mut unproven: Option<Refusal>,
         clock: &mut Stopwatch,
     ) -> Result<Success, Refusal> {
         let mut evaluated = 0;
         let mut failures: Vec<(Route, Refusal)> = Vec::new();
         for route in decision.routes() {
-            match self.proven(route, context, decision, clock) {
+            let tried = match unproven.take_if(|_| route == Route::Transcoded) {
+                Some(refusal) => Err(Failed::before(context, refusal)),
+                None => self.proven(route, context, decision, clock),
+            };
+            match tried {
                 Ok((Restored { chat, timeline, tokens_restored, distances }, canary)) => {
                     return Ok(Success {
                         route,
@@ -111,6 +117,14 @@ impl<'a> Attempt<'a> {
             Some((_, last)) => Refusal { message, ..last },
             None => Refusal::new(RefusalCode::PolicyForbids, "no route is left"),
         })
+    }
+
+    /// Takes the route of a decision only to see whether the session proves itself; gives the context back, used.
+    pub(super) fn rehearse(&self, context: Context, decision: &Decision) -> (Context, Result<(), Refusal>) {
+        match self.proven(decision.route, context, decision, &mut Stopwatch::start()) {
+            Ok((restored, _)) => (restored.timeline.into_context(), Ok(())),
+            Err(failed) => (failed.context, Err(failed.refusal)),
+        }
     }
 
     /// Takes a route and lets the session prove itself: the model must say what it said.

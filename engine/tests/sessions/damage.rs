@@ -4,11 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use intact_engine::{LoadOptions, SaveOptions, sidecar_path};
+use intact_format::kv_type::KvType;
+use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::route::{LoadPolicy, Route};
+use intact_format::session::read;
 use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, TURNS, converse, engine, forge, load, refusal, save, say, score, start, uninterrupted,
+    FAMILIES, TURNS, context, converse, engine, forge, load, refusal, save, say, score, start, uninterrupted,
+    with_context,
 };
 
 type Damage = fn(&Path);
@@ -102,6 +106,38 @@ fn the_image_of_another_session_is_not_taken() {
         save(&mut engine, "other", &other);
         fs::copy(sidecar_path(&other), sidecar_path(&mine)).expect("swapped");
         assert_eq!(load(&mut engine, &mine).receipt.route, Route::Reprefilled, "{model}");
+    }
+}
+
+#[test]
+fn a_forged_image_is_found_before_a_conversion_could_hide_it() {
+    for model in FAMILIES.into_iter().filter(|model| *model != "mamba2") {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mine, other) = (folder.path().join("mine.json"), folder.path().join("other.json"));
+        let mut writer = engine(model);
+        converse(&mut writer, "mine");
+        start(&mut writer, "other");
+        // One token at the beginning: what it changes at the end is less than what quantizing does.
+        let (question, reply) = TURNS[0];
+        say(&mut writer, "other", (&question.replace('?', "!"), reply));
+        TURNS[1..].iter().for_each(|turn| say(&mut writer, "other", *turn));
+        save(&mut writer, "mine", &mine);
+        save(&mut writer, "other", &other);
+        let theirs = read(&fs::read(&other).expect("bytes"), FormatVersion::CURRENT).expect("a document");
+        forge(&mine, |document| document.image = theirs.document.image);
+        fs::copy(sidecar_path(&other), sidecar_path(&mine)).expect("swapped");
+        let mut reader = with_context(
+            model,
+            ContextParameters {
+                type_k: Some(KvType::Q4_0),
+                type_v: Some(KvType::Q4_0),
+                flash_attention_mode: Some(FlashAttentionMode::Enabled),
+                ..context(1024)
+            },
+        );
+        let receipt = load(&mut reader, &mine).receipt;
+        assert_eq!(receipt.route, Route::Reprefilled, "{model}: {receipt:?}");
+        assert!(receipt.because.contains("before any conversion"), "{model}: {}", receipt.because);
     }
 }
 

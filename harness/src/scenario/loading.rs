@@ -96,5 +96,5 @@ fn taken(adopted: Adopted) -> Loaded {
         notes: adopted.notes,
         timings: Timings::default(),
     };
-    Loaded { session: adopted.session, receipt, history: None }
+    Loaded { session: adopted.session, receipt, history: None, harm: None }
 }
