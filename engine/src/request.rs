@@ -38,7 +38,7 @@ pub struct EngineOptions {
     /// How many contexts that sessions have left are kept, emptied, for sessions to come. Making a context can take longer
     /// than restoring a session into it; keeping one costs its memory.
     pub spare_contexts: usize,
-    /// Keep another sequence's cells between those of every session. For tests.
+    /// Keep another sequence alive in the context of every session, with cells between those of the session. For tests.
     pub fragmented: bool,
     /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.
     pub forget_layouts: bool,

@@ -62,28 +62,29 @@ fn control(config: &Config, axis: &AxisConfig, bases: &BTreeMap<&str, &str>, cel
         .filter(|cell| moved(cell, &axis.name));
     let caught: Vec<String> =
         unprotected.iter().filter(|cell| cell.verdict.catches()).map(|cell| cell.id.clone()).collect();
-    let tested = !caught.is_empty();
+    let first = unprotected.iter().find(|cell| cell.verdict.catches());
     AxisControl {
         axis: axis.name.clone(),
         cells: unprotected.iter().map(|cell| cell.id.clone()).collect(),
-        note: note(axis, tested, unprotected.is_empty()),
-        tested,
+        note: Some(note(axis, first.copied(), unprotected.is_empty())),
+        tested: first.is_some(),
         caught,
         unprotected: count(unprotected.iter().copied()),
         judged: count(judged),
     }
 }
 
-fn note(axis: &AxisConfig, tested: bool, without_cells: bool) -> Option<String> {
-    match (tested, &axis.uncontrolled) {
-        (true, _) => None,
-        (false, Some(reason)) => Some(reason.clone()),
-        (false, None) if without_cells => {
-            Some("The unprotected subject has no cell in which only this axis differs.".into())
+fn note(axis: &AxisConfig, caught: Option<&Cell>, without_cells: bool) -> String {
+    match (caught, &axis.uncontrolled) {
+        (Some(cell), reason) => {
+            let caught = format!("Caught: {} is {}.", cell.id, cell.verdict);
+            reason.iter().fold(caught, |caught, reason| format!("{caught} {reason}"))
         }
-        (false, None) => {
-            Some("The unprotected subject came through as well: this axis counts as untested.".into())
+        (None, Some(reason)) => reason.clone(),
+        (None, None) if without_cells => {
+            "The unprotected subject has no cell in which only this axis differs.".into()
         }
+        (None, None) => "The unprotected subject came through as well: this axis counts as untested.".into(),
     }
 }
 

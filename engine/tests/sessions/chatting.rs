@@ -1,14 +1,17 @@
 //! Chatting: turns, cancelling, overflow, several sessions.
 
+use std::fs;
+
 use intact_engine::cancel::CancelToken;
 use intact_engine::session::{Finish, Generation};
-use intact_engine::{EngineError, StartOptions};
+use intact_engine::{Engine, EngineError, EngineOptions, StartOptions, sidecar_path};
 use intact_format::message::{KvStatus, Role};
-use intact_format::parameters::CacheCleanupStrategy;
+use intact_format::parameters::{CacheCleanupStrategy, ContextParameters};
+use intact_format::route::Route;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, say, score, start, uninterrupted, with_context,
-    with_parameters,
+    FAMILIES, TURNS, context, converse, engine, load, options, save, say, score, start, uninterrupted,
+    with_context, with_parameters,
 };
 
 #[test]
@@ -40,6 +43,37 @@ fn several_sessions_do_not_disturb_each_other() {
             say(&mut engine, "right", (turn.1, turn.0));
         }
         assert!(score(&mut engine, "left") == uninterrupted(model), "{model}");
+    }
+}
+
+#[test]
+fn another_sequence_in_the_same_context_outlives_saves_loads_and_failures() {
+    for model in FAMILIES {
+        for shared in [true, false] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("it.json");
+            let context = ContextParameters { n_seq_max: Some(4), kv_unified: Some(shared), ..context(1024) };
+            let options = || EngineOptions { context: context.clone(), fragmented: true, ..options(model) };
+            let mut engine = Engine::create(options()).expect("an engine");
+            let unharmed = |engine: &Engine| {
+                let session = engine.session("it").expect("a session");
+                session.timeline().context().neighbour_is_unharmed().expect("a state")
+            };
+            converse(&mut engine, "it");
+            save(&mut engine, "it", &file);
+            assert!(unharmed(&engine), "{model}, shared {shared}: saved");
+            let live = score(&mut engine, "it");
+            assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}, shared {shared}");
+            assert!(unharmed(&engine), "{model}, shared {shared}: loaded");
+            assert!(score(&mut engine, "it") == live, "{model}, shared {shared}");
+            fs::write(sidecar_path(&file), b"nothing").expect("written");
+            assert_eq!(
+                load(&mut engine, &file).receipt.route,
+                Route::Reprefilled,
+                "{model}, shared {shared}"
+            );
+            assert!(unharmed(&engine), "{model}, shared {shared}: evaluated again");
+        }
     }
 }
 

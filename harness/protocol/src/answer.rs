@@ -183,6 +183,9 @@ pub struct Loaded {
     /// The chat as the subject holds it now, for comparison with what was said; `None` where it cannot tell.
     #[serde(default)]
     pub history: Option<Vec<Message>>,
+    /// What the load did to another sequence that lives in the session's context, where it did something.
+    #[serde(default)]
+    pub harm: Option<String>,
 }
 
 /// What adopting a state gave.

@@ -137,7 +137,8 @@ pub struct Settings {
     pub rope_freq_scale: Option<f32>,
     /// YaRN extrapolation mix factor.
     pub yarn_ext_factor: Option<f32>,
-    /// Keep another sequence's cells between those of the session, so that the cache is fragmented. A test hook.
+    /// Keep another sequence alive in the context of each session, with cells between those of the session, so that the
+    /// cache is fragmented. A test hook.
     pub fragmented: bool,
     /// How replies are sampled where they are neither forced nor greedy.
     pub sampling: Option<Sampling>,

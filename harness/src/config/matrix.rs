@@ -44,7 +44,7 @@ pub struct AxisConfig {
     /// The axis whose negative control is this one's too.
     #[serde(default)]
     pub controlled_by: Option<String>,
-    /// Why the unprotected subject may come through, where it may.
+    /// Why the unprotected subject comes through where only this axis differs, if it does.
     #[serde(default)]
     pub uncontrolled: Option<String>,
 }

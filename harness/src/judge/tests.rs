@@ -120,6 +120,28 @@ fn lost_parameters_are_a_declared_loss() {
 }
 
 #[test]
+fn what_is_sampled_must_be_the_same_as_far_as_the_logits_are() {
+    let degraded = (Verdict::Degraded, Some("sampling"));
+    for (route, evaluated, observed, said, expected) in [
+        ("direct", 1, &CONTROL, "abcd", (Verdict::Exact, None)),
+        ("direct", 1, &CONTROL, "abcx", degraded),
+        ("direct", 1, &CONTROL, "abc", degraded),
+        ("direct", 1, &NEAR, "abcx", degraded),
+        ("transcoded", 1, &NEAR, "abcx", (Verdict::Equivalent, None)),
+        ("transcoded", 1, &NEAR, "xbcd", degraded),
+        ("reprefilled", 99, &CONTROL, "abcx", degraded),
+        ("reprefilled", 99, &NEAR, "abcx", (Verdict::Recomputed, None)),
+        ("reprefilled", 99, &NEAR, "xbcd", degraded),
+        ("reprefilled", 99, &OFF, "xbcd", (Verdict::Recomputed, None)),
+    ] {
+        let mut evidence = loaded(receipt(route, 99, evaluated), observed);
+        evidence.sampled = Some(Sampled { observed: said.into(), control: "abcd".into() });
+        let (found, code) = verdict_of(evidence);
+        assert_eq!((found, code.as_deref()), expected, "{route} {evaluated} {observed:?} {said}");
+    }
+}
+
+#[test]
 fn a_converted_session_may_lose_what_its_settings_cost_and_no_more() {
     let cost = |nmse, kl| Some(Distance { bit_equal: false, nmse, kl, top1_agreement: 0.5 });
     for (route, cost_of_settings, expected) in [

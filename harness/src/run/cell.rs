@@ -249,7 +249,12 @@ impl Seats<'_> {
             }
             _ => None,
         };
-        let harm = harm(scene, &mut sitting, live, &untouched, dir)?;
+        let mut harm = harm(scene, &mut sitting, live, &untouched, dir)?;
+        if let LoadOutcome::Loaded(loaded) = &outcome
+            && let Some(done) = &loaded.harm
+        {
+            harm = Harm::Done(done.clone());
+        }
         let sampled = match &outcome {
             LoadOutcome::Loaded(loaded) => sampled(scene, &mut sitting, cell, loaded, artifact, control)?,
             _ => None,
@@ -346,8 +351,8 @@ fn harm(
     Ok(Harm::None)
 }
 
-/// What the session says by sampling, and what the uninterrupted one said, where the saved KV and the saved parameters
-/// are in force: it is loaded once more, because it has gone on by what was scored.
+/// What the session says by sampling, and what the uninterrupted one said, where the saved parameters are in force: it is
+/// loaded once more, because it has gone on by what was scored.
 fn sampled(
     scene: &Scene<'_>,
     sitting: &mut Sitting<'_>,
@@ -358,7 +363,7 @@ fn sampled(
 ) -> Result<Option<Sampled>, Stop> {
     let Some(expected) = &control.sampled else { return Ok(None) };
     let unchanged = SAMPLING_ROUTES.contains(&loaded.receipt.route.as_str());
-    if !unchanged || cell.recipe.parameters != ParameterSource::Saved {
+    if cell.recipe.parameters != ParameterSource::Saved || !(unchanged || keeps_parameters(cell)) {
         return Ok(None);
     }
     sitting.stage.forget(&loaded.session)?;
@@ -373,7 +378,7 @@ fn sampled(
     Ok(Some(Sampled { observed: again, control: expected.clone()? }))
 }
 
-/// Routes after which the very same tokens must be sampled: the KV is what it was.
+/// Routes after which the very same tokens must be sampled, whatever the subject says of parameters: the KV is what it was.
 const SAMPLING_ROUTES: [&str; 2] = ["direct", "blind"];
 
 /// What was seen of a load from outside.
@@ -425,11 +430,15 @@ fn cost_of_settings(cell: &Prepared<'_>, control: &Control, controls: &Controls)
 /// Parameters must survive where they are saved, asked for, and nothing in the reader overrides them.
 fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<String> {
     let recipe = &cell.recipe;
-    let kept = cell.planned.dims.get("parameters").is_some_and(|value| value != INAPPLICABLE)
-        && recipe.parameters == ParameterSource::Saved
-        && recipe.writer == recipe.reader.sampling_as(&recipe.writer)
-        && recipe.format.as_deref().is_none_or(|format| format >= "2");
+    let kept = keeps_parameters(cell) && recipe.writer == recipe.reader.sampling_as(&recipe.writer);
     artifact.parameters.clone().filter(|_| kept)
+}
+
+/// Whether the parameters are saved, and asked for.
+fn keeps_parameters(cell: &Prepared<'_>) -> bool {
+    cell.planned.dims.get("parameters").is_some_and(|value| value != INAPPLICABLE)
+        && cell.recipe.parameters == ParameterSource::Saved
+        && cell.recipe.format.as_deref().is_none_or(|format| format >= "2")
 }
 
 /// The session that was saved with this conversation.

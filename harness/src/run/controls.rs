@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use intact_protocol::Logits;
+use intact_protocol::{Logits, ParameterSource};
 
 use super::phase::{Prepared, Scene, Seating, numbered};
 use super::saved::identity;
@@ -64,9 +64,14 @@ impl Prepared<'_> {
         self.control_of(&self.controls_seating())
     }
 
-    /// Where it is held: as the reader, but sampling as the writer does, which is what a load must bring back.
+    /// Where it is held: as the reader, but sampling as the writer does, and from its preset, which is what a load must
+    /// bring back.
     pub(super) fn controls_seating(&self) -> Seating {
-        Seating { place: self.reader.place.sampling_as(&self.writer.place), ..self.reader.clone() }
+        let mut place = self.reader.place.sampling_as(&self.writer.place);
+        if self.recipe.parameters == ParameterSource::Saved {
+            place.preset.clone_from(&self.writer.place.preset);
+        }
+        Seating { place, ..self.reader.clone() }
     }
 
     /// The same session, uninterrupted, where it was saved.

@@ -7,7 +7,7 @@ use intact_engine::adopt::{AdoptOptions, Proof};
 use intact_engine::cancel::CancelToken;
 use intact_engine::llama::Container;
 use intact_engine::preset::Preset;
-use intact_engine::session::Generation;
+use intact_engine::session::{Generation, Session};
 use intact_engine::{
     Engine, EngineError, EngineOptions, LoadOptions, LoadParameters, SaveOptions, StartOptions,
 };
@@ -205,6 +205,9 @@ impl Server {
             save.format.as_deref().map(str::parse::<FormatVersion>).transpose().map_err(unknown_format)?;
         let options = SaveOptions { path: Some(save.path), format, manifest: save.manifest };
         let (saved, took) = timed(|| engine.save(&save.session, &options)).map_err(failed)?;
+        if let Some(harm) = harm(engine.session(&save.session).map_err(failed)?)? {
+            return Err(Box::new(Outcome::Error { message: format!("while the session was saved: {harm}") }));
+        }
         let keeps_parameters = format.is_none_or(|format| format >= FormatVersion::V2_0);
         let parameters = engine.session(&save.session).map_err(failed)?.parameters().digest();
         Ok(Saved {
@@ -254,8 +257,9 @@ impl Server {
             .map_err(failed)?;
             (loaded.id.to_string(), receipt(loaded.receipt, took))
         };
-        let messages = history(engine.session(&session).map_err(failed)?.chat().messages());
-        Ok(Loaded { session, receipt, history: Some(messages) })
+        let live = engine.session(&session).map_err(failed)?;
+        let messages = history(live.chat().messages());
+        Ok(Loaded { harm: harm(live)?, session, receipt, history: Some(messages) })
     }
 
     fn adopt(&mut self, adopt: Adopt) -> Result<Adopted, Failure> {
@@ -324,6 +328,13 @@ impl Server {
     fn engine(&mut self) -> Result<&mut Engine, Failure> {
         self.engine.as_mut().ok_or_else(|| refused("nothing-open", "no model is open; send `open` first"))
     }
+}
+
+/// What happened to the sequence that lives beside a session's in its context, where there is one.
+fn harm(session: &Session) -> Result<Option<String>, Failure> {
+    let unharmed = session.timeline().context().neighbour_is_unharmed();
+    let unharmed = unharmed.map_err(|error| failed(error.into()))?;
+    Ok((!unharmed).then(|| "the other sequence in its context is not what it was".to_owned()))
 }
 
 fn floored(floor: Floor) -> Result<Timings, Failure> {
