@@ -1,5 +1,6 @@
 //! Systems side by side: what each does where another would go wrong, who reads what whom wrote, what a session costs.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use intact_protocol::{Hello, Oracle};
@@ -18,7 +19,7 @@ pub struct Systems<'a> {
     pub parties: Vec<Party<'a>>,
     /// Who did not, and why.
     pub missing: Vec<(&'a str, &'a str)>,
-    /// The systems that questions were asked of: the columns of the answers.
+    /// The systems that questions were asked of, those of most questions first: the columns of the answers.
     pub asked: Vec<&'a str>,
     /// The questions, each with the answers of every one of them.
     pub questions: Vec<Asked<'a>>,
@@ -71,6 +72,11 @@ pub struct Cost<'a> {
     pub cell: &'a str,
 }
 
+/// How to read the costs.
+pub(super) const ABOUT_COSTS: &str = "Medians over the loads of this run that restored it, with all else that ran beside \
+    them: to compare orders of magnitude. The engine makes a context for each load and evaluates one token to prove it, and \
+    adopting evaluates every token once; the others load into a context that is there.";
+
 /// The axes that the grids and the costs are about; all others are at their base value there.
 const SHOWN: [&str; 4] = ["reader", "writer", "kv", "operation"];
 /// The operation by which a state of another system is taken over.
@@ -83,13 +89,13 @@ impl<'a> Systems<'a> {
         results.subjects.iter().find(|subject| !subject.systems.is_empty())?;
         let (parties, missing) = parties(results);
         let names: Vec<&str> = parties.iter().map(|party| party.name).collect();
-        let answered: BTreeSet<&str> = results
-            .properties
-            .iter()
-            .flat_map(|property| &property.answers)
-            .map(|answer| answer.system.as_str())
-            .collect();
-        let asked: Vec<&str> = names.iter().copied().filter(|name| answered.contains(name)).collect();
+        let answered = |name: &&str| {
+            let by = |answer: &PropertyAnswer| answer.system == **name;
+            results.properties.iter().filter(|property| property.answers.iter().any(by)).count()
+        };
+        // Those that were asked the most come first.
+        let mut asked: Vec<&str> = names.iter().copied().filter(|name| answered(name) > 0).collect();
+        asked.sort_by_key(|name| Reverse(answered(name)));
         let plain: Vec<&Cell> = plain(results);
         let readers = readers(&names, &plain);
         Some(Self {

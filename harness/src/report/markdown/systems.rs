@@ -5,7 +5,7 @@ use std::fmt::Write;
 use intact_protocol::Oracle;
 
 use super::{EXAMPLES, code, slot, table_head, text};
-use crate::report::systems::{Asked, Cost, Systems};
+use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Systems};
 use crate::results::{PropertyAnswer, Results};
 
 pub(super) fn systems(results: &Results) -> String {
@@ -66,8 +66,7 @@ fn costs(out: &mut String, costs: &[Cost<'_>]) {
     }
     let _ = writeln!(
         out,
-        "\n### What the same session costs\n\nMedians over loads of this run that restored it, with all else that ran beside \
-         them: to compare orders of magnitude.\n\n\
+        "\n### What the same session costs\n\n{ABOUT_COSTS}\n\n\
          | system | K and V | bytes saved | restore | by its own clock | loads | tokens evaluated | cell |\n\
          |---|---|---:|---:|---:|---:|---:|---|"
     );

@@ -4,7 +4,7 @@ use super::fragment;
 use super::share::{TableRow, table};
 use super::tables::{Mark, Named, named};
 use crate::report::style::Tone;
-use crate::report::systems::{Asked, Cost, Party, Systems};
+use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Party, Systems};
 use crate::results::PropertyAnswer;
 
 /// Everything of the part.
@@ -16,6 +16,7 @@ pub(crate) struct SideBySide<'a> {
     pub(super) readers: Vec<String>,
     pub(super) grids: Vec<(String, Vec<TableRow>)>,
     pub(super) costs: Vec<CostRow<'a>>,
+    pub(super) about_costs: &'static str,
 }
 
 /// A question, and for each system what its cells say.
@@ -46,6 +47,7 @@ impl<'a> SideBySide<'a> {
             questions: systems.questions.iter().map(Question::of).collect(),
             grids: systems.grids.iter().map(table).collect(),
             costs: systems.costs.into_iter().map(CostRow::of).collect(),
+            about_costs: ABOUT_COSTS,
             parties: systems.parties,
             missing: systems.missing,
             asked: systems.asked,
