@@ -1,5 +1,7 @@
 //! What is still open: combinations of values that no row has yet.
 
+use std::ops::Range;
+
 use super::Row;
 
 /// Every combination of `strength` values of these axes, in at least one row.
@@ -14,8 +16,10 @@ pub struct Demand {
 /// Which combinations are open.
 pub(super) struct Open {
     groups: Vec<Group>,
-    /// The groups that each axis is in, and how far apart its values are there.
-    of_axis: Vec<Vec<(usize, usize)>>,
+    /// The groups that each axis is in, as it sees them.
+    of_axis: Vec<Vec<Seat>>,
+    /// The other axes of a seat's group, with how far apart their values are: a slice for each seat.
+    others: Vec<(usize, usize)>,
     open: Vec<bool>,
     sizes: Vec<usize>,
     /// Everything before it is closed.
@@ -26,6 +30,15 @@ pub(super) struct Open {
 struct Group {
     axes: Vec<usize>,
     start: usize,
+}
+
+/// A group as one of its axes sees it.
+struct Seat {
+    start: usize,
+    /// How far apart the axis' values are.
+    stride: usize,
+    /// Where the other axes stand.
+    others: Range<usize>,
 }
 
 impl Open {
@@ -39,15 +52,22 @@ impl Open {
                 total += combinations;
             }
         }
-        let mut of_axis = vec![Vec::new(); sizes.len()];
-        for (index, group) in groups.iter().enumerate() {
-            let mut stride = 1;
+        let mut of_axis: Vec<Vec<Seat>> = sizes.iter().map(|_| Vec::new()).collect();
+        let mut others = Vec::new();
+        for group in &groups {
+            let mut width = 1;
+            let mut strides = Vec::with_capacity(group.axes.len());
             for &axis in group.axes.iter().rev() {
-                of_axis[axis].push((index, stride));
-                stride *= sizes[axis];
+                strides.push((axis, width));
+                width *= sizes[axis];
+            }
+            for &(axis, stride) in &strides {
+                let from = others.len();
+                others.extend(strides.iter().filter(|(other, _)| *other != axis));
+                of_axis[axis].push(Seat { start: group.start, stride, others: from..others.len() });
             }
         }
-        Self { groups, of_axis, open: vec![true; total], sizes: sizes.to_vec(), next: 0 }
+        Self { groups, of_axis, others, open: vec![true; total], sizes: sizes.to_vec(), next: 0 }
     }
 
     /// The first open combination.
@@ -82,10 +102,11 @@ impl Open {
     /// For each value of an axis, the open combinations that it is part of in a row that is the same elsewhere.
     pub(super) fn gains(&self, row: &[usize], axis: usize) -> Vec<usize> {
         let mut gains = vec![0; self.sizes[axis]];
-        for &(group, stride) in &self.of_axis[axis] {
-            let base = place(&self.groups[group], row, &self.sizes) - row[axis] * stride;
-            for (value, gain) in gains.iter_mut().enumerate() {
-                *gain += usize::from(self.open[base + value * stride]);
+        for seat in &self.of_axis[axis] {
+            let others = &self.others[seat.others.clone()];
+            let base = others.iter().fold(seat.start, |base, (other, stride)| base + row[*other] * stride);
+            for (gain, open) in gains.iter_mut().zip(self.open[base..].iter().step_by(seat.stride)) {
+                *gain += usize::from(*open);
             }
         }
         gains
