@@ -279,3 +279,44 @@ fn unknown(name: &str) -> InstallError {
     });
     InstallError::Unknown { name: name.to_owned(), hint }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn step(&self, _what: &str) {}
+    }
+
+    fn wanted(name: &str, command: &[&str]) -> Wanted {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        Wanted { name: name.to_owned(), program: None, command }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_subject_whose_worker_cannot_be_used() {
+        let home = tempfile::tempdir().expect("a folder");
+        let refused = install(home.path(), &wanted("mine@1", &["true"]), &Silent);
+        assert!(matches!(refused, Err(InstallError::Worker(_))), "{refused:?}");
+        assert!(!home.path().join("mine/1").exists());
+    }
+
+    #[test]
+    fn a_name_that_would_leave_the_folder_is_refused_before_anything_is_started() {
+        let home = tempfile::tempdir().expect("a folder");
+        for name in ["../mine", "..", "mine/1@1", ""] {
+            let refused = install(home.path(), &wanted(name, &["true"]), &Silent);
+            assert!(matches!(refused, Err(InstallError::Name(_))), "{name}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_a_command_are_found_from_other_folders() {
+        assert!(Path::new(&from_anywhere("src/lib.rs")).is_absolute());
+        for word in ["python3", "Cargo.toml", "--bin", "src/nowhere.rs"] {
+            assert_eq!(from_anywhere(word), word);
+        }
+    }
+}

@@ -86,7 +86,9 @@ impl<'a> Systems<'a> {
     /// The systems of a run; `None` where no installed one was asked for.
     #[must_use]
     pub fn of(results: &'a Results) -> Option<Self> {
-        results.subjects.iter().find(|subject| !subject.systems.is_empty())?;
+        if results.subjects.iter().all(|subject| subject.systems.is_empty()) {
+            return None;
+        }
         let (parties, missing) = parties(results);
         let names: Vec<&str> = parties.iter().map(|party| party.name).collect();
         let answered = |name: &&str| {
