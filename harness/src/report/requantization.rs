@@ -128,11 +128,11 @@ impl Span {
 
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { least, most } = self;
-        match (least.is_nan(), least == most) {
+        let [least, most] = [self.least, self.most].map(|number| format!("{number:.1e}"));
+        match (self.least.is_nan(), least == most) {
             (true, _) => f.write_str("not a number"),
-            (_, true) => write!(f, "{most:.1e}"),
-            _ => write!(f, "{least:.1e} to {most:.1e}"),
+            (_, true) => f.write_str(&most),
+            _ => write!(f, "{least} to {most}"),
         }
     }
 }
@@ -187,25 +187,31 @@ fn without_protection(results: &Results, cells: &[&Cell]) -> String {
 fn told(rows: &[&Turned]) -> String {
     let cells: usize = rows.iter().map(|row| row.cells).sum();
     let evaluated = rows.iter().map(|row| row.evaluated).max().unwrap_or_default();
-    let mut by_kind: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
+    let mut by_kind: BTreeMap<&str, Vec<&Turned>> = BTreeMap::new();
     for row in rows {
-        let [restored, alone] = by_kind.entry(&row.kv).or_default();
-        *restored = restored.max(row.restored.most);
-        *alone = alone.max(row.alone.map_or(0.0, |alone| alone.most));
+        by_kind.entry(&row.kv).or_default().push(row);
     }
-    let kinds = by_kind.iter().map(|(kv, [restored, alone])| match *alone {
-        0.0 => format!("{kv} with a KL of {restored:.1e} at most"),
-        alone => {
-            format!(
-                "{kv} with a KL of {restored:.1e} at most, where re-quantizing alone gives up to {alone:.1e}"
-            )
-        }
-    });
+    let kinds: Vec<String> = by_kind.iter().map(|(kv, rows)| format!("{kv} {}", cost(rows))).collect();
     format!(
         "{cells} sessions turned and quantized once more, at most {evaluated} {} evaluated: {}",
         if evaluated == 1 { "token" } else { "tokens" },
-        kinds.collect::<Vec<_>>().join("; ")
+        kinds.join("; ")
     )
+}
+
+/// What the rows of one KV type cost, each beside what re-quantizing alone costs on the same model in the same direction.
+fn cost(rows: &[&Turned]) -> String {
+    let largest = |numbers: &mut dyn Iterator<Item = f64>| numbers.fold(0.0, f64::max);
+    let restored = largest(&mut rows.iter().map(|row| row.restored.most));
+    let times: Vec<f64> = rows.iter().filter_map(|row| row.times_alone()).collect();
+    match rows.iter().any(|row| row.restored.most.is_nan()) {
+        true => "with a KL that is not a number".to_owned(),
+        false if times.is_empty() => format!("with a KL of {restored:.1e} at most"),
+        false => format!(
+            "with a KL of {restored:.1e} at most, {:.2} times at most what re-quantizing alone gives on the same model",
+            largest(&mut times.into_iter())
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -274,7 +280,9 @@ mod tests {
         assert_eq!((out.into, out.cells, out.alone), (false, 1, None));
         let told = found.direction(true).expect("upgrades");
         assert!(
-            told.contains("q8_0 with a KL of 5.0e-1 at most, where re-quantizing alone gives up to 4.0e-1"),
+            told.contains(
+                "q8_0 with a KL of 5.0e-1 at most, 1.25 times at most what re-quantizing alone gives"
+            ),
             "{told}"
         );
         assert!(told.contains("at most 1 token evaluated"), "{told}");
