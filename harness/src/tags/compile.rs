@@ -115,7 +115,10 @@ impl Builder {
             return Err(BuildError::Failed { tag: release.tag.clone(), log, essence });
         }
         let fresh = self.target(release).join("debug").join(worker.file_name().unwrap_or_default());
-        fs::copy(&fresh, &worker).map_err(in_file(&fresh))?;
+        // Renamed over the old one, which a run may be using: it cannot be written to then.
+        let beside = worker.with_extension("new");
+        fs::copy(&fresh, &beside).map_err(in_file(&fresh))?;
+        fs::rename(&beside, &worker).map_err(in_file(&worker))?;
         fs::write(&stamp_file, stamp).map_err(in_file(&stamp_file))?;
         Ok(Built { worker, compiled: true })
     }
