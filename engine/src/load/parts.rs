@@ -28,7 +28,7 @@ pub(super) fn restore_parts(
 ) -> Result<Distances, Refusal> {
     let wanted: Vec<_> = section.chunks.iter().map(|chunk| (chunk.id, chunk.bytes)).collect();
     // A chunk in the layout that is used here is a state of its cells, behind the prefix of that layout.
-    let same = image.layout == here.layout.id && image.shape == here.shape;
+    let same = image.layout == here.layout.id && image.shape == here.shape && is_turned_alike(section, here);
     let prefix = if same { prefix(here.layout) } else { Vec::new() };
     let prepare = |at: usize, chunk: Chunk<'static>| -> Result<Prepared, Refusal> {
         let part = &section.chunks[at];
@@ -50,6 +50,12 @@ pub(super) fn restore_parts(
     };
     read_all(source, &wanted, &prefix, prepare, take)?;
     Ok(distances)
+}
+
+/// Are K and V stored in the basis of the memory here? Their bytes do not tell before 0.6.0.
+fn is_turned_alike(section: &SectionImage, here: &Understood) -> bool {
+    let turned = here.sections.first().and_then(|form| form.rotation);
+    section.rotation.is_none() || turned.is_none() || section.rotation == turned
 }
 
 /// Is this a state for the memory here, of exactly the cells of a chunk? A cell's position is its index.
@@ -82,4 +88,43 @@ fn image_of(part: &ChunkReference, section: &SectionImage, image: &CellImage) ->
 /// What comes before the payload of a chunk in a state of sequence 0.
 fn prefix(layout: &Layout) -> Vec<u8> {
     if layout.blob_prefix { [BLOB_MAGIC.to_le_bytes(), [0; 4]].concat() } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use intact_format::layout::{MemoryShape, Rotation, StreamShape};
+
+    use super::*;
+    use crate::probe::SectionForm;
+
+    #[test]
+    fn cells_in_another_basis_are_not_taken_as_they_lie() {
+        let turned = Rotation { keys: 64, values: 64 };
+        let here = |rotation| Understood {
+            layout: Layout::of_crate(146).expect("b8783, which does not record its rotation"),
+            shape: MemoryShape { sections: Vec::new() },
+            streams: StreamShape::SINGLE,
+            sections: vec![SectionForm { transposed: false, rotation, keys: Vec::new(), values: Vec::new() }],
+        };
+        let saved = |rotation| SectionImage {
+            cells: 0,
+            first_position: 0,
+            last_position: 0,
+            transposed: false,
+            rotation,
+            key_type: "q8_0".into(),
+            value_type: None,
+            chunks: Vec::new(),
+        };
+        let plain = Some(Rotation::default());
+        for (from, to, alike) in [
+            (plain, plain, true),
+            (Some(turned), Some(turned), true),
+            (Some(turned), plain, false),
+            (plain, Some(turned), false),
+            (None, Some(turned), true),
+        ] {
+            assert_eq!(is_turned_alike(&saved(from), &here(to)), alike, "{from:?} to {to:?}");
+        }
+    }
 }

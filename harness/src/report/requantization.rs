@@ -139,7 +139,10 @@ impl std::fmt::Display for Span {
 
 /// Whether a load turned K and V into the rotation or out of it, where that was all that it did to the numbers.
 fn into_rotation(cell: &Cell) -> Option<bool> {
-    let receipt = cell.receipt.as_ref().filter(|_| dim(cell, "scenario") == "resume")?;
+    let receipt = cell.receipt.as_ref().filter(|receipt| receipt.route == TRANSCODED)?;
+    if dim(cell, "scenario") != "resume" {
+        return None;
+    }
     let grave = receipt.axes.iter().filter(|axis| !matches!(axis.consequence.as_str(), "same" | "harmless"));
     let mut turned = None;
     for axis in grave {
@@ -153,6 +156,9 @@ fn into_rotation(cell: &Cell) -> Option<bool> {
     }
     turned
 }
+
+/// The route of loads that convert what was saved.
+const TRANSCODED: &str = "transcoded";
 
 fn stays(cell: &Cell) -> bool {
     dim(cell, "writer") == dim(cell, "reader")
