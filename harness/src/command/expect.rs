@@ -199,6 +199,10 @@ impl Desk {
                 self.expectations.len()
             )));
         };
+        if expires.is_none() && !self.expectations.unreviewed().iter().any(|(waiting, _)| *waiting == index) {
+            return Err(Failure::setup(format!("entry {number} has been reviewed: {}", entry.reason))
+                .help("renew it with --expires, or edit the file to change what it says"));
+        }
         let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
             return Err(Failure::setup("a review needs a reason").help("say why it is right with --reason"));
         };

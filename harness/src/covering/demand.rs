@@ -26,15 +26,16 @@ pub(super) struct Open {
     next: usize,
 }
 
-/// Axes whose values are combined, and where their combinations begin.
+/// Axes whose values are combined, where their combinations begin, and how many of these are open.
 struct Group {
     axes: Vec<usize>,
     start: usize,
+    left: usize,
 }
 
 /// A group as one of its axes sees it.
 struct Seat {
-    start: usize,
+    group: usize,
     /// How far apart the axis' values are.
     stride: usize,
     /// Where the other axes stand.
@@ -48,13 +49,13 @@ impl Open {
         for demand in demands {
             for axes in subsets(&demand.axes, demand.strength) {
                 let combinations: usize = axes.iter().map(|axis| sizes[*axis]).product();
-                groups.push(Group { axes, start: total });
+                groups.push(Group { axes, start: total, left: combinations });
                 total += combinations;
             }
         }
         let mut of_axis: Vec<Vec<Seat>> = sizes.iter().map(|_| Vec::new()).collect();
         let mut others = Vec::new();
-        for group in &groups {
+        for (index, group) in groups.iter().enumerate() {
             let mut width = 1;
             let mut strides = Vec::with_capacity(group.axes.len());
             for &axis in group.axes.iter().rev() {
@@ -64,7 +65,7 @@ impl Open {
             for &(axis, stride) in &strides {
                 let from = others.len();
                 others.extend(strides.iter().filter(|(other, _)| *other != axis));
-                of_axis[axis].push(Seat { start: group.start, stride, others: from..others.len() });
+                of_axis[axis].push(Seat { group: index, stride, others: from..others.len() });
             }
         }
         Self { groups, of_axis, others, open: vec![true; total], sizes: sizes.to_vec(), next: 0 }
@@ -73,8 +74,7 @@ impl Open {
     /// The first open combination.
     pub(super) fn first(&mut self) -> Option<Vec<(usize, usize)>> {
         self.next += self.open[self.next..].iter().position(|open| *open)?;
-        let group = self.groups.partition_point(|group| group.start <= self.next) - 1;
-        let group = &self.groups[group];
+        let group = &self.groups[self.group_of(self.next)];
         let mut rest = self.next - group.start;
         let mut values: Vec<(usize, usize)> = Vec::with_capacity(group.axes.len());
         for &axis in group.axes.iter().rev() {
@@ -87,24 +87,37 @@ impl Open {
     /// Closes what a row covers, and says how much that is.
     pub(super) fn close(&mut self, row: &Row) -> usize {
         let mut closed = 0;
-        for group in &self.groups {
+        for group in self.groups.iter_mut().filter(|group| group.left > 0) {
             let place = place(group, row, &self.sizes);
-            closed += usize::from(std::mem::replace(&mut self.open[place], false));
+            if std::mem::replace(&mut self.open[place], false) {
+                group.left -= 1;
+                closed += 1;
+            }
         }
         closed
     }
 
     /// Closes the first open combination, which no row can have.
     pub(super) fn give_up(&mut self) {
+        let group = self.group_of(self.next);
+        self.groups[group].left -= 1;
         self.open[self.next] = false;
+    }
+
+    fn group_of(&self, place: usize) -> usize {
+        self.groups.partition_point(|group| group.start <= place) - 1
     }
 
     /// For each value of an axis, the open combinations that it is part of in a row that is the same elsewhere.
     pub(super) fn gains(&self, row: &[usize], axis: usize) -> Vec<usize> {
         let mut gains = vec![0; self.sizes[axis]];
         for seat in &self.of_axis[axis] {
+            let group = &self.groups[seat.group];
+            if group.left == 0 {
+                continue;
+            }
             let others = &self.others[seat.others.clone()];
-            let base = others.iter().fold(seat.start, |base, (other, stride)| base + row[*other] * stride);
+            let base = others.iter().fold(group.start, |base, (other, stride)| base + row[*other] * stride);
             for (gain, open) in gains.iter_mut().zip(self.open[base..].iter().step_by(seat.stride)) {
                 *gain += usize::from(*open);
             }

@@ -115,6 +115,8 @@ fn a_project_turns_red_by_an_incompatibility_and_green_by_a_review() {
     assert_eq!(scene.intact("expect review 1 --reason known").code, 96, "`corrupt` needs an issue");
     let said = scene.intact("expect review 1 --reason known --issue #7");
     assert_eq!(said.code, 0, "{}", said.err);
+    let said = scene.intact("expect review 1 --reason other --issue #8");
+    assert!(said.code == 96 && said.err.contains("entry 1 has been reviewed: known"), "{}", said.err);
     let (code, out) = ci(&scene);
     assert_eq!(code, Some(0), "green after the review: {out}");
     let explained = scene.intact("expect explain engine/one/ctx=1024 --from out").out;
