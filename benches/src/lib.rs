@@ -3,6 +3,7 @@
 //! Evaluating a long session takes hours on a CPU, and what is measured here does not depend on what the KV says. So 256
 //! tokens are evaluated, and their KV is repeated at every position of the session.
 
+pub mod golden;
 mod subject;
 
 use std::error::Error;
