@@ -2,9 +2,11 @@
 //! else.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
@@ -207,6 +209,17 @@ pub struct EventLog {
     file: File,
 }
 
+/// Locks the log. A process that another thread is starting has every open file for a moment, also one that was closed.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..50 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            locked => return locked,
+        }
+    }
+    file.try_lock()
+}
+
 impl EventLog {
     /// Opens the log behind its last whole line, alone.
     pub(super) fn open(path: &Path, folder: &Path) -> Result<Self, FolderError> {
@@ -217,12 +230,12 @@ impl EventLog {
             .write(true)
             .open(path)
             .map_err(at(path))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
+            Err(TryLockError::WouldBlock) => {
                 return Err(FolderError::Busy { path: folder.to_owned() });
             }
-            Err(fs::TryLockError::Error(error)) => return Err(at(path)(error)),
+            Err(TryLockError::Error(error)) => return Err(at(path)(error)),
         }
         let text = fs::read(path).map_err(at(path))?;
         file.set_len(lines::whole(&text) as u64).map_err(at(path))?;
