@@ -314,8 +314,8 @@ fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, saved: &Artifact) -> Result<
         let (format, routes) = (recipe.reader_format.as_deref(), recipe.routes.as_deref());
         return Ok(stage.load(&saved.files.document, format, routes, recipe.parameters)?);
     }
-    let state = saved.files.image.as_ref();
-    let state = state.ok_or_else(|| Stop::Inapplicable("the session has no state file to adopt".into()))?;
+    // A system that saves one file keeps the state in it.
+    let state = saved.files.image.as_ref().unwrap_or(&saved.files.document);
     let outcome = stage.adopt(state, &saved.history)?;
     match &outcome {
         LoadOutcome::Loaded(loaded) if loaded.receipt.tokens_evaluated != saved.tokens => {
@@ -434,10 +434,11 @@ fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<Strin
     artifact.parameters.clone().filter(|_| kept)
 }
 
-/// Whether the parameters are saved, and asked for.
+/// Whether the parameters are saved, and asked for. A state that is adopted has none.
 fn keeps_parameters(cell: &Prepared<'_>) -> bool {
     cell.planned.dims.get("parameters").is_some_and(|value| value != INAPPLICABLE)
         && cell.recipe.parameters == ParameterSource::Saved
+        && cell.recipe.operation == LoadOperation::Load
         && cell.recipe.format.as_deref().is_none_or(|format| format >= "2")
 }
 

@@ -37,6 +37,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         a_release_without_a_worker_is_not_run,
     ),
     ("two runs give the same verdicts in the same order", two_runs_give_the_same_verdicts_in_the_same_order),
+    ("an adopted session is held to its writer's own", an_adopted_session_is_held_to_its_writers_own),
 ];
 
 /// A folder with models and a configuration whose only judged subject misbehaves.
@@ -185,6 +186,28 @@ fn an_axis_that_the_control_comes_through_is_untested() {
         assert_eq!(control.cells.len(), 3, "{misbehaviour}");
         let note = control.note.as_deref().unwrap_or_default();
         assert_eq!(note.starts_with("Caught: blind/"), tested, "{misbehaviour}: {note}");
+    }
+}
+
+fn an_adopted_session_is_held_to_its_writers_own() {
+    for (misbehaviour, verdict) in [("nothing", Verdict::Exact), ("abort", Verdict::Crashed)] {
+        let scene = Scene::new(misbehaviour, Some("adopt"));
+        scene.edit(
+            "intact.toml",
+            "[conversation]",
+            "[[axes]]\nname = \"operation\"\nabout = \"How.\"\nsets = [\"operation\"]\nvalues = [\"load\", \"adopt\"]\n\n\
+             [conversation]",
+        );
+        let results = scene.results();
+        let (adopted, loaded): (Vec<_>, Vec<_>) =
+            results.cells.iter().partition(|cell| cell.dims["operation"] == "adopt");
+        assert_eq!((adopted.len(), loaded.len()), (6, 6));
+        for cell in adopted {
+            assert_eq!(cell.verdict, verdict, "{}: {}", cell.id, cell.message);
+            let route = (verdict == Verdict::Exact).then_some("adopted");
+            assert_eq!(cell.route.as_deref(), route, "{}", cell.id);
+        }
+        assert!(loaded.iter().all(|cell| cell.verdict == Verdict::Exact));
     }
 }
 
