@@ -1,0 +1,120 @@
+//! One side of a cell, and what is played between the two.
+
+use intact_protocol::Settings;
+
+/// One side of a cell: everything about it but the model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Place {
+    /// Settings of its contexts.
+    pub settings: Settings,
+    /// The preset that its sessions are created from.
+    pub preset: Option<String>,
+    /// Name of the model's LoRA adapters that are applied.
+    pub adapter: Option<String>,
+    /// Name of the model's control vectors that are applied.
+    pub control_vector: Option<String>,
+    /// llama.cpp's rotation of quantized K and V is switched off.
+    pub unrotated: bool,
+    /// The installed subject, `name@version`, that takes the place of the cell's; `None` for that one.
+    pub subject: Option<String>,
+    /// The llama.cpp release; `None` for that of the configured worker.
+    pub release: Option<String>,
+    /// What the unprotected subject keeps states in; `None` for its own default.
+    pub container: Option<String>,
+    /// It plays a release whose layout is not known.
+    pub forgets_layouts: bool,
+}
+
+/// The environment variable that switches llama.cpp's rotation of quantized K and V off.
+const NO_ROTATION: (&str, &str) = ("LLAMA_ATTN_ROT_DISABLE", "1");
+
+impl Place {
+    /// Environment variables of its process.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let variable = self.unrotated.then(|| (NO_ROTATION.0.to_owned(), NO_ROTATION.1.to_owned()));
+        variable.into_iter().collect()
+    }
+
+    /// The same but for how replies are sampled.
+    #[must_use]
+    pub fn sampling_as(&self, other: &Self) -> Self {
+        let settings = Settings { sampling: other.settings.sampling.clone(), ..self.settings.clone() };
+        Self { settings, ..self.clone() }
+    }
+}
+
+/// What a session is when it is saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SessionForm {
+    /// The conversation's turns.
+    #[default]
+    Turns,
+    /// The turns several times over, then older messages leave: longer than any window, and than the smaller contexts, which it outgrows.
+    Long,
+    /// One message and a reply of one token.
+    OneToken,
+    /// The turns, and a reply that was interrupted after some tokens.
+    Interrupted,
+    /// The turns, and a message that was not answered.
+    Pending,
+    /// The turns, after older messages left the context.
+    CleanedUp,
+    /// Nothing said, not even a system prompt.
+    Empty,
+}
+
+impl SessionForm {
+    pub(super) const NAMES: [(&'static str, Self); 7] = [
+        ("turns", Self::Turns),
+        ("long", Self::Long),
+        ("one-token", Self::OneToken),
+        ("interrupted", Self::Interrupted),
+        ("pending", Self::Pending),
+        ("cleaned-up", Self::CleanedUp),
+        ("empty", Self::Empty),
+    ];
+
+    /// A short name for files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, form)| *form == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// How a reader takes a saved session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoadOperation {
+    /// It loads the session file.
+    #[default]
+    Load,
+    /// It adopts the state file beside it, which another system wrote.
+    Adopt,
+}
+
+impl LoadOperation {
+    pub(super) const NAMES: [(&'static str, Self); 2] = [("load", Self::Load), ("adopt", Self::Adopt)];
+}
+
+/// What is played in a cell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scenario {
+    /// Save, load in another process, continue.
+    #[default]
+    Resume,
+    /// The same, but a live session of the same id is there before the load.
+    Replace,
+    /// Save, load, save again from there, load that in a third process, continue.
+    Relay,
+    /// The same, but the third process is as the one that wrote first.
+    WriteBack,
+}
+
+impl Scenario {
+    pub(super) const NAMES: [(&'static str, Self); 4] = [
+        ("resume", Self::Resume),
+        ("replace", Self::Replace),
+        ("relay", Self::Relay),
+        ("write-back", Self::WriteBack),
+    ];
+}
