@@ -213,7 +213,10 @@ fn put_cut(
     drop_last: bool,
     sink: &mut dyn SessionSink,
 ) -> Result<(ImageReference, u64), PartsFailed> {
-    let here = probe.understood().ok_or_else(|| PartsFailed::Unlike(probe.describe()))?;
+    let here = match probe {
+        Probe::Understood(here) => here,
+        Probe::Opaque { reason } => return Err(PartsFailed::Unlike(reason.clone())),
+    };
     let options = CutOptions { drop_last, ..CutOptions::default() };
     let plan = CutPlan::of(&here.parse(bytes)?, here.layout, options)?;
     let given = put_all(plan.chunks(), sink, |at, _| {

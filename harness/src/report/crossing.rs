@@ -157,7 +157,7 @@ impl<'a> Crossing<'a> {
             (kv.clone(), format!("{}; without protection {}", of(&judged), of(&unprotected)))
         };
         let rotation = turned.and_then(|turned| turned.direction(*into_rotation));
-        let rotation = rotation.map(|told| ("across the rotation".to_owned(), told));
+        let rotation = rotation.map(|told| ("rotation".to_owned(), told));
         Question { title, tone, answer, lines: kv_types.iter().map(line).chain(rotation).collect() }
     }
 

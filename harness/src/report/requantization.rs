@@ -199,7 +199,7 @@ fn told(rows: &[&Turned]) -> String {
     }
     let kinds: Vec<String> = by_kind.iter().map(|(kv, rows)| format!("{kv} {}", cost(rows))).collect();
     format!(
-        "{cells} sessions turned and quantized once more, at most {evaluated} {} evaluated: {}",
+        "{cells} sessions turned and quantized once more, with at most {evaluated} {} evaluated; {}",
         if evaluated == 1 { "token" } else { "tokens" },
         kinds.join("; ")
     )
@@ -212,9 +212,9 @@ fn cost(rows: &[&Turned]) -> String {
     let times: Vec<f64> = rows.iter().filter_map(|row| row.times_alone()).collect();
     match rows.iter().any(|row| row.restored.most.is_nan()) {
         true => "with a KL that is not a number".to_owned(),
-        false if times.is_empty() => format!("with a KL of {restored:.1e} at most"),
+        false if times.is_empty() => format!("with a KL of up to {restored:.1e}"),
         false => format!(
-            "with a KL of {restored:.1e} at most, {:.2} times at most what re-quantizing alone gives on the same model",
+            "with a KL of up to {restored:.1e}, at most {:.2} times that of re-quantizing alone",
             largest(&mut times.into_iter())
         ),
     }
@@ -286,9 +286,7 @@ mod tests {
         assert_eq!((out.into, out.cells, out.alone), (false, 1, None));
         let told = found.direction(true).expect("upgrades");
         assert!(
-            told.contains(
-                "q8_0 with a KL of 5.0e-1 at most, 1.25 times at most what re-quantizing alone gives"
-            ),
+            told.contains("q8_0 with a KL of up to 5.0e-1, at most 1.25 times that of re-quantizing alone"),
             "{told}"
         );
         assert!(told.contains("at most 1 token evaluated"), "{told}");
