@@ -62,12 +62,13 @@ fn control(config: &Config, axis: &AxisConfig, bases: &BTreeMap<&str, &str>, cel
         .filter(|cell| moved(cell, &axis.name));
     let caught: Vec<String> =
         unprotected.iter().filter(|cell| cell.verdict.catches()).map(|cell| cell.id.clone()).collect();
-    let first = unprotected.iter().find(|cell| cell.verdict.catches());
+    // The plainest one is named.
+    let plainest = unprotected.iter().filter(|cell| cell.verdict.catches()).min_by_key(|cell| cell.id.len());
     AxisControl {
         axis: axis.name.clone(),
         cells: unprotected.iter().map(|cell| cell.id.clone()).collect(),
-        note: Some(note(axis, first.copied(), unprotected.is_empty())),
-        tested: first.is_some(),
+        note: Some(note(axis, plainest.copied(), unprotected.is_empty())),
+        tested: plainest.is_some(),
         caught,
         unprotected: count(unprotected.iter().copied()),
         judged: count(judged),
