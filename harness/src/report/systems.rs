@@ -8,6 +8,7 @@ use intact_protocol::{Hello, Oracle};
 use super::attempt::{NONE, dim};
 use super::pivot::{Row, Slot};
 use super::story::is_control;
+use crate::perf::statistics::median;
 use crate::properties::system;
 use crate::results::{Cell, PropertyAnswer, PropertyResult, Results, SubjectInfo};
 use crate::verdict::Verdict;
@@ -218,14 +219,18 @@ fn costs<'a>(results: &Results, cells: &[&'a Cell], readers: &[String]) -> Vec<C
             let loads: Vec<&Cell> = cells.iter().filter(restored).copied().collect();
             let own = |cell: &&&Cell| dim(cell, "writer") == dim(cell, "reader");
             let Some(shown) = loads.iter().find(own).or(loads.first()).copied() else { continue };
-            let Some(seconds) = median(loads.iter().filter_map(|cell| cell.load_seconds)) else { continue };
+            let Some(seconds) =
+                median(&loads.iter().filter_map(|cell| cell.load_seconds).collect::<Vec<_>>())
+            else {
+                continue;
+            };
             let told = loads.iter().filter_map(|cell| Some(cell.receipt.as_ref()?.timings.total_seconds));
             costs.push(Cost {
                 system: name.clone(),
                 kv: kv.clone(),
                 bytes: shown.saved_bytes,
                 seconds,
-                own_seconds: median(told.filter(|seconds| *seconds > 0.0)),
+                own_seconds: median(&told.filter(|seconds| *seconds > 0.0).collect::<Vec<_>>()),
                 loads: loads.len(),
                 evaluated: shown.tokens_evaluated,
                 cell: &shown.id,
@@ -233,12 +238,6 @@ fn costs<'a>(results: &Results, cells: &[&'a Cell], readers: &[String]) -> Vec<C
         }
     }
     costs
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 #[cfg(test)]
