@@ -96,7 +96,7 @@ pub enum ReportError {
     },
 }
 
-/// Files that [`write`] makes.
+/// Files that [`write()`] makes.
 pub const FILES: [&str; 4] = ["report.html", "report.md", "junit.xml", "badge.svg"];
 
 /// Writes `report.html`, `report.md`, `junit.xml` and `badge.svg` into the folder `out`.
