@@ -46,10 +46,22 @@ static PREDICTIONS: LazyLock<Vec<(Prediction, Filter)>> = LazyLock::new(|| {
     table.prediction.into_iter().map(readable).collect()
 });
 
-/// What became of the predictions, those that speak of a cell of this run.
+/// What became of the predictions, those that speak of a cell of this run. Where no session goes from one release to
+/// another there is nothing to say: what else differs in such a run was not thought of.
 #[must_use]
 pub fn judge(cells: &[Cell]) -> Vec<PredictionResult> {
+    if !cells.iter().any(crosses) {
+        return Vec::new();
+    }
     PREDICTIONS.iter().filter_map(|(prediction, filter)| prediction.judge(filter, cells)).collect()
+}
+
+/// Does a session go from one release to another?
+fn crosses(cell: &Cell) -> bool {
+    let release = |name: &str| {
+        cell.dims.get(name).filter(|side| tags::releases().iter().any(|release| release.tag == **side))
+    };
+    matches!((release("writer"), release("reader")), (Some(writer), Some(reader)) if writer != reader)
 }
 
 impl Prediction {
@@ -100,6 +112,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, DEFAULT_CONFIG};
+    use crate::results::sample_cell;
 
     #[test]
     fn every_prediction_speaks_of_dimensions_and_releases_that_there_are() {
@@ -128,5 +141,21 @@ mod tests {
         {
             assert_eq!(sequence_file.group(release), group, "{release}");
         }
+    }
+
+    #[test]
+    fn a_run_in_which_no_session_goes_to_another_release_says_nothing_of_predictions() {
+        let cell = |writer: &str, reader: &str| {
+            let dims = [("subject", "engine"), ("writer", writer), ("reader", reader)];
+            let dims = dims.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Cell {
+                dims: dims.into_iter().collect(),
+                verdict: Verdict::Exact,
+                ..sample_cell("engine/llama/base")
+            }
+        };
+        let judged = |writer, reader| judge(&[cell("0.6.0", "0.6.0"), cell(writer, reader)]).len();
+        assert_eq!((judged("0.6.0", "0.6.0"), judged("mine", "0.6.0")), (0, 0));
+        assert_eq!(judged("b8783", "0.6.0"), 1, "the engine never garbles");
     }
 }
