@@ -12,7 +12,7 @@ mod forward;
 mod memory;
 mod shelf;
 
-pub use copy::copy;
+pub use copy::{copy, read_chunk};
 pub use error::PlaceError;
 pub use file::{FileSink, FileSource, SIDECAR_EXTENSION, sidecar_path};
 pub use memory::Memory;

@@ -9,7 +9,6 @@ use intact_format::route::{Refusal, RefusalCode};
 use intact_format::transcode::{self, Geometry, Transcoded};
 
 use super::parts::restore_parts;
-use super::reading::distinct_chunks;
 use super::stream::read_all;
 use crate::llama::{Context, Part, SequenceState, Token};
 use crate::probe::{Probe, Understood};
@@ -47,7 +46,7 @@ pub(super) fn restore(
         chunks.push(chunk);
         Ok(None)
     };
-    read_all(source, &distinct_chunks(reference), &[], |_, chunk| Ok(chunk), keep)?;
+    read_all(source, &reference.distinct_chunks().collect::<Vec<_>>(), &[], |_, chunk| Ok(chunk), keep)?;
     let (state, distances) = state_for(probe, reference, &chunks, tokens)?;
     drop(chunks);
     put(context, probe.understood(), &state, positions)?;

@@ -1,10 +1,9 @@
 //! Reading a session file and its image from a disk that is not trusted.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use intact_format::image::{ChunkId, ImageReference};
+use intact_format::image::ImageReference;
 use intact_format::manifest::Manifest;
 use intact_format::passport::{Difference, Passport, compare};
 use intact_format::place::SessionSource;
@@ -98,15 +97,9 @@ impl ImageFile {
     }
 }
 
-/// Every chunk of an image, once: id and length.
-pub(super) fn distinct_chunks(reference: &ImageReference) -> Vec<(ChunkId, u64)> {
-    let mut seen = HashSet::new();
-    reference.chunk_ids().filter(|(id, _)| seen.insert(*id)).collect()
-}
-
 /// Reads every chunk and hashes it.
 fn verify(source: &dyn SessionSource, reference: &ImageReference) -> Result<(), Refusal> {
-    let chunks = distinct_chunks(reference);
+    let chunks: Vec<_> = reference.distinct_chunks().collect();
     read_all(source, &chunks, &[], |_, chunk| Ok(chunk), |chunk| Ok(Some(chunk.into_bytes())))
 }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use intact_format::place::sidecar_path;
 use intact_protocol::{Adopt as AdoptRequest, Adopted, Message, Outcome, Replied, Request, Role, Save};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use super::inspect::sidecar_of;
 use super::output::show;
 use super::table::plain;
 use super::worker::{ModelArguments, Session, told};
@@ -90,7 +90,7 @@ impl Adopt {
         fs::File::open(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
         let path = absolute(&self.file)?;
         let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
-        Failure::unless_free(&[&out, &sidecar_of(&out)])?;
+        Failure::unless_free(&[&out, &sidecar_path(&out)])?;
         let history = self.history.as_deref().map(messages).transpose()?;
         let session = self.session.clone().unwrap_or_else(|| name(&out));
         let mut worker = self.model.open()?;

@@ -15,7 +15,6 @@ use super::keys::KeyArguments;
 use super::kind::Kind;
 use super::output::show;
 use crate::exit::Exit;
-pub(super) use session::sidecar_of;
 
 /// Show what is in a session file, a KV image or a state file of llama.cpp
 ///

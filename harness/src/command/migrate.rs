@@ -7,6 +7,7 @@ use clap::Args;
 use intact_format::image::Durable;
 use intact_format::image::sidecar::{Sidecar, SidecarWriter};
 use intact_format::layout::Layout;
+use intact_format::place::sidecar_path;
 use intact_format::session::{self, ReadError, SessionDocument};
 use intact_format::transcode::{MigrateError, Migrated, migrate};
 use intact_format::version::FormatVersion;
@@ -16,7 +17,6 @@ use serde::Serialize;
 
 use super::Failure;
 use super::check::release;
-use super::inspect::sidecar_of;
 use super::output::show;
 use super::table::plain;
 use crate::exit::Exit;
@@ -62,11 +62,11 @@ impl Migrate {
         let release = release(&self.to_tag)?;
         let old = document(&self.file)?;
         let out = self.out.clone().unwrap_or_else(|| beside(&self.file, release));
-        Failure::unless_free(&[&out, &sidecar_of(&out)])?;
+        Failure::unless_free(&[&out, &sidecar_path(&out)])?;
         let migrated = migrated(&self.file, &old, release)?;
         write(&out, &migrated)?;
         let report = Report {
-            image: sidecar_of(&out),
+            image: sidecar_path(&out),
             file: out,
             from: old.passport.map(|passport| passport.release).unwrap_or_default(),
             to: release.tag.clone(),
@@ -97,7 +97,7 @@ impl Report {
 fn migrated(file: &Path, old: &SessionDocument, release: &Release) -> Result<Migrated, Failure> {
     let chunks = match &old.image {
         Some(reference) => {
-            let sidecar = sidecar_of(file);
+            let sidecar = sidecar_path(file);
             let read = Sidecar::open(&sidecar).and_then(|mut sidecar| sidecar.read_image(reference));
             read.map_err(|error| Failure::setup(error).help("`intact verify` tells what is left of it"))?
         }
@@ -123,7 +123,7 @@ fn write(out: &Path, migrated: &Migrated) -> Result<(), Failure> {
     let written = session::write(&document, FormatVersion::CURRENT).map_err(|error| failed(&error))?;
     let durable = Durable::default();
     let mut sidecar =
-        SidecarWriter::open(sidecar_of(out), durable.clone()).map_err(|error| failed(&error))?;
+        SidecarWriter::open(sidecar_path(out), durable.clone()).map_err(|error| failed(&error))?;
     sidecar.append(&migrated.chunks).map_err(|error| failed(&error))?;
     durable.replace(out, &written.bytes).map_err(|error| failed(&error))
 }

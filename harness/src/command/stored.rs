@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use intact_format::image::{Chunk, ImageReference};
-use intact_format::place::{FileSource, PlaceError, SessionSource};
-use intact_format::route::RefusalCode;
+use intact_format::place::{FileSource, PlaceError, SessionSource, read_chunk};
 use intact_format::session::{self, Read};
 use intact_format::version::FormatVersion;
 use intact_seal::{Form, SealedSource};
@@ -39,20 +38,14 @@ impl Stored {
         session::read(&self.document, FormatVersion::CURRENT)
     }
 
-    /// The chunks of its image, one after the other, each hashed.
+    /// The chunks of its image, each once, hashed.
     pub(super) fn chunks(
         &mut self,
         image: &ImageReference,
     ) -> Result<impl Iterator<Item = Result<Chunk<'static>, PlaceError>>, PlaceError> {
         self.source.locate(image)?;
         let source = &self.source;
-        Ok(image.chunk_ids().map(move |(id, bytes)| {
-            // It was located, so its length is that of something that is there.
-            let mut payload = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-            source.read(id, &mut payload)?;
-            Chunk::verified(id, payload)
-                .map_err(|error| PlaceError::new(Some(RefusalCode::ImageDamaged), error))
-        }))
+        Ok(image.distinct_chunks().map(move |(id, bytes)| read_chunk(source, id, bytes)))
     }
 }
 

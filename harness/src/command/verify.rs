@@ -9,12 +9,12 @@ use intact_format::foreign::{ForeignFile, ForeignKind};
 use intact_format::gguf::Gguf;
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
+use intact_format::place::sidecar_path;
 use intact_format::version::FormatVersion;
 use intact_seal::Form;
 use serde::Serialize;
 
 use super::Failure;
-use super::inspect::sidecar_of;
 use super::keys::KeyArguments;
 use super::kind::Kind;
 use super::stored::{Stored, form_name};
@@ -98,7 +98,7 @@ fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failur
     };
     let document = Finding::whole("document", format!("{form}format {}, {vouched}", read.written_as));
     let image = read.document.image.as_ref().map(|reference| match stored.form() {
-        Form::Plain => image(&sidecar_of(file), Some(reference)),
+        Form::Plain => image(&sidecar_path(file), Some(reference)),
         Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
     });
     Ok([document].into_iter().chain(image).collect())

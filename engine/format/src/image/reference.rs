@@ -1,5 +1,6 @@
 //! What a session document says about its KV image.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -134,6 +135,12 @@ impl ImageReference {
             .iter()
             .flat_map(|section| section.chunks.iter().map(|chunk| (chunk.id, chunk.bytes)))
             .chain(pieces.iter().map(|piece| (piece.id, piece.bytes)))
+    }
+
+    /// Every chunk that the image needs, once, in order.
+    pub fn distinct_chunks(&self) -> impl Iterator<Item = (ChunkId, u64)> + '_ {
+        let mut seen = HashSet::new();
+        self.chunk_ids().filter(move |(id, _)| seen.insert(*id))
     }
 
     /// Bytes of all chunks.

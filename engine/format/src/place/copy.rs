@@ -1,9 +1,7 @@
 //! From one place to another.
 
-use std::collections::HashSet;
-
 use super::{Committed, PlaceError, SessionSink, SessionSource};
-use crate::image::{Chunk, ImageReference};
+use crate::image::{Chunk, ChunkId, ImageReference};
 use crate::route::RefusalCode;
 
 /// Copies a session: every chunk of `image`, verified, then the document. One chunk is in memory at a time. Gives the bytes
@@ -20,18 +18,23 @@ pub fn copy(
     let mut bytes = 0;
     if let Some(image) = image {
         source.locate(image)?;
-        let mut seen = HashSet::new();
-        for (id, length) in image.chunk_ids().filter(|(id, _)| seen.insert(*id)) {
-            if sink.holds(id, length)? {
-                continue;
+        for (id, length) in image.distinct_chunks() {
+            if !sink.holds(id, length)? {
+                bytes += sink.put(&read_chunk(source, id, length)?)?;
             }
-            let damaged = |error| PlaceError::new(Some(RefusalCode::ImageDamaged), error);
-            // The source has located it, so its length is that of something that is there.
-            let mut payload = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-            source.read(id, &mut payload)?;
-            bytes += sink.put(&Chunk::verified(id, payload).map_err(damaged)?)?;
         }
     }
     let committed = sink.commit(document, image)?;
     Ok(Committed { bytes: committed.bytes + bytes, ..committed })
+}
+
+/// Reads a chunk of an image that the source has located, and hashes it.
+///
+/// # Errors
+/// When the source does not give it, or it is not what its id says.
+pub fn read_chunk(source: &dyn SessionSource, id: ChunkId, bytes: u64) -> Result<Chunk<'static>, PlaceError> {
+    // The source has located it, so its length is that of something that is there.
+    let mut payload = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+    source.read(id, &mut payload)?;
+    Chunk::verified(id, payload).map_err(|error| PlaceError::new(Some(RefusalCode::ImageDamaged), error))
 }

@@ -10,6 +10,7 @@ use intact_format::manifest::Manifest;
 use intact_format::message::{KvStatus, Message};
 use intact_format::parameters::Parameters;
 use intact_format::passport::Passport;
+use intact_format::place::sidecar_path;
 use intact_format::session::SessionDocument;
 use serde::Serialize;
 
@@ -258,13 +259,8 @@ fn image(image: &ImageReference) -> Vec<(String, String)> {
     }
 }
 
-/// Where the image of a session file is.
-pub(in crate::command) fn sidecar_of(file: &Path) -> PathBuf {
-    file.with_extension("kv")
-}
-
 fn beside(file: &Path) -> Beside {
-    let file = sidecar_of(file);
+    let file = sidecar_path(file);
     match Sidecar::open(&file) {
         Ok(sidecar) => Beside { bytes: Some(sidecar.length()), problem: None, file },
         Err(error) => Beside { bytes: None, problem: Some(error.to_string()), file },

@@ -1,6 +1,6 @@
 //! Reading chunks, by their id, from a file that is not trusted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -136,8 +136,7 @@ impl Sidecar {
     /// As [`Sidecar::read`], and when a chunk has another length than the image says.
     pub fn read_image(&mut self, image: &ImageReference) -> Result<Vec<Chunk<'static>>, SidecarError> {
         self.check(image)?;
-        let mut seen = HashSet::new();
-        image.chunk_ids().filter(|(id, _)| seen.insert(*id)).map(|(id, _)| self.read(id)).collect()
+        image.distinct_chunks().map(|(id, _)| self.read(id)).collect()
     }
 }
 
