@@ -7,6 +7,7 @@ pub(crate) mod image;
 mod parts;
 mod reading;
 mod stream;
+mod whole;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,15 +1,13 @@
 //! An image on its way into a context: nothing reaches llama.cpp that was not hashed and understood.
 
-use intact_format::image::{self, CellImage, Chunk, ImageReference, Target, assemble};
-use intact_format::layout::{
-    CacheFormat, Container, Distances, Layout, SectionShape, State, StreamShape, encode,
-};
+use intact_format::image::{self, CellImage, Chunk, ImageReference};
+use intact_format::layout::{CacheFormat, Container, Distances, SectionShape, State, StreamShape, encode};
 use intact_format::place::SessionSource;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::transcode::{self, Geometry, Transcoded};
 
 use super::parts::restore_parts;
-use super::stream::read_all;
+use super::whole::state_of;
 use crate::llama::{Context, Part, SequenceState, Token};
 use crate::probe::{Probe, Understood};
 use crate::session::Memory;
@@ -18,7 +16,7 @@ use crate::session::Memory;
 /// was saved.
 ///
 /// Where the memory can take a part of a sequence, every chunk goes there on its own, while others are read and hashed.
-/// Elsewhere all of them become one state.
+/// Elsewhere each goes to its place in one state, which goes there when it is whole.
 pub(super) fn restore(
     context: &mut Context,
     memory: Memory,
@@ -41,46 +39,9 @@ pub(super) fn restore(
         arrived(context, positions)?;
         return Ok(distances);
     }
-    let mut chunks = Vec::new();
-    let keep = |chunk| {
-        chunks.push(chunk);
-        Ok(None)
-    };
-    read_all(source, &reference.distinct_chunks().collect::<Vec<_>>(), &[], |_, chunk| Ok(chunk), keep)?;
-    let (state, distances) = state_for(probe, reference, &chunks, tokens)?;
-    drop(chunks);
+    let (state, distances) = state_of(probe, reference, source, tokens)?;
     put(context, probe.understood(), &state, positions)?;
     Ok(distances)
-}
-
-/// The image as a state for a context: its chunks were hashed when they were read; here they are parsed to the last byte,
-/// brought into the form of the context's memory, and compared with it. The state must hold all `tokens` but the last. Gives
-/// it with its distance from what was saved.
-fn state_for(
-    probe: &Probe,
-    reference: &ImageReference,
-    chunks: &[Chunk<'_>],
-    tokens: &[Token],
-) -> Result<(SequenceState, Distances), Refusal> {
-    let positions = tokens.len().saturating_sub(1);
-    match (reference, probe.understood()) {
-        (ImageReference::Cells(image), Some(here)) => {
-            let (bytes, distances) = encoded(image, chunks, &geometry(here, &here.cache_formats(), tokens))?;
-            let state = here.parse(&bytes).map_err(damaged)?;
-            let last = state.last_position().and_then(|last| usize::try_from(last).ok());
-            if last.map(|last| last + 1) != Some(positions) {
-                return Err(damaged(format!("it ends at another position than {positions} tokens do")));
-            }
-            Ok((SequenceState::verified(bytes), distances))
-        }
-        // The passports say that the release and every setting are the same, so the bytes go back as they were.
-        (ImageReference::Opaque(_), None) => {
-            let target = Target::blob(Layout::newest());
-            let bytes = assemble(reference, chunks, &target).map_err(damaged)?;
-            Ok((SequenceState::verified(bytes), Distances::default()))
-        }
-        _ => Err(Refusal::new(RefusalCode::LayoutDiffers, "the layout is known on one side only")),
-    }
 }
 
 /// Puts a state into an empty context and makes sure that all of it arrived: llama.cpp's own success only says that it
@@ -142,7 +103,11 @@ fn in_form(saved: State<'_>, here: &Geometry<'_>) -> Result<(Vec<u8>, Distances)
     Ok((encode(&state, here.layout, Container::Blob).map_err(unlike)?, distances))
 }
 
-fn geometry<'a>(here: &'a Understood, formats: &'a [CacheFormat], tokens: &'a [Token]) -> Geometry<'a> {
+pub(super) fn geometry<'a>(
+    here: &'a Understood,
+    formats: &'a [CacheFormat],
+    tokens: &'a [Token],
+) -> Geometry<'a> {
     Geometry { layout: here.layout, shape: &here.shape, formats, streams: here.streams, tokens }
 }
 

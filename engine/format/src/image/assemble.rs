@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{CellImage, Chunk, ChunkId, ImageError, ImageReference, OpaqueImage, SectionImage};
+use super::{
+    CellImage, Chunk, ChunkId, ChunkReference, ImageError, ImageReference, OpaqueImage, Pieces, SectionImage,
+};
 use crate::layout::{Container, Layout, MemoryShape, Section, State, StreamShape, encode, parse_section};
 
 /// What the reader needs: the framing of the assembled state.
@@ -43,7 +45,7 @@ pub fn assemble(
     chunks: &[Chunk<'_>],
     target: &Target,
 ) -> Result<Vec<u8>, ImageError> {
-    check_repetition(reference)?;
+    check_repetition(reference.chunk_ids())?;
     match reference {
         ImageReference::Cells(image) => {
             let mut state = state(image, chunks)?;
@@ -63,45 +65,87 @@ pub fn assemble(
 /// # Errors
 /// When a chunk is missing, does not parse, or is not what the reference says.
 pub fn state<'a>(image: &CellImage, chunks: &'a [Chunk<'_>]) -> Result<State<'a>, ImageError> {
-    let layout =
-        Layout::by_id(&image.layout).ok_or_else(|| ImageError::UnknownLayout { id: image.layout.clone() })?;
-    if image.sections.len() != image.shape.sections.len() {
-        return Err(reference_error("a section list and a shape of different lengths"));
-    }
+    check_sections(image)?;
     let by_id = index(chunks);
     let sections = image
         .sections
         .iter()
-        .zip(&image.shape.sections)
-        .map(|(section, shape)| {
+        .enumerate()
+        .map(|(at, section)| {
             let mut joined: Option<Section<'a>> = None;
             let mut next_cell = 0;
-            for part in &section.chunks {
-                let chunk = by_id.get(&part.id).ok_or(ImageError::Missing { id: part.id })?;
-                if part.first_cell != next_cell || chunk.payload().len() as u64 != part.bytes {
+            for reference in &section.chunks {
+                let chunk = by_id.get(&reference.id).ok_or(ImageError::Missing { id: reference.id })?;
+                if reference.first_cell != next_cell {
                     return Err(reference_error("chunks that do not follow each other"));
                 }
-                let parsed = parse_section(chunk.payload(), layout, shape)
-                    .map_err(|source| ImageError::Chunk { id: part.id, source })?;
-                if parsed.cell_count() != part.cells as usize {
+                let parsed = part(image, at, reference, chunk)?;
+                if parsed.cell_count() != reference.cells as usize {
                     return Err(reference_error("a chunk with another number of cells"));
                 }
-                next_cell =
-                    next_cell.checked_add(part.cells).ok_or_else(|| reference_error("too many cells"))?;
+                next_cell = next_cell
+                    .checked_add(reference.cells)
+                    .ok_or_else(|| reference_error("too many cells"))?;
                 joined = Some(match joined {
                     None => parsed,
                     Some(before) => join(before, parsed)?,
                 });
             }
-            let mut joined = joined.ok_or_else(|| reference_error("a section without chunks"))?;
-            check_section(section, &joined)?;
-            if let Section::Attention(attention) = &mut joined {
-                attention.rotation = attention.rotation.or(section.rotation);
-            }
+            let joined = joined.ok_or_else(|| reference_error("a section without chunks"))?;
+            check_extent(section, next_cell, joined.first_position(), joined.last_position())?;
             Ok(joined)
         })
         .collect::<Result<_, _>>()?;
     Ok(State { sequence: 0, streams: StreamShape::SINGLE, sections })
+}
+
+/// Reads a chunk of section `at` of an image, to its last byte.
+///
+/// # Errors
+/// When it does not parse, or is not what the image says of the section.
+pub fn part<'a>(
+    image: &CellImage,
+    at: usize,
+    reference: &ChunkReference,
+    chunk: &'a Chunk<'_>,
+) -> Result<Section<'a>, ImageError> {
+    let layout =
+        Layout::by_id(&image.layout).ok_or_else(|| ImageError::UnknownLayout { id: image.layout.clone() })?;
+    let (wanted, shape) = image
+        .sections
+        .get(at)
+        .zip(image.shape.sections.get(at))
+        .ok_or_else(|| reference_error("fewer sections"))?;
+    if chunk.id() != reference.id {
+        return Err(ImageError::Missing { id: reference.id });
+    }
+    if chunk.payload().len() as u64 != reference.bytes {
+        return Err(reference_error("a chunk of another length"));
+    }
+    let mut section = parse_section(chunk.payload(), layout, shape)
+        .map_err(|source| ImageError::Chunk { id: reference.id, source })?;
+    let (transposed, rotation) = match &section {
+        Section::Attention(found) => (found.transposed, found.rotation),
+        Section::Recurrent(_) => (false, None),
+    };
+    if transposed != wanted.transposed || (rotation.is_some() && rotation != wanted.rotation) {
+        return Err(reference_error("a transposition or rotation that its chunks do not have"));
+    }
+    if let Section::Attention(attention) = &mut section {
+        attention.rotation = attention.rotation.or(wanted.rotation);
+    }
+    Ok(section)
+}
+
+/// Fails for an image that has not one entry with chunks for every section.
+pub(super) fn check_sections(image: &CellImage) -> Result<(), ImageError> {
+    if image.sections.len() != image.shape.sections.len() {
+        return Err(reference_error("a section list and a shape of different lengths"));
+    }
+    if image.sections.iter().any(|section| section.chunks.is_empty()) {
+        return Err(reference_error("a section without chunks"));
+    }
+    Ok(())
 }
 
 fn join<'a>(before: Section<'a>, next: Section<'a>) -> Result<Section<'a>, ImageError> {
@@ -114,19 +158,18 @@ fn join<'a>(before: Section<'a>, next: Section<'a>) -> Result<Section<'a>, Image
     }
 }
 
-fn check_section(wanted: &SectionImage, found: &Section<'_>) -> Result<(), ImageError> {
-    let (transposed, rotation) = match found {
-        Section::Attention(found) => (found.transposed, found.rotation),
-        Section::Recurrent(_) => (false, None),
-    };
-    if found.cell_count() != wanted.cells as usize
-        || found.first_position().unwrap_or(-1) != wanted.first_position
-        || found.last_position().unwrap_or(-1) != wanted.last_position
+/// Fails for a section whose chunks have other cells together than the image says.
+pub(super) fn check_extent(
+    wanted: &SectionImage,
+    cells: u32,
+    first_position: Option<i32>,
+    last_position: Option<i32>,
+) -> Result<(), ImageError> {
+    if cells != wanted.cells
+        || first_position.unwrap_or(-1) != wanted.first_position
+        || last_position.unwrap_or(-1) != wanted.last_position
     {
         return Err(reference_error("cells or positions that its chunks do not have"));
-    }
-    if transposed != wanted.transposed || (rotation.is_some() && rotation != wanted.rotation) {
-        return Err(reference_error("a transposition or rotation that its chunks do not have"));
     }
     Ok(())
 }
@@ -160,24 +203,17 @@ fn opaque(image: &OpaqueImage, chunks: &[Chunk<'_>], target: &Target) -> Result<
         return Err(ImageError::Opaque);
     }
     let by_id = index(chunks);
-    let mut blob = Vec::new();
+    let mut pieces = Pieces::new(image)?;
     for piece in &image.chunks {
-        let chunk = by_id.get(&piece.id).ok_or(ImageError::Missing { id: piece.id })?;
-        if chunk.payload().len() as u64 != piece.bytes {
-            return Err(reference_error("a chunk of another length"));
-        }
-        blob.extend_from_slice(chunk.payload());
+        pieces.place(by_id.get(&piece.id).ok_or(ImageError::Missing { id: piece.id })?)?;
     }
-    if blob.len() as u64 != image.bytes {
-        return Err(reference_error("another total length"));
-    }
-    Ok(blob)
+    pieces.finish()
 }
 
 /// Fails for an image that names so many chunks repeatedly that its size has nothing to do with that of its file.
-pub(super) fn check_repetition(reference: &ImageReference) -> Result<(), ImageError> {
+pub(super) fn check_repetition(chunks: impl Iterator<Item = (ChunkId, u64)>) -> Result<(), ImageError> {
     let mut seen = HashSet::new();
-    let repeated = reference.chunk_ids().filter(|(id, _)| !seen.insert(*id));
+    let repeated = chunks.filter(|(id, _)| !seen.insert(*id));
     let bytes = repeated.fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
     if bytes > REPEATED_BYTES { Err(reference_error("the same chunk many times")) } else { Ok(()) }
 }
@@ -186,6 +222,6 @@ fn index<'a, 'c>(chunks: &'a [Chunk<'c>]) -> HashMap<ChunkId, &'a Chunk<'c>> {
     chunks.iter().map(|chunk| (chunk.id(), chunk)).collect()
 }
 
-fn reference_error(what: &str) -> ImageError {
+pub(super) fn reference_error(what: &str) -> ImageError {
     ImageError::Reference { what: what.to_owned() }
 }

@@ -128,7 +128,7 @@ impl<'a> CutPlan<'a> {
             sections,
             bytes: chunks.iter().map(|(_, bytes)| bytes).sum(),
         });
-        check_repetition(&reference)?;
+        check_repetition(reference.chunk_ids())?;
         Ok(reference)
     }
 }

@@ -1,6 +1,6 @@
 //! Why an image could not be made or put together.
 
-use super::ChunkId;
+use super::{ChunkId, ChunkMismatch};
 use crate::layout::{LayoutError, MemoryShape};
 
 /// An image that cannot be used as asked.
@@ -18,6 +18,9 @@ pub enum ImageError {
         /// The chunk.
         id: ChunkId,
     },
+    /// A chunk has another content.
+    #[error(transparent)]
+    Mismatch(#[from] ChunkMismatch),
     /// A chunk has its hash but is not a state of that layout and shape.
     #[error("chunk {id}: {source}")]
     Chunk {

@@ -5,15 +5,17 @@ mod chunk;
 mod cut;
 mod durable;
 mod error;
+mod gather;
 mod grow;
 mod reference;
 pub mod sidecar;
 
-pub use assemble::{Target, assemble, state};
+pub use assemble::{Target, assemble, part, state};
 pub use chunk::{Chunk, ChunkMismatch};
 pub use cut::{Cut, CutOptions, CutPlan, DEFAULT_CHUNK_TOKENS, cut, cut_opaque};
 pub use durable::Durable;
 pub use error::ImageError;
+pub use gather::{Gathering, Pieces};
 pub use grow::{Growth, grow};
 pub use reference::{
     CellImage, ChunkId, ChunkIdError, ChunkReference, ImageReference, OpaqueChunk, OpaqueImage, SectionImage,

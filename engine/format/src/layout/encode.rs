@@ -1,9 +1,10 @@
 //! [`State`] to bytes.
 
+use super::frame::Frame;
 use super::parse::{BLOB_MAGIC, Container, MAX_SEQUENCES, extension};
 use super::{
-    Attention, Cell, CellData, CellExtension, Layout, LayoutError, Matrix, Order, Recurrent, Rotation,
-    RotationRule, Section, State, StreamShape,
+    Attention, AttentionShape, Cell, CellData, CellExtension, Layout, LayoutError, Matrix, Order, Recurrent,
+    Rotation, RotationRule, Section, State, StreamShape,
 };
 
 /// Writes a state as a release with that layout would: its [`State::sequence`] and [`State::streams`] are what the reader
@@ -12,12 +13,8 @@ use super::{
 /// # Errors
 /// When the layout has no words for something that the state holds, or the state contradicts itself.
 pub fn encode(state: &State<'_>, layout: &Layout, container: Container) -> Result<Vec<u8>, LayoutError> {
-    check_framing(state, layout)?;
     let mut out = Vec::with_capacity(capacity(&state.sections) + 16);
-    if layout.blob_prefix && container == Container::Blob {
-        word(&mut out, BLOB_MAGIC);
-        number(&mut out, state.sequence);
-    }
+    out.extend(prefix(layout, container, state.sequence, state.streams)?);
     for section in &state.sections {
         write_section(&mut out, section, layout, state.sequence, state.streams)?;
     }
@@ -29,21 +26,45 @@ pub fn encode(state: &State<'_>, layout: &Layout, container: Container) -> Resul
 /// # Errors
 /// As [`encode`].
 pub fn encode_section(section: &Section<'_>, layout: &Layout) -> Result<Vec<u8>, LayoutError> {
-    let mut out = Vec::with_capacity(capacity(std::slice::from_ref(section)));
-    write_section(&mut out, section, layout, 0, StreamShape::SINGLE)?;
+    let mut out = Vec::new();
+    append_section(&mut out, section, layout)?;
     Ok(out)
 }
 
-fn check_framing(state: &State<'_>, layout: &Layout) -> Result<(), LayoutError> {
-    let StreamShape { count, index } = state.streams;
+/// Does the same behind other bytes.
+pub(crate) fn append_section(
+    out: &mut Vec<u8>,
+    section: &Section<'_>,
+    layout: &Layout,
+) -> Result<(), LayoutError> {
+    out.reserve_exact(capacity(std::slice::from_ref(section)));
+    write_section(out, section, layout, 0, StreamShape::SINGLE)
+}
+
+/// What comes before the first section.
+///
+/// # Errors
+/// When the layout has no words for the sequence or its stream.
+pub(crate) fn prefix(
+    layout: &Layout,
+    container: Container,
+    sequence: i32,
+    streams: StreamShape,
+) -> Result<Vec<u8>, LayoutError> {
+    let StreamShape { count, index } = streams;
     let unrepresentable = |what| Err(LayoutError::Unrepresentable { layout: layout.id, what });
     if index >= count || count > MAX_SEQUENCES || (count > 1 && !layout.stream_count) {
         return unrepresentable(format!("stream {index} of {count}"));
     }
-    if !u32::try_from(state.sequence).is_ok_and(|id| id < MAX_SEQUENCES) {
-        return unrepresentable(format!("sequence id {}", state.sequence));
+    if !u32::try_from(sequence).is_ok_and(|id| id < MAX_SEQUENCES) {
+        return unrepresentable(format!("sequence id {sequence}"));
     }
-    Ok(())
+    let mut out = Vec::new();
+    if layout.blob_prefix && container == Container::Blob {
+        word(&mut out, BLOB_MAGIC);
+        number(&mut out, sequence);
+    }
+    Ok(out)
 }
 
 /// Bytes that the sections take, but for a few words per section.
@@ -87,50 +108,25 @@ fn attention(
     sequence: i32,
     streams: StreamShape,
 ) -> Result<(), LayoutError> {
-    check_attention(section)?;
-    if layout.stream_count {
-        word(out, streams.count);
-    }
-    for stream in 0..streams.count {
-        if stream != streams.index {
-            word(out, 0);
-            continue;
-        }
-        count(out, section.cells.len())?;
-        if section.cells.is_empty() && layout.empty_stream_stops {
-            continue;
-        }
-        for cell in &section.cells {
-            number(out, cell.position);
-            word(out, 1);
-            cell_extension(out, cell, extension(layout, section.shape), layout)?;
-            number(out, sequence);
-        }
-        attention_data(out, section, layout)?;
-    }
-    Ok(())
+    let frame = Frame::of(section, section.cells.len(), layout, sequence, streams)?;
+    let start = out.len();
+    out.resize(start + frame.bytes(), 0);
+    frame.start(&mut out[start..])?;
+    frame.place(&mut out[start..], 0, section)
 }
 
-fn check_attention(section: &Attention<'_>) -> Result<(), LayoutError> {
-    let cells = section.cells.len();
-    let mismatch = |what: String| Err(LayoutError::Mismatch { what });
-    if section.shape.values && section.values.len() != section.keys.len() {
-        return mismatch(format!("{} layers of K and {} of V", section.keys.len(), section.values.len()));
-    }
-    if !section.shape.values && !section.values.is_empty() {
-        return mismatch("V in a section whose shape has none".to_owned());
-    }
-    if let Some(matrix) =
-        section.keys.iter().chain(&section.values).find(|matrix| matrix.cell_count() != cells)
-    {
-        return mismatch(format!("{cells} cells and a tensor of {}", matrix.cell_count()));
-    }
-    let by_cell = |matrix: &Matrix<'_>| matches!(matrix.order, Order::ByCell { .. });
-    if !section.keys.iter().all(by_cell)
-        || section.values.iter().any(|value| by_cell(value) == section.transposed)
-    {
-        return mismatch("the order of K or V and the section's transposition".to_owned());
-    }
+/// A cell: its position, what it carries besides, and its sequence.
+pub(super) fn cell_words(
+    out: &mut Vec<u8>,
+    cell: &Cell,
+    layout: &Layout,
+    shape: AttentionShape,
+    sequence: i32,
+) -> Result<(), LayoutError> {
+    number(out, cell.position);
+    word(out, 1);
+    cell_extension(out, cell, extension(layout, shape), layout)?;
+    number(out, sequence);
     Ok(())
 }
 
@@ -171,18 +167,17 @@ fn cell_extension(
 /// llama.cpp's token id for a cell that no token made.
 const NULL_TOKEN: i32 = -1;
 
-fn attention_data(out: &mut Vec<u8>, section: &Attention<'_>, layout: &Layout) -> Result<(), LayoutError> {
-    word(out, section.transposed.into());
-    count(out, section.keys.len())?;
+/// What comes between the cells and the first matrix.
+pub(super) fn data_words(section: &Attention<'_>, layout: &Layout) -> Result<Vec<u8>, LayoutError> {
+    let mut out = Vec::new();
+    word(&mut out, section.transposed.into());
+    count(&mut out, section.keys.len())?;
     let rotation = rotation(section, layout)?;
     if layout.rotation == RotationRule::Recorded {
-        word(out, rotation.keys);
-        word(out, rotation.values);
+        word(&mut out, rotation.keys);
+        word(&mut out, rotation.values);
     }
-    for matrix in section.keys.iter().chain(&section.values) {
-        typed_matrix(out, matrix);
-    }
-    Ok(())
+    Ok(out)
 }
 
 fn rotation(section: &Attention<'_>, layout: &Layout) -> Result<Rotation, LayoutError> {
@@ -246,9 +241,16 @@ fn recurrent(out: &mut Vec<u8>, section: &Recurrent<'_>, layout: &Layout) -> Res
 }
 
 fn typed_matrix(out: &mut Vec<u8>, matrix: &Matrix<'_>) {
-    number(out, matrix.kind.0);
-    matrix_size(out, matrix);
+    out.extend_from_slice(&matrix_words(matrix));
     matrix.write(out);
+}
+
+/// What comes before the data of a matrix.
+pub(super) fn matrix_words(matrix: &Matrix<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    number(&mut out, matrix.kind.0);
+    matrix_size(&mut out, matrix);
+    out
 }
 
 fn matrix_size(out: &mut Vec<u8>, matrix: &Matrix<'_>) {
@@ -261,7 +263,7 @@ fn matrix_size(out: &mut Vec<u8>, matrix: &Matrix<'_>) {
     }
 }
 
-fn word(out: &mut Vec<u8>, value: u32) {
+pub(super) fn word(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 

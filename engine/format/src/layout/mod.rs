@@ -9,6 +9,7 @@ mod convert;
 mod cursor;
 mod encode;
 mod error;
+mod frame;
 mod ggml_type;
 mod parse;
 mod probe;
@@ -19,8 +20,10 @@ mod state;
 mod table;
 
 pub use convert::{CacheFormat, ConvertError, Converted, Distance, Distances};
+pub(crate) use encode::{append_section, prefix as state_prefix};
 pub use encode::{encode, encode_section};
 pub use error::LayoutError;
+pub(crate) use frame::Frame;
 pub use ggml_type::{BlockSize, GgmlType};
 pub use parse::{BLOB_MAGIC, BLOB_PREFIX_BYTES, Container, MAX_SEQUENCES, parse, parse_section};
 pub use probe::{identify, probe};

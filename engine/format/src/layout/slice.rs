@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Attention, Block, LayoutError, Matrix, Order};
+use super::{Attention, Block, LayoutError, Matrix, Order, Recurrent, SecondRow, Section};
 
 impl<'a> Attention<'a> {
     /// The cells of `range` alone. The range is clamped to the cells that there are.
@@ -25,22 +25,7 @@ impl<'a> Attention<'a> {
     /// # Errors
     /// When the two do not belong together.
     pub fn join(&mut self, next: Self) -> Result<(), LayoutError> {
-        let differs = |what: &str| Err(LayoutError::Mismatch { what: format!("{what} of two slices") });
-        if self.shape != next.shape || self.transposed != next.transposed {
-            return differs("the shape or transposition");
-        }
-        if self.rotation != next.rotation {
-            return differs("the rotation");
-        }
-        if self.keys.len() != next.keys.len() || self.values.len() != next.values.len() {
-            return differs("the layer count");
-        }
-        let pairs = self.keys.iter().chain(&self.values).zip(next.keys.iter().chain(&next.values));
-        for (mine, other) in pairs {
-            if mine.kind != other.kind || mine.order != other.order {
-                return differs("the tensor type or row size");
-            }
-        }
+        self.matches(&next)?;
         self.cells.extend(next.cells);
         for (mine, other) in self.keys.iter_mut().zip(next.keys) {
             mine.blocks.extend(other.blocks);
@@ -49,6 +34,64 @@ impl<'a> Attention<'a> {
             mine.blocks.extend(other.blocks);
         }
         Ok(())
+    }
+
+    /// Whether the cells of `other` are of the same cache.
+    ///
+    /// # Errors
+    /// [`LayoutError::Mismatch`] where they are not.
+    pub(crate) fn matches(&self, other: &Attention<'_>) -> Result<(), LayoutError> {
+        let differs = |what: &str| Err(LayoutError::Mismatch { what: format!("{what} of two slices") });
+        if self.shape != other.shape || self.transposed != other.transposed {
+            return differs("the shape or transposition");
+        }
+        if self.rotation != other.rotation {
+            return differs("the rotation");
+        }
+        if self.keys.len() != other.keys.len() || self.values.len() != other.values.len() {
+            return differs("the layer count");
+        }
+        let mut pairs = self.keys.iter().chain(&self.values).zip(other.keys.iter().chain(&other.values));
+        if pairs.any(|(mine, other)| mine.kind != other.kind || mine.order != other.order) {
+            return differs("the tensor type or row size");
+        }
+        Ok(())
+    }
+
+    /// The cache without its cells.
+    pub(crate) fn emptied(&self) -> Attention<'static> {
+        Attention {
+            shape: self.shape,
+            cells: Vec::new(),
+            transposed: self.transposed,
+            rotation: self.rotation,
+            keys: self.keys.iter().map(Matrix::emptied).collect(),
+            values: self.values.iter().map(Matrix::emptied).collect(),
+        }
+    }
+}
+
+impl Section<'_> {
+    /// The section without its cells.
+    #[must_use]
+    pub fn emptied(&self) -> Section<'static> {
+        match self {
+            Section::Attention(attention) => Section::Attention(attention.emptied()),
+            Section::Recurrent(recurrent) => Section::Recurrent(recurrent.emptied()),
+        }
+    }
+}
+
+impl Recurrent<'_> {
+    fn emptied(&self) -> Recurrent<'static> {
+        let second = |row: &SecondRow<'_>| SecondRow { layer: row.layer, matrix: row.matrix.emptied() };
+        Recurrent {
+            positions: Vec::new(),
+            model_layers: self.model_layers,
+            rows: self.rows.iter().map(Matrix::emptied).collect(),
+            second_rows: self.second_rows.iter().map(second).collect(),
+            states: self.states.iter().map(Matrix::emptied).collect(),
+        }
     }
 }
 
@@ -74,6 +117,11 @@ impl<'a> Matrix<'a> {
         Self { kind: self.kind, order: self.order, blocks }
     }
 
+    /// The matrix without its cells.
+    fn emptied(&self) -> Matrix<'static> {
+        Matrix { kind: self.kind, order: self.order, blocks: Vec::new() }
+    }
+
     /// Appends the data in its own order.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self.order {
@@ -91,6 +139,36 @@ impl<'a> Matrix<'a> {
             }
         }
     }
+}
+
+impl Matrix<'_> {
+    /// Writes the data into a matrix of `cells` cells, from cell `first` on. None where either is shorter than it should be.
+    pub(super) fn place(&self, out: &mut [u8], first: usize, cells: usize) -> Option<()> {
+        let mut first = first;
+        for block in &self.blocks {
+            let count = block.cells.len();
+            match self.order {
+                Order::ByCell { row_bytes } => {
+                    let row = usize::try_from(row_bytes).ok()?;
+                    copy(out, first * row, count * row, block.rows(row_bytes))?;
+                }
+                Order::ByElement { element_bytes, elements } => {
+                    let size = element_bytes as usize;
+                    for element in 0..elements as usize {
+                        let at = (element * cells + first) * size;
+                        copy(out, at, count * size, block.element(element, element_bytes))?;
+                    }
+                }
+            }
+            first += count;
+        }
+        Some(())
+    }
+}
+
+fn copy(out: &mut [u8], at: usize, length: usize, bytes: &[u8]) -> Option<()> {
+    let room = out.get_mut(at..at + length)?;
+    (bytes.len() == length).then(|| room.copy_from_slice(bytes))
 }
 
 impl Block<'_> {

@@ -52,43 +52,71 @@ pub enum TranscodeError {
 ///
 /// # Errors
 /// [`TranscodeError`] where the memories are of different kinds, or a cache cannot be converted.
-pub fn image<'a>(mut state: State<'a>, here: &Geometry<'_>) -> Result<Transcoded<'a>, TranscodeError> {
-    adopt(&mut state, here.shape)?;
-    let latent = is_latent(here.shape);
-    let attention = state.sections.iter_mut().filter_map(|section| match section {
-        Section::Attention(attention) => Some(attention),
-        Section::Recurrent(_) => None,
-    });
-    for (section, wanted) in attention.zip(here.formats) {
-        settle_rotation(section, wanted, here.layout, latent)?;
-        name_tokens(section, here);
+pub fn image<'a>(state: State<'a>, here: &Geometry<'_>) -> Result<Transcoded<'a>, TranscodeError> {
+    here.accept(&state.shape())?;
+    let mut distances = Distances::default();
+    let mut sections = Vec::with_capacity(state.sections.len());
+    for (at, section) in state.sections.into_iter().enumerate() {
+        let (section, apart) = self::section(section, at, here)?;
+        distances.join(apart);
+        sections.push(section);
     }
-    let (mut state, distances) = convert(state, here)?;
-    state.sequence = 0;
-    state.streams = here.streams;
-    Ok(Transcoded { state, distances })
+    Ok(Transcoded { state: State { sequence: 0, streams: here.streams, sections }, distances })
 }
 
-/// Gives the sections the shapes of the memory here: releases differ in whether cells are seen to have an extension.
-fn adopt(state: &mut State<'_>, here: &MemoryShape) -> Result<(), TranscodeError> {
-    let same = |section: &Section<'_>, wanted: &SectionShape| match (section.shape(), wanted) {
-        (SectionShape::Attention(mine), SectionShape::Attention(wanted)) => mine.values == wanted.values,
-        (mine, wanted) => mine == *wanted,
+/// Brings some cells of section `at` into the form of a memory that accepts the whole: what [`image`] does, in parts.
+///
+/// # Errors
+/// As for [`image`].
+pub fn section<'a>(
+    section: Section<'a>,
+    at: usize,
+    here: &Geometry<'_>,
+) -> Result<(Section<'a>, Distances), TranscodeError> {
+    let mut attention = match section {
+        Section::Attention(attention) => attention,
+        recurrent @ Section::Recurrent(_) => return Ok((recurrent, Distances::default())),
     };
-    let pairs = || state.sections.iter().zip(&here.sections);
-    if state.sections.len() != here.sections.len() || !pairs().all(|(section, wanted)| same(section, wanted))
-    {
-        let saved = state.shape();
-        let latent = is_latent(here) != is_latent(&saved) && saved.sections.len() == here.sections.len();
-        let why = if latent { V_OF_LATENT_ATTENTION } else { "" };
-        return Err(TranscodeError::Shape { saved: told(&saved), here: told(here), why });
+    let caches = here.shape.sections.iter().enumerate().filter_map(|(at, shape)| match shape {
+        SectionShape::Attention(shape) => Some((at, shape)),
+        SectionShape::Recurrent(_) => None,
+    });
+    let mut caches = caches.zip(here.formats);
+    let ((_, shape), wanted) = caches.find(|((cache, _), _)| *cache == at).ok_or(ConvertError::Sections)?;
+    let (shape, mut wanted) = (*shape, *wanted);
+    attention.shape = shape;
+    settle_rotation(&mut attention, &wanted, here.layout, is_latent(here.shape))?;
+    name_tokens(&mut attention, here);
+    // V of a cache without V, and the transposition of a cache without cells, are not worth a conversion.
+    if !shape.values {
+        wanted.values = wanted.keys;
     }
-    for (section, wanted) in state.sections.iter_mut().zip(&here.sections) {
-        if let (Section::Attention(section), SectionShape::Attention(wanted)) = (section, wanted) {
-            section.shape = *wanted;
+    let (attention, distances) = attention.converted(&wanted)?;
+    Ok((Section::Attention(attention), distances))
+}
+
+impl Geometry<'_> {
+    /// Whether a memory of that shape is one of the same kind: releases differ in whether cells are seen to have an
+    /// extension.
+    ///
+    /// # Errors
+    /// [`TranscodeError::Shape`] where it is not. [`ConvertError::Sections`] where there is not one format for every attention
+    /// cache here.
+    pub fn accept(&self, saved: &MemoryShape) -> Result<(), TranscodeError> {
+        let here = self.shape;
+        let same = |saved: &SectionShape, here: &SectionShape| match (saved, here) {
+            (SectionShape::Attention(saved), SectionShape::Attention(here)) => saved.values == here.values,
+            (saved, here) => saved == here,
+        };
+        let alike = saved.sections.len() == here.sections.len();
+        if !(alike && saved.sections.iter().zip(&here.sections).all(|(saved, here)| same(saved, here))) {
+            let latent = is_latent(here) != is_latent(saved) && alike;
+            let why = if latent { V_OF_LATENT_ATTENTION } else { "" };
+            return Err(TranscodeError::Shape { saved: told(saved), here: told(here), why });
         }
+        let caches = here.sections.iter().filter(|shape| matches!(shape, SectionShape::Attention(_)));
+        if caches.count() == self.formats.len() { Ok(()) } else { Err(ConvertError::Sections.into()) }
     }
-    Ok(())
 }
 
 fn told(shape: &MemoryShape) -> String {
@@ -161,23 +189,4 @@ fn name_tokens(section: &mut Attention<'_>, here: &Geometry<'_>) {
         let data = cell.extension.unwrap_or(CellData { x: cell.position, y: cell.position, token: None });
         cell.extension = Some(CellData { token: data.token.or(token), ..data });
     }
-}
-
-/// V of a cache without V, and the transposition of a cache without cells, are not worth a conversion.
-fn convert<'a>(state: State<'a>, here: &Geometry<'_>) -> Result<(State<'a>, Distances), ConvertError> {
-    let attention = state.sections.iter().filter_map(|section| match section {
-        Section::Attention(attention) => Some(attention),
-        Section::Recurrent(_) => None,
-    });
-    let formats: Vec<CacheFormat> = here
-        .formats
-        .iter()
-        .zip(attention)
-        .map(
-            |(wanted, section)| {
-                if section.shape.values { *wanted } else { CacheFormat { values: wanted.keys, ..*wanted } }
-            },
-        )
-        .collect();
-    state.convert(&formats)
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use intact_format::layout::{
     Attention, Block, CacheFormat, ConvertError, GgmlType, Layout, Matrix, Order, Rotation, RotationRule,
-    Section,
+    Section, StreamShape,
 };
+use intact_format::transcode::{self, Geometry, TranscodeError, Transcoded};
 use proptest::prelude::*;
 
 use crate::generated::{Noise, dense};
@@ -138,7 +139,12 @@ fn a_state_is_converted_cache_by_cache() {
     let mut state = dense(Layout::newest(), 5, 1);
     state.sections = vec![Section::Attention(cache(5, 1)), Section::Attention(cache(3, 2))];
     let formats = [of_type(GgmlType::F16), PLAIN];
-    let (converted, distances) = state.clone().convert(&formats).unwrap();
+    let shape = state.shape();
+    let transcoded = |formats: &[CacheFormat]| {
+        let (layout, streams) = (Layout::newest(), StreamShape::SINGLE);
+        transcode::image(state.clone(), &Geometry { layout, shape: &shape, formats, streams, tokens: &[] })
+    };
+    let Transcoded { state: converted, distances } = transcoded(&formats).unwrap();
     let found: Vec<_> = converted
         .sections
         .iter()
@@ -150,8 +156,9 @@ fn a_state_is_converted_cache_by_cache() {
     assert_eq!(found, formats);
     assert!(distances.keys.nmse() > 0.0);
     assert_eq!(converted.sections[1], state.sections[1], "what needs no conversion keeps its bytes");
-    assert_eq!(state.clone().convert(&formats[..1]), Err(ConvertError::Sections));
-    assert_eq!(state.convert(&[PLAIN; 3]), Err(ConvertError::Sections));
+    for formats in [&formats[..1], &[PLAIN; 3]] {
+        assert_eq!(transcoded(formats), Err(TranscodeError::Convert(ConvertError::Sections)));
+    }
 }
 
 proptest! {

@@ -28,7 +28,9 @@ fn state(layout: &'static Layout, cells: usize, kind: GgmlType, rotation: Rotati
     }
     section.rotation = Some(NO_ROTATION);
     let wanted = CacheFormat { keys: kind, values: kind, rotation, transposed: false };
-    state.convert(&[wanted]).expect("the types convert").0
+    let Section::Attention(section) = state.sections.remove(0) else { panic!("attention") };
+    let (section, _) = section.converted(&wanted).expect("the types convert");
+    State { sections: vec![Section::Attention(section)], ..state }
 }
 
 fn attention<'s, 'a>(state: &'s State<'a>) -> &'s Attention<'a> {

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_format::image::sidecar::{Sidecar, SidecarWriter};
-use intact_format::image::{Chunk, CutOptions, Durable, ImageReference, Target, assemble, cut};
+use intact_format::image::{
+    Chunk, CutOptions, Durable, Gathering, ImageReference, Target, assemble, cut, part,
+};
 use intact_format::layout::{Layout, MemoryShape};
 use intact_format::session::{SessionDocument, read, write};
 use intact_format::version::FormatVersion;
@@ -79,6 +81,21 @@ pub(crate) fn load(path: &Path) -> Option<Content> {
     let session = read(&fs::read(path).ok()?, FormatVersion::CURRENT).ok()?.document;
     let reference = session.image.as_ref()?;
     let chunks = Sidecar::open(path.with_extension("kv")).ok()?.read_image(reference).ok()?;
-    let blob = assemble(reference, &chunks, &Target::blob(Layout::newest())).ok()?;
+    let blob = gathered(reference, &chunks)?;
     Some((session, blob))
+}
+
+/// The state that chunks are when each is put into its place alone.
+fn gathered(reference: &ImageReference, chunks: &[Chunk<'_>]) -> Option<Vec<u8>> {
+    let target = Target::blob(Layout::newest());
+    let ImageReference::Cells(image) = reference else { return assemble(reference, chunks, &target).ok() };
+    let mut gathering = Gathering::new(image, &target).ok()?;
+    for (at, section) in image.sections.iter().enumerate() {
+        for reference in &section.chunks {
+            let chunk = chunks.iter().find(|chunk| chunk.id() == reference.id)?;
+            let section = part(image, at, reference, chunk).ok()?;
+            gathering.place(&section, &section).ok()?;
+        }
+    }
+    gathering.finish().ok()
 }

@@ -10,7 +10,7 @@ mod transpose;
 
 use std::borrow::Cow;
 
-use super::{Attention, Block, GgmlType, Matrix, Order, Rotation, RotationRule, Section, State};
+use super::{Attention, Block, GgmlType, Matrix, Order, Rotation, RotationRule};
 use number::{Codec, codec};
 
 /// What a context's attention cache stores.
@@ -143,30 +143,6 @@ impl Rotation {
     }
 }
 
-impl<'a> State<'a> {
-    /// Rewrites every attention cache for a context that stores `wanted`: one format per attention section, in order. What
-    /// is stored like that already keeps its bytes.
-    ///
-    /// # Errors
-    /// As [`Attention::convert`], and when there is another number of formats than of attention sections.
-    pub fn convert(mut self, wanted: &[CacheFormat]) -> Result<(Self, Distances), ConvertError> {
-        let mut distances = Distances::default();
-        let mut formats = wanted.iter();
-        for section in &mut self.sections {
-            let Section::Attention(attention) = section else { continue };
-            let wanted = formats.next().ok_or(ConvertError::Sections)?;
-            if attention.cells.is_empty() || attention.format().as_ref() == Some(wanted) {
-                continue;
-            }
-            let converted = attention.convert(wanted)?;
-            distances.keys.join(converted.distances.keys);
-            distances.values.join(converted.distances.values);
-            *attention = converted.section;
-        }
-        if formats.next().is_some() { Err(ConvertError::Sections) } else { Ok((self, distances)) }
-    }
-}
-
 /// Elements of the smallest rotation.
 const SMALLEST_ROTATION: u32 = 64;
 
@@ -180,6 +156,18 @@ impl Attention<'_> {
         let quantized = keys.is_quantized() || values.is_quantized();
         let rotation = self.rotation.or((!quantized).then_some(Rotation::default()))?;
         Some(CacheFormat { keys, values, rotation, transposed: self.transposed })
+    }
+
+    /// Rewrites the cache for a context that stores `wanted`, if it has cells and is not stored like that already.
+    ///
+    /// # Errors
+    /// As [`Attention::convert`].
+    pub fn converted(self, wanted: &CacheFormat) -> Result<(Self, Distances), ConvertError> {
+        if self.cells.is_empty() || self.format().as_ref() == Some(wanted) {
+            return Ok((self, Distances::default()));
+        }
+        let Converted { section, distances } = self.convert(wanted)?;
+        Ok((section, distances))
     }
 
     /// Rewrites the cache for a context that stores `wanted`.
