@@ -83,10 +83,10 @@ fn parts<'p>(timeline: &Timeline, probe: &'p Probe) -> Option<(&'p Understood, A
 /// Cells of a chunk: a power of two, so that chunks of different sizes have borders in common, and not so many that a few
 /// chunks under way would take much memory.
 fn chunk_tokens(here: &Understood) -> u32 {
-    let of_cell: u64 = here
-        .sections
-        .iter()
-        .flat_map(|section| section.keys.iter().chain(&section.values))
+    let caches = here.shape.sections.iter().zip(&here.sections);
+    let caches = caches.filter(|(shape, _)| matches!(shape, SectionShape::Attention(_)));
+    let of_cell: u64 = caches
+        .flat_map(|(_, section)| section.keys.iter().chain(&section.values))
         .map(|(_, order)| order.cell_bytes())
         .sum();
     let most = u32::try_from(CHUNK_BYTES / of_cell.max(1)).unwrap_or(u32::MAX);
@@ -181,19 +181,30 @@ fn take_whole(
     if !drop_last {
         timeline.hold_back()?;
     }
-    let state = has_image.then(|| timeline.state()).transpose()?;
-    clock.lap("state");
+    let put = has_image.then(|| put_whole(timeline, probe, drop_last, sink, clock)).transpose()?;
+    // Evaluating may keep a part of the memory as it was; the state is not needed any more by then.
     let (canary, _) = canary(timeline)?;
     clock.lap("canary");
-    let Some(state) = state.filter(|_| canary.is_some()) else {
-        return Ok(Taken { canary, ..Taken::default() });
-    };
+    let (image, written) = put.unzip();
+    Ok(Taken { image: image.filter(|_| canary.is_some()), canary, written: written.unwrap_or_default() })
+}
+
+fn put_whole(
+    timeline: &mut Timeline,
+    probe: &Probe,
+    drop_last: bool,
+    sink: &mut dyn SessionSink,
+    clock: &mut Stopwatch,
+) -> Result<(ImageReference, u64), EngineError> {
+    let state = timeline.state()?;
+    clock.lap("state");
     let put = match put_cut(state.bytes(), probe, drop_last, sink) {
         Ok(put) => Ok(put),
         Err(PartsFailed::Engine(error)) => Err(error),
         Err(PartsFailed::Unlike(reason)) => {
             tracing::warn!(%reason, "the state was not understood; the image is opaque");
             if drop_last {
+                drop(state);
                 timeline.hold_back()?;
                 put_opaque(timeline.state()?.bytes(), reason, sink)
             } else {
@@ -202,8 +213,7 @@ fn take_whole(
         }
     };
     clock.lap("image");
-    let (image, written) = put?;
-    Ok(Taken { canary, image: Some(image), written })
+    put
 }
 
 /// Cuts a state and puts its chunks.
@@ -217,7 +227,7 @@ fn put_cut(
         Probe::Understood(here) => here,
         Probe::Opaque { reason } => return Err(PartsFailed::Unlike(reason.clone())),
     };
-    let options = CutOptions { drop_last, ..CutOptions::default() };
+    let options = CutOptions { chunk_tokens: chunk_tokens(here), drop_last };
     let plan = CutPlan::of(&here.parse(bytes)?, here.layout, options)?;
     let given = put_all(plan.chunks(), sink, |at, _| {
         Ok::<_, PartsFailed>(Payload { bytes: plan.payload(at)?, skipped: 0 })

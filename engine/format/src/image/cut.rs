@@ -39,9 +39,9 @@ impl Default for CutOptions {
 
 /// Cuts a state into chunks in the framing of `layout`, for sequence 0 in a single stream.
 ///
-/// Attention sections that start the sequence are cut every [`CutOptions::chunk_tokens`] cells, so that a later save of
-/// the grown sequence has the same chunks but the last. Window caches that have dropped cells, and recurrent state, are
-/// one chunk each.
+/// Attention sections are cut at every [`CutOptions::chunk_tokens`]th position of the sequence, so that a later save of the
+/// grown sequence has the same chunks but the last, and a window that has dropped its first cells has those between.
+/// Recurrent state is one chunk.
 ///
 /// # Errors
 /// When the layout cannot represent the state, or the last cell cannot be dropped.
@@ -187,13 +187,16 @@ impl SectionImage {
 
 fn ranges(section: &Section<'_>, chunk_tokens: usize) -> Vec<Range<usize>> {
     let cells = section.cell_count();
-    match section {
-        Section::Attention(attention) if attention.starts_the_sequence() && cells > 0 => (0..cells)
-            .step_by(chunk_tokens)
-            .map(|first| first..first.saturating_add(chunk_tokens).min(cells))
-            .collect(),
-        _ => std::iter::once(0..cells).collect(),
-    }
+    let first = match section {
+        Section::Attention(attention) => attention.cells.first(),
+        Section::Recurrent(_) => None,
+    };
+    let Some(first) = first else { return std::iter::once(0..cells).collect() };
+    let passed = usize::try_from(first.position).unwrap_or(0) % chunk_tokens;
+    let borders = (0..cells.saturating_add(passed)).step_by(chunk_tokens);
+    borders
+        .map(|border| border.saturating_sub(passed)..border.saturating_add(chunk_tokens - passed).min(cells))
+        .collect()
 }
 
 fn type_name(matrices: &[Matrix<'_>]) -> Option<String> {

@@ -190,17 +190,6 @@ impl Section<'_> {
     }
 }
 
-impl Attention<'_> {
-    /// Whether the cells are the sequence from its start, in order: then a later state of the same sequence begins with
-    /// the same cells, and the section can be cut in chunks that stay the same. Window caches that have dropped their
-    /// first cells, and caches whose cells are out of order, are not.
-    #[must_use]
-    pub fn starts_the_sequence(&self) -> bool {
-        self.cells.first().is_none_or(|cell| cell.position == 0)
-            && self.cells.windows(2).all(|pair| pair[0].position <= pair[1].position)
-    }
-}
-
 impl Recurrent<'_> {
     /// The shape of this section.
     #[must_use]

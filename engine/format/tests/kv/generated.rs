@@ -63,7 +63,24 @@ pub(crate) fn states() -> impl Strategy<Value = Generated> {
 
 /// A state of one attention section that starts its sequence, in a layout of one's choice.
 pub(crate) fn dense(layout: &'static Layout, cells: usize, seed: u64) -> State<'static> {
-    let choices = Choices {
+    let choices = choices_of(cells, seed);
+    let mut section = section(&choices, layout);
+    if let Section::Attention(section) = &mut section {
+        for (index, cell) in section.cells.iter_mut().enumerate() {
+            cell.position = i32::try_from(index).expect("small numbers");
+        }
+    }
+    State { sequence: 0, streams: StreamShape::SINGLE, sections: vec![section] }
+}
+
+/// A recurrent section.
+pub(crate) fn recurrent(layout: &Layout, seed: u64) -> Section<'static> {
+    let choices = Choices { recurrent: true, ..choices_of(1, seed) };
+    section(&choices, layout)
+}
+
+fn choices_of(cells: usize, seed: u64) -> Choices {
+    Choices {
         recurrent: false,
         cells,
         first_position: 0,
@@ -73,14 +90,7 @@ pub(crate) fn dense(layout: &'static Layout, cells: usize, seed: u64) -> State<'
         blocks: 8,
         rotation: [0, 0],
         seed,
-    };
-    let mut section = section(&choices, layout);
-    if let Section::Attention(section) = &mut section {
-        for (index, cell) in section.cells.iter_mut().enumerate() {
-            cell.position = i32::try_from(index).expect("small numbers");
-        }
     }
-    State { sequence: 0, streams: StreamShape::SINGLE, sections: vec![section] }
 }
 
 fn choices() -> impl Strategy<Value = Choices> {
@@ -105,7 +115,7 @@ fn choices() -> impl Strategy<Value = Choices> {
 fn section(choices: &Choices, layout: &Layout) -> Section<'static> {
     let mut noise = Noise(choices.seed);
     if choices.recurrent {
-        Section::Recurrent(recurrent(choices, layout, &mut noise))
+        Section::Recurrent(recurrent_of(choices, layout, &mut noise))
     } else {
         Section::Attention(attention(choices, layout, &mut noise))
     }
@@ -154,7 +164,7 @@ fn cell_data(layout: &Layout, noise: &mut Noise) -> CellData {
     }
 }
 
-fn recurrent(choices: &Choices, layout: &Layout, noise: &mut Noise) -> Recurrent<'static> {
+fn recurrent_of(choices: &Choices, layout: &Layout, noise: &mut Noise) -> Recurrent<'static> {
     let cells = choices.cells.min(2);
     let layers = u32::try_from(choices.layers).expect("small numbers");
     let rows = (0..layers).map(|_| by_cell(GgmlType::F32, 4, cells, noise)).collect();

@@ -6,7 +6,7 @@ use intact_format::image::{
 use intact_format::layout::{Container, Layout, Section, State, StreamShape, encode};
 use proptest::prelude::*;
 
-use crate::generated::{Generated, Noise, dense, states};
+use crate::generated::{Generated, Noise, dense, recurrent, states};
 
 fn cells(reference: &ImageReference) -> &intact_format::image::CellImage {
     match reference {
@@ -71,15 +71,30 @@ fn a_state_whose_last_position_is_shared_or_not_last_keeps_its_last_cell() {
 }
 
 #[test]
-fn window_caches_and_caches_out_of_order_are_one_chunk() {
-    for first in [[3, 4, 5], [2, 0, 1]] {
-        let mut state = dense(Layout::newest(), 3, 1);
+fn a_window_that_moved_on_has_the_same_chunks_between_its_ends() {
+    let whole = dense(Layout::newest(), 900, 7);
+    let window = |cells| {
+        let mut state = whole.clone();
         let Section::Attention(section) = &mut state.sections[0] else { panic!("attention") };
-        for (cell, position) in section.cells.iter_mut().zip(first) {
-            cell.position = position;
-        }
-        assert_eq!(cut_every(&state, 1).chunks.len(), 1, "{first:?}");
-    }
+        *section = section.slice(cells);
+        cut_every(&state, 256)
+    };
+    let (before, after) = (window(100..800), window(200..900));
+    let cells_of = |cut: &Cut<'_>| -> Vec<_> {
+        cells(&cut.reference).sections[0].chunks.iter().map(|chunk| chunk.cells).collect()
+    };
+    assert_eq!((cells_of(&before), cells_of(&after)), (vec![156, 256, 256, 32], vec![56, 256, 256, 132]));
+    assert_eq!(before.chunks[1..3], after.chunks[1..3]);
+    assert_eq!(cells_of(&window(300..301)), [1]);
+}
+
+#[test]
+fn recurrent_state_and_a_section_without_cells_are_one_chunk() {
+    let mut state = dense(Layout::newest(), 3, 1);
+    let Section::Attention(section) = &mut state.sections[0] else { panic!("attention") };
+    *section = section.slice(0..0);
+    state.sections.push(recurrent(Layout::newest(), 5));
+    assert_eq!(cut_every(&state, 1).chunks.len(), 2);
 }
 
 #[test]
