@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use intact_engine::{
     Engine, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
 };
 use intact_format::kv_type::KvType;
-use intact_format::layout::{Container as Bytes, Section, encode};
+use intact_format::layout::{Attention, Container as Bytes, Section, encode};
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::session::{SessionDocument, read, write};
 use intact_format::token::Token;
@@ -46,12 +47,28 @@ impl Subject {
     /// # Errors
     /// When any of that fails.
     pub fn new(shape: Shape) -> Result<Self, Failure> {
+        Self::of(shape, false)
+    }
+
+    /// The same with an engine that does not know the layout of its llama.cpp, so that images are opaque.
+    ///
+    /// # Errors
+    /// As for [`Subject::new`].
+    pub fn opaque(shape: Shape) -> Result<Self, Failure> {
+        Self::of(shape, true)
+    }
+
+    fn of(shape: Shape, forget_layouts: bool) -> Result<Self, Failure> {
         let folder = match std::env::var_os("INTACT_BENCH_FOLDER") {
             Some(place) => tempfile::tempdir_in(place)?,
             None => tempfile::tempdir()?,
         };
-        let mut subject = Self { engine: engine(shape, shape.kv, 1)?, shape, folder };
-        subject.make_session()?;
+        let seed = folder.path().join("bare.json");
+        write_seed(shape, &seed)?;
+        let options = EngineOptions { forget_layouts, ..options(shape, shape.kv, 1)? };
+        let mut subject = Self { engine: Engine::create(options)?, shape, folder };
+        subject.engine.blind_load(&seed, None, Container::RawSequence)?;
+        fs::remove_file(sidecar_path(&seed))?;
         subject.save(&subject.file())?;
         let bare = subject.file_without_image();
         fs::create_dir_all(bare.parent().ok_or("a file in a folder")?)?;
@@ -60,50 +77,6 @@ impl Subject {
         let document = SessionDocument { canary: None, image: None, ..document };
         fs::write(bare, write(&document, FormatVersion::CURRENT)?.bytes)?;
         Ok(subject)
-    }
-
-    /// Evaluates a short session, repeats its KV, and takes that over as a longer session, unproven: saving it finds out
-    /// what the model says there.
-    fn make_session(&mut self) -> Result<(), Failure> {
-        let model = Arc::clone(self.engine.model());
-        let tokens_of_sentence = model.tokenize(SENTENCE, false, false).len().max(1);
-        let text = SENTENCE.repeat(EVALUATED / tokens_of_sentence + 2);
-        let options = StartOptions { id: Some("seed".into()), ..StartOptions::default() };
-        self.engine.start(options)?;
-        self.engine.send_to("seed", &text, &reply("Indeed."), &mut |_| {})?;
-        let (_, probe, _) = self.engine.survey()?;
-        let here = probe.understood().ok_or("the layout of this llama.cpp is not known")?.clone();
-        let timeline = self.engine.session("seed")?.timeline();
-        let tokens: Vec<Token> = timeline.tokens()[..EVALUATED].to_vec();
-        let state = timeline.context().state(Part::Whole)?;
-        let mut state = here.parse(state.bytes())?;
-        for section in &mut state.sections {
-            let Section::Attention(cache) = section else { return Err("a cache of another kind".into()) };
-            let piece = cache.slice(0..EVALUATED);
-            *cache = piece.slice(0..0);
-            while cache.cells.len() < self.shape.tokens {
-                let mut next = piece.slice(0..(self.shape.tokens - cache.cells.len()).min(EVALUATED));
-                for cell in &mut next.cells {
-                    cell.position += i32::try_from(cache.cells.len())?;
-                }
-                cache.join(next)?;
-            }
-        }
-        let tokens: Vec<Token> = tokens.into_iter().cycle().take(self.shape.tokens).collect();
-        let bare = json!({
-            "session": SESSION,
-            "messages": [{ "role": "user", "content": SENTENCE, "tokens": tokens }],
-            "tokens": tokens,
-            "cached": tokens.len(),
-        });
-        let file = self.scratch("bare.json");
-        fs::write(&file, serde_json::to_vec(&bare)?)?;
-        fs::write(sidecar_path(&file), encode(&state, here.layout, Bytes::Blob)?)?;
-        drop(state);
-        self.engine.close("seed")?;
-        self.engine.blind_load(&file, None, Container::RawSequence)?;
-        fs::remove_file(sidecar_path(&file))?;
-        Ok(())
     }
 
     /// Name of the shape.
@@ -228,6 +201,62 @@ impl Subject {
     }
 }
 
+/// Evaluates a short session, repeats its KV, and writes that as a longer session, unproven: saving it finds out what the
+/// model says there.
+fn write_seed(shape: Shape, file: &Path) -> Result<(), Failure> {
+    let mut engine = engine(shape, shape.kv, 0)?;
+    let model = Arc::clone(engine.model());
+    let tokens_of_sentence = model.tokenize(SENTENCE, false, false).len().max(1);
+    let text = SENTENCE.repeat(EVALUATED / tokens_of_sentence + 2);
+    let options = StartOptions { id: Some("seed".into()), ..StartOptions::default() };
+    engine.start(options)?;
+    engine.send_to("seed", &text, &reply("Indeed."), &mut |_| {})?;
+    let (_, probe, _) = engine.survey()?;
+    let here = probe.understood().ok_or("the layout of this llama.cpp is not known")?.clone();
+    let timeline = engine.session("seed")?.timeline();
+    let tokens: Vec<Token> = timeline.tokens()[..EVALUATED].to_vec();
+    let state = timeline.context().state(Part::Whole)?;
+    let mut state = here.parse(state.bytes())?;
+    // The last token is not in the memory: not every memory can be cut there.
+    let cells = shape.tokens - 1;
+    let mut first = 0;
+    for section in &mut state.sections {
+        match section {
+            Section::Attention(cache) => {
+                *cache = repeated(cache, first..cells)?;
+                // Caches behind the first one keep a window.
+                first = timeline.memory().window.map_or(0, |window| cells.saturating_sub(window));
+            }
+            Section::Recurrent(memory) => memory.positions.fill(i32::try_from(cells - 1)?),
+        }
+    }
+    let tokens: Vec<Token> = tokens.into_iter().cycle().take(shape.tokens).collect();
+    let bare = json!({
+        "session": SESSION,
+        "messages": [{ "role": "user", "content": SENTENCE, "tokens": tokens }],
+        "tokens": tokens,
+        "cached": cells,
+    });
+    fs::write(file, serde_json::to_vec(&bare)?)?;
+    Ok(fs::write(sidecar_path(file), encode(&state, here.layout, Bytes::Blob)?)?)
+}
+
+/// The cells of the evaluated tokens, over and over, at these positions.
+fn repeated<'a>(evaluated: &Attention<'a>, positions: Range<usize>) -> Result<Attention<'a>, Failure> {
+    let mut cache = evaluated.slice(0..0);
+    let mut at = positions.start;
+    while at < positions.end {
+        let from = at % EVALUATED;
+        let mut next = evaluated.slice(from..EVALUATED.min(from + positions.end - at));
+        for (position, cell) in (at..).zip(&mut next.cells) {
+            cell.position = i32::try_from(position)?;
+        }
+        at += next.cells.len();
+        cache.join(next)?;
+    }
+    Ok(cache)
+}
+
 /// Writes bytes into a new file and flushes it.
 ///
 /// # Errors
@@ -243,6 +272,10 @@ fn reply(text: &str) -> Generation {
 }
 
 fn engine(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<Engine, Failure> {
+    Ok(Engine::create(options(shape, kv, spare_contexts)?)?)
+}
+
+fn options(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<EngineOptions, Failure> {
     let model = intact_fixtures::ensure(shape.model, &intact_fixtures::default_dir()?)?;
     let context = ContextParameters {
         context_size: Some(u32::try_from(shape.tokens + ROOM)?),
@@ -252,6 +285,5 @@ fn engine(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<Engine, Fai
         flash_attention_mode: Some(FlashAttentionMode::Enabled),
         ..ContextParameters::default()
     };
-    let options = EngineOptions { model: Some(model), context, spare_contexts, ..EngineOptions::default() };
-    Ok(Engine::create(options)?)
+    Ok(EngineOptions { model: Some(model), context, spare_contexts, ..EngineOptions::default() })
 }
