@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use intact_benches::{Failure, Shape, Subject, shapes, write_plainly};
+use intact_benches::{Failure, Shape, Subject, most_to_prefill, shapes, write_plainly};
 use intact_engine::llama::{Container, Part};
 use intact_engine::{Engine, LoadOptions};
 use intact_format::route::Route;
@@ -266,9 +266,4 @@ fn others(ways: &mut Ways, subject: &mut Subject, rounds: usize) -> Result<(), F
         ways.note("load re-prefilled", Some("load direct, with canary"), time);
     }
     Ok(())
-}
-
-/// Sessions of more tokens are not evaluated again: on a CPU that takes hours.
-fn most_to_prefill() -> usize {
-    std::env::var("INTACT_BENCH_PREFILL").ok().and_then(|text| text.parse().ok()).unwrap_or(512)
 }

@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use intact_benches::{Failure, Shape, Subject, shapes, write_plainly};
+use intact_benches::{Failure, Shape, Subject, most_to_prefill, shapes, write_plainly};
 use intact_engine::LoadOptions;
 use intact_engine::llama::{Container, Part};
 use intact_format::route::Route;
-
-/// Sessions of more tokens are not evaluated again: on a CPU, that takes minutes to hours.
-const MOST_TO_PREFILL: usize = 256;
 
 fn main() -> Result<(), Failure> {
     let mut criterion = Criterion::default().configure_from_args();
@@ -26,17 +23,18 @@ fn main() -> Result<(), Failure> {
 
 fn measure(criterion: &mut Criterion, shape: Shape) -> Result<(), Failure> {
     let mut subject = Subject::new(shape)?;
-    let bytes = subject.state()?.bytes().len();
+    let bytes = subject.state()?.bytes().len() as u64;
     let mut group = criterion.benchmark_group(subject.name());
     group
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(5))
-        .throughput(Throughput::Bytes(bytes as u64));
+        .throughput(Throughput::Bytes(bytes));
     floors(&mut group, &subject)?;
     llama_files(&mut group, &subject)?;
     saves(&mut group, &mut subject)?;
+    group.throughput(Throughput::Bytes(bytes));
     loads(&mut group, &mut subject)?;
     group.finish();
     Ok(())
@@ -112,18 +110,22 @@ fn saves(group: &mut BenchmarkGroup<'_, WallTime>, subject: &mut Subject) -> Res
     });
     // The session as it was, a turn more, and the save of that turn, with the evaluation of its last token.
     let file = subject.file();
-    iterate(group, "engine/save-turn", || {
+    let turn = |subject: &mut Subject| {
         forget(&fresh)?;
         let grown = fresh.join("session.json");
         subject.load(&file)?;
         subject.save(&grown)?;
         subject.say(128)?;
         let started = Instant::now();
-        subject.save(&grown)?;
-        Ok(started.elapsed())
-    });
+        let saved = subject.save(&grown)?;
+        Ok::<_, Failure>((started.elapsed(), saved.bytes))
+    };
+    let (_, written) = turn(subject)?;
+    group.throughput(Throughput::Bytes(written));
+    iterate(group, "engine/save-turn", || turn(subject).map(|(time, _)| time));
     fs::remove_dir_all(&fresh)?;
     subject.load(&file)?;
+    group.throughput(Throughput::Bytes(subject.save(&file)?.bytes));
     iterate(group, "engine/save-nothing-new", || {
         let started = Instant::now();
         subject.save(&file)?;
@@ -165,7 +167,7 @@ fn loads(group: &mut BenchmarkGroup<'_, WallTime>, subject: &mut Subject) -> Res
     });
     drop(other);
     subject.load(&file)?;
-    if subject.tokens()? <= MOST_TO_PREFILL {
+    if subject.tokens()? <= most_to_prefill() {
         let bare = subject.file_without_image();
         expect_route(subject.load(&bare)?.receipt.route, Route::Reprefilled)?;
         iterate(group, "engine/load-reprefilled", || {

@@ -49,15 +49,25 @@ pub const LARGE: [Shape; 8] = [
     shape("kv-70b", KvType::F16, 2048),
 ];
 
-/// The shapes that this process measures. `INTACT_BENCH_SHAPES=kv-7b/f16/4096,...` names some of them.
+/// What is measured where it is named only: memories whose states are read and written whole.
+pub const WHOLE: [Shape; 2] = [shape("kv-window", KvType::F16, 8192), shape("kv-hybrid", KvType::F16, 8192)];
+
+/// The shapes that this process measures. `INTACT_BENCH_SHAPES=kv-7b/f16/4096,...` names some of all.
 #[must_use]
 pub fn shapes() -> Vec<Shape> {
     if let Ok(names) = std::env::var("INTACT_BENCH_SHAPES") {
         let named = |shape: &Shape| names.split(',').any(|name| name == shape.name());
-        return QUICK.into_iter().chain(LARGE).filter(named).collect();
+        return QUICK.into_iter().chain(LARGE).chain(WHOLE).filter(named).collect();
     }
     let large = std::env::var_os("INTACT_BENCH_LARGE").is_some_and(|value| !value.is_empty());
     QUICK.into_iter().chain(LARGE.into_iter().filter(|_| large)).collect()
+}
+
+/// Sessions of more tokens are not evaluated again, unless `INTACT_BENCH_PREFILL` allows more: on a CPU that takes minutes
+/// to hours.
+#[must_use]
+pub fn most_to_prefill() -> usize {
+    std::env::var("INTACT_BENCH_PREFILL").ok().and_then(|text| text.parse().ok()).unwrap_or(512)
 }
 
 impl Shape {
