@@ -25,6 +25,7 @@ mod report;
 mod repro;
 mod run;
 mod schema;
+mod scratch;
 mod seal;
 mod selection;
 mod self_test;

@@ -22,6 +22,9 @@ use stream::{Answers, Log, Received};
 /// Stray lines that are tolerated between a request and its reply. Above that, the worker floods.
 const TOLERATED_STRAYS: u64 = 100_000;
 
+/// The environment variable that a passphrase is taken from. Workers do not get it: sessions are opened before they do.
+pub(crate) const PASSPHRASE: &str = "INTACT_PASSPHRASE";
+
 /// A subject's process, and the conversation with it.
 #[derive(Debug)]
 pub struct Worker {
@@ -92,6 +95,7 @@ impl Worker {
         let (program, arguments) = command.split_first().ok_or_else(|| refused("no command line".into()))?;
         let mut line = Command::new(Path::new(program));
         line.args(arguments)
+            .env_remove(PASSPHRASE)
             .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

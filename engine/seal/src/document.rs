@@ -49,8 +49,9 @@ pub(crate) fn seal(envelope: &[u8], lock: &Lock) -> Result<Vec<u8>, SealError> {
     Ok(sealed)
 }
 
-/// Decrypts an envelope. It is never longer than the file.
-pub(crate) fn unseal(bytes: &[u8], keys: &Keys) -> Result<Vec<u8>, SealError> {
+/// Decrypts an envelope, which is never longer than the file. Gives the lock along with it where a passphrase opened it:
+/// recipients are not named in the file.
+pub(crate) fn unseal(bytes: &[u8], keys: &Keys) -> Result<(Vec<u8>, Option<Lock>), SealError> {
     let decryptor = Decryptor::new_buffered(bytes).map_err(|error| SealError::damaged(error.to_string()))?;
     let is_passphrase = decryptor.is_scrypt();
     let (what, given) = if is_passphrase {
@@ -62,12 +63,12 @@ pub(crate) fn unseal(bytes: &[u8], keys: &Keys) -> Result<Vec<u8>, SealError> {
         return Err(SealError::KeyMissing { what });
     }
     let mut wrong = SealError::KeyWrong { what };
-    for opener in keys.openers() {
+    for (opener, lock) in keys.openers() {
         // age stops at the first key of the right kind, and the right one may be the next.
         let decryptor =
             Decryptor::new_buffered(bytes).map_err(|error| SealError::damaged(error.to_string()))?;
         match decryptor.decrypt(std::iter::once(opener.as_ref())) {
-            Ok(opened) => return read(opened, bytes.len()),
+            Ok(opened) => return Ok((read(opened, bytes.len())?, lock)),
             Err(
                 DecryptError::NoMatchingKeys
                 | DecryptError::KeyDecryptionFailed

@@ -24,6 +24,11 @@ pub enum SealError {
         "the session is not encrypted, and only encrypted ones are accepted here: its encryption was removed, or it never had one"
     )]
     NotSealed,
+    /// Nothing says for whom a session that is sealed is to be saved.
+    #[error(
+        "the session is to stay encrypted, and nothing says for whom: give its recipients, which a sealed file does not name, or a passphrase"
+    )]
+    NoLock,
     /// The passphrase was hardened so much that opening it would take minutes.
     #[error("opening the session takes 2^{required} rounds of scrypt, and at most 2^{accepted} are accepted")]
     TooHard {
@@ -84,7 +89,7 @@ impl SealError {
     #[must_use]
     pub const fn code(&self) -> RefusalCode {
         match self {
-            Self::KeyMissing { .. } => RefusalCode::KeyMissing,
+            Self::KeyMissing { .. } | Self::NoLock => RefusalCode::KeyMissing,
             Self::KeyWrong { .. } => RefusalCode::KeyWrong,
             Self::NotSealed => RefusalCode::NotSealed,
             Self::TooNew { .. } => RefusalCode::FormatTooNew,

@@ -134,15 +134,17 @@ impl Keys {
         !self.identities.is_empty()
     }
 
-    /// Everything that may open a file.
-    pub(crate) fn openers(&self) -> Vec<Box<dyn Identity + '_>> {
+    /// Everything that may open a file, and the lock that it opens, where it says what that is.
+    pub(crate) fn openers(&self) -> Vec<(Box<dyn Identity + '_>, Option<Lock>)> {
         let passphrases = self.passphrases.iter().map(|passphrase| {
             let mut identity = scrypt::Identity::new(passphrase.clone());
             identity.set_max_work_factor(MOST_WORK);
-            Box::new(identity) as Box<dyn Identity>
+            (Box::new(identity) as Box<dyn Identity>, Some(Lock::Passphrase(passphrase.clone())))
         });
-        let identities =
-            self.identities.iter().map(|identity| Box::new(Borrowed(identity.as_ref())) as Box<dyn Identity>);
+        let identities = self
+            .identities
+            .iter()
+            .map(|identity| (Box::new(Borrowed(identity.as_ref())) as Box<dyn Identity>, None));
         passphrases.chain(identities).collect()
     }
 }

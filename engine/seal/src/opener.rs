@@ -9,14 +9,15 @@ use crate::chunk::StoredChunk;
 use crate::document::{self, Form};
 use crate::envelope::{Envelope, Secret};
 use crate::error::SealError;
-use crate::key::Keys;
-use crate::sealer::stored_image;
+use crate::key::{Keys, Lock};
+use crate::sealer::{Sealer, stored_image};
 
 /// A document that was opened, and how to open its chunks.
 #[derive(Debug)]
 pub struct Opened {
     form: Form,
     document: Vec<u8>,
+    lock: Option<Lock>,
     secret: Option<Secret>,
     stored: HashMap<ChunkId, StoredChunk>,
 }
@@ -36,20 +37,20 @@ impl Opened {
     /// Without the right key; when it is damaged, of a newer version, or not sealed and has to be.
     pub fn read(bytes: Vec<u8>, keys: &Keys, sealed_only: bool) -> Result<Self, SealError> {
         let form = Form::of(&bytes);
-        let envelope = match form {
-            Form::Sealed => Envelope::read(&document::unseal(&bytes, keys)?)?,
+        let (envelope, lock) = match form {
+            Form::Sealed => document::unseal(&bytes, keys)?,
             Form::Plain | Form::Wrapped if sealed_only => return Err(SealError::NotSealed),
-            Form::Wrapped => Envelope::read(&bytes)?,
+            Form::Wrapped => (bytes, None),
             Form::Plain => {
-                return Ok(Self { form, document: bytes, secret: None, stored: HashMap::new() });
+                return Ok(Self { form, document: bytes, lock: None, secret: None, stored: HashMap::new() });
             }
         };
-        let (secret, chunks, document) = envelope.into_parts();
+        let (secret, chunks, document) = Envelope::read(&envelope)?.into_parts();
         if secret.is_some() != (form == Form::Sealed) {
             return Err(SealError::damaged("its chunks are encrypted and it is not, or the other way round"));
         }
         let stored = chunks.into_iter().map(|chunk| (chunk.id, chunk)).collect();
-        Ok(Self { form, document: document.into_bytes(), secret, stored })
+        Ok(Self { form, document: document.into_bytes(), lock, secret, stored })
     }
 
     /// The form that it had.
@@ -64,6 +65,11 @@ impl Opened {
         &self.document
     }
 
+    /// Its lock, where that is known: recipients are not.
+    pub(crate) fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
     pub(crate) fn storage(&self) -> (Option<&Secret>, &HashMap<ChunkId, StoredChunk>) {
         (self.secret.as_ref(), &self.stored)
     }
@@ -72,8 +78,14 @@ impl Opened {
         self.stored.get(&id).ok_or(SealError::UnknownChunk { id })
     }
 
-    /// The image as the place has it.
-    fn stored_image(&self, image: &ImageReference) -> Result<ImageReference, SealError> {
+    /// An image of the document as the place has it: the ids and lengths of what is stored.
+    ///
+    /// # Errors
+    /// When the document's envelope does not say how one of its chunks is stored.
+    pub fn stored_image(&self, image: &ImageReference) -> Result<ImageReference, SealError> {
+        if self.form == Form::Plain {
+            return Ok(image.clone());
+        }
         let forms = image.chunk_ids().map(|(id, bytes)| {
             let form = self.stored(id)?;
             if form.bytes == bytes { Ok(form.clone()) } else { Err(SealError::Chunk { id }) }
@@ -101,6 +113,12 @@ impl<S: SessionSource> SealedSource<S> {
     pub const fn form(&self) -> Form {
         self.opened.form()
     }
+
+    /// For the next save of the session. See [`Sealer::resume`].
+    #[must_use]
+    pub fn sealer(&self) -> Sealer {
+        Sealer::resume(&self.opened)
+    }
 }
 
 impl<S: SessionSource> SessionSource for SealedSource<S> {
@@ -109,12 +127,7 @@ impl<S: SessionSource> SessionSource for SealedSource<S> {
     }
 
     fn locate(&mut self, image: &ImageReference) -> Result<(), PlaceError> {
-        let opened = &self.opened;
-        if opened.form == Form::Plain {
-            return self.inner.locate(image);
-        }
-        let stored = opened.stored_image(image)?;
-        self.inner.locate(&stored)
+        self.inner.locate(&self.opened.stored_image(image)?)
     }
 
     fn read(&self, id: ChunkId, payload: &mut [u8]) -> Result<(), PlaceError> {

@@ -6,7 +6,7 @@ use std::fmt;
 use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{Committed, PlaceError, SessionSink};
 
-use crate::chunk::StoredChunk;
+use crate::chunk::{Encoding, StoredChunk};
 use crate::document;
 use crate::envelope::{Envelope, Secret};
 use crate::error::SealError;
@@ -100,11 +100,38 @@ impl Sealer {
         Ok(Self { options, secret, stored: HashMap::new() })
     }
 
-    /// For a session that was opened: what is stored of it need not be stored again.
+    /// For a session that was opened, which keeps its form: what is stored of it need not be stored again. One that was
+    /// sealed for recipients cannot be saved before [`Sealer::renew`] says for whom: a sealed file does not name them.
     #[must_use]
     pub fn resume(opened: &Opened) -> Self {
         let (secret, stored) = opened.storage();
-        Self { options: SealOptions::default(), secret: secret.cloned(), stored: stored.clone() }
+        let is_compressed = stored.values().any(|chunk| chunk.encoding != Encoding::Plain);
+        let options = SealOptions {
+            lock: opened.lock().cloned(),
+            sharing: Sharing::Session,
+            compression: if is_compressed { Compression::Zstd } else { Compression::None },
+        };
+        Self { options, secret: secret.cloned(), stored: stored.clone() }
+    }
+
+    /// What it does to a session.
+    #[must_use]
+    pub const fn options(&self) -> &SealOptions {
+        &self.options
+    }
+
+    /// Does it encrypt?
+    #[must_use]
+    pub const fn is_sealing(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// Is it known for whom, where it encrypts?
+    ///
+    /// # Errors
+    /// [`SealError::NoLock`], where nothing can be saved.
+    pub fn ready(&self) -> Result<(), SealError> {
+        if self.is_sealing() && self.options.lock.is_none() { Err(SealError::NoLock) } else { Ok(()) }
     }
 
     /// For the next save of the same session, with these options. Its secret stays, and with it what is stored, unless the
@@ -127,6 +154,7 @@ impl Sealer {
         document: &[u8],
         image: Option<&ImageReference>,
     ) -> Result<(Vec<u8>, Option<ImageReference>), SealError> {
+        self.ready()?;
         let mut seen = HashSet::new();
         let ids = image.into_iter().flat_map(ImageReference::chunk_ids).filter(|(id, _)| seen.insert(*id));
         let forms: Vec<StoredChunk> = ids
@@ -163,6 +191,7 @@ impl<'a, S: SessionSink> SealedSink<'a, S> {
 
 impl<S: SessionSink> SessionSink for SealedSink<'_, S> {
     fn holds(&mut self, id: ChunkId, _: u64) -> Result<bool, PlaceError> {
+        self.sealer.ready()?;
         match self.sealer.stored.get(&id) {
             Some(form) => self.inner.holds(form.stored_id, form.stored_bytes),
             None => Ok(false),

@@ -183,6 +183,44 @@ fn a_second_save_stores_only_what_is_new() {
 }
 
 #[test]
+fn a_session_that_goes_on_keeps_its_form() {
+    let lock = Lock::passphrase("correct horse").expect("not empty");
+    let keys = Keys::default().with_passphrase("correct horse").expect("not empty");
+    for options in [compressed(), sealed_for(lock.clone()), SealOptions { lock: Some(lock), ..compressed() }]
+    {
+        let mut shelf = saved(options, &payloads()[..1]);
+        let form = Form::of(&shelf.document);
+        let mut sealer =
+            Sealer::resume(&Opened::read(shelf.document.clone(), &keys, false).expect("it opens"));
+        assert_eq!(save(&mut sealer, &mut shelf, &payloads()[..2]), 1);
+        assert_eq!((Form::of(&shelf.document), sealer.is_sealing()), (form, form == Form::Sealed));
+        assert_opens(&shelf, &keys, &payloads()[..2]);
+    }
+}
+
+#[test]
+fn a_session_sealed_for_recipients_is_not_saved_until_it_is_said_for_whom() {
+    let (keys, lock) = key();
+    let mut shelf = saved(sealed_for(lock.clone()), &payloads()[..1]);
+    let before = shelf.clone();
+    let opened = Opened::read(shelf.document.clone(), &keys, true).expect("it opens");
+    let mut sealer = Sealer::resume(&opened);
+    let (image, chunks) = image(&payloads());
+    let mut sink = SealedSink::new(&mut sealer, &mut shelf);
+    let refused = [
+        sink.holds(chunks[0].id(), 2000).map(drop),
+        sink.put(&chunks[1]).map(drop),
+        sink.commit(DOCUMENT.as_bytes(), Some(&image)).map(drop),
+    ];
+    for refused in refused {
+        assert_eq!(refused.expect_err("for whom?").code, Some(RefusalCode::KeyMissing));
+    }
+    assert_eq!(shelf, before);
+    assert_eq!(save(&mut sealer.renew(sealed_for(lock)).expect("a sealer"), &mut shelf, &payloads()), 2);
+    assert_opens(&shelf, &keys, &payloads());
+}
+
+#[test]
 fn a_chunk_that_the_place_has_lost_is_stored_again() {
     let (keys, lock) = key();
     let mut shelf = Memory::default();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use intact_format::image::sidecar::SidecarError;
 use intact_format::image::{ChunkId, ChunkMismatch};
 use intact_format::place::PlaceError;
-use intact_format::session::ReadError;
+use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
 
 use crate::head::DocumentError;
@@ -117,7 +117,17 @@ pub enum StoreError {
         /// The session.
         session: SessionId,
         /// Why.
-        source: ReadError,
+        source: PlaceError,
+    },
+    /// The session document is that of another session.
+    #[error(
+        "what the store has as session `{session}` is session `{found}`: somebody has put one in the place of the other"
+    )]
+    OtherSession {
+        /// The session.
+        session: SessionId,
+        /// The one that the document is of.
+        found: SessionId,
     },
     /// The operation took so long that what it knew of the store may have changed.
     #[error("{what} took longer than {limit} minutes and was given up before it could do harm; try again")]
@@ -149,7 +159,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: Box<ReadError>,
+        source: PlaceError,
     },
     /// The image beside a session file cannot be read.
     #[error(transparent)]
@@ -160,6 +170,19 @@ pub enum StoreError {
     /// The runtime for requests could not be started.
     #[error("requests cannot be made: {0}")]
     Runtime(#[source] io::Error),
+}
+
+impl StoreError {
+    /// The stable name of the reason, where a session document or its image was refused.
+    #[must_use]
+    pub const fn code(&self) -> Option<RefusalCode> {
+        match self {
+            Self::Session { source, .. } | Self::SessionFile { source, .. } | Self::Place(source) => {
+                source.code
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What to do about a failed request.

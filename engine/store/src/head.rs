@@ -148,12 +148,14 @@ impl Head {
 }
 
 impl Summary {
-    /// The summary of the session whose document these bytes are; empty where it cannot be read, as when it is encrypted.
+    /// The summary of the session that is being saved, and whose document these bytes are; where it cannot be read, as when
+    /// it is encrypted, only that it is saved now.
     #[must_use]
     pub fn of_bytes(document: &[u8]) -> Self {
-        session::read(document, FormatVersion::CURRENT)
-            .map(|read| Self::of(&read.document))
-            .unwrap_or_default()
+        match session::read(document, FormatVersion::CURRENT) {
+            Ok(read) => Self::of(&read.document),
+            Err(_) => Self { saved_at: Some(Timestamp::now()), ..Self::default() },
+        }
     }
 
     /// The summary of a session.

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A head is small: the session's id, a summary for lists, and which payloads it needs. Lists and garbage collection read
-//! heads alone, and need no key of an encrypted session. A payload's name is always the
-//! hash of what is stored.
+//! heads alone, and need no key of an encrypted session, of which a head says only when it was saved. A payload's name is
+//! always the hash of what is stored.
 //!
 //! # What every backend can do
 //!
@@ -53,6 +53,7 @@
 //! before, after, or hours before they are carried out, processes that are killed, and hours that pass.
 
 mod address;
+mod contents;
 mod error;
 mod files;
 mod head;
@@ -75,6 +76,7 @@ mod sweeping;
 mod transfer;
 mod verify;
 
+pub use contents::{Contents, ReadContents, plain};
 pub use error::StoreError;
 pub use files::Files;
 pub use head::{BlobReference, DocumentError, Summary};

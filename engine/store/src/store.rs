@@ -12,6 +12,7 @@ use object_store::path::Path;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::address;
+use crate::contents::ReadContents;
 use crate::error::StoreError;
 use crate::head::{self, Marker, VERSION};
 use crate::hold::{self, Held};
@@ -165,12 +166,13 @@ impl SessionStore {
         self.wait(sweep::collect(&self.objects, &*self.surroundings, collection))
     }
 
-    /// Reads and hashes everything. `repair` removes payloads that are damaged, so that the next save stores them again.
+    /// Reads and hashes everything, and reads every session document with `read`. `repair` removes payloads that are
+    /// damaged, so that the next save stores them again.
     ///
     /// # Errors
     /// When the store cannot be read. What is damaged is reported and no error.
-    pub fn verify(&self, repair: bool) -> Result<Verification, StoreError> {
-        self.wait(verify::verify(&self.objects, repair))
+    pub fn verify(&self, repair: bool, read: &ReadContents<'_>) -> Result<Verification, StoreError> {
+        self.wait(verify::verify(&self.objects, repair, read))
     }
 
     /// Holds the chunks of a session's last save.

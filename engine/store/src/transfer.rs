@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{ChunkId, Durable, ImageReference};
 use intact_format::place::{self, FileSink, sidecar_path};
-use intact_format::session::{self, SessionDocument};
 use intact_format::session_id::SessionId;
-use intact_format::version::FormatVersion;
 
+use crate::contents::{self, Contents, ReadContents};
 use crate::error::StoreError;
-use crate::head::Summary;
 use crate::key::Generation;
 use crate::place::StoreSource;
+use crate::read::Opened;
 use crate::save::{Draft, Expected, Saved};
 use crate::store::SessionStore;
 
@@ -29,14 +28,27 @@ pub struct Exported {
 }
 
 impl SessionStore {
-    /// Writes the latest save of a session as a file with its sidecar.
+    /// Writes the latest save of a session as a file with its sidecar, as it is stored: what is encrypted stays encrypted. Of
+    /// a session that `read` opens only what it needs is written, of others all that was saved.
     ///
     /// # Errors
     /// When there is no such session, it is damaged, or the files cannot be written; an old file is whole then.
-    pub fn export(&self, session: &SessionId, file: &Path) -> Result<Exported, StoreError> {
+    pub fn export(
+        &self,
+        session: &SessionId,
+        file: &Path,
+        read: &ReadContents<'_>,
+    ) -> Result<Exported, StoreError> {
         let opened = self.session(session)?;
         let (generation, document) = (opened.generation, opened.document.clone());
-        let image = read(&document, session)?.image;
+        let image = match read(&document) {
+            Ok(contents) if contents.session == *session => contents.image,
+            Ok(Contents { session: found, .. }) => {
+                return Err(StoreError::OtherSession { session: session.clone(), found });
+            }
+            Err(error) if contents::is_closed(&error) => stored_image(&opened),
+            Err(source) => return Err(StoreError::Session { session: session.clone(), source }),
+        };
         let mut source = StoreSource::of(self, opened);
         let mut sink = FileSink::new(file, Durable::default());
         let bytes = place::copy(&mut source, &document, image.as_ref(), &mut sink)?.bytes;
@@ -45,35 +57,32 @@ impl SessionStore {
         Ok(Exported { generation, files, bytes })
     }
 
-    /// Saves a session file with its sidecar in the store.
+    /// Saves a session file with its sidecar in the store, as they are: what is encrypted stays encrypted.
     ///
     /// # Errors
-    /// When the files cannot be read or are damaged, and as [`SessionStore::save`].
-    pub fn import(&self, file: &Path, expected: Expected) -> Result<(SessionId, Saved), StoreError> {
-        let bytes = fs::read(file).map_err(|source| StoreError::File { path: file.to_owned(), source })?;
-        let read = session::read(&bytes, FormatVersion::CURRENT);
-        let document = read
-            .map_err(|source| StoreError::SessionFile { path: file.to_owned(), source: Box::new(source) })?
-            .document;
-        let chunks = match &document.image {
+    /// When the files cannot be read or are damaged, `read` does not open the document, and as [`SessionStore::save`].
+    pub fn import(
+        &self,
+        file: &Path,
+        expected: Expected,
+        read: &ReadContents<'_>,
+    ) -> Result<(SessionId, Saved), StoreError> {
+        let document = fs::read(file).map_err(|source| StoreError::File { path: file.to_owned(), source })?;
+        let Contents { session, summary, image } =
+            read(&document).map_err(|source| StoreError::SessionFile { path: file.to_owned(), source })?;
+        let chunks = match &image {
             Some(image) => Sidecar::open(sidecar_path(file))?.read_image(image)?,
             None => Vec::new(),
         };
-        let needs: Vec<(ChunkId, u64)> = document.image.iter().flat_map(ImageReference::chunk_ids).collect();
-        let draft = Draft {
-            session: document.session_id.clone(),
-            summary: Summary::of(&document),
-            document: &bytes,
-            needs,
-            chunks: &chunks,
-        };
+        let needs: Vec<(ChunkId, u64)> = image.iter().flat_map(ImageReference::chunk_ids).collect();
+        let draft = Draft { session: session.clone(), summary, document: &document, needs, chunks: &chunks };
         let saved = self.save(&draft, expected)?;
-        Ok((document.session_id, saved))
+        Ok((session, saved))
     }
 }
 
-fn read(bytes: &[u8], session: &SessionId) -> Result<SessionDocument, StoreError> {
-    let read = session::read(bytes, FormatVersion::CURRENT);
-    let failed = |source| StoreError::Session { session: session.clone(), source };
-    Ok(read.map_err(failed)?.document)
+/// All chunks that a session was saved with.
+fn stored_image(opened: &Opened) -> Option<ImageReference> {
+    let chunks = opened.chunks.iter().map(|chunk| (chunk.id, chunk.bytes));
+    (!opened.chunks.is_empty()).then(|| ImageReference::opaque(chunks, "as it is stored"))
 }

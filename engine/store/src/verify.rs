@@ -1,13 +1,12 @@
 //! Is a store whole? Every payload is read and hashed, every session document is read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intact_format::image::{ChunkId, ImageReference};
-use intact_format::session;
 use intact_format::session_id::SessionId;
-use intact_format::version::FormatVersion;
 
+use crate::contents::{self, ReadContents};
 use crate::error::StoreError;
 use crate::head::{Content, Head};
 use crate::history;
@@ -28,6 +27,8 @@ pub struct Verification {
     pub damaged: Vec<String>,
     /// Whether those were removed.
     pub repaired: bool,
+    /// Sessions that are encrypted, and whose documents no key at hand opens. Their hashes were checked like all others.
+    pub closed: BTreeSet<SessionId>,
     /// Sessions that cannot be loaded as they were saved, and why.
     pub broken: BTreeMap<SessionId, String>,
 }
@@ -39,6 +40,15 @@ enum State {
     Gone,
 }
 
+/// What is known of one session.
+enum Finding {
+    /// It is as it was saved, or not there any more.
+    Sound,
+    /// All of it is there; what its document says is not known.
+    Closed,
+    Broken(String),
+}
+
 impl Verification {
     /// Whether every session is as it was saved, and nothing is damaged.
     #[must_use]
@@ -47,7 +57,11 @@ impl Verification {
     }
 }
 
-pub(crate) async fn verify(objects: &Objects, repair: bool) -> Result<Verification, StoreError> {
+pub(crate) async fn verify(
+    objects: &Objects,
+    repair: bool,
+    contents_of: &ReadContents<'_>,
+) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
     let names = objects.list(Folder::Blobs).await?.into_iter().filter_map(|listed| match listed.key {
         Key::Blob(name) => Some(name),
@@ -71,8 +85,14 @@ pub(crate) async fn verify(objects: &Objects, repair: bool) -> Result<Verificati
     for history in history::all(objects).await? {
         let Some(head) = history.saved() else { continue };
         found.sessions += 1;
-        if let Some(problem) = problem(objects, head, &sound).await? {
-            found.broken.insert(head.session.clone(), problem);
+        match check(objects, head, &sound, contents_of).await? {
+            Finding::Sound => {}
+            Finding::Closed => {
+                found.closed.insert(head.session.clone());
+            }
+            Finding::Broken(why) => {
+                found.broken.insert(head.session.clone(), why);
+            }
         }
     }
     found.damaged = damaged.iter().map(Key::to_string).collect();
@@ -92,35 +112,40 @@ async fn state(objects: &Objects, name: BlobName) -> Result<State, StoreError> {
     }
 }
 
-/// Why a session cannot be loaded as it was saved.
-async fn problem(
+/// Can a session be loaded as it was saved?
+async fn check(
     objects: &Objects,
     head: &Head,
     sound: &HashSet<BlobName>,
-) -> Result<Option<String>, StoreError> {
-    let Content::Saved { document, chunks, .. } = &head.content else { return Ok(None) };
+    contents_of: &ReadContents<'_>,
+) -> Result<Finding, StoreError> {
+    let Content::Saved { document, chunks, .. } = &head.content else { return Ok(Finding::Sound) };
     for payload in head.blobs().filter(|payload| !sound.contains(&payload.name())) {
         // It may have been stored after the payloads were listed.
         let what = match state(objects, payload.name()).await? {
             State::Sound(_) => continue,
             State::Damaged => "is damaged",
             State::Gone if read::saved(objects, &head.session).await?.as_ref() != Some(head) => {
-                return Ok(None);
+                return Ok(Finding::Sound);
             }
             State::Gone => "is missing",
         };
         let kind = if payload.id == document.id { "its document" } else { "its chunk" };
-        return Ok(Some(format!("{kind} {} {what}", payload.id)));
+        return Ok(Finding::Broken(format!("{kind} {} {what}", payload.id)));
     }
-    let Some(document) = read::verified(objects, document.name()).await? else { return Ok(None) };
-    let document = match session::read(document.payload(), FormatVersion::CURRENT) {
-        Ok(read) => read.document,
-        Err(error) => return Ok(Some(format!("its document cannot be read: {error}"))),
+    let Some(document) = read::verified(objects, document.name()).await? else { return Ok(Finding::Sound) };
+    let contents = match contents_of(document.payload()) {
+        Ok(contents) => contents,
+        Err(error) if contents::is_closed(&error) => return Ok(Finding::Closed),
+        Err(error) => return Ok(Finding::Broken(format!("its document cannot be read: {error}"))),
     };
-    if document.session_id != head.session {
-        return Ok(Some(format!("its document is of session `{}`", document.session_id)));
+    if contents.session != head.session {
+        return Ok(Finding::Broken(format!("its document is of session `{}`", contents.session)));
     }
     let held: HashSet<ChunkId> = chunks.iter().map(|chunk| chunk.id).collect();
-    let mut needed = document.image.iter().flat_map(ImageReference::chunk_ids);
-    Ok(needed.find(|(id, _)| !held.contains(id)).map(|(id, _)| format!("its head does not list chunk {id}")))
+    let mut needed = contents.image.iter().flat_map(ImageReference::chunk_ids);
+    Ok(match needed.find(|(id, _)| !held.contains(id)) {
+        Some((id, _)) => Finding::Broken(format!("its head does not list chunk {id}")),
+        None => Finding::Sound,
+    })
 }

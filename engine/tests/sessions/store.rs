@@ -30,7 +30,7 @@ fn a_session_comes_back_from_a_store_bit_by_bit() {
         assert!(score(&mut reader, model) == uninterrupted(model), "{model}");
     }
     assert_eq!(store.sessions().expect("listed").len(), FAMILIES.len());
-    assert!(store.verify(false).expect("verified").is_sound());
+    assert!(store.verify(false, &intact_store::plain).expect("verified").is_sound());
 }
 
 #[test]

@@ -2,21 +2,29 @@
 
 mod kept;
 mod line;
+mod sealing;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use intact_format::image::Durable;
+use intact_format::place::{FileSink, FileSource, sidecar_path};
 use intact_protocol::{Load, Loaded, ParameterSource, Replied, Request, Save, Saved, Say};
+use intact_seal::Form;
 
 use super::Failure;
 use super::check::route;
+use super::keys::LockArguments;
+use super::scratch::ScratchArguments;
+use super::stored::{form_name, refused, unless_mixed};
 use super::table::plain;
 use super::worker::{Answered, ModelArguments, Session, told};
 use crate::exit::Exit;
 use kept::Kept;
 use line::Line;
+use sealing::{Plain, Readable, Sealing};
 
 /// How long one answer may take before the worker counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -33,6 +41,10 @@ Anything else is said to the model. A message that starts with / is written with
 ///
 /// /save [FILE] saves, /load FILE loads, /quit leaves, /help lists the rest. Reads standard input line by line, so
 /// that a conversation can also be piped in.
+///
+/// A sealed or compressed session stays what it is when it is saved again. With --recipient or --sealed all sessions are
+/// saved sealed, and those that are not are refused. The worker gets no keys: it reads and writes a plain session in a
+/// folder (--scratch) that only you can read and that is removed at once, unless this command is killed.
 #[derive(Debug, Args)]
 pub(super) struct Chat {
     #[command(flatten)]
@@ -61,11 +73,18 @@ pub(super) struct Chat {
     /// Go on with the session where this store has it; /save without a file saves it there
     #[arg(long, value_name = "URL", conflicts_with = "load")]
     store: Option<String>,
+
+    #[command(flatten, next_help_heading = "Sealed sessions")]
+    lock: LockArguments,
+
+    #[command(flatten)]
+    scratch: ScratchArguments,
 }
 
 struct Conversation {
     worker: Option<Session>,
     kept: Option<Kept>,
+    sealing: Sealing,
     id: String,
     system: Option<String>,
     max_tokens: Option<u32>,
@@ -74,8 +93,8 @@ struct Conversation {
 
 impl Chat {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let mut kept = self.store.as_deref().map(Kept::open).transpose()?;
-        let there = kept.as_mut().map(|kept| kept.fetch(&self.session)).transpose()?.flatten();
+        let sealing = Sealing::of(&self.lock, self.scratch)?;
+        let kept = self.store.as_deref().map(Kept::open).transpose()?;
         let worker = self.model.open()?;
         let interactive = io::stdin().is_terminal();
         eprintln!(
@@ -88,14 +107,16 @@ impl Chat {
         let mut conversation = Conversation {
             worker: Some(worker),
             kept,
+            sealing,
             id: self.session,
             system: self.system,
             max_tokens: self.max_tokens,
             greedy: self.greedy,
         };
-        if let Some(file) = self.load.or(there) {
+        if let Some(file) = self.load {
             conversation.tell(&Line::Load(file));
         }
+        conversation.resume()?;
         prompt(interactive);
         for line in io::stdin().lock().lines() {
             match Line::parse(&line.map_err(|error| Failure::setup(format!("standard input: {error}")))?) {
@@ -169,41 +190,94 @@ impl Conversation {
     }
 
     fn save(&mut self, file: Option<PathBuf>) -> Result<(), Failure> {
-        let into_store = file.is_none() && self.kept.is_some();
-        let in_folder = || PathBuf::from(format!("{}.json", self.id));
-        let file = file.unwrap_or_else(|| self.kept.as_ref().map_or_else(in_folder, Kept::file));
-        let path = std::path::absolute(&file).map_err(|error| Failure::unreadable(&file, &error))?;
+        let form = self.sealing.form(&self.id).map_err(Failure::setup);
+        let saved = form.and_then(|form| match file {
+            None if self.kept.is_some() => self.save_in_store(form),
+            None => self.save_to(&PathBuf::from(format!("{}.json", self.id)), form),
+            Some(file) => self.save_to(&file, form),
+        });
+        saved.map(|words| eprintln!("{words}")).map_err(|failure| failure.but("not saved"))
+    }
+
+    fn save_to(&mut self, file: &Path, form: Form) -> Result<String, Failure> {
+        let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
+        unless_mixed(&path, form == Form::Sealed)?;
+        if form == Form::Plain {
+            return Ok(saved_words(&self.write(path)?));
+        }
+        let scratch = self.sealing.scratch()?;
+        let saved = self.write(scratch.file())?;
+        let sink = FileSink::new(&path, Durable::default());
+        let bytes = self.sealing.put(&self.id, &scratch, sink).map_err(|error| refused(file, &error))?;
+        let files = vec![path.clone(), sidecar_path(&path)];
+        Ok(format!("{} ({})", saved_words(&Saved { bytes, files, ..saved }), form_name(form)))
+    }
+
+    fn save_in_store(&mut self, form: Form) -> Result<String, Failure> {
+        let scratch = if form == Form::Plain { None } else { Some(self.sealing.scratch()?) };
+        let none = || Failure::setup("there is no store");
+        let folder = scratch.as_ref().or(self.kept.as_ref().map(Kept::folder));
+        self.write(folder.ok_or_else(none)?.file())?;
+        let kept = self.kept.as_mut().ok_or_else(none)?;
+        let words = kept.keep(&self.id, scratch.as_ref(), &mut self.sealing)?;
+        Ok(if form == Form::Plain { words } else { format!("{words} ({})", form_name(form)) })
+    }
+
+    /// Has the worker write the session to a file.
+    fn write(&mut self, path: PathBuf) -> Result<Saved, Failure> {
         let save = Save { session: self.id.clone(), path, format: None, manifest: false };
         match self.ask(Request::Save(save), &mut |_| {})? {
-            Ok(Replied::Save(saved)) => {
-                let kept = self.kept.as_mut().filter(|_| into_store);
-                let kept = kept.map(|kept| kept.keep(&self.id)).transpose()?;
-                eprintln!("{}", kept.unwrap_or_else(|| saved_words(&saved)));
-                Ok(())
-            }
-            other => Err(Failure::setup(format!("not saved: {}", told(&other)))),
+            Ok(Replied::Save(saved)) => Ok(saved),
+            other => Err(Failure::setup(told(&other))),
         }
     }
 
     fn load(&mut self, file: &Path) -> Result<(), Failure> {
         let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
-        let load = Load {
-            path,
-            session: None,
-            reader_format: None,
-            routes: None,
-            parameters: ParameterSource::Saved,
-            manifest: false,
-        };
-        match self.ask(Request::Load(load), &mut |_| {})? {
-            Ok(Replied::Load(loaded)) => {
-                self.id.clone_from(&loaded.session);
-                eprintln!("{}", loaded_words(&loaded));
-                Ok(())
+        let source = FileSource::new(&path);
+        let opened = self.sealing.open(file.display(), source, Plain::In(path));
+        self.read(opened)
+    }
+
+    /// Goes on with the session where the store has it.
+    fn resume(&mut self) -> Result<(), Failure> {
+        let Some(kept) = &self.kept else { return Ok(()) };
+        let Some((readable, generation)) = kept.fetch(&self.id, &self.sealing)? else { return Ok(()) };
+        match (self.read(Ok(readable)), &mut self.kept) {
+            (Ok(()), Some(kept)) => kept.loaded(&self.id, generation),
+            (Ok(()), None) => {}
+            (Err(failure), _) => {
+                failure.report();
             }
-            other => Err(Failure::setup(format!("not loaded: {}", told(&other)))
-                .help(format!("the session {} goes on as it was", self.id))),
         }
+        Ok(())
+    }
+
+    /// Has the worker load a session that was opened.
+    fn read(&mut self, opened: Result<Readable, Failure>) -> Result<(), Failure> {
+        let load = |readable: Readable| {
+            let load = Load {
+                path: readable.file.clone(),
+                session: None,
+                reader_format: None,
+                routes: None,
+                parameters: ParameterSource::Saved,
+                manifest: false,
+            };
+            match self.ask(Request::Load(load), &mut |_| {})? {
+                Ok(Replied::Load(loaded)) => {
+                    self.id.clone_from(&loaded.session);
+                    eprintln!("{}", loaded_words(&loaded));
+                    self.sealing.loaded(&loaded.session, readable);
+                    Ok(())
+                }
+                other => Err(Failure::setup(told(&other))),
+            }
+        };
+        let read = opened.and_then(load);
+        read.map_err(|failure| {
+            failure.but("not loaded").also(format!("the session {} goes on as it was", self.id))
+        })
     }
 
     fn start_anew(&mut self, id: Option<String>) -> Result<(), Failure> {

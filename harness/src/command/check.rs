@@ -9,10 +9,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use intact_format::route::LoadPolicy;
 use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
+use intact_seal::Form;
 
 use super::Failure;
 use super::keys::KeyArguments;
 use super::output::show;
+use super::scratch::ScratchArguments;
+use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
@@ -51,6 +54,9 @@ pub(super) struct Check {
 
     #[command(flatten)]
     keys: KeyArguments,
+
+    #[command(flatten)]
+    scratch: ScratchArguments,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -101,9 +107,24 @@ impl Check {
     }
 
     fn with_model(self, model: &Path) -> Result<Checked, Failure> {
+        let mut stored = Stored::open(&self.file, &self.keys)?;
+        let is_plain = stored.form() == Form::Plain;
+        if self.manifest && !is_plain {
+            return Err(Failure::setup("only a plain session can be compared with a manifest")
+                .help("`intact unseal` writes a plain one"));
+        }
         let mut session = self.context.open(model)?;
-        let path =
-            std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
+        let scratch = if is_plain { None } else { Some(self.scratch.make()?) };
+        let path = match &scratch {
+            None => {
+                std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?
+            }
+            Some(scratch) => {
+                let taken = scratch.take(&mut stored.source).map_err(|error| refused(&self.file, &error))?;
+                taken.tell();
+                scratch.file()
+            }
+        };
         let routes = self.policy.routes().map(|names| names.iter().map(ToString::to_string).collect());
         let request = CheckRequest { path, routes, manifest: self.manifest };
         let answer = session.ask(Request::Check(request), PATIENCE, &mut |_| {})?;

@@ -79,6 +79,11 @@ impl Failure {
         }
     }
 
+    /// The same, begun with what was not done.
+    pub(super) fn but(self, undone: &str) -> Self {
+        Self { message: format!("{undone}: {}", self.message), ..self }
+    }
+
     /// What to do about it.
     pub(super) fn help(self, help: impl Display) -> Self {
         Self { help: Some(help.to_string()), ..self }

@@ -10,11 +10,9 @@ use intact_seal::{ExposeSecret, KeyError, Keys, Lock, Recipient, generate};
 
 use super::Failure;
 use crate::exit::Exit;
+use crate::worker::PASSPHRASE;
 
-/// The environment variable that a passphrase is taken from. On the command line, other users of the machine would see it.
-const PASSPHRASE: &str = "INTACT_PASSPHRASE";
-
-/// What opens sealed sessions.
+/// What opens sealed sessions. There is no option for the passphrase itself: other users of the machine would see it.
 #[derive(Debug, Default, Args)]
 pub(super) struct KeyArguments {
     /// A file whose first line is the passphrase [default: the environment variable INTACT_PASSPHRASE]
@@ -24,6 +22,21 @@ pub(super) struct KeyArguments {
     /// A file of secret keys, as `intact key` and age-keygen write it; may be given several times
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
+
+    /// Accept only sealed sessions: where one is not, its encryption may have been removed
+    #[arg(long)]
+    pub(super) sealed: bool,
+}
+
+/// What opens sealed sessions, and for whom they are sealed.
+#[derive(Debug, Args)]
+pub(super) struct LockArguments {
+    /// A public key, age1…; may be given several times. Without one, the passphrase seals
+    #[arg(long, value_name = "KEY")]
+    recipient: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) keys: KeyArguments,
 }
 
 /// Make a key pair: a secret key file, and the public key that sessions are sealed for
@@ -49,19 +62,31 @@ impl KeyArguments {
         Ok(keys)
     }
 
-    /// The lock for these recipients, or for the passphrase where there are none.
-    pub(super) fn lock(&self, recipients: &[Recipient]) -> Result<Option<Lock>, Failure> {
-        match (recipients, self.passphrase()?) {
-            ([], None) => Ok(None),
-            ([], Some(passphrase)) => Lock::passphrase(passphrase).map(Some).map_err(wrong),
-            (recipients, _) => Lock::recipients(recipients.to_vec()).map(Some).map_err(wrong),
-        }
-    }
-
     fn passphrase(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = &self.passphrase_file else { return Ok(env::var(PASSPHRASE).ok()) };
+        let Some(path) = &self.passphrase_file else {
+            return Ok(env::var(PASSPHRASE).ok().filter(|it| !it.is_empty()));
+        };
         let text = fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
         Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+    }
+}
+
+impl LockArguments {
+    /// The lock for the recipients, or for the passphrase where there are none.
+    pub(super) fn lock(&self) -> Result<Option<Lock>, Failure> {
+        let recipients: Vec<Recipient> =
+            self.recipient.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(wrong)?;
+        let lock = match (recipients.as_slice(), self.keys.passphrase()?) {
+            ([], None) => return Ok(None),
+            ([], Some(passphrase)) => Lock::passphrase(passphrase),
+            _ => Lock::recipients(recipients),
+        };
+        lock.map(Some).map_err(wrong)
+    }
+
+    /// Is it said for whom, other than by a passphrase that may be there for another reason?
+    pub(super) fn has_recipients(&self) -> bool {
+        !self.recipient.is_empty()
     }
 }
 

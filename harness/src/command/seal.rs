@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use intact_format::image::Durable;
 use intact_format::place::{FileSink, SessionSink, copy, sidecar_path};
-use intact_seal::{Compression, Recipient, SealOptions, SealedSink, Sealer, Sharing};
+use intact_seal::{Compression, SealOptions, SealedSink, Sealer, Sharing};
 
 use super::Failure;
-use super::keys::KeyArguments;
+use super::keys::{KeyArguments, LockArguments};
 use super::stored::{Stored, refused};
 use crate::exit::Exit;
 
@@ -33,16 +33,12 @@ pub(super) struct Seal {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// A public key, age1…; may be given several times. Without one, the passphrase seals
-    #[arg(long, value_name = "KEY")]
-    recipient: Vec<String>,
-
     /// Compress the KV image
     #[arg(long)]
     compress: bool,
 
     #[command(flatten)]
-    keys: KeyArguments,
+    lock: LockArguments,
 }
 
 /// Write a sealed or compressed session file as a plain one
@@ -61,10 +57,8 @@ pub(super) struct Unseal {
 
 impl Seal {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
-        let recipients = self.recipient.iter().map(|text| text.parse::<Recipient>());
-        let recipients: Vec<_> = recipients.collect::<Result<_, _>>().map_err(Failure::setup)?;
         let options = SealOptions {
-            lock: self.keys.lock(&recipients)?,
+            lock: self.lock.lock()?,
             sharing: Sharing::Session,
             compression: if self.compress { Compression::Zstd } else { Compression::None },
         };
@@ -76,7 +70,7 @@ impl Seal {
         let out = free(&self.file, self.out.as_deref(), "sealed")?;
         let mut sealer = Sealer::new(options).map_err(Failure::setup)?;
         let mut sink = SealedSink::new(&mut sealer, FileSink::new(&out, Durable::default()));
-        rewrite(&self.file, &self.keys, &mut sink)?;
+        rewrite(&self.file, &self.lock.keys, &mut sink)?;
         println!("{}", out.display());
         eprintln!("{} is still there, as it was.", self.file.display());
         Ok(Exit::Fine)

@@ -8,10 +8,14 @@ mod transfer;
 mod verify;
 
 use clap::{Args, Subcommand};
-use intact_store::{SessionStore, StoreError};
+use intact_format::place::PlaceError;
+use intact_format::route::RefusalCode;
+use intact_seal::{Form, Opened};
+use intact_store::{Contents, SessionStore, StoreError, Summary, plain};
 use serde::Serialize;
 
 use super::Failure;
+use super::keys::KeyArguments;
 use super::output::show;
 use crate::exit::Exit;
 
@@ -19,7 +23,8 @@ use crate::exit::Exit;
 ///
 /// A store is a folder, or a place in an object store: s3://bucket/path, gs://bucket/path, az://container/path, with
 /// credentials from the environment. Sessions that begin alike share what they have in common. Any number of processes
-/// can use a store at the same time.
+/// can use a store at the same time. Sealed sessions stay sealed in it: to list, clean up and take them out needs no key,
+/// and shows their names, sizes and when they were saved.
 #[derive(Debug, Args)]
 pub(super) struct Store {
     #[command(subcommand)]
@@ -86,12 +91,34 @@ impl Desk {
     }
 }
 
+/// Reads session documents, with the keys that were given.
+fn reading(
+    keys: &KeyArguments,
+) -> Result<impl Fn(&[u8]) -> Result<Contents, PlaceError> + Sync + use<>, Failure> {
+    let (keys, sealed_only) = (keys.keys()?, keys.sealed);
+    Ok(move |document: &[u8]| {
+        let opened = Opened::read(document.to_vec(), &keys, sealed_only)?;
+        let Contents { session, mut summary, image } = plain(opened.document())?;
+        if opened.form() == Form::Sealed {
+            let saved_at = summary.saved_at;
+            summary = Summary { saved_at, ..Summary::default() };
+        }
+        let image = image.map(|image| opened.stored_image(&image)).transpose()?;
+        Ok(Contents { session, summary, image })
+    })
+}
+
 /// The first line is what happened, the others are what to do.
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(in crate::command) fn failed(error: StoreError) -> Failure {
     let text = error.to_string();
     match text.split_once('\n') {
         Some((what, hint)) => Failure::setup(what).help(hint),
-        None => Failure::setup(text),
+        None => match error.code() {
+            Some(code @ (RefusalCode::KeyMissing | RefusalCode::KeyWrong | RefusalCode::NotSealed)) => {
+                Failure::setup(text).help(code.next_step())
+            }
+            _ => Failure::setup(text),
+        },
     }
 }

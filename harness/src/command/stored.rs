@@ -1,15 +1,22 @@
 //! A session file as it is stored: plain, compressed or sealed, opened with the keys that were given.
 
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use intact_format::image::{Chunk, ImageReference};
-use intact_format::place::{FileSource, PlaceError, SessionSource, read_chunk};
-use intact_format::session::{self, Read};
+use intact_format::place::{FileSource, PlaceError, SessionSource, read_chunk, sidecar_path};
+use intact_format::route::RefusalCode;
+use intact_format::session;
 use intact_format::version::FormatVersion;
 use intact_seal::{Form, SealedSource};
 
 use super::Failure;
 use super::keys::KeyArguments;
+
+/// Bytes at the start of a document that tell its form.
+const FORM: u64 = 64;
 
 /// A session file that was opened.
 pub(super) struct Stored {
@@ -23,7 +30,8 @@ impl Stored {
     /// Opens a session file of any form.
     pub(super) fn open(file: &Path, keys: &KeyArguments) -> Result<Self, Failure> {
         let failed = |error: PlaceError| refused(file, &error);
-        let mut source = SealedSource::open(FileSource::new(file), &keys.keys()?, false).map_err(failed)?;
+        let mut source =
+            SealedSource::open(FileSource::new(file), &keys.keys()?, keys.sealed).map_err(failed)?;
         let document = source.document().map_err(failed)?;
         Ok(Self { document, source })
     }
@@ -34,7 +42,7 @@ impl Stored {
     }
 
     /// What the document says.
-    pub(super) fn read(&self) -> Result<Read, session::ReadError> {
+    pub(super) fn read(&self) -> Result<session::Read, session::ReadError> {
         session::read(&self.document, FormatVersion::CURRENT)
     }
 
@@ -58,12 +66,38 @@ pub(super) const fn form_name(form: Form) -> &'static str {
     }
 }
 
-/// A place's failure, with what to do about it.
+/// A plain session is not written over a sealed one, where nobody would notice, nor a sealed one over a plain one, whose
+/// chunks would stay readable in the image beside it.
+pub(super) fn unless_mixed(file: &Path, sealing: bool) -> Result<(), Failure> {
+    let mut start = Vec::new();
+    let found = match File::open(file).and_then(|file| file.take(FORM).read_to_end(&mut start)) {
+        Ok(_) => Some(Form::of(&start) == Form::Sealed),
+        Err(_) if sealing && sidecar_path(file).exists() => Some(false),
+        Err(_) => None,
+    };
+    let name = file.display();
+    match found {
+        Some(true) if !sealing => Err(Failure::setup(format!("{name} is sealed, and this session is not"))
+            .help("name another file; `intact chat --sealed` saves sealed, `intact seal FILE` makes a sealed file of a plain one")),
+        Some(false) if sealing => Err(Failure::setup(format!("{name} is there and not sealed, and this session is"))
+            .help("name another file; what was plain would stay readable in the image beside it")),
+        _ => Ok(()),
+    }
+}
+
+/// A place's failure with a file, with what to do about it.
 pub(super) fn refused(file: &Path, error: &PlaceError) -> Failure {
-    let (name, said) = (file.display().to_string(), error.to_string());
-    let failure = Failure::setup(if said.contains(&name) { said } else { format!("{name}: {said}") });
-    match error.code {
-        Some(code) => failure.help(code.next_step()),
+    denied(file.display(), error)
+}
+
+/// A place's failure with what is called so there, with what to do about it.
+pub(super) fn denied(name: impl Display, error: &PlaceError) -> Failure {
+    let (name, said) = (name.to_string(), error.to_string());
+    let (what, hint) = said.split_once('\n').map_or((said.as_str(), None), |(what, hint)| (what, Some(hint)));
+    let failure =
+        Failure::setup(if what.contains(&name) { what.to_owned() } else { format!("{name}: {what}") });
+    match hint.or(error.code.map(RefusalCode::next_step)) {
+        Some(help) => failure.help(help),
         None => failure,
     }
 }

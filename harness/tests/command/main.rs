@@ -7,4 +7,5 @@ mod files;
 mod help;
 mod perf;
 mod releases;
+mod sealed_chat;
 mod sealing;

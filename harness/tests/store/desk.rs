@@ -50,6 +50,7 @@ impl Desk {
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
         command.arg("store").args(arguments).env("NO_COLOR", "1").env("INTACT_STORE", &self.store);
+        command.env_remove("INTACT_PASSPHRASE");
         command.envs(self.environment());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

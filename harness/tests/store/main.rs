@@ -8,3 +8,4 @@ mod kills;
 #[path = "../guide/project.rs"]
 mod project;
 mod s3;
+mod sealed;

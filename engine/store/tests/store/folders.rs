@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use intact_store::{Expected, SessionStore, StoreError};
+use intact_store::{Expected, SessionStore, StoreError, plain};
 
 use crate::desk::{chunk, document, draft, folder, id, load};
 
@@ -20,18 +20,21 @@ fn a_damaged_chunk_is_found_named_and_repaired_by_the_next_save() {
     let chunks = [chunk(1, 1000), chunk(2, 1000)];
     let document = document("chat", "hello");
     store.save(&draft("chat", &document, &chunks), Expected::Absent).unwrap();
-    assert!(store.verify(false).unwrap().is_sound());
+    assert!(store.verify(false, &plain).unwrap().is_sound());
 
     fs::write(file_of(root.path(), &chunks[1]), vec![9; 1000]).unwrap();
     let opened = store.session(&id("chat")).unwrap();
     let error = store.chunks(&opened, &[chunks[1].id()]).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 
-    let found = store.verify(true).unwrap();
+    let found = store.verify(true, &plain).unwrap();
     assert_eq!((found.damaged.len(), found.broken.len(), found.repaired), (1, 1, true));
-    assert!(!store.verify(false).unwrap().is_sound(), "the session lacks a chunk until it is saved again");
+    assert!(
+        !store.verify(false, &plain).unwrap().is_sound(),
+        "the session lacks a chunk until it is saved again"
+    );
     store.save(&draft("chat", &document, &chunks), Expected::Anything).unwrap();
-    assert!(store.verify(false).unwrap().is_sound());
+    assert!(store.verify(false, &plain).unwrap().is_sound());
     assert_eq!(load(&store, "chat").1, chunks);
 }
 
@@ -60,7 +63,7 @@ fn a_store_goes_on_past_what_others_put_in_its_folder() {
         fs::write(file, b"not the store's").unwrap();
     }
     assert_eq!(store.sessions().unwrap().len(), 1);
-    assert!(store.verify(false).unwrap().is_sound());
+    assert!(store.verify(false, &plain).unwrap().is_sound());
     store.collect(intact_store::Collection { grace: std::time::Duration::ZERO, dry_run: false }).unwrap();
     assert_eq!(load(&store, "chat").0, document);
     assert!(root.path().join("chunks/README").exists());

@@ -3,5 +3,6 @@
 mod desk;
 mod folders;
 mod places;
+mod sealed;
 mod sharing;
 mod taking_turns;

@@ -9,7 +9,7 @@ use intact_format::place::{SessionSink, SessionSource, Shelf};
 use intact_format::session::{self, SessionDocument};
 use intact_format::version::FormatVersion;
 use intact_seal::{Keys, Lock, SealOptions, SealedShelf};
-use intact_store::{Expected, StoreError};
+use intact_store::{Expected, StoreError, plain};
 
 use crate::desk::{chunk, id, load, memory};
 
@@ -85,13 +85,13 @@ fn a_session_goes_from_files_into_a_store_and_back_byte_by_byte() {
     SidecarWriter::open(folder.path().join("chat.kv"), Durable::default()).unwrap().append(&chunks).unwrap();
 
     let store = memory();
-    let (session, _) = store.import(&file, Expected::Absent).unwrap();
+    let (session, _) = store.import(&file, Expected::Absent, &plain).unwrap();
     assert_eq!((session, load(&store, "chat").0), (id("chat"), bytes.clone()));
-    let error = store.import(&file, Expected::Absent).unwrap_err();
+    let error = store.import(&file, Expected::Absent, &plain).unwrap_err();
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
 
     let back = folder.path().join("back.json");
-    let exported = store.export(&id("chat"), &back).unwrap();
+    let exported = store.export(&id("chat"), &back, &plain).unwrap();
     assert_eq!(exported.files, std::slice::from_ref(&back));
     assert_eq!(fs::read(back).unwrap(), bytes);
 }

@@ -4,21 +4,26 @@ use clap::Args;
 use intact_store::Verification;
 use serde::Serialize;
 
-use super::{Desk, failed};
+use super::{Desk, failed, reading};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
+use crate::command::keys::KeyArguments;
 use crate::command::table::plain;
 use crate::exit::Exit;
 
 /// Read and hash everything; say which sessions cannot be loaded as they were saved
 ///
 /// Ends with exit code 0 if all is well, 100 if something is damaged or missing. A session whose chunks are damaged can
-/// still be loaded: its tokens are evaluated again.
+/// still be loaded: its tokens are evaluated again. Of a sealed session all hashes are checked; with its key, also what its
+/// document says.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// Remove what is damaged, so that the next save of a session stores it again
     #[arg(long)]
     repair: bool,
+
+    #[command(flatten)]
+    keys: KeyArguments,
 }
 
 #[derive(Debug, Serialize)]
@@ -29,6 +34,8 @@ struct Report {
     bytes: u64,
     damaged: Vec<String>,
     repaired: bool,
+    /// Sealed sessions that no key opened: of these only hashes were checked.
+    closed: Vec<String>,
     broken: Vec<Broken>,
 }
 
@@ -40,7 +47,7 @@ struct Broken {
 
 impl Verify {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
-        let found = desk.open()?.verify(self.repair).map_err(failed)?;
+        let found = desk.open()?.verify(self.repair, &reading(&self.keys)?).map_err(failed)?;
         let sound = found.is_sound();
         desk.print(&report(found), text)?;
         Ok(if sound { Exit::Fine } else { Exit::GateFailed })
@@ -49,10 +56,11 @@ impl Verify {
 
 fn report(found: Verification) -> Report {
     let sound = found.is_sound();
-    let Verification { sessions, payloads, bytes, damaged, repaired, broken } = found;
+    let Verification { sessions, payloads, bytes, damaged, repaired, closed, broken } = found;
     let broken =
         broken.into_iter().map(|(session, why)| Broken { session: session.to_string(), why }).collect();
-    Report { sound, sessions, payloads, bytes, damaged, repaired, broken }
+    let closed = closed.iter().map(ToString::to_string).collect();
+    Report { sound, sessions, payloads, bytes, damaged, repaired, closed, broken }
 }
 
 fn text(report: &Report) -> String {
@@ -63,6 +71,9 @@ fn text(report: &Report) -> String {
         bytes(report.bytes),
         if report.sound { "every hash is right" } else { "not all is well" }
     );
+    for session in &report.closed {
+        text += &format!("sealed   {}: only hashes were checked, no key opens it\n", plain(session));
+    }
     for key in &report.damaged {
         text += &format!("damaged  {key}{}\n", if report.repaired { ", removed" } else { "" });
     }
