@@ -3,6 +3,7 @@
 mod adapters;
 mod chatting;
 mod damage;
+#[cfg(target_os = "linux")]
 mod disks;
 mod growing;
 mod keeping;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod desk;
+#[cfg(target_os = "linux")]
 mod disks;
 mod faults;
 mod kills;
