@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use intact_engine::{LoadOptions, SaveOptions, sidecar_path};
+use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, sidecar_path};
 use intact_format::kv_type::KvType;
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::route::{LoadPolicy, Route};
@@ -11,8 +11,8 @@ use intact_format::session::read;
 use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, forge, load, refusal, save, say, score, start, uninterrupted,
-    with_context,
+    FAMILIES, TURNS, context, converse, engine, forge, load, options, refusal, save, say, score, start,
+    uninterrupted, with_context,
 };
 
 type Damage = fn(&Path);
@@ -75,11 +75,13 @@ fn a_damaged_document_is_refused_and_the_live_session_stays_as_it_was() {
 #[test]
 fn a_damaged_image_is_refused_where_nothing_else_is_allowed_and_the_live_session_stays_as_it_was() {
     let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
-    for model in FAMILIES {
+    let understood = FAMILIES.into_iter().map(|model| (model, false));
+    for (model, forget_layouts) in understood.chain([("gemma3", true)]) {
         for (what, damage) in IMAGE_DAMAGE {
             let folder = tempfile::tempdir().expect("a folder");
             let file = folder.path().join("it.json");
-            let mut engine = engine(model);
+            let options = EngineOptions { forget_layouts, ..options(model) };
+            let mut engine = Engine::create(options).expect("an engine");
             converse(&mut engine, "it");
             save(&mut engine, "it", &file);
             damage(&file);
