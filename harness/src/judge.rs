@@ -392,7 +392,10 @@ fn recomputed_because(receipt: &Receipt) -> String {
         .collect();
     let why = match (axes.is_empty(), receipt.notes.is_empty()) {
         (false, _) => format!(", because {}", axes.join("; ")),
-        (true, false) => format!(": {}", receipt.notes.join("; ")),
+        (true, false) => {
+            let notes: Vec<_> = receipt.notes.iter().map(|note| note.trim_end_matches('.')).collect();
+            format!(": {}", notes.join(". "))
+        }
         (true, true) if receipt.route == "direct" => {
             ", because the session before it had been evaluated again".to_owned()
         }

@@ -21,7 +21,18 @@ impl Files {
     /// # Errors
     /// When the text names no such place.
     pub fn at(address: &str) -> Result<Self, StoreError> {
-        let objects = address::open(address, true)?;
+        Self::over(address::open(address, true)?)
+    }
+
+    /// The files at a place that is there.
+    ///
+    /// # Errors
+    /// As [`Files::at`], and [`StoreError::NoStore`] for a folder that is missing.
+    pub fn open(address: &str) -> Result<Self, StoreError> {
+        Self::over(address::open(address, false)?)
+    }
+
+    fn over(objects: Objects) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Self { objects, runtime: runtime.map_err(StoreError::Runtime)? })
     }
@@ -76,6 +87,16 @@ impl fmt::Debug for Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_made_only_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let address = missing.to_str().unwrap();
+        assert!(matches!(Files::open(address), Err(StoreError::NoStore { .. })) && !missing.exists());
+        Files::at(address).unwrap();
+        Files::open(address).unwrap();
+    }
 
     #[test]
     fn what_was_put_is_listed_and_comes_back_and_nothing_else_does() {

@@ -40,13 +40,7 @@ class LlamaCppPython(Desk):
         }
 
     def open(self, model, settings, preset=None, model_repo=None, forget_layouts=False):
-        if preset is not None:
-            raise Unsupported("llama-cpp-python has no presets")
-        self.close()
-        given = {name: value for name, value in settings.items() if value not in (None, False, [])}
-        foreign = given.keys() - ARGUMENTS.keys() - ELSEWHERE
-        if foreign:
-            raise Unsupported(f"llama-cpp-python has no argument for `{min(foreign)}`")
+        given = self.begin_anew(settings, preset, ARGUMENTS.keys() | ELSEWHERE, "argument")
         if given.get("flash_attention") == "auto":
             raise Unsupported("llama-cpp-python switches flash attention on or off")
         self.arguments = {ARGUMENTS[name]: value for name, value in given.items() if name in ARGUMENTS}
@@ -56,7 +50,6 @@ class LlamaCppPython(Desk):
                 self.arguments[side] = kv_type(given[side])
         for path, scale in given.get("lora", [])[:1]:
             self.arguments |= {"lora_path": path, "lora_scale": scale}
-        self.sampling = {name: value for name, value in (given.get("sampling") or {}).items() if value is not None}
         self.first = Llama(**self.arguments)
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         self.template = environment.from_string(self.first.metadata["tokenizer.chat_template"])

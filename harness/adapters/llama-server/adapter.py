@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from desk import Desk
-from protocol import PROTOCOL, Refusal, Unsupported, serve
+from protocol import PROTOCOL, Refusal, serve
 from server import Server, ServerError, options, version
 from session import Frame
 
@@ -51,13 +51,7 @@ class LlamaServer(Desk):
         }
 
     def open(self, model, settings, preset=None, model_repo=None, forget_layouts=False):
-        if preset is not None:
-            raise Unsupported("llama-server has no presets")
-        self.close()
-        given = {name: value for name, value in settings.items() if value not in (None, False, [])}
-        foreign = given.keys() - OPTIONS.keys() - ELSEWHERE
-        if foreign:
-            raise Unsupported(f"llama-server has no option for `{min(foreign)}`")
+        given = self.begin_anew(settings, preset, OPTIONS.keys() | ELSEWHERE, "option")
         arguments = ["--model", model, "--parallel", str(SLOTS), "--slot-save-path", self.slots.name]
         for name, option in OPTIONS.items():
             arguments += [option, str(given[name])] if name in given else []
@@ -68,7 +62,6 @@ class LlamaServer(Desk):
         for path, scale in given.get("lora", []):
             arguments += ["--lora-scaled", f"{path}:{scale}"]
         self.server = Server(self.program, arguments)
-        self.sampling = {name: value for name, value in (given.get("sampling") or {}).items() if value is not None}
         self.free = list(range(SLOTS))
         self.frame = Frame(self.render, self.tokenize)
         defaults = self.server.get("/props")["default_generation_settings"]

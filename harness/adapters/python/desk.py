@@ -32,6 +32,19 @@ class Desk:
     def close(self):
         raise NotImplementedError
 
+    def begin_anew(self, settings, preset, known, kind):
+        """Closes what is open, keeps the sampling, and gives the settings that were given. `known` are those that the
+        subject has, each as a thing of this `kind`."""
+        if preset is not None:
+            raise Unsupported(f"{self.NAME} has no presets")
+        self.close()
+        given = {name: value for name, value in settings.items() if value not in (None, False, [])}
+        foreign = given.keys() - known
+        if foreign:
+            raise Unsupported(f"{self.NAME} has no {kind} for `{min(foreign)}`")
+        self.sampling = {name: value for name, value in (given.get("sampling") or {}).items() if value is not None}
+        return given
+
     def start(self, session, system=None):
         self.begin(session, system)
 

@@ -114,11 +114,16 @@ pub(super) struct Consume {
 
 impl Consume {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let depot = self.keeping.depot()?;
+        let depot = if self.from.is_empty() { self.keeping.holding(true)? } else { self.keeping.depot()? };
         let mut from = Vec::new();
         for (number, given) in self.from.iter().enumerate() {
             match given.to_str().filter(|given| given.contains("://")) {
-                Some(url) => from.extend(fetched(&Depot::at(url).map_err(failed)?, true, &self.out, number)?),
+                Some(url) => from.extend(fetched(
+                    &Depot::holding(url, true).map_err(failed)?,
+                    true,
+                    &self.out,
+                    number,
+                )?),
                 None => from.push(given.clone()),
             }
         }
@@ -165,7 +170,7 @@ pub(super) struct Merge {
 
 impl Merge {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let depot = self.keeping.depot()?;
+        let depot = if self.runs.is_empty() { self.keeping.holding(false)? } else { self.keeping.depot()? };
         let runs = match &depot {
             Some(depot) if self.runs.is_empty() => fetched(depot, false, &self.out, 0)?,
             _ => self.runs,

@@ -115,6 +115,12 @@ impl Keeping {
     pub(super) fn depot(&self) -> Result<Option<Depot>, Failure> {
         self.artifacts.as_deref().map(Depot::at).transpose().map_err(failed)
     }
+
+    /// The same, where parts are to be fetched from it.
+    pub(super) fn holding(&self, saving: bool) -> Result<Option<Depot>, Failure> {
+        let depot = self.artifacts.as_deref().map(|address| Depot::holding(address, saving));
+        depot.transpose().map_err(failed)
+    }
 }
 
 /// Keeps what is in a run's folder, where that is asked for.

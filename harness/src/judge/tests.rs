@@ -229,11 +229,16 @@ fn a_recomputed_session_says_how_much_and_why() {
     let mut evidence = loaded(receipt("reprefilled", 0, 250), &CONTROL);
     evidence.receipt.axes = vec![axis("layout", "transcode"), axis("save_time", "harmless")];
     evidence.receipt.notes = vec!["The route `transcoded` failed: the KV is of a memory with K and V".into()];
-    let judgement = judge(&Evidence::Loaded(Box::new(evidence)), &thresholds());
-    assert_eq!(
-        judgement.message,
-        "250 tokens were evaluated again and 0 restored: The route `transcoded` failed: the KV is of a memory with K \
-         and V."
+    let judged = |evidence: &LoadedEvidence| {
+        judge(&Evidence::Loaded(Box::new(evidence.clone())), &thresholds()).message
+    };
+    let told = "250 tokens were evaluated again and 0 restored: The route `transcoded` failed: the KV is of a memory with K \
+                and V";
+    assert_eq!(judged(&evidence), format!("{told}."));
+    evidence.receipt.notes.insert(0, "The saved parameters are in force.".into());
+    assert!(
+        judged(&evidence)
+            .contains("0 restored: The saved parameters are in force. The route `transcoded` failed")
     );
 }
 

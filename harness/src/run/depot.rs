@@ -49,11 +49,26 @@ impl Depot {
     /// # Errors
     /// [`RunError`], where the text names no place.
     pub fn at(address: &str) -> Result<Self, RunError> {
-        let files = Files::at(address).map_err(stopped)?;
+        Ok(Self::over(Files::at(address).map_err(stopped)?, address))
+    }
+
+    /// The depot that parts are to be fetched from: those that save sessions, or those that load some. Nothing is made.
+    ///
+    /// # Errors
+    /// [`RunError`], where the text names no place, or a folder that is missing.
+    pub fn holding(address: &str, saving: bool) -> Result<Self, RunError> {
+        match Files::open(address) {
+            Ok(files) => Ok(Self::over(files, address)),
+            Err(StoreError::NoStore { address }) => Err(nothing(saving, &address)),
+            Err(error) => Err(stopped(error)),
+        }
+    }
+
+    fn over(files: Files, address: &str) -> Self {
         let local = !address.contains(':');
         let absolute = local.then(|| std::path::absolute(address).ok()).flatten();
         let address = absolute.map_or_else(|| address.to_owned(), |path| path.display().to_string());
-        Ok(Self { files: Arc::new(files), address })
+        Self { files: Arc::new(files), address }
     }
 
     /// Where it is.
@@ -116,15 +131,7 @@ impl Depot {
         let wanted = parts.into_iter().filter(|(_, manifest)| (manifest.kind == Kind::Produce) == saving);
         let wanted: Vec<(String, Manifest)> = wanted.collect();
         if wanted.is_empty() {
-            let (what, who) = if saving {
-                ("saved session", "`intact produce --artifacts` keeps some there")
-            } else {
-                (
-                    "cell that was played",
-                    "`intact run --artifacts` and `intact consume --artifacts` keep some there",
-                )
-            };
-            return Err(RunError::Merge(format!("there is no {what} at {}: {who}", self.address)));
+            return Err(nothing(saving, &self.address));
         }
         let fetched = parallel::map(
             REQUESTS,
@@ -192,6 +199,16 @@ fn name(manifest: &Manifest) -> String {
     };
     let part = manifest.partition.map(|partition| format!("-{}", partition.to_string().replace('/', "-of-")));
     format!("{PARTS}/{kind}{}", part.unwrap_or_default())
+}
+
+/// There is no part at a place that saves sessions, or none that loads some.
+fn nothing(saving: bool, address: &str) -> RunError {
+    let (what, who) = if saving {
+        ("saved session", "`intact produce --artifacts` keeps some there")
+    } else {
+        ("cell that was played", "`intact run --artifacts` and `intact consume --artifacts` keep some there")
+    };
+    RunError::Merge(format!("there is no {what} at {address}: {who}"))
 }
 
 fn stopped(error: StoreError) -> RunError {

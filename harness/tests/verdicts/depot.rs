@@ -79,6 +79,7 @@ fn a_depot_keeps_the_parts_of_one_run() {
     assert!(told.contains("there is no saved session at"), "{told}");
     let told = scene.ends("merge --artifacts depot --out none", set_up);
     assert!(told.contains("there is no cell that was played at"), "{told}");
+    assert!(!scene.path("depot").exists(), "who only looks makes nothing");
     scene.ends("produce --artifacts depot --out saved", 0);
     let told = scene.ends("produce --artifacts depot --out other --seed 1", set_up);
     assert!(told.contains("keeps another run: the seed differ"), "{told}");
