@@ -5,7 +5,7 @@ use intact_format::image::{
     cut_opaque, part, state,
 };
 use intact_format::layout::{
-    CacheFormat, Container, GgmlType, LAYOUTS, Layout, Rotation, Section, StreamShape, encode,
+    CacheFormat, Container, GgmlType, LAYOUTS, Layout, Rotation, Section, State, StreamShape, encode,
 };
 use intact_format::transcode::{self, Geometry};
 use proptest::prelude::*;
@@ -71,6 +71,8 @@ proptest! {
         };
         let found = gathered(cells(&cut.reference), &cut.chunks, &target, in_place, None).unwrap();
         prop_assert!(found == assemble(&cut.reference, &cut.chunks, &target).unwrap());
+        let whole = State { sequence: target.sequence, streams: target.streams, ..state };
+        prop_assert!(found == encode(&whole, layout, container).unwrap());
     }
 
     #[test]
@@ -185,6 +187,35 @@ fn chunks_in_another_order_or_of_other_caches_are_refused() {
     image.sections[0].chunks[1].id = other.chunks[1].id();
     let chunks = [whole.chunks, other.chunks].concat();
     assert!(gathered(&image, &chunks, &target, false, None).is_err());
+    // Also where both would be converted to a third type.
+    let shape = image.shape.clone();
+    let (keys, rotation) = (GgmlType::F32, Rotation::default());
+    let formats = [CacheFormat { keys, values: keys, rotation, transposed: false }];
+    let here =
+        Geometry { layout, shape: &shape, formats: &formats, streams: StreamShape::SINGLE, tokens: &[] };
+    assert!(gathered(&image, &chunks, &target, false, Some(&here)).is_err());
+    image.sections[0].chunks[1].id = chunks[1].id();
+    assert!(gathered(&image, &chunks, &target, false, Some(&here)).is_ok());
+}
+
+#[test]
+fn every_byte_that_is_read_into_its_place_is_hashed() {
+    let layout = Layout::newest();
+    let whole = cut(&dense(layout, 4, 3), layout, CutOptions::default()).unwrap();
+    let target = Target::blob(layout);
+    let mut gathering = Gathering::new(cells(&whole.reference), &target).unwrap();
+    let (id, room) = gathering.room().expect("one chunk, in the target's framing");
+    assert_eq!(id, whole.chunks[0].id());
+    room.copy_from_slice(whole.chunks[0].payload());
+    let last = room.len() - 1;
+    room[last] ^= 1;
+    assert!(matches!(gathering.settle(), Err(ImageError::Mismatch(_))));
+    gathering.room().expect("it is read again").1[last] ^= 1;
+    gathering.settle().unwrap();
+    assert!(gathering.finish().unwrap() == assemble(&whole.reference, &whole.chunks, &target).unwrap());
+
+    let elsewhere = Target { streams: StreamShape { count: 2, index: 1 }, ..target };
+    assert!(Gathering::new(cells(&whole.reference), &elsewhere).unwrap().room().is_none(), "another framing");
 }
 
 #[test]
