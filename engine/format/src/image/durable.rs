@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+
+use super::flusher::Flusher;
 
 /// Where the steps of a save go: to the disk, or to the disk until a fuse blows.
 ///
@@ -14,13 +15,22 @@ use std::thread::{self, JoinHandle};
 #[derive(Clone, Debug, Default)]
 pub struct Durable {
     fuse: Option<Arc<AtomicU64>>,
+    /// What is written stays with the operating system, which flushes it when it likes.
+    unflushed: bool,
 }
 
 impl Durable {
     /// Writes that end after `units`. For tests of what a kill at that point leaves behind.
     #[must_use]
     pub fn until(units: u64) -> Self {
-        Self { fuse: Some(Arc::new(AtomicU64::new(units))) }
+        Self { fuse: Some(Arc::new(AtomicU64::new(units))), unflushed: false }
+    }
+
+    /// Writes that do not wait for the disk. They survive the end of the process; a power cut may take the new content and,
+    /// as names can reach the disk before contents do, the old one with it.
+    #[must_use]
+    pub fn unflushed() -> Self {
+        Self { fuse: None, unflushed: true }
     }
 
     /// Units that are left of the fuse, or none without one.
@@ -56,14 +66,14 @@ impl Durable {
         }
     }
 
-    /// Begins to flush in the background what has been written so far, so that less is left to wait for. The answer must be
-    /// waited for before the file is flushed: an error is told once.
-    pub(super) fn flush_early(&self, file: &File) -> Option<JoinHandle<io::Result<()>>> {
-        if self.fuse.is_some() {
-            return None;
-        }
-        let file = file.try_clone().ok()?;
-        Some(thread::spawn(move || file.sync_data()))
+    /// Is what was flushed on the disk?
+    pub(super) const fn flushes(&self) -> bool {
+        !self.unflushed
+    }
+
+    /// Flushes a file while it is written, where anything is flushed.
+    pub(super) fn flusher(&self, file: &File) -> Option<Flusher> {
+        if self.fuse.is_some() || self.unflushed { None } else { Flusher::of(file).ok() }
     }
 
     /// Creates or empties a file, under a lock that ends when it is closed.
@@ -85,7 +95,7 @@ impl Durable {
     /// Flushes content and length.
     pub(super) fn sync(&self, file: &File) -> io::Result<()> {
         self.spend(1)?;
-        file.sync_all()
+        if self.unflushed { Ok(()) } else { file.sync_data() }
     }
 
     /// Cuts a file.
@@ -99,7 +109,7 @@ impl Durable {
         self.spend(1)?;
         fs::rename(from, to)?;
         self.spend(1)?;
-        sync_folder(to)
+        if self.unflushed { Ok(()) } else { sync_folder(to) }
     }
 
     /// Removes a temporary file, if the process still lives.

@@ -5,6 +5,7 @@ mod chunk;
 mod cut;
 mod durable;
 mod error;
+mod flusher;
 mod gather;
 mod grow;
 mod reference;

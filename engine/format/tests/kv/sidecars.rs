@@ -120,6 +120,49 @@ fn a_chunk_that_never_reached_the_disk_is_written_again() {
 }
 
 #[test]
+fn a_seal_does_not_vouch_for_what_an_unfinished_save_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    append(&path, &[chunk("one")]);
+    let sealed = fs::metadata(&path).unwrap().len();
+    append(&path, &[chunk("two"), chunk("three")]);
+    let mut bytes = fs::read(&path).unwrap();
+    // As above, and the next save has other chunks.
+    bytes.truncate(bytes.len() - FRAME_HEADER_BYTES as usize);
+    bytes[(sealed + FRAME_HEADER_BYTES) as usize] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    append(&path, &[chunk("four")]);
+
+    let sidecar = Sidecar::open(&path).unwrap();
+    let sealed: Vec<_> = sidecar.frames().iter().filter(|frame| frame.sealed).map(|frame| frame.id).collect();
+    assert_eq!(sealed, ["one", "three", "four"].map(|text| chunk(text).id()));
+    let mut writer = SidecarWriter::open(&path, Durable::default()).unwrap();
+    assert!(writer.holds(chunk("three").id(), 5), "what is whole is not written again");
+    assert!(!writer.holds(chunk("two").id(), 3), "what is not is");
+    writer.append(&[chunk("two")]).unwrap();
+    drop(writer);
+    assert_eq!(Sidecar::open(&path).unwrap().read(chunk("two").id()).unwrap(), chunk("two"));
+}
+
+#[test]
+fn what_is_not_flushed_is_not_sealed_and_is_hashed_before_a_save_relies_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    let mut writer = SidecarWriter::open(&path, Durable::unflushed()).unwrap();
+    let bytes = writer.append(&[chunk("one")]).unwrap().bytes;
+    assert_eq!(bytes, FRAME_HEADER_BYTES + 3, "a chunk and no seal");
+    drop(writer);
+    let mut sidecar = Sidecar::open(&path).unwrap();
+    assert!(!sidecar.frames()[0].sealed);
+    assert_eq!(sidecar.read(chunk("one").id()).unwrap(), chunk("one"));
+
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(!SidecarWriter::open(&path, Durable::default()).unwrap().holds(chunk("one").id(), 3));
+}
+
+#[test]
 fn compaction_keeps_what_it_is_told_to_keep() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.kv");

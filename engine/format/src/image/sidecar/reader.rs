@@ -169,6 +169,11 @@ impl Scan {
     }
 }
 
+/// Does a frame have the payload that it was made with?
+pub(super) fn is_intact(file: &mut File, frame: &Frame) -> std::io::Result<bool> {
+    Ok(ChunkId::of(&read_payload(file, frame)?) == frame.id)
+}
+
 fn read_payload(file: &mut File, frame: &Frame) -> std::io::Result<Vec<u8>> {
     // The scan has checked that the payload lies inside the file, so its length is no larger than what is there to read.
     file.seek(SeekFrom::Start(frame.offset))?;
@@ -282,13 +287,12 @@ fn is_whole(header: &HeaderBytes, at: u64, length: u64) -> bool {
     }
 }
 
-fn read_at<const N: usize>(file: &mut File, at: u64, length: u64) -> std::io::Result<Option<[u8; N]>> {
+fn read_at<const N: usize>(file: &File, at: u64, length: u64) -> std::io::Result<Option<[u8; N]>> {
     if at.checked_add(N as u64).is_none_or(|end| end > length) {
         return Ok(None);
     }
     let mut bytes = [0; N];
-    file.seek(SeekFrom::Start(at))?;
-    file.read_exact(&mut bytes)?;
+    read_exact_at(file, &mut bytes, at)?;
     Ok(Some(bytes))
 }
 

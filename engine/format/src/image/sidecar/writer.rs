@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use super::frame::{FRAME_HEADER_BYTES, Header, SIDECAR_HEADER_BYTES, sidecar_header};
-use super::reader::{Scan, scan};
+use super::reader::{Scan, is_intact, scan};
 use super::{Frame, SidecarError};
 use crate::image::durable::{Durable, locked, temporary};
+use crate::image::flusher::Flusher;
 use crate::image::{Chunk, ChunkId};
 
 /// A sidecar under an exclusive lock, until dropped. Hold it until the session document that refers to the new chunks has
@@ -20,13 +20,15 @@ pub struct SidecarWriter {
     file: File,
     scan: Scan,
     durable: Durable,
-    /// Bytes written since the last flush began.
-    unflushed: u64,
-    flush: Option<JoinHandle<std::io::Result<()>>>,
+    /// Frames that were there when the file was opened.
+    found: usize,
+    /// Bytes written since the last seal.
+    unsealed: u64,
+    flusher: Option<Flusher>,
 }
 
-/// Bytes that are written before a flush begins in the background.
-const FLUSH_BYTES: u64 = 32 << 20;
+/// Bytes that are flushed in the background while more are written.
+const FLUSH_BYTES: u64 = 1 << 20;
 
 /// What an append wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl SidecarWriter {
         let length = file.metadata().map_err(SidecarError::io(&path, "measure"))?.len();
         // A kill while the file was made leaves it shorter than its header; it holds nothing yet.
         if length < SIDECAR_HEADER_BYTES {
-            restart(&mut file, &path, &durable)?;
+            restart(&mut file, length, &path, &durable)?;
         }
         let mut scan = scan(&mut file, &path)?;
         if scan.end < scan.length {
@@ -68,7 +70,8 @@ impl SidecarWriter {
             scan.damage.retain(|damage| !damage.torn_tail);
             scan.length = scan.end;
         }
-        Ok(Self { path, file, scan, durable, unflushed: 0, flush: None })
+        let found = scan.frames.len();
+        Ok(Self { path, file, scan, durable, found, unsealed: 0, flusher: None })
     }
 
     /// Appends the chunks that are not there yet and flushes them to the disk: [`SidecarWriter::put`] for each, then
@@ -120,9 +123,12 @@ impl SidecarWriter {
     pub fn seal(&mut self) -> Result<u64, SidecarError> {
         let start = self.scan.end;
         if self.scan.frames.iter().any(|frame| !frame.sealed) {
-            self.wait_for_flush()?;
-            self.durable.sync(&self.file).map_err(SidecarError::io(&self.path, "flush"))?;
+            let struck = self.strike_out_damaged()?;
+            self.flush().map_err(SidecarError::io(&self.path, "flush"))?;
             self.write_seal()?;
+            if struck {
+                self.scan = scan(&mut self.file, &self.path)?;
+            }
         }
         Ok(self.scan.end - start)
     }
@@ -172,22 +178,44 @@ impl SidecarWriter {
         self.scan.add(Frame { id: chunk.id(), offset, bytes, sealed: false });
         self.scan.end = offset + bytes;
         self.scan.length = self.scan.end;
-        self.unflushed += bytes;
-        if self.unflushed >= FLUSH_BYTES && self.flush.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.wait_for_flush()?;
-            self.flush = self.durable.flush_early(&self.file);
-            self.unflushed = 0;
+        self.unsealed += bytes;
+        if self.flusher.is_none() && self.unsealed >= FLUSH_BYTES {
+            self.flusher = self.durable.flusher(&self.file);
+        }
+        if let Some(flusher) = &self.flusher {
+            flusher.note();
         }
         Ok(())
     }
 
-    fn wait_for_flush(&mut self) -> Result<(), SidecarError> {
-        let Some(flush) = self.flush.take() else { return Ok(()) };
-        let flushed = flush.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        flushed.map_err(SidecarError::io(&self.path, "flush"))
+    /// A seal vouches for everything before it, and what an unfinished save left there may have its length without its
+    /// content. Such a frame loses its header, and with it its chunk. Says whether there was one.
+    fn strike_out_damaged(&mut self) -> Result<bool, SidecarError> {
+        let doubtful: Vec<_> =
+            self.scan.frames[..self.found].iter().filter(|frame| !frame.sealed).copied().collect();
+        let mut struck = false;
+        for frame in doubtful {
+            if !is_intact(&mut self.file, &frame).map_err(SidecarError::io(&self.path, "read a chunk"))? {
+                self.write_at(frame.offset - FRAME_HEADER_BYTES, &[0; FRAME_HEADER_BYTES as usize])?;
+                struck = true;
+            }
+        }
+        Ok(struck)
     }
 
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.unsealed = 0;
+        match self.flusher.take() {
+            Some(flusher) => flusher.finish(),
+            None => self.durable.sync(&self.file),
+        }
+    }
+
+    /// Says that what is there was flushed, where it was.
     fn write_seal(&mut self) -> Result<(), SidecarError> {
+        if !self.durable.flushes() {
+            return Ok(());
+        }
         self.write_at(self.scan.end, &Header::Seal.encode())?;
         self.scan.seal();
         self.scan.end += FRAME_HEADER_BYTES;
@@ -209,8 +237,9 @@ impl SidecarWriter {
             file,
             scan: Scan::empty(),
             durable: self.durable.clone(),
-            unflushed: 0,
-            flush: None,
+            found: 0,
+            unsealed: 0,
+            flusher: None,
         };
         self.durable.write(&mut copy.file, &sidecar_header()).map_err(io("write the header"))?;
         let ids: Vec<_> =
@@ -221,15 +250,17 @@ impl SidecarWriter {
                 copy.write_chunk(&chunk)?;
             }
         }
-        copy.wait_for_flush()?;
-        self.durable.sync(&copy.file).map_err(io("flush"))?;
+        copy.flush().map_err(io("flush"))?;
         copy.write_seal()?;
         Ok((copy.file, copy.scan))
     }
 }
 
-fn restart(file: &mut File, path: &Path, durable: &Durable) -> Result<(), SidecarError> {
-    durable.truncate(file, 0).map_err(SidecarError::io(path, "empty"))?;
+fn restart(file: &mut File, length: u64, path: &Path, durable: &Durable) -> Result<(), SidecarError> {
+    // A file that was cut once is flushed by some file systems when it is closed.
+    if length > 0 {
+        durable.truncate(file, 0).map_err(SidecarError::io(path, "empty"))?;
+    }
     file.seek(SeekFrom::Start(0)).map_err(SidecarError::io(path, "seek"))?;
     // The document's new name is flushed with the folder that both are in, and until then nothing refers to this file.
     durable.write(file, &sidecar_header()).map_err(SidecarError::io(path, "write the header"))
