@@ -11,9 +11,11 @@ use intact_engine::session::Generation;
 use intact_engine::{
     Engine, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
 };
+use intact_format::image::Durable;
 use intact_format::kv_type::KvType;
 use intact_format::layout::{Attention, Container as Bytes, Section, encode};
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
+use intact_format::place::FileSink;
 use intact_format::session::{SessionDocument, read, write};
 use intact_format::token::Token;
 use intact_format::version::FormatVersion;
@@ -109,6 +111,15 @@ impl Subject {
     /// The engine's.
     pub fn save(&mut self, path: &Path) -> Result<Saved, Failure> {
         Ok(self.engine.save(SESSION, &SaveOptions::to(path))?)
+    }
+
+    /// Saves the live session without waiting for the disk.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn save_unflushed(&mut self, path: &Path) -> Result<Saved, Failure> {
+        let mut sink = FileSink::new(path, Durable::unflushed());
+        Ok(self.engine.save_to(SESSION, &mut sink, &SaveOptions::to(path))?)
     }
 
     /// Loads a session file; the live session is replaced.

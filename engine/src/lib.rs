@@ -3,6 +3,7 @@
 pub mod adopt;
 mod auto_save;
 pub mod blind;
+mod buffers;
 pub mod cancel;
 pub mod cleanup;
 mod clock;

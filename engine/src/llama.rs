@@ -15,7 +15,7 @@ mod sampler;
 mod settings;
 
 pub use backend::cpu_features;
-pub use context::{Container, Context, Part, SequenceState};
+pub use context::{Appending, Container, Context, Part, SequenceState};
 pub use error::LlamaError;
 pub use model::{Model, ModelSettings};
 pub use release::{LLAMA_PACKAGE, LLAMA_RELEASE};

@@ -126,6 +126,19 @@ impl Understood {
             .collect()
     }
 
+    /// Bytes that a cell takes in a state, over all attention caches.
+    #[must_use]
+    pub fn cell_bytes(&self) -> u64 {
+        let of = |(shape, form): (&SectionShape, &SectionForm)| match shape {
+            SectionShape::Attention(shape) => {
+                let matrices = form.keys.iter().chain(&form.values).map(|(_, order)| order.cell_bytes());
+                self.layout.cell_bytes(*shape) as u64 + matrices.sum::<u64>()
+            }
+            SectionShape::Recurrent(_) => 0,
+        };
+        self.shape.sections.iter().zip(&self.sections).map(of).sum()
+    }
+
     /// Reads a state of this memory.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::native::batch::LlamaBatch;
 use super::native::context::{LlamaContext, LlamaStateSeqFlags};
 use super::{ContextSettings, LlamaError, Model, Token};
 pub use container::Container;
+pub use pieces::Appending;
 
 /// The one sequence that a session's context holds.
 const SEQUENCE: i32 = 0;

@@ -8,7 +8,7 @@ use intact_format::transcode::Geometry;
 
 use super::image::{damaged, encoded, engine_failed};
 use super::stream::read_all;
-use crate::llama::{Context, SequenceState};
+use crate::llama::{Context, Part, SequenceState};
 use crate::probe::Understood;
 
 /// A chunk in the form of the memory here.
@@ -43,13 +43,24 @@ pub(super) fn restore_parts(
         Ok(Prepared { state: SequenceState::verified(bytes), distances })
     };
     let mut distances = Distances::default();
+    let mut first = None;
+    let mut appending = context.appending().map_err(engine_failed)?;
     let take = |Prepared { state, distances: apart }: Prepared| {
-        context.append(&state).map_err(engine_failed)?;
+        first.get_or_insert(state.bytes().len() as u64);
+        appending.push(&state).map_err(engine_failed)?;
         distances.join(apart);
         Ok(Some(state.into_bytes()))
     };
     read_all(source, &wanted, &prefix, prepare, take)?;
-    Ok(distances)
+    drop(appending);
+    // Every cell adds as many bytes to a state.
+    let behind = section.chunks.iter().skip(1).map(|chunk| u64::from(chunk.cells)).sum::<u64>();
+    let wanted = first.unwrap_or_default() + behind * here.cell_bytes();
+    let arrived = context.state_size(Part::Whole) as u64;
+    if arrived == wanted {
+        return Ok(distances);
+    }
+    Err(engine_failed(format!("{wanted} bytes of state became {arrived}")))
 }
 
 /// Are K and V stored in the basis of the memory here? Their bytes do not tell before 0.6.0.

@@ -2,13 +2,18 @@
 //! in order. No more of them are in memory at once than that takes.
 
 use std::collections::BTreeMap;
+use std::hint;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvError, TryRecvError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use intact_format::image::{Chunk, ChunkId};
 use intact_format::place::{PlaceError, SessionSource};
 use intact_format::route::{Refusal, RefusalCode};
+
+use crate::buffers;
 
 /// Bytes that may be under way at once, unless a few chunks take more.
 const UNDER_WAY: usize = 64 << 20;
@@ -16,6 +21,8 @@ const UNDER_WAY: usize = 64 << 20;
 const FEWEST: usize = 3;
 /// Threads that read, at most.
 const READERS: usize = 8;
+/// How long a thread that has a core of its own looks again and again before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(200);
 
 /// Reads the chunks with these ids and lengths. Each is put behind `prefix`, hashed, and given to `prepare`, on any thread;
 /// what that makes of it is given to `take`, in order, which may give a buffer back to be used again.
@@ -34,25 +41,31 @@ pub(super) fn read_all<T: Send>(
     // Few buffers, used again and again, stay in the processor's caches.
     let room = (UNDER_WAY / longest).clamp(FEWEST, readers + 2).min(chunks.len());
     let readers = readers.min(room);
+    let patience = if cores > readers { PATIENCE } else { Duration::ZERO };
     let next = AtomicUsize::new(0);
-    let (free, buffers) = mpsc::channel::<Vec<u8>>();
-    let buffers = Mutex::new(buffers);
+    let (free, again) = mpsc::channel::<Vec<u8>>();
+    let again = Mutex::new(again);
     let (done, ready) = mpsc::channel();
     let read = |buffer: Vec<u8>, at: usize| {
         let (id, bytes) = chunks[at];
         prepare(at, read_one(source, id, bytes, prefix, buffer).map_err(unreadable)?)
     };
-    thread::scope(|scope| {
+    let taken = thread::scope(|scope| {
         for _ in 0..readers {
             let done = done.clone();
-            let (buffers, next, read) = (&buffers, &next, &read);
+            let (again, next, read) = (&again, &next, &read);
             scope.spawn(move || {
                 loop {
                     // A buffer first, then the next chunk: so the one that is taken next is always under way.
-                    let buffer = buffers.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let waiting = || again.lock().unwrap_or_else(PoisonError::into_inner);
+                    let buffer = soon(patience, || waiting().try_recv(), || waiting().recv());
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Ok(buffer) = buffer else { return };
-                    if at >= chunks.len() || done.send((at, read(buffer, at))).is_err() {
+                    let Some(buffer) = buffer else { return };
+                    if at >= chunks.len() {
+                        buffers::keep(buffer);
+                        return;
+                    }
+                    if done.send((at, read(buffer, at))).is_err() {
                         return;
                     }
                 }
@@ -62,12 +75,12 @@ pub(super) fn read_all<T: Send>(
         // The readers end when there are no more buffers.
         let free = free;
         for _ in 0..room {
-            let _ = free.send(Vec::new());
+            let _ = free.send(buffers::take());
         }
         let mut waiting = BTreeMap::new();
         let mut taken = 0;
         while taken < chunks.len() {
-            let Ok((at, prepared)) = ready.recv() else { break };
+            let Some((at, prepared)) = soon(patience, || ready.try_recv(), || ready.recv()) else { break };
             waiting.insert(at, prepared);
             while let Some(prepared) = waiting.remove(&taken) {
                 let _ = free.send(take(prepared?)?.unwrap_or_default());
@@ -75,7 +88,26 @@ pub(super) fn read_all<T: Send>(
             }
         }
         Ok(())
-    })
+    });
+    again.into_inner().unwrap_or_else(PoisonError::into_inner).try_iter().for_each(buffers::keep);
+    taken
+}
+
+/// What a channel gives, which is expected within microseconds: a thread that sleeps takes longer to wake up than that.
+fn soon<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> Result<T, TryRecvError>,
+    wait: impl FnOnce() -> Result<T, RecvError>,
+) -> Option<T> {
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        match attempt() {
+            Ok(value) => return Some(value),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => hint::spin_loop(),
+        }
+    }
+    wait().ok()
 }
 
 fn read_one(

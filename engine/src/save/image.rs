@@ -20,9 +20,9 @@ use crate::probe::{Probe, Understood};
 use crate::session::{Session, Timeline};
 
 /// Bytes that a chunk is not to exceed.
-const CHUNK_BYTES: u64 = 4 << 20;
+const CHUNK_BYTES: u64 = 2 << 20;
 /// Cells that a chunk has nevertheless.
-const FEWEST_TOKENS: u32 = 16;
+const FEWEST_TOKENS: u32 = 8;
 
 /// What a save takes of a session besides its messages.
 #[derive(Debug, Default)]
@@ -83,13 +83,7 @@ fn parts<'p>(timeline: &Timeline, probe: &'p Probe) -> Option<(&'p Understood, A
 /// Cells of a chunk: a power of two, so that chunks of different sizes have borders in common, and not so many that a few
 /// chunks under way would take much memory.
 fn chunk_tokens(here: &Understood) -> u32 {
-    let caches = here.shape.sections.iter().zip(&here.sections);
-    let caches = caches.filter(|(shape, _)| matches!(shape, SectionShape::Attention(_)));
-    let of_cell: u64 = caches
-        .flat_map(|(_, section)| section.keys.iter().chain(&section.values))
-        .map(|(_, order)| order.cell_bytes())
-        .sum();
-    let most = u32::try_from(CHUNK_BYTES / of_cell.max(1)).unwrap_or(u32::MAX);
+    let most = u32::try_from(CHUNK_BYTES / here.cell_bytes().max(1)).unwrap_or(u32::MAX);
     (1 << most.max(1).ilog2()).clamp(FEWEST_TOKENS, DEFAULT_CHUNK_TOKENS)
 }
 

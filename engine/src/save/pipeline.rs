@@ -9,6 +9,8 @@ use std::thread;
 use intact_format::image::{Chunk, ChunkId};
 use intact_format::place::{PlaceError, SessionSink};
 
+use crate::buffers;
+
 /// Bytes that may be under way at once, unless a few chunks take more.
 const UNDER_WAY: usize = 64 << 20;
 /// Chunks under way that keep every stage busy.
@@ -53,15 +55,19 @@ pub(super) fn put_all<E: From<PlaceError>>(
         let mut under_way = 0;
         let mut room = FEWEST;
         for at in 0..count {
-            let buffer = if under_way < room {
-                again.try_recv().ok()
-            } else {
-                // Without an answer the place has failed, which the writer will say.
-                let Ok(buffer) = again.recv() else { break };
-                Some(buffer)
+            let buffer = match again.try_recv() {
+                Ok(buffer) => buffer,
+                Err(_) if under_way < room => {
+                    under_way += 1;
+                    buffers::take()
+                }
+                Err(_) => {
+                    // Without an answer the place has failed, which the writer will say.
+                    let Ok(buffer) = again.recv() else { break };
+                    buffer
+                }
             };
-            under_way += usize::from(buffer.is_none());
-            let payload = make(at, buffer.unwrap_or_default())?;
+            let payload = make(at, buffer)?;
             // Few buffers, used again and again, stay in the processor's caches.
             room = (UNDER_WAY / payload.bytes.len().max(1)).clamp(FEWEST, hashers + 2);
             if made.send((at, payload)).is_err() {
@@ -69,7 +75,9 @@ pub(super) fn put_all<E: From<PlaceError>>(
             }
         }
         drop(made);
-        Ok(writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+        let given = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        again.try_iter().for_each(buffers::keep);
+        Ok(given)
     })
 }
 

@@ -137,8 +137,7 @@ fn attention<'a>(
         1
     };
     for index in 0..streams {
-        let cell_bytes = 12 + extension(layout, shape).bytes();
-        let count = cursor.count("cell_count", cell_bytes)?;
+        let count = cursor.count("cell_count", layout.cell_bytes(shape))?;
         if count == 0 && layout.empty_stream_stops {
             continue;
         }
@@ -151,6 +150,14 @@ fn attention<'a>(
         attention_data(cursor, layout, &mut section)?;
     }
     Ok(section)
+}
+
+impl Layout {
+    /// Bytes of a cell of this shape before the matrices: position, number of owners, extension, owner.
+    #[must_use]
+    pub const fn cell_bytes(&self, shape: AttentionShape) -> usize {
+        12 + extension(self, shape).bytes()
+    }
 }
 
 /// The extension that cells of this shape have on this layout's wire.

@@ -1,7 +1,7 @@
 //! Giving a state to another sequence, in place.
 
 use super::cursor::Cursor;
-use super::parse::{Container, Owner, extension};
+use super::parse::{Container, Owner};
 use super::{AttentionShape, Layout, LayoutError};
 
 /// Gives the state of one attention cache in a single stream to sequence `sequence`, and says where the payload of its
@@ -23,22 +23,17 @@ pub fn renumber(
             let streams = cursor.u32("n_stream")?;
             cursor.expect("n_stream", streams.into(), streams == 1, || "1".to_owned())?;
         }
-        let cells = cursor.count("cell_count", cell_bytes(layout, shape))?;
+        let cells = cursor.count("cell_count", layout.cell_bytes(shape))?;
         (prefix, cursor.offset(), cells)
     };
     let id = sequence.to_le_bytes();
     if prefix > 0 {
         blob[prefix - id.len()..prefix].copy_from_slice(&id);
     }
-    let table = cells * cell_bytes(layout, shape);
-    for cell in blob[first_cell..first_cell + table].chunks_exact_mut(cell_bytes(layout, shape)) {
+    let table = cells * layout.cell_bytes(shape);
+    for cell in blob[first_cell..first_cell + table].chunks_exact_mut(layout.cell_bytes(shape)) {
         let (_, owner) = cell.split_at_mut(cell.len() - id.len());
         owner.copy_from_slice(&id);
     }
     Ok(prefix)
-}
-
-/// Position, number of owners, extension, owner.
-const fn cell_bytes(layout: &Layout, shape: AttentionShape) -> usize {
-    12 + extension(layout, shape).bytes()
 }

@@ -5,6 +5,32 @@ use std::ops::Range;
 
 use super::{Context, LlamaError, Part, SEQUENCE, SequenceState};
 
+/// States on their way into a sequence, one behind the other: see [`Context::appending`].
+#[derive(Debug)]
+pub struct Appending<'c> {
+    context: &'c mut Context,
+    scratch: i32,
+}
+
+impl Appending<'_> {
+    /// Puts the state of a range of positions behind what the sequence holds.
+    ///
+    /// # Errors
+    /// When llama.cpp does not take the state; the sequence is as it was then. Its success only says that it read something:
+    /// compare [`Context::state_size`] at the end.
+    pub fn push(&mut self, state: &SequenceState) -> Result<(), LlamaError> {
+        // This also takes from the scratch sequence what was put there before.
+        self.context.write(self.scratch, state)?;
+        self.context.share(self.scratch, SEQUENCE, None, None)
+    }
+}
+
+impl Drop for Appending<'_> {
+    fn drop(&mut self) {
+        self.context.forget(self.scratch);
+    }
+}
+
 impl Context {
     /// The sequence that a range of positions can be read and written through. There is none where the cache is not
     /// shared between sequences.
@@ -27,24 +53,13 @@ impl Context {
         read
     }
 
-    /// Puts the state of a range of positions behind what the sequence holds.
+    /// Begins to put states of ranges of positions behind what the sequence holds.
     ///
     /// # Errors
-    /// When there is no second sequence, or llama.cpp does not take the state; the sequence is as it was then.
-    pub fn append(&mut self, state: &SequenceState) -> Result<(), LlamaError> {
+    /// When there is no second sequence.
+    pub fn appending(&mut self) -> Result<Appending<'_>, LlamaError> {
         let scratch = self.scratch.ok_or(LlamaError::NoScratch)?;
-        let appended = self.write(scratch, state).and_then(|()| {
-            // llama.cpp's own success only says that it read something.
-            let arrived = self
-                .bound
-                .with_dependent(|_, context| context.state_seq_get_size_ext(scratch, Part::Whole.flags()));
-            if arrived != state.bytes.len() {
-                return Err(LlamaError::StateWrite { bytes: state.bytes.len() });
-            }
-            self.share(scratch, SEQUENCE, None, None)
-        });
-        self.forget(scratch);
-        appended
+        Ok(Appending { context: self, scratch })
     }
 
     /// Lets the cells of one sequence belong to another one too.
