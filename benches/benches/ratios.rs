@@ -234,9 +234,15 @@ fn increments(ways: &mut Ways, subject: &mut Subject) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The first load of a process: the context is new, and its memory was never touched. Llama.cpp is given the state in RAM.
-fn starts(ways: &mut Ways, subject: &Subject, without: &mut Engine, file: &Path) -> Result<(), Failure> {
+/// The first load of a process: the context is new, and its memory was never touched.
+fn starts(
+    ways: &mut Ways,
+    subject: &Subject,
+    without: &mut Engine,
+    [file, sequence]: [&Path; 2],
+) -> Result<(), Failure> {
     const NEW: &str = "new context + set_data from RAM";
+    const LLAMA: &str = "new context + llama.cpp load_file";
     let state = subject.state()?;
     let (time, context) = timed(|| {
         let mut context = subject.empty_context()?;
@@ -245,18 +251,28 @@ fn starts(ways: &mut Ways, subject: &Subject, without: &mut Engine, file: &Path)
     })?;
     ways.note(NEW, None, time);
     drop((context, state));
+    let (time, context) = timed(|| {
+        let mut context = subject.empty_context()?;
+        context.take_back(Container::SequenceFile, sequence)?;
+        Ok(context)
+    })?;
+    ways.note(LLAMA, Some(NEW), time);
+    drop(context);
     let (time, loaded) = timed(|| Ok(without.load(file, &LoadOptions::default())?))?;
     let canary = loaded.receipt.timings.steps.get("canary").copied().unwrap_or_default();
-    ways.note("load direct, into a new context", Some(NEW), time.saturating_sub(canary));
+    let session_ready = time.saturating_sub(canary);
+    ways.note("load direct, into a new context", Some(NEW), session_ready);
+    ways.note("load direct, into a new context (of llama.cpp's)", Some(LLAMA), session_ready);
     Ok(())
 }
 
 fn others(ways: &mut Ways, subject: &mut Subject, rounds: usize) -> Result<(), Failure> {
-    let file = subject.file();
+    let (file, sequence) = (subject.file(), subject.scratch("sequence.ggsq"));
+    subject.save_by_llama(&sequence)?;
     let mut transcoding = subject.transcoding_engine()?;
     let mut without = subject.engine_without_spares()?;
     for _ in 0..rounds {
-        starts(ways, subject, &mut without, &file)?;
+        starts(ways, subject, &mut without, [&file, &sequence])?;
         let (time, loaded) = timed(|| Ok(transcoding.load(&file, &LoadOptions::default())?))?;
         if loaded.receipt.route == Route::Transcoded {
             ways.note("load transcoded", None, time);

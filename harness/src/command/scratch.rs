@@ -82,13 +82,13 @@ impl Scratch {
     pub(super) fn take<S: SessionSource>(&self, source: &mut SealedSource<S>) -> Result<Taken, PlaceError> {
         let document = source.document()?;
         let SessionDocument { session_id: session, image, .. } = read(&document)?;
-        let mut sink = FileSink::new(self.file(), Durable::default());
+        let mut sink = FileSink::new(self.file(), Durable::unflushed());
         let remark = match copy(source, &document, image.as_ref(), &mut sink) {
             Ok(_) => None,
             Err(error)
                 if matches!(error.code, Some(RefusalCode::ImageMissing | RefusalCode::ImageDamaged)) =>
             {
-                FileSink::new(self.file(), Durable::default()).commit(&document, None)?;
+                FileSink::new(self.file(), Durable::unflushed()).commit(&document, None)?;
                 Some(error)
             }
             Err(error) => return Err(error),
