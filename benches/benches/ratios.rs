@@ -273,11 +273,8 @@ fn others(ways: &mut Ways, subject: &mut Subject, rounds: usize) -> Result<(), F
     let mut without = subject.engine_without_spares()?;
     for _ in 0..rounds {
         starts(ways, subject, &mut without, [&file, &sequence])?;
-        let (time, loaded) = timed(|| Ok(transcoding.load(&file, &LoadOptions::default())?))?;
-        if loaded.receipt.route == Route::Transcoded {
+        if let (time, Some(_)) = timed(|| subject.load_converted(&mut transcoding))? {
             ways.note("load transcoded", None, time);
-        } else {
-            eprintln!("{}: not transcoded: {}", subject.name(), loaded.receipt.because);
         }
     }
     let context = subject.context()?;

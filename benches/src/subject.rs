@@ -9,13 +9,14 @@ use std::sync::Arc;
 use intact_engine::llama::{Container, Context, ContextSettings, Model, Part, SequenceState};
 use intact_engine::session::Generation;
 use intact_engine::{
-    Engine, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
+    Engine, EngineError, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
 };
 use intact_format::image::Durable;
 use intact_format::kv_type::KvType;
 use intact_format::layout::{Attention, Container as Bytes, Section, encode};
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::place::FileSink;
+use intact_format::route::{LoadPolicy, RefusalCode, Route};
 use intact_format::session::{SessionDocument, read, write};
 use intact_format::token::Token;
 use intact_format::version::FormatVersion;
@@ -33,7 +34,8 @@ const EVALUATED: usize = 256;
 /// Room that a session leaves in its context, in tokens.
 const ROOM: usize = 2048;
 
-/// Threads, the same on every machine. On a machine with fewer idle cores, llama.cpp's threads wait for each other.
+/// Threads that evaluate, the same on every machine, unless `INTACT_BENCH_THREADS` names another number. On a machine with
+/// fewer idle cores, llama.cpp's threads wait for each other.
 const THREADS: u32 = 2;
 
 /// An engine with one live session of a shape, and the same session saved.
@@ -167,6 +169,23 @@ impl Subject {
         engine(self.shape, self.shape.kv, 0)
     }
 
+    /// Loads the saved session into an engine whose cache has another type; `None`, after saying why, where the converted KV
+    /// does not prove itself: it is repeated and nobody's conversation, and in a long one the loss adds up.
+    ///
+    /// # Errors
+    /// The engine's other errors.
+    pub fn load_converted(&self, other: &mut Engine) -> Result<Option<Loaded>, Failure> {
+        let policy = LoadPolicy::from_iter([Route::Transcoded]);
+        match other.load(&self.file(), &LoadOptions { policy, ..LoadOptions::default() }) {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(EngineError::Refused(refusal)) if refusal.code == RefusalCode::CanaryFailed => {
+                eprintln!("{}: not transcoded: {refusal}", self.name());
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// An engine whose cache has another type, so that a load has to transcode.
     ///
     /// # Errors
@@ -288,9 +307,11 @@ fn engine(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<Engine, Fai
 
 fn options(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<EngineOptions, Failure> {
     let model = intact_fixtures::ensure(shape.model, &intact_fixtures::default_dir()?)?;
+    let named = std::env::var("INTACT_BENCH_THREADS").ok().and_then(|text| text.parse().ok());
+    let threads = named.unwrap_or(THREADS);
     let context = ContextParameters {
         context_size: Some(u32::try_from(shape.tokens + ROOM)?),
-        n_threads: Some(THREADS),
+        n_threads: Some(threads),
         type_k: Some(kv),
         type_v: Some(kv),
         flash_attention_mode: Some(FlashAttentionMode::Enabled),
