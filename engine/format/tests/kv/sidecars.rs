@@ -145,6 +145,33 @@ fn a_seal_does_not_vouch_for_what_an_unfinished_save_left_behind() {
 }
 
 #[test]
+fn a_writer_goes_on_after_it_has_struck_out_or_compacted_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.kv");
+    append(&path, &[chunk("one"), chunk("two")]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - FRAME_HEADER_BYTES as usize);
+    for payload in [SIDECAR_HEADER_BYTES + FRAME_HEADER_BYTES, bytes.len() as u64 - 1] {
+        bytes[payload as usize] ^= 1;
+    }
+    fs::write(&path, &bytes).unwrap();
+    let mut writer = SidecarWriter::open(&path, Durable::default()).unwrap();
+    writer.append(&[]).unwrap();
+    assert!(!writer.holds(chunk("one").id(), 3) && !writer.holds(chunk("two").id(), 3));
+    writer.append(&[chunk("three")]).unwrap();
+    drop(writer);
+
+    append(&path, &[chunk("four"), chunk("five")]);
+    let mut writer = SidecarWriter::open(&path, Durable::default()).unwrap();
+    writer.compact(&ids(&[chunk("five")])).unwrap();
+    writer.append(&[chunk("six")]).unwrap();
+    drop(writer);
+    let sidecar = Sidecar::open(&path).unwrap();
+    let left: Vec<_> = sidecar.frames().iter().map(|frame| (frame.id, frame.sealed)).collect();
+    assert_eq!(left, [(chunk("five").id(), true), (chunk("six").id(), true)]);
+}
+
+#[test]
 fn what_is_not_flushed_is_not_sealed_and_is_hashed_before_a_save_relies_on_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.kv");

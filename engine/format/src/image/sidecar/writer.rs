@@ -20,7 +20,7 @@ pub struct SidecarWriter {
     file: File,
     scan: Scan,
     durable: Durable,
-    /// Frames that were there when the file was opened.
+    /// Frames at the start that were there when the file was opened, and may be damaged where they are not sealed.
     found: usize,
     /// Bytes written since the last seal.
     unsealed: u64,
@@ -159,7 +159,8 @@ impl SidecarWriter {
         let (file, scan) = compacted.inspect_err(|_| self.durable.discard(&temporary))?;
         self.durable.rename(&temporary, &self.path).map_err(SidecarError::io(&self.path, "replace"))?;
         let after = scan.length;
-        (self.file, self.scan) = (file, scan);
+        // Every frame was read when it was copied.
+        (self.file, self.scan, self.found) = (file, scan, 0);
         Ok(Compacted { before, after })
     }
 
@@ -191,8 +192,9 @@ impl SidecarWriter {
     /// A seal vouches for everything before it, and what an unfinished save left there may have its length without its
     /// content. Such a frame loses its header, and with it its chunk. Says whether there was one.
     fn strike_out_damaged(&mut self) -> Result<bool, SidecarError> {
+        let found = std::mem::take(&mut self.found);
         let doubtful: Vec<_> =
-            self.scan.frames[..self.found].iter().filter(|frame| !frame.sealed).copied().collect();
+            self.scan.frames.iter().take(found).filter(|frame| !frame.sealed).copied().collect();
         let mut struck = false;
         for frame in doubtful {
             if !is_intact(&mut self.file, &frame).map_err(SidecarError::io(&self.path, "read a chunk"))? {
