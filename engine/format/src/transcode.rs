@@ -1,7 +1,8 @@
 //! Transcoding: the KV of one context in the form of another, instead of evaluating its tokens again.
 //!
 //! [`plan`] tells from two passports which steps that takes and what each costs; [`image`](fn@image) carries them out on a
-//! state, [`section`] on a part of one; [`migrate`](fn@migrate) does both to a whole session for a release that is not at hand. All of it is pure.
+//! state, [`section`] on a part of one; [`migrate`](fn@migrate) does both to a whole session for a release that is not at
+//! hand. All of it is pure.
 //!
 //! Moving bytes costs nothing: another framing, V turned, another number of streams, a wider type. Rotating goes through
 //! 32-bit floats and rounds to the same type again. Another type is a *declared loss*: a load policy may forbid it.

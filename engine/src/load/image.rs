@@ -1,6 +1,6 @@
 //! An image on its way into a context: nothing reaches llama.cpp that was not hashed and understood.
 
-use intact_format::image::{self, CellImage, Chunk, ImageReference};
+use intact_format::image::ImageReference;
 use intact_format::layout::{CacheFormat, Container, Distances, SectionShape, State, StreamShape, encode};
 use intact_format::place::SessionSource;
 use intact_format::route::{Refusal, RefusalCode};
@@ -78,15 +78,6 @@ fn arrived(context: &Context, positions: usize) -> Result<(), Refusal> {
     Err(engine_failed(format!("{positions} positions were restored and the memory ends at {last:?}")))
 }
 
-/// An image in the framing and the form of this memory. Where nothing differs, the bytes are the ones that were saved.
-pub(super) fn encoded(
-    image: &CellImage,
-    chunks: &[Chunk<'_>],
-    here: &Geometry<'_>,
-) -> Result<(Vec<u8>, Distances), Refusal> {
-    in_form(image::state(image, chunks).map_err(damaged)?, here)
-}
-
 /// A state in the framing and the form of this memory, and its distance from what it was.
 pub(crate) fn brought(
     saved: State<'_>,
@@ -94,12 +85,8 @@ pub(crate) fn brought(
     tokens: &[Token],
 ) -> Result<(Vec<u8>, Distances), Refusal> {
     let formats = here.cache_formats();
-    let (layout, shape, streams) = (here.layout, &here.shape, here.streams);
-    in_form(saved, &Geometry { layout, shape, formats: &formats, streams, tokens })
-}
-
-fn in_form(saved: State<'_>, here: &Geometry<'_>) -> Result<(Vec<u8>, Distances), Refusal> {
-    let Transcoded { state, distances } = transcode::image(saved, here).map_err(unlike)?;
+    let Transcoded { state, distances } =
+        transcode::image(saved, &geometry(here, &formats, tokens)).map_err(unlike)?;
     Ok((encode(&state, here.layout, Container::Blob).map_err(unlike)?, distances))
 }
 

@@ -1,12 +1,12 @@
 //! Chunks of a cache that keeps every cell, each put into the context on its own.
 
-use intact_format::image::{CellImage, Chunk, ChunkReference, SectionImage};
-use intact_format::layout::{BLOB_MAGIC, Distances, Layout, Section};
+use intact_format::image::{self, CellImage, Chunk, ChunkReference, SectionImage};
+use intact_format::layout::{BLOB_MAGIC, Container, Distances, Layout, Section, State, encode};
 use intact_format::place::SessionSource;
 use intact_format::route::Refusal;
-use intact_format::transcode::Geometry;
+use intact_format::transcode::{self, Geometry};
 
-use super::image::{damaged, encoded, engine_failed};
+use super::image::{damaged, engine_failed, unlike};
 use super::stream::read_all;
 use crate::llama::{Context, Part, SequenceState};
 use crate::probe::Understood;
@@ -26,6 +26,7 @@ pub(super) fn restore_parts(
     geometry: &Geometry<'_>,
     source: &dyn SessionSource,
 ) -> Result<Distances, Refusal> {
+    geometry.accept(&image.shape).map_err(unlike)?;
     let wanted: Vec<_> = section.chunks.iter().map(|chunk| (chunk.id, chunk.bytes)).collect();
     // A chunk in the layout that is used here is a state of its cells, behind the prefix of that layout.
     let same = image.layout == here.layout.id && image.shape == here.shape && is_turned_alike(section, here);
@@ -36,7 +37,10 @@ pub(super) fn restore_parts(
             let state = SequenceState::verified(chunk.into_bytes());
             return Ok(Prepared { state, distances: Distances::default() });
         }
-        let (bytes, distances) = encoded(&image_of(part, section, image)?, &[chunk], geometry)?;
+        let saved = image::part(image, 0, part, &chunk).map_err(damaged)?;
+        let (brought, distances) = transcode::section(saved, 0, geometry).map_err(unlike)?;
+        let state = State { sequence: 0, streams: here.streams, sections: vec![brought] };
+        let bytes = encode(&state, here.layout, Container::Blob).map_err(unlike)?;
         if !has_cells(&bytes, here, part) {
             return Err(damaged(format!("chunk {} holds other cells than the document says", part.id)));
         }
@@ -75,25 +79,6 @@ fn has_cells(bytes: &[u8], here: &Understood, part: &ChunkReference) -> bool {
     let [Section::Attention(cache)] = state.sections.as_slice() else { return false };
     let positions = cache.cells.iter().map(|cell| u32::try_from(cell.position).ok());
     positions.eq((part.first_cell..part.first_cell.saturating_add(part.cells)).map(Some))
-}
-
-/// The image that a chunk is by itself.
-fn image_of(part: &ChunkReference, section: &SectionImage, image: &CellImage) -> Result<CellImage, Refusal> {
-    let position = |cell: u32| i32::try_from(cell).map_err(damaged);
-    let section = SectionImage {
-        cells: part.cells,
-        first_position: position(part.first_cell)?,
-        last_position: position(part.first_cell.saturating_add(part.cells))?.saturating_sub(1),
-        chunks: vec![ChunkReference { first_cell: 0, ..part.clone() }],
-        ..section.clone()
-    };
-    Ok(CellImage {
-        layout: image.layout.clone(),
-        shape: image.shape.clone(),
-        chunk_tokens: image.chunk_tokens,
-        bytes: part.bytes,
-        sections: vec![section],
-    })
 }
 
 /// What comes before the payload of a chunk in a state of sequence 0.

@@ -73,10 +73,10 @@ fn gather(
             continue;
         }
         let prepare = |at: usize, chunk: Chunk<'static>| {
-            let saved = part(image, cache, &section.chunks[at], &chunk).map_err(damaged)?;
             if same {
                 return Ok(Prepared::AsSaved { at, chunk });
             }
+            let saved = part(image, cache, &section.chunks[at], &chunk).map_err(damaged)?;
             let emptied = saved.emptied();
             let (brought, distances) = transcode::section(saved, cache, geometry).map_err(unlike)?;
             let payload = encode_section(&brought, here.layout).map_err(unlike)?;

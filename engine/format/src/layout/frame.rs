@@ -2,7 +2,6 @@
 //! can be written a few at a time.
 
 use super::encode::{cell_words, data_words, matrix_words, word};
-use super::parse::extension;
 use super::{Attention, Layout, LayoutError, Matrix, Order, StreamShape};
 
 /// Bytes of the words in front of a matrix.
@@ -49,7 +48,7 @@ impl<'l> Frame<'l> {
         let tail = vec![0; 4 * (streams.count - streams.index).saturating_sub(1) as usize];
         let stops = cells == 0 && layout.empty_stream_stops;
         let words = (!stops).then(|| data_words(section, layout)).transpose()?;
-        let cell_bytes = 12 + extension(layout, section.shape).bytes();
+        let cell_bytes = layout.cell_bytes(section.shape);
         let mut frame = Self {
             layout,
             sequence,
