@@ -1,8 +1,10 @@
 //! What a context's memory looks like: found out by saving a small state and reading it.
 
+use std::ops::Range;
+
 use intact_format::layout::{
     CacheFormat, Container, GgmlType, Layout, LayoutError, MemoryShape, Order, Rotation, Section,
-    SectionShape, State, StreamShape, identify, parse,
+    SectionShape, State, StreamShape, identify, parse, parse_located,
 };
 use intact_format::transcode::HeadSizes;
 
@@ -139,13 +141,35 @@ impl Understood {
         self.shape.sections.iter().zip(&self.sections).map(of).sum()
     }
 
+    /// The sections of caches that keep a window: all attention caches but the first.
+    pub fn windows(&self) -> impl Iterator<Item = usize> {
+        let attention =
+            |(at, shape): (usize, &SectionShape)| matches!(shape, SectionShape::Attention(_)).then_some(at);
+        self.shape.sections.iter().enumerate().filter_map(attention).skip(1)
+    }
+
     /// Reads a state of this memory.
     ///
     /// # Errors
     /// When it does not parse to its last byte, or has another form than this memory.
     pub fn parse<'b>(&self, bytes: &'b [u8]) -> Result<State<'b>, LayoutError> {
-        let mut state = parse(bytes, self.layout, &self.shape, Container::Blob)?;
-        for (section, form) in state.sections.iter_mut().zip(&self.sections) {
+        self.parse_behind(0, bytes).map(|(state, _)| state)
+    }
+
+    /// Reads a state without the first `left_out` sections of this memory, and says where each of the others lies.
+    ///
+    /// # Errors
+    /// When it does not parse to its last byte, or has another form than this memory.
+    pub fn parse_behind<'b>(
+        &self,
+        left_out: usize,
+        bytes: &'b [u8],
+    ) -> Result<(State<'b>, Vec<Range<usize>>), LayoutError> {
+        let behind = |sections: &[SectionShape]| sections.get(left_out..).unwrap_or_default().to_vec();
+        let shape = MemoryShape { sections: behind(&self.shape.sections) };
+        let wanted = self.sections.get(left_out..).unwrap_or_default();
+        let (mut state, places) = parse_located(bytes, self.layout, &shape, Container::Blob)?;
+        for (section, form) in state.sections.iter_mut().zip(wanted) {
             if let Section::Attention(section) = section {
                 section.rotation = section.rotation.or(form.rotation);
             }
@@ -154,12 +178,12 @@ impl Understood {
             let what = format!("streams {:?} instead of {:?}", state.streams, self.streams);
             return Err(LayoutError::Mismatch { what });
         }
-        for (at, (found, wanted)) in forms(&state).iter().zip(&self.sections).enumerate() {
+        for (at, (found, wanted)) in forms(&state).iter().zip(wanted).enumerate() {
             if let Some(what) = wanted.difference(found) {
-                return Err(LayoutError::Mismatch { what: format!("cache {at} has {what}") });
+                return Err(LayoutError::Mismatch { what: format!("cache {} has {what}", left_out + at) });
             }
         }
-        Ok(state)
+        Ok((state, places))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Saving: the session goes on unchanged, and a kill at any point leaves the old file or the new one.
 
 mod image;
+mod parts;
 mod pipeline;
+mod tail;
+mod whole;
 
 use std::io;
 use std::path::Path;

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use intact_engine::llama::{Context, ContextSettings, Model, ModelSettings, SequenceState, Token};
+use intact_engine::llama::{Context, ContextSettings, Model, ModelSettings, Part, SequenceState, Token};
 use intact_engine::session::{Memory, Timeline};
+use intact_format::layout::Container::Blob;
+use intact_format::layout::{Attention, Layout, Section, encode_section, identify, parse};
 
 fn model(id: &str) -> Arc<Model> {
     let path: PathBuf = intact_fixtures::cached(id).expect("a fixture model");
@@ -64,6 +66,54 @@ fn a_restored_stream_goes_on_as_the_uninterrupted_one_does() {
         assert_eq!(restored.evaluations(), 17, "{id}");
         assert!(expected == score(&mut saved, &forced), "{id}: the saved one itself");
     }
+}
+
+#[test]
+fn the_end_of_a_sequence_is_read_without_its_beginning_and_the_sequence_stays_as_it_is() {
+    for id in intact_fixtures::ids() {
+        let model = model(id);
+        let mut live = context(&model);
+        let mut untouched = context(&model);
+        let all = tokens(1, 200);
+        for context in [&mut live, &mut untouched] {
+            context.evaluate(&all, 0).expect("room");
+        }
+        let before = live.state(Part::Whole).expect("a state").into_bytes();
+        let shape = identify(&before, Layout::newest(), Blob).expect("a known layout");
+        let whole = parse(&before, Layout::newest(), &shape, Blob).expect("understood");
+        for from in [0, 1, 100, 199] {
+            let mut bytes = Vec::new();
+            live.tail(from, &mut bytes).expect("the end");
+            let end = parse(&bytes, Layout::newest(), &shape, Blob).expect("understood");
+            for (at, (whole, end)) in whole.sections.iter().zip(&end.sections).enumerate() {
+                match (whole, end) {
+                    (Section::Attention(whole), Section::Attention(end)) => {
+                        let first = whole.cells.iter().position(|cell| cell.position >= from as i32);
+                        let wanted = whole.slice(first.unwrap_or(0)..whole.cells.len());
+                        assert!(written(wanted) == written(end.clone()), "{id}: cache {at} from {from} on");
+                    }
+                    (whole, end) => {
+                        assert!(whole == end, "{id}: running state {at} beside the cells from {from} on");
+                    }
+                }
+            }
+            assert!(
+                live.state(Part::Whole).expect("a state").bytes() == before,
+                "{id}: after the end from {from} on"
+            );
+            assert_eq!(live.positions(), untouched.positions(), "{id}");
+        }
+        // Behind the end there is nothing, and asking for it harms nothing.
+        assert!(live.tail(200, &mut Vec::new()).is_err(), "{id}");
+        for context in [&mut live, &mut untouched] {
+            context.evaluate(&tokens(2, 1), 200).expect("room");
+        }
+        assert!(live.logits() == untouched.logits(), "{id}: it goes on as if nobody had looked");
+    }
+}
+
+fn written(cache: Attention<'_>) -> Vec<u8> {
+    encode_section(&Section::Attention(cache), Layout::newest()).expect("written")
 }
 
 #[test]

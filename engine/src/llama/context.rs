@@ -224,7 +224,14 @@ impl Context {
     /// # Errors
     /// When llama.cpp writes another number of bytes than it announced.
     pub fn state(&self, part: Part) -> Result<SequenceState, LlamaError> {
-        let mut bytes = Vec::new();
+        self.state_in(part, Vec::new())
+    }
+
+    /// The same, in a buffer that held something else.
+    ///
+    /// # Errors
+    /// Those of [`Context::state`].
+    pub fn state_in(&self, part: Part, mut bytes: Vec<u8>) -> Result<SequenceState, LlamaError> {
         self.read(SEQUENCE, part, &mut bytes)?;
         Ok(SequenceState { bytes, part })
     }

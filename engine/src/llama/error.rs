@@ -78,6 +78,14 @@ pub enum LlamaError {
     /// The context has no second sequence to read or write a part of the first one through.
     #[error("the context has no second sequence that shares the cache of the first one")]
     NoScratch,
+    /// The end of the sequence cannot be read alone.
+    #[error(
+        "the cells before position {from} cannot be set aside: the sequence is not alone in its context, or ends there"
+    )]
+    NotSetAside {
+        /// Where the end was to begin.
+        from: usize,
+    },
     /// A state file could not be written or read by llama.cpp itself.
     #[error("llama.cpp's own state file {path}: {reason}", path = .path.display())]
     StateFile {

@@ -1,18 +1,20 @@
 //! The image of a session: the KV of all its tokens but the last, as chunks in a place.
 //!
-//! Where a part of the sequence can be read alone, only the chunks that the place does not have are read from the model's
-//! memory. Elsewhere the whole state is read, and cut.
+//! Only the chunks that the place does not have are read from the model's memory, where it gives parts of itself: any range
+//! of a cache that keeps every cell, or the end of one that windows or running states stand beside. Elsewhere the whole
+//! state is read, and cut.
 
 use intact_format::canary::Canary;
 use intact_format::image::{
-    CellImage, ChunkReference, CutOptions, CutPlan, DEFAULT_CHUNK_TOKENS, Growth, ImageError, ImageReference,
-    SectionImage, cut_opaque, grow,
+    CellImage, ChunkReference, DEFAULT_CHUNK_TOKENS, Growth, ImageError, ImageReference, SectionImage, grow,
 };
-use intact_format::layout::{AttentionShape, LayoutError, Section, SectionShape, StreamShape, renumber};
+use intact_format::layout::{AttentionShape, LayoutError, SectionShape, StreamShape};
 use intact_format::place::{PlaceError, SessionSink};
 use intact_format::token::Position;
 
-use super::pipeline::{Given, Payload, put_all};
+use super::parts::put_parts;
+use super::tail::put_tail;
+use super::whole::put_whole;
 use crate::clock::Stopwatch;
 use crate::error::EngineError;
 use crate::llama::LlamaError;
@@ -35,8 +37,11 @@ pub(super) struct Taken {
     pub(super) written: u64,
 }
 
-/// Why the parts of a sequence did not become an image.
-enum PartsFailed {
+/// An image that was put into a place, and the bytes that the place wrote.
+pub(super) type Put = (ImageReference, u64);
+
+/// Why a state, or the parts of one, did not become an image.
+pub(super) enum PutFailed {
     /// They are not what was expected. The whole state may still be.
     Unlike(String),
     /// The model's memory or the place failed.
@@ -59,15 +64,41 @@ pub(super) fn take(
         }
         let put = put_parts(timeline, here, shape, cells, saved.as_ref(), sink);
         clock.lap("image");
-        match put {
-            Ok((image, written)) => return Ok(Taken { canary, image: Some(image), written }),
-            Err(PartsFailed::Engine(error)) => return Err(error),
-            Err(PartsFailed::Unlike(reason)) => {
-                tracing::warn!(%reason, "parts of the state were not understood; the whole is saved");
-            }
+        if let Some((image, written)) = or_whole(put)? {
+            return Ok(Taken { canary, image: Some(image), written });
         }
     }
-    take_whole(timeline, probe, sink, clock)
+    // Memory that cannot be cut at the last token must not have it yet.
+    let drop_last = !timeline.is_pending() && timeline.memory().can_be_cut() && probe.understood().is_some();
+    if !drop_last {
+        timeline.hold_back()?;
+    }
+    let mut put = None;
+    if timeline.tokens().len() > 1 {
+        if let Some((here, saved)) = probe.understood().zip(saved.as_ref()) {
+            put = or_whole(put_tail(timeline, here, saved, sink))?.flatten();
+        }
+        if put.is_none() {
+            put = Some(put_whole(timeline, probe, drop_last, sink)?);
+        }
+        clock.lap("image");
+    }
+    let (canary, _) = canary(timeline)?;
+    clock.lap("canary");
+    let (image, written) = put.unzip();
+    Ok(Taken { image: image.filter(|_| canary.is_some()), canary, written: written.unwrap_or_default() })
+}
+
+/// What came of parts, unless they were not understood.
+fn or_whole<T>(put: Result<T, PutFailed>) -> Result<Option<T>, EngineError> {
+    match put {
+        Ok(put) => Ok(Some(put)),
+        Err(PutFailed::Engine(error)) => Err(error),
+        Err(PutFailed::Unlike(reason)) => {
+            tracing::warn!(%reason, "parts of the state were not understood; the whole is saved");
+            Ok(None)
+        }
+    }
 }
 
 /// The memory whose parts can be read alone: one attention cache that keeps every cell, shared with a second sequence.
@@ -82,7 +113,7 @@ fn parts<'p>(timeline: &Timeline, probe: &'p Probe) -> Option<(&'p Understood, A
 
 /// Cells of a chunk: a power of two, so that chunks of different sizes have borders in common, and not so many that a few
 /// chunks under way would take much memory.
-fn chunk_tokens(here: &Understood) -> u32 {
+pub(super) fn chunk_tokens(here: &Understood) -> u32 {
     let most = u32::try_from(CHUNK_BYTES / here.cell_bytes().max(1)).unwrap_or(u32::MAX);
     (1 << most.max(1).ilog2()).clamp(FEWEST_TOKENS, DEFAULT_CHUNK_TOKENS)
 }
@@ -95,178 +126,58 @@ fn canary(timeline: &mut Timeline) -> Result<(Option<Canary>, u32), EngineError>
     Ok((Canary::of(last, Position(cells), logits), cells))
 }
 
-/// Puts the chunks that a place does not have, and gives the image with the bytes written.
-fn put_parts(
-    timeline: &mut Timeline,
-    here: &Understood,
-    shape: AttentionShape,
+/// The image of an earlier save, where it was cut as images here are.
+pub(super) fn cut_alike<'s>(saved: &'s CellImage, here: &Understood) -> Option<&'s SectionImage> {
+    let alike = saved.layout == here.layout.id
+        && saved.shape == here.shape
+        && saved.chunk_tokens == chunk_tokens(here);
+    saved.sections.first().filter(|_| alike)
+}
+
+/// Plans the chunks of a grown cache that keeps every cell: which of the earlier ones, in order, stay, and which cells
+/// become new ones. A chunk that the place has lost is new.
+pub(super) fn grown(
+    held: &[ChunkReference],
+    timeline: &Timeline,
     cells: u32,
-    saved: Option<&CellImage>,
+    chunk_tokens: u32,
     sink: &mut dyn SessionSink,
-) -> Result<(ImageReference, u64), PartsFailed> {
-    let chunk_tokens = chunk_tokens(here);
-    let saved = saved.filter(|saved| {
-        saved.layout == here.layout.id && saved.shape == here.shape && saved.chunk_tokens == chunk_tokens
-    });
-    let saved = saved.and_then(|saved| saved.sections.first());
+) -> Result<Growth, PlaceError> {
     let unchanged = u32::try_from(timeline.unchanged()).unwrap_or(u32::MAX);
-    let mut held = saved.map_or(&[][..], |section| section.chunks.as_slice());
-    let Growth { mut kept, mut new } = grow(held, unchanged, cells, chunk_tokens);
-    for (at, chunk) in held[..kept].iter().enumerate() {
+    let growth = grow(held, unchanged, cells, chunk_tokens);
+    for (at, chunk) in held[..growth.kept].iter().enumerate() {
         if !sink.holds(chunk.id, chunk.bytes)? {
-            held = &held[..at];
-            Growth { kept, new } = grow(held, unchanged, cells, chunk_tokens);
-            break;
+            return Ok(grow(&held[..at], unchanged, cells, chunk_tokens));
         }
     }
-
-    let mut form = saved.cloned();
-    let Given { chunks, written } = put_all(new.len(), sink, |at, mut bytes| {
-        let range = new[at].start as usize..new[at].end as usize;
-        timeline.slice(range.clone(), &mut bytes)?;
-        let skipped = renumber(&mut bytes, here.layout, shape, 0)?;
-        let state = here.parse(&bytes)?;
-        let [Section::Attention(cache)] = state.sections.as_slice() else {
-            return Err(PartsFailed::Unlike("other caches than the probe saw".to_owned()));
-        };
-        let positions = cache.cells.iter().map(|cell| usize::try_from(cell.position).ok());
-        if !positions.eq(range.map(Some)) {
-            return Err(PartsFailed::Unlike("cells at other positions than asked for".to_owned()));
-        }
-        if form.is_none() {
-            form = state.sections.first().map(SectionImage::of).transpose()?;
-        }
-        Ok(Payload { bytes, skipped })
-    })?;
-
-    let form = form.ok_or_else(|| PartsFailed::Unlike("no cells".to_owned()))?;
-    let new = new.iter().zip(chunks).map(|(range, (id, bytes))| ChunkReference {
-        id,
-        first_cell: range.start,
-        cells: range.end - range.start,
-        bytes,
-    });
-    let chunks: Vec<_> = held[..kept].iter().cloned().chain(new).collect();
-    let image = CellImage {
-        layout: here.layout.id.to_owned(),
-        shape: here.shape.clone(),
-        chunk_tokens,
-        bytes: chunks.iter().map(|chunk| chunk.bytes).sum(),
-        sections: vec![SectionImage {
-            cells,
-            first_position: 0,
-            last_position: i32::try_from(cells).unwrap_or(i32::MAX) - 1,
-            chunks,
-            ..form
-        }],
-    };
-    Ok((ImageReference::Cells(image), written))
+    Ok(growth)
 }
 
-/// Reads the state of all tokens but the last, then evaluates the last one.
-fn take_whole(
-    timeline: &mut Timeline,
-    probe: &Probe,
-    sink: &mut dyn SessionSink,
-    clock: &mut Stopwatch,
-) -> Result<Taken, EngineError> {
-    let has_image = timeline.tokens().len() > 1;
-    let drop_last = !timeline.is_pending() && timeline.memory().can_be_cut() && probe.understood().is_some();
-    if !drop_last {
-        timeline.hold_back()?;
-    }
-    let put = has_image.then(|| put_whole(timeline, probe, drop_last, sink, clock)).transpose()?;
-    // Evaluating may keep a part of the memory as it was; the state is not needed any more by then.
-    let (canary, _) = canary(timeline)?;
-    clock.lap("canary");
-    let (image, written) = put.unzip();
-    Ok(Taken { image: image.filter(|_| canary.is_some()), canary, written: written.unwrap_or_default() })
-}
-
-fn put_whole(
-    timeline: &mut Timeline,
-    probe: &Probe,
-    drop_last: bool,
-    sink: &mut dyn SessionSink,
-    clock: &mut Stopwatch,
-) -> Result<(ImageReference, u64), EngineError> {
-    let state = timeline.state()?;
-    clock.lap("state");
-    let put = match put_cut(state.bytes(), probe, drop_last, sink) {
-        Ok(put) => Ok(put),
-        Err(PartsFailed::Engine(error)) => Err(error),
-        Err(PartsFailed::Unlike(reason)) => {
-            tracing::warn!(%reason, "the state was not understood; the image is opaque");
-            if drop_last {
-                drop(state);
-                timeline.hold_back()?;
-                put_opaque(timeline.state()?.bytes(), reason, sink)
-            } else {
-                put_opaque(state.bytes(), reason, sink)
-            }
-        }
-    };
-    clock.lap("image");
-    put
-}
-
-/// Cuts a state and puts its chunks.
-fn put_cut(
-    bytes: &[u8],
-    probe: &Probe,
-    drop_last: bool,
-    sink: &mut dyn SessionSink,
-) -> Result<(ImageReference, u64), PartsFailed> {
-    let here = match probe {
-        Probe::Understood(here) => here,
-        Probe::Opaque { reason } => return Err(PartsFailed::Unlike(reason.clone())),
-    };
-    let options = CutOptions { chunk_tokens: chunk_tokens(here), drop_last };
-    let plan = CutPlan::of(&here.parse(bytes)?, here.layout, options)?;
-    let given = put_all(plan.chunks(), sink, |at, _| {
-        Ok::<_, PartsFailed>(Payload { bytes: plan.payload(at)?, skipped: 0 })
-    })?;
-    Ok((plan.reference(&given.chunks)?, given.written))
-}
-
-fn put_opaque(
-    bytes: &[u8],
-    reason: String,
-    sink: &mut dyn SessionSink,
-) -> Result<(ImageReference, u64), EngineError> {
-    let cut = cut_opaque(bytes, reason);
-    let mut written = 0;
-    for chunk in &cut.chunks {
-        written += sink.put(chunk)?;
-    }
-    Ok((cut.reference, written))
-}
-
-impl From<EngineError> for PartsFailed {
+impl From<EngineError> for PutFailed {
     fn from(error: EngineError) -> Self {
         Self::Engine(error)
     }
 }
 
-impl From<LlamaError> for PartsFailed {
+impl From<LlamaError> for PutFailed {
     fn from(error: LlamaError) -> Self {
         Self::Engine(error.into())
     }
 }
 
-impl From<PlaceError> for PartsFailed {
+impl From<PlaceError> for PutFailed {
     fn from(error: PlaceError) -> Self {
         Self::Engine(error.into())
     }
 }
 
-impl From<LayoutError> for PartsFailed {
+impl From<LayoutError> for PutFailed {
     fn from(error: LayoutError) -> Self {
         Self::Unlike(error.to_string())
     }
 }
 
-impl From<ImageError> for PartsFailed {
+impl From<ImageError> for PutFailed {
     fn from(error: ImageError) -> Self {
         Self::Unlike(error.to_string())
     }

@@ -1,6 +1,7 @@
 //! Chunks on their way to a place: while the next one is read from the model's memory, earlier ones are hashed on all
 //! cores and written, in order. No more of them are in memory at once than that takes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,8 @@ const FEWEST: usize = 3;
 const HASHERS: usize = 8;
 
 /// A state whose chunk starts behind its first `skipped` bytes.
-pub(super) struct Payload {
-    pub(super) bytes: Vec<u8>,
+pub(super) struct Payload<'c> {
+    pub(super) bytes: Cow<'c, [u8]>,
     pub(super) skipped: usize,
 }
 
@@ -34,10 +35,10 @@ pub(super) struct Given {
 }
 
 /// Makes `count` chunks with `make`, which is given a buffer to use again, and puts them into a place.
-pub(super) fn put_all<E: From<PlaceError>>(
+pub(super) fn put_all<'c, E: From<PlaceError>>(
     count: usize,
     sink: &mut dyn SessionSink,
-    mut make: impl FnMut(usize, Vec<u8>) -> Result<Payload, E>,
+    mut make: impl FnMut(usize, Vec<u8>) -> Result<Payload<'c>, E>,
 ) -> Result<Given, E> {
     let hashers = thread::available_parallelism().map_or(1, usize::from).min(HASHERS).min(count);
     thread::scope(|scope| {
@@ -81,7 +82,7 @@ pub(super) fn put_all<E: From<PlaceError>>(
     })
 }
 
-fn hash(payloads: &Mutex<Receiver<(usize, Payload)>>, named: &Sender<(usize, Chunk<'static>)>) {
+fn hash<'c>(payloads: &Mutex<Receiver<(usize, Payload<'c>)>>, named: &Sender<(usize, Chunk<'c>)>) {
     loop {
         let next = payloads.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((at, Payload { bytes, skipped })) = next else { return };
@@ -93,7 +94,7 @@ fn hash(payloads: &Mutex<Receiver<(usize, Payload)>>, named: &Sender<(usize, Chu
 
 fn write(
     sink: &mut dyn SessionSink,
-    chunks: &Receiver<(usize, Chunk<'static>)>,
+    chunks: &Receiver<(usize, Chunk<'_>)>,
     used: &Sender<Vec<u8>>,
 ) -> Result<Given, PlaceError> {
     let mut given = Given::default();
@@ -104,7 +105,7 @@ fn write(
             given.written += sink.put(&chunk)?;
             given.chunks.push(chunk.entry());
             // The last buffers are not used again.
-            let _ = used.send(chunk.into_bytes());
+            let _ = used.send(chunk.into_buffer().unwrap_or_default());
         }
     }
     Ok(given)

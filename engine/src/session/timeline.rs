@@ -28,6 +28,8 @@ pub struct Timeline {
 struct Checkpoint {
     length: usize,
     state: SequenceState,
+    /// The memory was restored from it since.
+    closed: bool,
 }
 
 /// Checkpoints kept: one before the turn, one before the last token.
@@ -105,6 +107,14 @@ impl Timeline {
     /// Those of [`Context::slice`].
     pub(crate) fn slice(&mut self, tokens: Range<usize>, bytes: &mut Vec<u8>) -> Result<(), LlamaError> {
         self.context.slice(tokens, bytes)
+    }
+
+    /// The state but for the attention cells of the first `from` tokens: see [`Context::tail`].
+    ///
+    /// # Errors
+    /// Those of [`Context::tail`].
+    pub(crate) fn tail(&mut self, from: usize, bytes: &mut Vec<u8>) -> Result<(), LlamaError> {
+        self.context.tail(from, bytes)
     }
 
     /// The context.
@@ -241,7 +251,7 @@ impl Timeline {
     /// # Errors
     /// When llama.cpp cannot write it.
     pub fn state(&mut self) -> Result<SequenceState, LlamaError> {
-        self.normalise()?;
+        self.keep_checkpoint()?;
         self.context.state(Part::Whole)
     }
 
@@ -296,36 +306,55 @@ impl Timeline {
                 return length;
             }
         } else if let Some(checkpoint) =
-            self.checkpoints.iter().rfind(|checkpoint| checkpoint.length <= length)
+            self.checkpoints.iter_mut().rfind(|checkpoint| checkpoint.length <= length)
             && checkpoint.length > 0
             && self.context.restore(&checkpoint.state).is_ok()
             && self.context.trim(checkpoint.length)
         {
+            checkpoint.closed = true;
             return checkpoint.length;
         }
+        self.checkpoints.clear();
         self.context.clear();
         0
     }
 
-    fn keep_checkpoint(&mut self) -> Result<(), LlamaError> {
+    /// What cannot be cut of the memory, as it is now: see [`Timeline::keep_checkpoint`].
+    pub(crate) fn checkpoint(&self) -> Option<&SequenceState> {
+        let last = self.checkpoints.last().filter(|checkpoint| checkpoint.length == self.in_memory);
+        last.map(|checkpoint| &checkpoint.state)
+    }
+
+    /// Keeps what cannot be cut of the memory, as it is now.
+    ///
+    /// # Errors
+    /// When llama.cpp cannot write or read it.
+    pub(crate) fn keep_checkpoint(&mut self) -> Result<(), LlamaError> {
         if self.memory.can_be_cut() || self.in_memory == 0 {
             return Ok(());
         }
-        self.normalise()?;
-        let state = self.context.state(Part::Uncuttable)?;
-        self.checkpoints.retain(|checkpoint| checkpoint.length < self.in_memory);
-        self.checkpoints.push(Checkpoint { length: self.in_memory, state });
-        let surplus = self.checkpoints.len().saturating_sub(CHECKPOINTS);
-        self.checkpoints.drain(..surplus);
-        Ok(())
+        if self.checkpoint().is_none() {
+            self.checkpoints.retain(|checkpoint| checkpoint.length < self.in_memory);
+            // The oldest one makes room first: it may be large.
+            let surplus = (self.checkpoints.len() + 1).saturating_sub(CHECKPOINTS);
+            let oldest = self.checkpoints.drain(..surplus).next();
+            let buffer = oldest.map(|checkpoint| checkpoint.state.into_bytes()).unwrap_or_default();
+            let state = self.context.state_in(Part::Uncuttable, buffer)?;
+            self.checkpoints.push(Checkpoint { length: self.in_memory, state, closed: false });
+        }
+        self.close_gaps()
     }
 
     /// Closes the gaps in a window cache that has lost its first cells, as a restore would, so that the order in which
     /// attention adds its cells up is the same with and without a restore.
-    fn normalise(&mut self) -> Result<(), LlamaError> {
-        if self.memory.window.is_some_and(|window| self.in_memory > window) && self.is_pending() {
-            let state = self.context.state(Part::Uncuttable)?;
-            self.context.restore(&state)?;
+    fn close_gaps(&mut self) -> Result<(), LlamaError> {
+        let lost_cells = self.memory.window.is_some_and(|window| self.in_memory > window);
+        if lost_cells
+            && self.is_pending()
+            && let Some(checkpoint) = self.checkpoints.last_mut().filter(|checkpoint| !checkpoint.closed)
+        {
+            self.context.restore(&checkpoint.state)?;
+            checkpoint.closed = true;
         }
         Ok(())
     }

@@ -43,9 +43,15 @@ fn live_state(engine: &mut Engine, id: &str) -> Vec<u8> {
 /// Saves, and compares what is there together with the session's own state.
 fn save_and_compare(engine: &mut Engine, id: &str, file: &Path, what: &str) {
     engine.save(id, &SaveOptions::to(file)).expect("saved");
+    let there = state(file).0;
     if engine.session(id).expect("live").timeline().memory().can_be_cut() {
-        assert!(state(file).0 == live_state(engine, id), "{what}: the chunks are not the session's KV");
+        assert!(there == live_state(engine, id), "{what}: the chunks are not the session's KV");
     }
+    // Elsewhere there is nothing that could be kept.
+    let folder = tempfile::tempdir().expect("a folder");
+    let fresh = folder.path().join("fresh.json");
+    engine.save(id, &SaveOptions::to(&fresh)).expect("saved elsewhere");
+    assert!(there == state(&fresh).0, "{what}: another image than that of a first save");
 }
 
 /// What may happen to a session between two saves.

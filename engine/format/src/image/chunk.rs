@@ -106,6 +106,15 @@ impl<'a> Chunk<'a> {
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes.into_owned()
     }
+
+    /// The buffer that holds them, where it is the chunk's own.
+    #[must_use]
+    pub fn into_buffer(self) -> Option<Vec<u8>> {
+        match self.bytes {
+            Cow::Owned(buffer) => Some(buffer),
+            Cow::Borrowed(_) => None,
+        }
+    }
 }
 
 impl PartialEq for Chunk<'_> {

@@ -1,6 +1,7 @@
 //! From a state to chunks.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::assemble::check_repetition;
@@ -47,8 +48,8 @@ impl Default for CutOptions {
 /// When the layout cannot represent the state, or the last cell cannot be dropped.
 pub fn cut(state: &State<'_>, layout: &Layout, options: CutOptions) -> Result<Cut<'static>, ImageError> {
     let plan = CutPlan::of(state, layout, options)?;
-    let chunks =
-        (0..plan.chunks()).map(|at| plan.payload(at).map(Chunk::new)).collect::<Result<Vec<_>, _>>()?;
+    let payload = |at| plan.payload(at).map(|payload| Chunk::new(payload.into_owned()));
+    let chunks = (0..plan.chunks()).map(payload).collect::<Result<Vec<_>, _>>()?;
     let reference = plan.reference(&named(&chunks))?;
     Ok(Cut { reference, chunks })
 }
@@ -61,6 +62,10 @@ pub struct CutPlan<'a> {
     sections: Vec<Section<'a>>,
     /// Section and cells of every chunk.
     pieces: Vec<(usize, Range<usize>)>,
+    /// Chunks of an earlier cut that come before the first section's.
+    kept: Vec<ChunkReference>,
+    /// Sections whose payload lies somewhere as it is.
+    payloads: HashMap<usize, &'a [u8]>,
 }
 
 impl<'a> CutPlan<'a> {
@@ -83,7 +88,25 @@ impl<'a> CutPlan<'a> {
                 ranges(section, options.chunk_tokens as usize).into_iter().map(move |cells| (at, cells))
             })
             .collect();
-        Ok(Self { layout, chunk_tokens: options.chunk_tokens, sections, pieces })
+        let (kept, payloads) = (Vec::new(), HashMap::new());
+        Ok(Self { layout, chunk_tokens: options.chunk_tokens, sections, pieces, kept, payloads })
+    }
+
+    /// The cells of the first section go on where these chunks of an earlier cut end, with the positions that follow.
+    #[must_use]
+    pub fn behind(self, kept: &[ChunkReference]) -> Self {
+        Self { kept: kept.to_vec(), ..self }
+    }
+
+    /// Recurrent sections are not copied: `places` says where in `bytes`, which the state was read from, each section lies.
+    #[must_use]
+    pub fn lying_in(mut self, bytes: &'a [u8], places: &[Range<usize>]) -> Self {
+        for (at, (section, place)) in self.sections.iter().zip(places).enumerate() {
+            if let (Section::Recurrent(_), Some(payload)) = (section, bytes.get(place.clone())) {
+                self.payloads.insert(at, payload);
+            }
+        }
+        self
     }
 
     /// How many chunks there will be.
@@ -96,18 +119,20 @@ impl<'a> CutPlan<'a> {
     ///
     /// # Errors
     /// When the layout cannot represent it.
-    pub fn payload(&self, at: usize) -> Result<Vec<u8>, ImageError> {
+    pub fn payload(&self, at: usize) -> Result<Cow<'a, [u8]>, ImageError> {
         let no_chunk = || ImageError::Reference { what: format!("no chunk {at}") };
         let (section, cells) = self.pieces.get(at).ok_or_else(no_chunk)?;
-        let section = &self.sections[*section];
-        let piece = match section {
-            Section::Attention(attention) => Section::Attention(attention.slice(cells.clone())),
-            Section::Recurrent(_) => section.clone(),
+        let encoded = match (&self.sections[*section], self.payloads.get(section)) {
+            (Section::Attention(attention), _) => {
+                encode_section(&Section::Attention(attention.slice(cells.clone())), self.layout)
+            }
+            (Section::Recurrent(_), Some(payload)) => return Ok(Cow::Borrowed(payload)),
+            (recurrent, None) => encode_section(recurrent, self.layout),
         };
-        Ok(encode_section(&piece, self.layout)?)
+        Ok(Cow::Owned(encoded?))
     }
 
-    /// The image that these chunks, by id and length, are when they are put together in order.
+    /// The image that these chunks, by id and length, are when they are put together in order, behind those that were kept.
     ///
     /// # Errors
     /// When there is another number of them, or too many are the same.
@@ -116,8 +141,19 @@ impl<'a> CutPlan<'a> {
             return Err(ImageError::Reference { what: format!("{} chunks", chunks.len()) });
         }
         let mut sections: Vec<_> = self.sections.iter().map(SectionImage::of).collect::<Result<_, _>>()?;
+        let behind = match (self.kept.last(), sections.first_mut()) {
+            (Some(last), Some(first)) => {
+                let behind = last.first_cell + last.cells;
+                first.cells += behind;
+                first.first_position = first.first_position.saturating_sub_unsigned(behind);
+                first.chunks.clone_from(&self.kept);
+                behind
+            }
+            _ => 0,
+        };
         for ((at, cells), &(id, bytes)) in self.pieces.iter().zip(chunks) {
-            let (first_cell, cells) = (small(cells.start)?, small(cells.len())?);
+            let behind = if *at == 0 { behind } else { 0 };
+            let (first_cell, cells) = (behind + small(cells.start)?, small(cells.len())?);
             sections[*at].chunks.push(ChunkReference { id, first_cell, cells, bytes });
         }
         let shape = MemoryShape { sections: self.sections.iter().map(Section::shape).collect() };
@@ -125,8 +161,8 @@ impl<'a> CutPlan<'a> {
             layout: self.layout.id.to_owned(),
             shape,
             chunk_tokens: self.chunk_tokens,
+            bytes: sections.iter().flat_map(|section| &section.chunks).map(|chunk| chunk.bytes).sum(),
             sections,
-            bytes: chunks.iter().map(|(_, bytes)| bytes).sum(),
         });
         check_repetition(reference.chunk_ids())?;
         Ok(reference)

@@ -25,7 +25,9 @@ pub use encode::{encode, encode_section};
 pub use error::LayoutError;
 pub(crate) use frame::Frame;
 pub use ggml_type::{BlockSize, GgmlType};
-pub use parse::{BLOB_MAGIC, BLOB_PREFIX_BYTES, Container, MAX_SEQUENCES, parse, parse_section};
+pub use parse::{
+    BLOB_MAGIC, BLOB_PREFIX_BYTES, Container, MAX_SEQUENCES, parse, parse_located, parse_section,
+};
 pub use probe::{identify, probe};
 pub use renumber::renumber;
 pub use shape::{AttentionShape, MemoryShape, RecurrentShape, SectionShape, StreamShape};

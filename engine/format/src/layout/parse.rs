@@ -1,6 +1,7 @@
 //! Bytes to [`State`].
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::cursor::Cursor;
 use super::{
@@ -35,15 +36,31 @@ pub fn parse<'a>(
     shape: &MemoryShape,
     container: Container,
 ) -> Result<State<'a>, LayoutError> {
+    parse_located(bytes, layout, shape, container).map(|(state, _)| state)
+}
+
+/// The same, and where in the bytes each section lies.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_located<'a>(
+    bytes: &'a [u8],
+    layout: &Layout,
+    shape: &MemoryShape,
+    container: Container,
+) -> Result<(State<'a>, Vec<Range<usize>>), LayoutError> {
     let mut cursor = Cursor::new(bytes);
     let mut owner = Owner::prefixed(&mut cursor, layout, container)?;
-    let sections = shape
-        .sections
-        .iter()
-        .map(|shape| section(&mut cursor, layout, shape, &mut owner))
-        .collect::<Result<_, _>>()?;
+    let (mut sections, mut places) = (Vec::new(), Vec::new());
+    for shape in &shape.sections {
+        let start = cursor.offset();
+        sections.push(section(&mut cursor, layout, shape, &mut owner)?);
+        places.push(start..cursor.offset());
+    }
     at_end(&cursor)?;
-    Ok(State { sequence: owner.sequence.unwrap_or(0), streams: owner.streams.unwrap_or_default(), sections })
+    let state =
+        State { sequence: owner.sequence.unwrap_or(0), streams: owner.streams.unwrap_or_default(), sections };
+    Ok((state, places))
 }
 
 /// Reads one section alone, to its last byte: what a chunk of an image holds.

@@ -1,9 +1,13 @@
 //! Images: cutting a state and putting it together again.
 
+use std::borrow::Cow;
+
 use intact_format::image::{
-    Chunk, Cut, CutOptions, ImageError, ImageReference, Target, assemble, cut, cut_opaque, state,
+    Chunk, Cut, CutOptions, CutPlan, ImageError, ImageReference, Target, assemble, cut, cut_opaque, state,
 };
-use intact_format::layout::{Container, Layout, Section, State, StreamShape, encode};
+use intact_format::layout::{
+    Container, Layout, MemoryShape, Section, State, StreamShape, encode, parse_located,
+};
 use proptest::prelude::*;
 
 use crate::generated::{Generated, Noise, dense, recurrent, states};
@@ -89,6 +93,28 @@ fn a_window_that_moved_on_has_the_same_chunks_between_its_ends() {
 }
 
 #[test]
+fn the_end_of_a_sequence_cut_behind_what_was_kept_is_the_sequence_cut_anew() {
+    let layout = Layout::newest();
+    let mut whole = dense(layout, 700, 7);
+    whole.sections.push(recurrent(layout, 5));
+    let all = cut_every(&whole, 256);
+    let chunks = &cells(&all.reference).sections[0].chunks;
+    for kept in 0..chunks.len() {
+        let from = chunks[kept].first_cell as usize;
+        let mut end = whole.clone();
+        let Section::Attention(section) = &mut end.sections[0] else { panic!("attention") };
+        *section = section.slice(from..700);
+        let options = CutOptions { chunk_tokens: 256, drop_last: false };
+        let plan = CutPlan::of(&end, layout, options).expect("a plan").behind(&chunks[..kept]);
+        let new = (0..plan.chunks()).map(|at| Chunk::new(plan.payload(at).expect("a payload")));
+        let new: Vec<_> = new.collect();
+        assert_eq!(new, all.chunks[kept..], "{kept} chunks are kept");
+        let named: Vec<_> = new.iter().map(Chunk::entry).collect();
+        assert_eq!(plan.reference(&named).expect("an image"), all.reference, "{kept} chunks are kept");
+    }
+}
+
+#[test]
 fn recurrent_state_and_a_section_without_cells_are_one_chunk() {
     let mut state = dense(Layout::newest(), 3, 1);
     let Section::Attention(section) = &mut state.sections[0] else { panic!("attention") };
@@ -166,6 +192,23 @@ fn a_reference_survives_its_document_and_unknown_fields_do_not() {
 }
 
 proptest! {
+    #[test]
+    fn a_recurrent_section_is_taken_as_it_lies(Generated { layout, container, state: whole } in states()) {
+        let shape = MemoryShape { sections: whole.sections.iter().map(Section::shape).collect() };
+        let bytes = encode(&whole, layout, container).unwrap();
+        let (read, places) = parse_located(&bytes, layout, &shape, container).unwrap();
+        let plan = CutPlan::of(&read, layout, CutOptions::default()).unwrap().lying_in(&bytes, &places);
+        let copied = cut(&read, layout, CutOptions::default()).unwrap();
+        let mut borrowed = 0;
+        for (at, chunk) in copied.chunks.iter().enumerate() {
+            let payload = plan.payload(at).unwrap();
+            borrowed += usize::from(matches!(payload, Cow::Borrowed(_)));
+            prop_assert_eq!(&*payload, chunk.payload());
+        }
+        let recurrent = |section: &&Section<'_>| matches!(section, Section::Recurrent(_));
+        prop_assert_eq!(borrowed, whole.sections.iter().filter(recurrent).count());
+    }
+
     #[test]
     fn a_cut_state_comes_back_whole(
         Generated { layout, container, state: mut whole } in states(),

@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use super::{Context, LlamaError, Part, SEQUENCE, SequenceState};
 
+/// Who has the cells that are set aside while the others are read. No token is ever evaluated for it, so a context of one
+/// sequence needs no room for it.
+const ASIDE: i32 = 1;
+
 /// States on their way into a sequence, one behind the other: see [`Context::appending`].
 #[derive(Debug)]
 pub struct Appending<'c> {
@@ -50,6 +54,44 @@ impl Context {
         self.share(SEQUENCE, scratch, bound(positions.start), bound(positions.end))?;
         let read = self.read(scratch, Part::Whole, bytes);
         self.forget(scratch);
+        read
+    }
+
+    /// Can the end of the sequence be read without its beginning? It can where it is alone in the context.
+    #[must_use]
+    pub fn can_set_aside(&self) -> bool {
+        cfg!(llama_kv_unified)
+            && self.scratch.is_none()
+            && self.neighbour.is_none()
+            && self.settings.n_seq_max.unwrap_or(1) <= 1
+    }
+
+    /// Reads the sequence's state into a buffer, but for the attention cells before position `from`. What is not attention
+    /// is read whole. The sequence stays as it is: the other cells are another one's in the meantime.
+    ///
+    /// # Errors
+    /// When the sequence is not alone in the context, ends before `from`, or llama.cpp does not write what it announced.
+    pub fn tail(&mut self, from: usize, bytes: &mut Vec<u8>) -> Result<(), LlamaError> {
+        let refused = LlamaError::NotSetAside { from };
+        let before = u32::try_from(from).ok();
+        // A running state would go together with the last cell.
+        let ends_behind = self.positions().is_some_and(|(_, last)| from <= last);
+        if !self.can_set_aside() || !ends_behind || before.is_none() {
+            return Err(refused);
+        }
+        self.share(SEQUENCE, ASIDE, None, before)?;
+        let set_aside = self.bound.with_dependent_mut(|_, context| {
+            context.clear_kv_cache_seq(Some(SEQUENCE.unsigned_abs()), None, before).unwrap_or(false)
+        });
+        let read = if set_aside {
+            let read = self.read(SEQUENCE, Part::Whole, bytes);
+            // Only what it has lost: a cell that is given to a sequence twice would be counted twice.
+            self.share(ASIDE, SEQUENCE, None, before)?;
+            read
+        } else {
+            Err(refused)
+        };
+        self.bound.with_dependent_mut(|_, context| context.keep_kv_cache_seq(SEQUENCE));
         read
     }
 

@@ -154,9 +154,15 @@ impl<'model> LlamaContext<'model> {
             bound.map_or(Ok(-1), i32::try_from).map_err(|error| failed(error.to_string()))
         };
         let (from, to) = (or_all(from)?, or_all(to)?);
-        // SAFETY: the context lives and its memory with it; both sequences are ones that it was created with.
+        // SAFETY: the context lives and its memory with it; attention caches number sequences beyond those that the context
+        // was created with, and recurrent ones pass over them.
         unsafe { sys::llama_memory_seq_cp(self.memory(), source, target, from, to) };
         Ok(())
+    }
+
+    pub(in crate::llama) fn keep_kv_cache_seq(&mut self, sequence: i32) {
+        // SAFETY: the context lives and its memory with it; the sequence is one that it was created with.
+        unsafe { sys::llama_memory_seq_keep(self.memory(), sequence) };
     }
 
     pub(in crate::llama) fn clear_kv_cache(&mut self) {
