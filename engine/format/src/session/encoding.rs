@@ -41,7 +41,13 @@ pub(super) fn write(document: &SessionDocument, version: FormatVersion) -> Resul
     let mut notes = Vec::new();
     let current = DocumentV2_0::of(document);
     let bytes = match version {
-        FormatVersion::V2_0 => encode(&current.sealed()?)?,
+        FormatVersion::V2_0 => {
+            let mut bytes = current.sealed_bytes()?;
+            bytes.push(b'\n');
+            // Messages and the image are text and integers, which JSON gives back as they were.
+            encode(&DocumentV2_0 { history: Vec::new(), image: None, ..current })?;
+            bytes
+        }
         FormatVersion::V1_1 => encode(&migrate::back_to_1_1(current, &mut notes))?,
         FormatVersion::V1_0 => {
             let older = migrate::back_to_1_1(current, &mut notes);

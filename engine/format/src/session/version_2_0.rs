@@ -20,6 +20,9 @@ use crate::session_id::SessionId;
 use crate::token::Token;
 use crate::version::FormatVersion;
 
+/// How a document begins, before its digest.
+const HEAD: &[u8] = br#"{"FormatVersion":"2.0""#;
+
 /// A session file of format 2.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -159,6 +162,14 @@ impl Document {
         self.digest = None;
         self.digest = Some(self.content_digest()?);
         Ok(self)
+    }
+
+    /// The bytes of a document without digest, once it is sealed: the digest is put in where it belongs.
+    pub(super) fn sealed_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec(self)?;
+        let digest = format!(",\"Digest\":\"{}\"", Digest::of(&bytes));
+        bytes.splice(HEAD.len()..HEAD.len(), digest.into_bytes());
+        Ok(bytes)
     }
 
     /// The document without its digest, which must be the one of its content.

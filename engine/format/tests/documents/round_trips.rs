@@ -2,7 +2,7 @@
 
 use intact_format::passport::Axis;
 use intact_format::route::{Refusal, RefusalCode};
-use intact_format::session::{self, ReadError, SessionDocument, WriteError};
+use intact_format::session::{self, DocumentV2_0, ReadError, SessionDocument, WriteError};
 use intact_format::version::FormatVersion;
 use proptest::prelude::*;
 
@@ -23,6 +23,13 @@ proptest! {
         prop_assert_eq!(back.written_as, FormatVersion::CURRENT);
         prop_assert_eq!(back.notes, Vec::<String>::new());
         prop_assert_eq!(back.document, session);
+    }
+
+    #[test]
+    fn the_newest_version_is_the_sealed_document_as_compact_json(session in sample::sessions()) {
+        let bytes = written(&session, FormatVersion::CURRENT);
+        let sealed = DocumentV2_0::of(&session).sealed().unwrap();
+        prop_assert_eq!(bytes.strip_suffix(b"\n"), Some(&*serde_json::to_vec(&sealed).unwrap()));
     }
 
     #[test]
