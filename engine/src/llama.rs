@@ -6,6 +6,7 @@ mod backend;
 mod context;
 mod control_vector;
 mod error;
+mod huge_pages;
 mod model;
 mod native;
 #[cfg(llama_raw)]
@@ -17,6 +18,7 @@ mod settings;
 pub use backend::cpu_features;
 pub use context::{Appending, Container, Context, Part, SequenceState};
 pub use error::LlamaError;
+pub(crate) use huge_pages::zeroed;
 pub use model::{Model, ModelSettings};
 pub use release::{LLAMA_PACKAGE, LLAMA_RELEASE};
 pub use sampler::{Sampler, Stage};

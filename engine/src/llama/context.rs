@@ -9,7 +9,7 @@ use self_cell::self_cell;
 
 use super::native::batch::LlamaBatch;
 use super::native::context::{LlamaContext, LlamaStateSeqFlags};
-use super::{ContextSettings, LlamaError, Model, Token};
+use super::{ContextSettings, LlamaError, Model, Token, zeroed};
 pub use container::Container;
 pub use pieces::Appending;
 
@@ -241,8 +241,7 @@ impl Context {
         self.bound.with_dependent(|_, context| {
             let expected = context.state_seq_get_size_ext(sequence, part.flags());
             if bytes.capacity() < expected {
-                // Fresh zeroed pages cost nothing until they are written.
-                *bytes = vec![0; expected];
+                *bytes = zeroed(expected);
             }
             bytes.resize(expected, 0);
             #[expect(unsafe_code, reason = "the crate's safe form hides the bytes")]

@@ -15,7 +15,7 @@ use intact_format::transcode::{self, Geometry};
 
 use super::image::{damaged, geometry, unlike};
 use super::stream::{read_all, unreadable};
-use crate::llama::{SequenceState, Token};
+use crate::llama::{SequenceState, Token, zeroed};
 use crate::probe::{Probe, SectionForm, Understood};
 
 /// Reads an image as a state for a context: every chunk is hashed, parsed to its last byte, and brought into the form of the
@@ -62,7 +62,7 @@ fn gather(
 ) -> Result<(Vec<u8>, Distances), Refusal> {
     geometry.accept(&image.shape).map_err(unlike)?;
     let target = Target { streams: here.streams, ..Target::blob(here.layout) };
-    let mut gathering = Gathering::new(image, &target).map_err(damaged)?;
+    let mut gathering = Gathering::new_in(image, &target, zeroed).map_err(damaged)?;
     let mut distances = Distances::default();
     let forms = here.sections.iter().zip(&here.shape.sections);
     for (cache, (section, (form, shape))) in image.sections.iter().zip(forms).enumerate() {
@@ -111,7 +111,7 @@ fn is_of_form(section: &SectionImage, form: &SectionForm) -> bool {
 }
 
 fn blob(image: &OpaqueImage, source: &dyn SessionSource) -> Result<Vec<u8>, Refusal> {
-    let mut pieces = Pieces::new(image).map_err(damaged)?;
+    let mut pieces = Pieces::new_in(image, zeroed).map_err(damaged)?;
     if let ([_], Some((id, room))) = (image.chunks.as_slice(), pieces.room()) {
         source.read(id, room).map_err(unreadable)?;
         pieces.settle().map_err(damaged)?;

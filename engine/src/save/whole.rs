@@ -51,8 +51,8 @@ fn put_cut(
 
 /// Puts the chunks of a plan.
 pub(super) fn put_plan(plan: &CutPlan<'_>, sink: &mut dyn SessionSink) -> Result<Put, PutFailed> {
-    let given = put_all(plan.chunks(), sink, |at, _| {
-        Ok::<_, PutFailed>(Payload { bytes: plan.payload(at)?, skipped: 0 })
+    let given = put_all(plan.chunks(), sink, |at, buffer| {
+        Ok::<_, PutFailed>(Payload { bytes: plan.payload_in(at, buffer)?, skipped: 0 })
     })?;
     Ok((plan.reference(&given.chunks)?, given.written))
 }

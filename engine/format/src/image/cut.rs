@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::assemble::check_repetition;
 use super::{CellImage, Chunk, ChunkId, ChunkReference, ImageError, ImageReference, SectionImage};
-use crate::layout::{Layout, Matrix, MemoryShape, Section, State, encode_section};
+use crate::layout::{Layout, Matrix, MemoryShape, Section, State, append_section};
 
 /// Cells per chunk unless told otherwise.
 pub const DEFAULT_CHUNK_TOKENS: u32 = 256;
@@ -120,16 +120,26 @@ impl<'a> CutPlan<'a> {
     /// # Errors
     /// When the layout cannot represent it.
     pub fn payload(&self, at: usize) -> Result<Cow<'a, [u8]>, ImageError> {
+        self.payload_in(at, Vec::new())
+    }
+
+    /// The same, in a buffer that held something else.
+    ///
+    /// # Errors
+    /// As [`CutPlan::payload`].
+    pub fn payload_in(&self, at: usize, mut buffer: Vec<u8>) -> Result<Cow<'a, [u8]>, ImageError> {
         let no_chunk = || ImageError::Reference { what: format!("no chunk {at}") };
         let (section, cells) = self.pieces.get(at).ok_or_else(no_chunk)?;
-        let encoded = match (&self.sections[*section], self.payloads.get(section)) {
+        buffer.clear();
+        match (&self.sections[*section], self.payloads.get(section)) {
             (Section::Attention(attention), _) => {
-                encode_section(&Section::Attention(attention.slice(cells.clone())), self.layout)
+                let piece = Section::Attention(attention.slice(cells.clone()));
+                append_section(&mut buffer, &piece, self.layout)?;
             }
             (Section::Recurrent(_), Some(payload)) => return Ok(Cow::Borrowed(payload)),
-            (recurrent, None) => encode_section(recurrent, self.layout),
-        };
-        Ok(Cow::Owned(encoded?))
+            (recurrent, None) => append_section(&mut buffer, recurrent, self.layout)?,
+        }
+        Ok(Cow::Owned(buffer))
     }
 
     /// The image that these chunks, by id and length, are when they are put together in order, behind those that were kept.

@@ -48,13 +48,24 @@ impl<'i> Gathering<'i> {
     /// # Errors
     /// When the image contradicts itself, or the target has no words for the sequence or its stream.
     pub fn new(image: &'i CellImage, target: &'i Target) -> Result<Self, ImageError> {
+        Self::new_in(image, target, |bytes| vec![0; bytes])
+    }
+
+    /// The same in memory that `zeroed` gives.
+    ///
+    /// # Errors
+    /// As [`Gathering::new`].
+    pub fn new_in(
+        image: &'i CellImage,
+        target: &'i Target,
+        zeroed: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Result<Self, ImageError> {
         check_sections(image)?;
         let chunks = || image.sections.iter().flat_map(|section| &section.chunks);
         check_repetition(chunks().map(|chunk| (chunk.id, chunk.bytes)))?;
         let prefix = state_prefix(target.layout, target.container, target.sequence, target.streams)?;
         let bytes = chunks().map(|chunk| chunk.bytes).chain(image.sections.iter().map(|_| WORDS));
-        // Fresh zeroed pages cost nothing until they are written.
-        let mut state = vec![0; size(bytes.fold(prefix.len() as u64, u64::saturating_add))];
+        let mut state = zeroed(size(bytes.fold(prefix.len() as u64, u64::saturating_add)));
         state[..prefix.len()].copy_from_slice(&prefix);
         Ok(Self { image, target, state, settled: prefix.len(), next: (0, 0), open: None })
     }
@@ -222,13 +233,21 @@ impl<'i> Pieces<'i> {
     /// # Errors
     /// When the image contradicts itself.
     pub fn new(image: &'i OpaqueImage) -> Result<Self, ImageError> {
+        Self::new_in(image, |bytes| vec![0; bytes])
+    }
+
+    /// The same in memory that `zeroed` gives.
+    ///
+    /// # Errors
+    /// As [`Pieces::new`].
+    pub fn new_in(image: &'i OpaqueImage, zeroed: impl FnOnce(usize) -> Vec<u8>) -> Result<Self, ImageError> {
         let pieces = || image.chunks.iter().map(|piece| (piece.id, piece.bytes));
         check_repetition(pieces())?;
         let bytes = pieces().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
         if bytes != image.bytes {
             return Err(reference_error("another total length"));
         }
-        Ok(Self { image, blob: vec![0; size(bytes)], settled: 0, next: 0 })
+        Ok(Self { image, blob: zeroed(size(bytes)), settled: 0, next: 0 })
     }
 
     /// Puts the next piece into its place.
