@@ -1,23 +1,23 @@
 //! `intact migrate`: a session file rewritten for another llama.cpp release, without a model.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use intact_format::image::Durable;
-use intact_format::image::sidecar::{Sidecar, SidecarWriter};
 use intact_format::layout::Layout;
-use intact_format::place::sidecar_path;
+use intact_format::place::{FileSink, SessionSink, sidecar_path};
 use intact_format::session::{self, ReadError, SessionDocument};
 use intact_format::transcode::{MigrateError, Migrated, migrate};
 use intact_format::version::FormatVersion;
-use intact_seal::Form;
+use intact_seal::{Form, SealOptions, SealedSink, Sealer};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Failure;
 use super::check::release;
+use super::keys::LockArguments;
 use super::output::show;
+use super::stored::{Stored, refused};
 use super::table::plain;
 use crate::exit::Exit;
 use crate::tags::Release;
@@ -27,6 +27,8 @@ use crate::tags::Release;
 /// The KV image is encoded as that release lays it out, and rotated or not as that release has it. History, parameters and
 /// canary stay; the passport tells of the migration, and the file itself stays as it is. Loading the new file in that
 /// release is direct then, and compares what the model says with what it said in the release that saved the session.
+///
+/// A compressed or sealed session stays so. One that was sealed for recipients does not name them: give --recipient.
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
     /// The session file
@@ -39,6 +41,9 @@ pub(super) struct Migrate {
     /// The new session file [default: NAME-TAG.json beside the old one]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    #[command(flatten)]
+    lock: LockArguments,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -60,11 +65,13 @@ struct Report {
 impl Migrate {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let release = release(&self.to_tag)?;
-        let old = document(&self.file)?;
+        let mut stored = Stored::open(&self.file, &self.lock.keys)?;
+        let old = stored.read().map_err(|error| unread(&self.file, &error))?.document;
         let out = self.out.clone().unwrap_or_else(|| beside(&self.file, release));
         Failure::unless_free(&[&out, &sidecar_path(&out)])?;
-        let migrated = migrated(&self.file, &old, release)?;
-        write(&out, &migrated)?;
+        let sealer = self.sealer(&stored)?;
+        let migrated = migrated(&self.file, &mut stored, &old, release)?;
+        write(&out, &migrated, sealer)?;
         let report = Report {
             image: sidecar_path(&out),
             file: out,
@@ -76,6 +83,22 @@ impl Migrate {
         };
         show(&report, self.json, Report::text)?;
         Ok(Exit::Fine)
+    }
+
+    /// What gives the new file the form of the old one, where that is not plain.
+    fn sealer(&self, stored: &Stored) -> Result<Option<Sealer>, Failure> {
+        let named = self.lock.has_recipients();
+        if stored.form() == Form::Plain {
+            let plain = || Failure::setup(format!("{} is not sealed", self.file.display()));
+            return if named { Err(plain().help("`intact seal` seals the new file")) } else { Ok(None) };
+        }
+        let mut sealer = stored.source.sealer();
+        if named {
+            let options = SealOptions { lock: self.lock.lock()?, ..sealer.options().clone() };
+            sealer = sealer.renew(options).map_err(Failure::setup)?;
+        }
+        sealer.ready().map_err(|error| Failure::setup(error).help("say for whom with --recipient"))?;
+        Ok(Some(sealer))
     }
 }
 
@@ -94,15 +117,17 @@ impl Report {
     }
 }
 
-fn migrated(file: &Path, old: &SessionDocument, release: &Release) -> Result<Migrated, Failure> {
-    let chunks = match &old.image {
-        Some(reference) => {
-            let sidecar = sidecar_path(file);
-            let read = Sidecar::open(&sidecar).and_then(|mut sidecar| sidecar.read_image(reference));
-            read.map_err(|error| Failure::setup(error).help("`intact verify` tells what is left of it"))?
-        }
-        None => Vec::new(),
+fn migrated(
+    file: &Path,
+    stored: &mut Stored,
+    old: &SessionDocument,
+    release: &Release,
+) -> Result<Migrated, Failure> {
+    let chunks: Result<Vec<_>, _> = match &old.image {
+        Some(reference) => stored.chunks(reference).and_then(Iterator::collect),
+        None => Ok(Vec::new()),
     };
+    let chunks = chunks.map_err(|error| refused(file, &error))?;
     migrate(old, &chunks, &release.tag, layout(release)?, now()).map_err(|error| {
         let failure = Failure::setup(&error).exit(Exit::GateFailed);
         match error {
@@ -112,7 +137,7 @@ fn migrated(file: &Path, old: &SessionDocument, release: &Release) -> Result<Mig
     })
 }
 
-fn write(out: &Path, migrated: &Migrated) -> Result<(), Failure> {
+fn write(out: &Path, migrated: &Migrated, sealer: Option<Sealer>) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!("{} cannot be written: {error}", out.display()))
     };
@@ -121,23 +146,16 @@ fn write(out: &Path, migrated: &Migrated) -> Result<(), Failure> {
         manifest.session_file = name.to_string_lossy().into_owned();
     }
     let written = session::write(&document, FormatVersion::CURRENT).map_err(|error| failed(&error))?;
-    let durable = Durable::default();
-    let mut sidecar =
-        SidecarWriter::open(sidecar_path(out), durable.clone()).map_err(|error| failed(&error))?;
-    sidecar.append(&migrated.chunks).map_err(|error| failed(&error))?;
-    durable.replace(out, &written.bytes).map_err(|error| failed(&error))
-}
-
-fn document(file: &Path) -> Result<SessionDocument, Failure> {
-    let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
-    if Form::of(&bytes) != Form::Plain {
-        let failure = Failure::setup(format!("{} is sealed or compressed", file.display()));
-        return Err(
-            failure.help("`intact unseal` writes it as a plain one, and `intact seal` the new file again")
-        );
-    }
-    let read = session::read(&bytes, FormatVersion::CURRENT);
-    read.map(|read| read.document).map_err(|error| unread(file, &error))
+    let put = |sink: &mut dyn SessionSink| {
+        migrated.chunks.iter().try_for_each(|chunk| sink.put(chunk).map(|_| ()))?;
+        sink.commit(&written.bytes, document.image.as_ref()).map(|_| ())
+    };
+    let mut file = FileSink::new(out, Durable::default());
+    let put = match sealer {
+        Some(mut sealer) => put(&mut SealedSink::new(&mut sealer, file)),
+        None => put(&mut file),
+    };
+    put.map_err(|error| failed(&error))
 }
 
 /// A file that is no session file.

@@ -150,3 +150,40 @@ fn a_sealed_session_is_verified_shown_and_checked_with_its_key() {
     assert_eq!(damaged.code, 100, "{}", damaged.err);
     assert!(damaged.out.contains("damaged  image"), "{}", damaged.out);
 }
+
+#[test]
+fn a_sealed_session_is_migrated_and_stays_sealed() {
+    let (folder, session) = desk();
+    let sealed = fine(&with_passphrase("open sesame", words(&["seal"], &session)));
+    let migrate = ["migrate", "--to-tag", "0.6.0"];
+    let locked = intact(words(&migrate, &sealed));
+    assert_eq!(locked.code, 96, "{}", locked.out);
+    let said = with_passphrase("open sesame", words(&migrate, &sealed));
+    assert_eq!(said.code, 0, "{}", said.err);
+    let migrated = folder.path().join("chat-sealed-0.6.0.json");
+    assert!(fs::read(&migrated).expect("read").starts_with(b"age-encryption.org/"));
+    assert_ne!(intact(words(&["verify"], &migrated)).code, 0, "it does not open without the passphrase");
+    let check = words(&["check", "--tag", "0.6.0", "--policy", "strict"], &migrated);
+    let check = with_passphrase("open sesame", check);
+    assert_eq!(check.code, 0, "{}{}", check.out, check.err);
+
+    // A file that was sealed for a key does not say for whom.
+    let key = folder.path().join("ada.key");
+    let recipient = intact(words(&["key"], &key));
+    let recipient = recipient.out.trim_end();
+    let out = folder.path().join("for-ada.json");
+    let (key, out) = (key.to_str().expect("UTF-8"), out.to_str().expect("UTF-8"));
+    let for_ada = fine(&intact(words(&["seal", "--recipient", recipient, "--out", out], &session)));
+    let nobody = intact(words(&[&migrate[..], &["--key", key]].concat(), &for_ada));
+    assert_eq!(nobody.code, 96, "{}", nobody.out);
+    assert!(nobody.err.contains("--recipient"), "{}", nobody.err);
+    let named = [&migrate[..], &["--key", key, "--recipient", recipient]].concat();
+    assert_eq!(intact(words(&named, &for_ada)).code, 0);
+    let migrated = folder.path().join("for-ada-0.6.0.json");
+    fine(&intact(words(&["verify", "--sealed", "--key", key], &migrated)));
+
+    // Nor is a plain one sealed in passing.
+    let plain = intact(words(&[&migrate[..], &["--recipient", recipient]].concat(), &session));
+    assert_eq!(plain.code, 96, "{}", plain.out);
+    assert!(plain.err.contains("intact seal"), "{}", plain.err);
+}
