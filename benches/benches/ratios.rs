@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::hint::black_box;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -204,7 +205,20 @@ fn saves(
     Ok(())
 }
 
+/// Writes bytes behind those of a file and flushes them, then replaces a small file: what a save of a turn cannot do without.
+fn append_plainly(file: &Path, bytes: &[u8], small: &Path, content: &[u8]) -> Result<(), Failure> {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    let temporary = small.with_extension("tmp");
+    write_plainly(&temporary, content)?;
+    fs::rename(&temporary, small)?;
+    fs::File::open(small.parent().ok_or("a file in a folder")?)?.sync_all()?;
+    Ok(())
+}
+
 fn increments(ways: &mut Ways, subject: &mut Subject) -> Result<(), Failure> {
+    const APPEND: &str = "plain append + fsync of a turn, and a file replaced";
     let grown = subject.scratch("grown.json");
     let tokens = subject.tokens()?;
     settle();
@@ -216,9 +230,17 @@ fn increments(ways: &mut Ways, subject: &mut Subject) -> Result<(), Failure> {
     settle();
     let (time, saved) = timed(|| subject.save(&grown))?;
     let canary = saved.timings.steps.get("canary").copied().unwrap_or_default();
-    ways.note("save of a turn", Some("save full, before a turn"), time.saturating_sub(canary));
+    let of_turn = time.saturating_sub(canary);
+    ways.note("save of a turn", Some("save full, before a turn"), of_turn);
     ways.note("save of a turn, with canary", Some("save full, before a turn"), time);
     eprintln!("{}: save of a turn: {:?}", subject.name(), saved.timings.steps);
+    let document = fs::metadata(&grown)?.len();
+    settle();
+    let chunks = vec![1; usize::try_from(saved.bytes - document)?];
+    let (plain, small) = (subject.scratch("appended"), subject.scratch("small"));
+    let (time, ()) = timed(|| append_plainly(&plain, &chunks, &small, &vec![1; usize::try_from(document)?]))?;
+    ways.note(APPEND, None, time);
+    ways.note("save of a turn (of the same, plain)", Some(APPEND), of_turn);
     let (time, again) = timed(|| subject.save(&grown))?;
     ways.note("save of nothing new", None, time);
     eprintln!(
