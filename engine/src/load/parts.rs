@@ -14,6 +14,7 @@ use crate::probe::Understood;
 /// A chunk in the form of the memory here.
 struct Prepared {
     state: SequenceState,
+    first_cell: u32,
     distances: Distances,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn restore_parts(
         let part = &section.chunks[at];
         if same && has_cells(chunk.bytes(), here, part) {
             let state = SequenceState::verified(chunk.into_bytes());
-            return Ok(Prepared { state, distances: Distances::default() });
+            return Ok(Prepared { state, first_cell: part.first_cell, distances: Distances::default() });
         }
         let saved = image::part(image, 0, part, &chunk).map_err(damaged)?;
         let (brought, distances) = transcode::section(saved, 0, geometry).map_err(unlike)?;
@@ -44,14 +45,14 @@ pub(super) fn restore_parts(
         if !has_cells(&bytes, here, part) {
             return Err(damaged(format!("chunk {} holds other cells than the document says", part.id)));
         }
-        Ok(Prepared { state: SequenceState::verified(bytes), distances })
+        Ok(Prepared { state: SequenceState::verified(bytes), first_cell: part.first_cell, distances })
     };
     let mut distances = Distances::default();
     let mut first = None;
     let mut appending = context.appending().map_err(engine_failed)?;
-    let take = |Prepared { state, distances: apart }: Prepared| {
+    let take = |Prepared { state, first_cell, distances: apart }: Prepared| {
         first.get_or_insert(state.bytes().len() as u64);
-        appending.push(&state).map_err(engine_failed)?;
+        appending.push(&state, first_cell).map_err(engine_failed)?;
         distances.join(apart);
         Ok(Some(state.into_bytes()))
     };

@@ -19,17 +19,20 @@ struct Gate {
 }
 
 pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadError> {
-    let written_as = version(bytes)?;
-    written_as.readable_by(newest.min(FormatVersion::CURRENT))?;
     let mut notes = Vec::new();
-    let current = match written_as {
-        FormatVersion::V1_0 => {
+    // What this crate wrote need not be parsed for its version and written again for its digest.
+    let verbatim = DocumentV2_0::verbatim(bytes);
+    let written_as = verbatim.as_ref().map_or_else(|| version(bytes), |_| Ok(FormatVersion::V2_0))?;
+    written_as.readable_by(newest.min(FormatVersion::CURRENT))?;
+    let current = match (verbatim, written_as) {
+        (Some(document), _) => document,
+        (None, FormatVersion::V1_0) => {
             let next = migrate::to_1_1(parse::<DocumentV1_0>(bytes, written_as)?, &mut notes);
             migrate::to_2_0(next, &mut notes)
         }
-        FormatVersion::V1_1 => migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes),
-        FormatVersion::V2_0 => parse::<DocumentV2_0>(bytes, written_as)?.opened()?,
-        found => return Err(ReadError::NoSuchVersion { found }),
+        (None, FormatVersion::V1_1) => migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes),
+        (None, FormatVersion::V2_0) => parse::<DocumentV2_0>(bytes, written_as)?.opened()?,
+        (None, found) => return Err(ReadError::NoSuchVersion { found }),
     };
     let document = current.into_session()?;
     document.validate()?;

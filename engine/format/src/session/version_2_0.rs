@@ -172,6 +172,22 @@ impl Document {
         Ok(bytes)
     }
 
+    /// The document that these bytes are, without its digest, if that is where [`Document::sealed_bytes`] puts it and the one
+    /// of the bytes around it.
+    pub(super) fn verbatim(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let rest = bytes.strip_prefix(HEAD)?.strip_prefix(b",\"Digest\":\"")?;
+        let end = rest.iter().position(|byte| *byte == b'"')?;
+        let declared: Digest = str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(HEAD).update(&rest[end + 1..]);
+        if declared != hasher.finalize().into() {
+            return None;
+        }
+        let document: Self = serde_json::from_slice(bytes).ok()?;
+        Some(Self { digest: None, ..document })
+    }
+
     /// The document without its digest, which must be the one of its content.
     ///
     /// # Errors

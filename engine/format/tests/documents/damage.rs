@@ -41,6 +41,16 @@ fn every_flipped_bit_is_refused_or_changes_nothing() {
 }
 
 #[test]
+fn a_document_in_another_layout_is_the_same_session_and_is_held_to_the_same_digest() {
+    let value: serde_json::Value = serde_json::from_slice(&file()).unwrap();
+    let pretty = serde_json::to_string_pretty(&value).unwrap();
+    let read = session::read(pretty.as_bytes(), FormatVersion::CURRENT).unwrap();
+    assert_eq!(read.document, sample::session());
+    let refused = session::read(pretty.replace("Madrid", "Milano").as_bytes(), FormatVersion::CURRENT);
+    assert_eq!(refused.unwrap_err().code(), RefusalCode::DigestMismatch);
+}
+
+#[test]
 fn an_edited_session_is_refused_for_its_digest() {
     let text = String::from_utf8(file()).unwrap();
     for (from, to) in [

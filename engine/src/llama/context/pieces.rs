@@ -17,15 +17,16 @@ pub struct Appending<'c> {
 }
 
 impl Appending<'_> {
-    /// Puts the state of a range of positions behind what the sequence holds.
+    /// Puts the state of a range of positions, from `first` on, behind what the sequence holds.
     ///
     /// # Errors
     /// When llama.cpp does not take the state; the sequence is as it was then. Its success only says that it read something:
     /// compare [`Context::state_size`] at the end.
-    pub fn push(&mut self, state: &SequenceState) -> Result<(), LlamaError> {
+    pub fn push(&mut self, state: &SequenceState, first: u32) -> Result<(), LlamaError> {
         // This also takes from the scratch sequence what was put there before.
         self.context.write(self.scratch, state)?;
-        self.context.share(self.scratch, SEQUENCE, None, None)
+        // Of cells before the first, llama.cpp reads no more than the position.
+        self.context.share(self.scratch, SEQUENCE, Some(first), None)
     }
 }
 
