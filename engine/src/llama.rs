@@ -18,7 +18,7 @@ mod settings;
 pub use backend::cpu_features;
 pub use context::{Appending, Container, Context, Part, SequenceState};
 pub use error::LlamaError;
-pub(crate) use huge_pages::zeroed;
+pub(crate) use huge_pages::{fit, zeroed};
 pub use model::{Model, ModelSettings};
 pub use release::{LLAMA_PACKAGE, LLAMA_RELEASE};
 pub use sampler::{Sampler, Stage};

@@ -165,10 +165,9 @@ impl Understood {
         left_out: usize,
         bytes: &'b [u8],
     ) -> Result<(State<'b>, Vec<Range<usize>>), LayoutError> {
-        let behind = |sections: &[SectionShape]| sections.get(left_out..).unwrap_or_default().to_vec();
-        let shape = MemoryShape { sections: behind(&self.shape.sections) };
+        let shapes = self.shape.sections.get(left_out..).unwrap_or_default();
         let wanted = self.sections.get(left_out..).unwrap_or_default();
-        let (mut state, places) = parse_located(bytes, self.layout, &shape, Container::Blob)?;
+        let (mut state, places) = parse_located(bytes, self.layout, shapes, Container::Blob)?;
         for (section, form) in state.sections.iter_mut().zip(wanted) {
             if let Section::Attention(section) = section {
                 section.rotation = section.rotation.or(form.rotation);

@@ -9,7 +9,7 @@ use self_cell::self_cell;
 
 use super::native::batch::LlamaBatch;
 use super::native::context::{LlamaContext, LlamaStateSeqFlags};
-use super::{ContextSettings, LlamaError, Model, Token, zeroed};
+use super::{ContextSettings, LlamaError, Model, Token, fit};
 pub use container::Container;
 pub use pieces::Appending;
 
@@ -240,10 +240,7 @@ impl Context {
     fn read(&self, sequence: i32, part: Part, bytes: &mut Vec<u8>) -> Result<(), LlamaError> {
         self.bound.with_dependent(|_, context| {
             let expected = context.state_seq_get_size_ext(sequence, part.flags());
-            if bytes.capacity() < expected {
-                *bytes = zeroed(expected);
-            }
-            bytes.resize(expected, 0);
+            fit(bytes, expected);
             #[expect(unsafe_code, reason = "the crate's safe form hides the bytes")]
             // SAFETY: the buffer has the size that llama.cpp announced for this very state, which cannot change in
             // between: the context is borrowed.

@@ -14,6 +14,14 @@ pub(crate) fn zeroed(bytes: usize) -> Vec<u8> {
     buffer
 }
 
+/// Gives a buffer this length, whatever it holds. One that is too short is replaced: to let it grow would copy what it held.
+pub(crate) fn fit(buffer: &mut Vec<u8>, bytes: usize) {
+    if buffer.capacity() < bytes {
+        *buffer = zeroed(bytes);
+    }
+    buffer.resize(bytes, 0);
+}
+
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "there is no safe form for memory that is there already")]
 fn advise(buffer: &mut [u8]) {

@@ -78,8 +78,7 @@ fn is_turned_alike(section: &SectionImage, here: &Understood) -> bool {
 fn has_cells(bytes: &[u8], here: &Understood, part: &ChunkReference) -> bool {
     let Ok(state) = here.parse(bytes) else { return false };
     let [Section::Attention(cache)] = state.sections.as_slice() else { return false };
-    let positions = cache.cells.iter().map(|cell| u32::try_from(cell.position).ok());
-    positions.eq((part.first_cell..part.first_cell.saturating_add(part.cells)).map(Some))
+    cache.is_at(part.first_cell as usize..part.first_cell.saturating_add(part.cells) as usize)
 }
 
 /// What comes before the payload of a chunk in a state of sequence 0.

@@ -14,6 +14,7 @@ use intact_format::place::{PlaceError, SessionSource};
 use intact_format::route::{Refusal, RefusalCode};
 
 use crate::buffers;
+use crate::llama::fit;
 
 /// Bytes that may be under way at once, unless a few chunks take more.
 const UNDER_WAY: usize = 64 << 20;
@@ -166,11 +167,7 @@ fn read_one(
     mut buffer: Vec<u8>,
 ) -> Result<Chunk<'static>, PlaceError> {
     let length = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(prefix.len());
-    if buffer.capacity() < length {
-        // Fresh zeroed pages cost nothing until they are written.
-        buffer = vec![0; length];
-    }
-    buffer.resize(length, 0);
+    fit(&mut buffer, length);
     buffer[..prefix.len()].copy_from_slice(prefix);
     let chunk = if let Some(parts) = source.parts() {
         Chunk::read_behind(prefix.len(), buffer, |from, part| parts.read_part(id, from, part))?

@@ -4,11 +4,13 @@
 //! of a cache that keeps every cell, or the end of one that windows or running states stand beside. Elsewhere the whole
 //! state is read, and cut.
 
+use std::ops::Range;
+
 use intact_format::canary::Canary;
 use intact_format::image::{
     CellImage, ChunkReference, DEFAULT_CHUNK_TOKENS, Growth, ImageError, ImageReference, SectionImage, grow,
 };
-use intact_format::layout::{AttentionShape, LayoutError, SectionShape, StreamShape};
+use intact_format::layout::{AttentionShape, LayoutError, Section, SectionShape, State, StreamShape};
 use intact_format::place::{PlaceError, SessionSink};
 use intact_format::token::Position;
 
@@ -153,6 +155,14 @@ pub(super) fn grown(
     Ok(growth)
 }
 
+/// Fails unless the first cache of a state has exactly the cells that were asked for.
+pub(super) fn expect_cells(state: &State<'_>, positions: Range<usize>) -> Result<(), PutFailed> {
+    match state.sections.first() {
+        Some(Section::Attention(cache)) if cache.is_at(positions) => Ok(()),
+        _ => Err(PutFailed::Unlike("other cells than were asked for".to_owned())),
+    }
+}
+
 impl From<EngineError> for PutFailed {
     fn from(error: EngineError) -> Self {
         Self::Engine(error)
@@ -161,7 +171,11 @@ impl From<EngineError> for PutFailed {
 
 impl From<LlamaError> for PutFailed {
     fn from(error: LlamaError) -> Self {
-        Self::Engine(error.into())
+        match error {
+            // A memory that does not give its end alone can still be saved whole.
+            LlamaError::NotSetAside { .. } => Self::Unlike(error.to_string()),
+            error => Self::Engine(error.into()),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! A cache that keeps every cell: each chunk that a place does not have is read on its own.
 
 use intact_format::image::{CellImage, ChunkReference, Growth, ImageReference, SectionImage};
-use intact_format::layout::{AttentionShape, Section, renumber};
+use intact_format::layout::{AttentionShape, renumber};
 use intact_format::place::SessionSink;
 
-use super::image::{Put, PutFailed, chunk_tokens, cut_alike, grown};
+use super::image::{Put, PutFailed, chunk_tokens, cut_alike, expect_cells, grown};
 use super::pipeline::{Given, Payload, put_all};
 use crate::probe::Understood;
 use crate::session::Timeline;
@@ -29,17 +29,11 @@ pub(super) fn put_parts(
         timeline.slice(range.clone(), &mut bytes)?;
         let skipped = renumber(&mut bytes, here.layout, shape, 0)?;
         let state = here.parse(&bytes)?;
-        let [Section::Attention(cache)] = state.sections.as_slice() else {
-            return Err(PutFailed::Unlike("other caches than the probe saw".to_owned()));
-        };
-        let positions = cache.cells.iter().map(|cell| usize::try_from(cell.position).ok());
-        if !positions.eq(range.map(Some)) {
-            return Err(PutFailed::Unlike("cells at other positions than asked for".to_owned()));
-        }
+        expect_cells(&state, range)?;
         if form.is_none() {
             form = state.sections.first().map(SectionImage::of).transpose()?;
         }
-        Ok(Payload { bytes: bytes.into(), skipped })
+        Ok::<_, PutFailed>(Payload { bytes: bytes.into(), skipped })
     })?;
 
     let form = form.ok_or_else(|| PutFailed::Unlike("no cells".to_owned()))?;

@@ -1,10 +1,10 @@
 //! A cache that keeps every cell, with windows or running states beside it: of the first, only its end is read.
 
 use intact_format::image::{CellImage, CutOptions, CutPlan};
-use intact_format::layout::{Section, SectionShape, State, StreamShape};
+use intact_format::layout::{SectionShape, StreamShape};
 use intact_format::place::SessionSink;
 
-use super::image::{Put, PutFailed, chunk_tokens, cut_alike, grown};
+use super::image::{Put, PutFailed, chunk_tokens, cut_alike, expect_cells, grown};
 use super::whole::put_plan;
 use crate::probe::Understood;
 use crate::session::Timeline;
@@ -34,17 +34,16 @@ pub(super) fn put_tail(
     timeline.keep_checkpoint()?;
     let mut bytes = Vec::new();
     timeline.tail(from, &mut bytes)?;
-    let (State { sequence, streams, mut sections }, places) = here.parse_behind(0, &bytes)?;
-    expect_positions(sections.first(), from, timeline.in_memory())?;
+    let (mut state, places) = here.parse_behind(0, &bytes)?;
+    expect_cells(&state, from..timeline.in_memory())?;
     // What windows keep reaches farther back.
     if here.windows().next().is_some() {
         let uncuttable = timeline.checkpoint().ok_or_else(|| unlike("no checkpoint"))?;
-        let (state, _) = here.parse_behind(1, uncuttable.bytes())?;
+        let (kept, _) = here.parse_behind(1, uncuttable.bytes())?;
         for at in here.windows() {
-            sections[at] = state.sections.get(at - 1).cloned().ok_or_else(|| unlike("no window"))?;
+            state.sections[at] = kept.sections.get(at - 1).cloned().ok_or_else(|| unlike("no window"))?;
         }
     }
-    let state = State { sequence, streams, sections };
     let options = CutOptions { chunk_tokens, drop_last: false };
     let plan = CutPlan::of(&state, here.layout, options)?.behind(&held[..kept]).lying_in(&bytes, &places);
     put_plan(&plan, sink).map(Some)
@@ -67,17 +66,6 @@ fn has_tail(timeline: &Timeline, here: &Understood) -> bool {
         && others.iter().all(other)
         && here.streams == StreamShape::SINGLE
         && timeline.context().can_set_aside()
-}
-
-/// Fails unless the first cache has exactly the cells of these positions.
-fn expect_positions(section: Option<&Section<'_>>, from: usize, to: usize) -> Result<(), PutFailed> {
-    let Some(Section::Attention(cache)) = section else { return Err(unlike("no attention cache")) };
-    let positions = cache.cells.iter().map(|cell| usize::try_from(cell.position).ok());
-    if positions.eq((from..to).map(Some)) {
-        Ok(())
-    } else {
-        Err(unlike("cells at other positions than asked for"))
-    }
 }
 
 fn unlike(what: &str) -> PutFailed {

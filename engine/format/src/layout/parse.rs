@@ -36,23 +36,23 @@ pub fn parse<'a>(
     shape: &MemoryShape,
     container: Container,
 ) -> Result<State<'a>, LayoutError> {
-    parse_located(bytes, layout, shape, container).map(|(state, _)| state)
+    parse_located(bytes, layout, &shape.sections, container).map(|(state, _)| state)
 }
 
-/// The same, and where in the bytes each section lies.
+/// The same for a state of these sections, and where in the bytes each of them lies.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn parse_located<'a>(
     bytes: &'a [u8],
     layout: &Layout,
-    shape: &MemoryShape,
+    shapes: &[SectionShape],
     container: Container,
 ) -> Result<(State<'a>, Vec<Range<usize>>), LayoutError> {
     let mut cursor = Cursor::new(bytes);
     let mut owner = Owner::prefixed(&mut cursor, layout, container)?;
     let (mut sections, mut places) = (Vec::new(), Vec::new());
-    for shape in &shape.sections {
+    for shape in shapes {
         let start = cursor.offset();
         sections.push(section(&mut cursor, layout, shape, &mut owner)?);
         places.push(start..cursor.offset());

@@ -20,6 +20,13 @@ impl<'a> Attention<'a> {
         }
     }
 
+    /// Has it exactly the cells of these positions, in order?
+    #[must_use]
+    pub fn is_at(&self, positions: Range<usize>) -> bool {
+        let found = self.cells.iter().map(|cell| usize::try_from(cell.position).ok());
+        found.eq(positions.map(Some))
+    }
+
     /// Appends the cells of `next`, which must be of the same cache: same layers, types, row sizes, order and rotation.
     ///
     /// # Errors

@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use intact_format::image::{
     Chunk, Cut, CutOptions, CutPlan, ImageError, ImageReference, Target, assemble, cut, cut_opaque, state,
 };
-use intact_format::layout::{
-    Container, Layout, MemoryShape, Section, State, StreamShape, encode, parse_located,
-};
+use intact_format::layout::{Container, Layout, Section, State, StreamShape, encode, parse_located};
 use proptest::prelude::*;
 
 use crate::generated::{Generated, Noise, dense, recurrent, states};
@@ -194,9 +192,9 @@ fn a_reference_survives_its_document_and_unknown_fields_do_not() {
 proptest! {
     #[test]
     fn a_recurrent_section_is_taken_as_it_lies(Generated { layout, container, state: whole } in states()) {
-        let shape = MemoryShape { sections: whole.sections.iter().map(Section::shape).collect() };
+        let shapes: Vec<_> = whole.sections.iter().map(Section::shape).collect();
         let bytes = encode(&whole, layout, container).unwrap();
-        let (read, places) = parse_located(&bytes, layout, &shape, container).unwrap();
+        let (read, places) = parse_located(&bytes, layout, &shapes, container).unwrap();
         let plan = CutPlan::of(&read, layout, CutOptions::default()).unwrap().lying_in(&bytes, &places);
         let copied = cut(&read, layout, CutOptions::default()).unwrap();
         let mut borrowed = 0;
