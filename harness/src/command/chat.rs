@@ -4,6 +4,7 @@ mod kept;
 mod line;
 mod sealing;
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use intact_format::image::Durable;
 use intact_format::place::{FileSink, FileSource, sidecar_path};
-use intact_protocol::{Load, Loaded, ParameterSource, Replied, Request, Save, Saved, Say};
+use intact_protocol::{Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say};
 use intact_seal::Form;
 
 use super::Failure;
@@ -67,6 +68,9 @@ pub(super) struct Chat {
     greedy: bool,
 
     /// Load this session file first
+    ///
+    /// Where it cannot be loaded, and standard input is no terminal, nothing is said, and the exit code is that of
+    /// `intact check`: 100 where it is refused. Nothing is saved over a file that could not be loaded.
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
 
@@ -89,6 +93,8 @@ struct Conversation {
     system: Option<String>,
     max_tokens: Option<u32>,
     greedy: bool,
+    /// Files that are there and could not be loaded: another session is not put over them.
+    not_loaded: BTreeSet<PathBuf>,
 }
 
 impl Chat {
@@ -112,11 +118,20 @@ impl Chat {
             system: self.system,
             max_tokens: self.max_tokens,
             greedy: self.greedy,
+            not_loaded: BTreeSet::new(),
         };
-        if let Some(file) = self.load {
-            conversation.tell(&Line::Load(file));
+        let begun = match &self.load {
+            Some(file) => conversation.load(file),
+            None => conversation.resume()?,
+        };
+        if let Err(failure) = begun {
+            // Only a person can decide to go on without the session. What is piped in was meant for it.
+            if !interactive {
+                conversation.leave();
+                return Err(failure);
+            }
+            failure.report();
         }
-        conversation.resume()?;
         prompt(interactive);
         for line in io::stdin().lock().lines() {
             match Line::parse(&line.map_err(|error| Failure::setup(format!("standard input: {error}")))?) {
@@ -201,6 +216,11 @@ impl Conversation {
 
     fn save_to(&mut self, file: &Path, form: Form) -> Result<String, Failure> {
         let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
+        if path.canonicalize().is_ok_and(|path| self.not_loaded.contains(&path)) {
+            let name = file.display();
+            return Err(Failure::setup(format!("{name} could not be loaded, and this is another session"))
+                .help("name another file, or remove that one first"));
+        }
         unless_mixed(&path, form == Form::Sealed)?;
         if form == Form::Plain {
             return Ok(saved_words(&self.write(path)?));
@@ -235,22 +255,27 @@ impl Conversation {
     fn load(&mut self, file: &Path) -> Result<(), Failure> {
         let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
         let source = FileSource::new(&path);
+        let there = path.canonicalize();
         let opened = self.sealing.open(file.display(), source, Plain::In(path));
-        self.read(opened)
+        let read = self.read(opened);
+        if let Ok(there) = there {
+            match read {
+                Ok(()) => self.not_loaded.remove(&there),
+                Err(_) => self.not_loaded.insert(there),
+            };
+        }
+        read
     }
 
-    /// Goes on with the session where the store has it.
-    fn resume(&mut self) -> Result<(), Failure> {
-        let Some(kept) = &self.kept else { return Ok(()) };
-        let Some((readable, generation)) = kept.fetch(&self.id, &self.sealing)? else { return Ok(()) };
-        match (self.read(Ok(readable)), &mut self.kept) {
-            (Ok(()), Some(kept)) => kept.loaded(&self.id, generation),
-            (Ok(()), None) => {}
-            (Err(failure), _) => {
-                failure.report();
-            }
+    /// Goes on with the session where the store has it. The inner failure is that of the load.
+    fn resume(&mut self) -> Result<Result<(), Failure>, Failure> {
+        let Some(kept) = &self.kept else { return Ok(Ok(())) };
+        let Some((readable, generation)) = kept.fetch(&self.id, &self.sealing)? else { return Ok(Ok(())) };
+        let read = self.read(Ok(readable));
+        if let (Ok(()), Some(kept)) = (&read, &mut self.kept) {
+            kept.loaded(&self.id, generation);
         }
-        Ok(())
+        Ok(read)
     }
 
     /// Has the worker load a session that was opened.
@@ -270,6 +295,9 @@ impl Conversation {
                     eprintln!("{}", loaded_words(&loaded));
                     self.sealing.loaded(&loaded.session, readable);
                     Ok(())
+                }
+                Err(refused @ Outcome::Refused(_)) => {
+                    Err(Failure::setup(told(&Err(refused))).exit(Exit::GateFailed))
                 }
                 other => Err(Failure::setup(told(&other))),
             }

@@ -29,7 +29,8 @@ fn with(folder: &TempDir, worker: &Path, arguments: &[&str], lines: &[&str]) -> 
         .spawn()
         .expect("started");
     let mut stdin = child.stdin.take().expect("piped");
-    lines.iter().for_each(|line| writeln!(stdin, "{line}").expect("written"));
+    // A command that ends at once reads none of them.
+    lines.iter().for_each(|line| drop(writeln!(stdin, "{line}")));
     drop(stdin);
     said(&child.wait_with_output().expect("ended"))
 }
@@ -67,6 +68,45 @@ fn errors_are_told_and_end_nothing() {
         assert!(said.err.contains(told), "{told} in {}", said.err);
     }
     assert_eq!(said.out.lines().count(), 1, "{}", said.out);
+}
+
+#[test]
+fn without_a_person_a_session_that_is_not_loaded_ends_the_chat_with_what_check_would() {
+    let folder = scene();
+    with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);
+    let saved = || fs::read(folder.path().join("chat.json")).expect("read");
+    let before = saved();
+    fs::write(folder.path().join("model.gguf"), "other weights").expect("written");
+    let refused = with(&folder, fake_worker(), &["chat", "--load", "chat.json"], &["Hello?", "/save"]);
+    let checked = with(&folder, fake_worker(), &["check", "chat.json"], &[]);
+    assert_eq!((refused.code, checked.code), (100, 100), "{}", refused.err);
+    assert!(refused.err.contains("not loaded: ") && refused.out.is_empty(), "{}{}", refused.out, refused.err);
+    assert_eq!(saved(), before, "an empty session was put over it");
+    let missing = with(&folder, fake_worker(), &["chat", "--load", "gone.json"], &["Hello?"]);
+    assert_eq!((missing.code, missing.out.as_str()), (96, ""), "{}", missing.err);
+}
+
+#[test]
+fn nothing_is_saved_over_a_file_that_could_not_be_loaded() {
+    let folder = scene();
+    with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);
+    let saved = || fs::read(folder.path().join("chat.json")).expect("read");
+    let before = saved();
+    fs::write(folder.path().join("model.gguf"), "other weights").expect("written");
+    let lines = ["/load chat.json", "Hello", "/save", "/save ./chat.json", "/save other.json"];
+    let said = with(&folder, fake_worker(), &["chat"], &lines);
+    assert_eq!((said.code, saved()), (0, before), "{}", said.err);
+    assert_eq!(
+        said.err.matches("could not be loaded, and this is another session").count(),
+        2,
+        "{}",
+        said.err
+    );
+    assert!(folder.path().join("other.json").is_file(), "{}", said.err);
+
+    fs::write(folder.path().join("model.gguf"), "weights").expect("written");
+    let said = with(&folder, fake_worker(), &["chat"], &["/load chat.json", "And now?", "/save"]);
+    assert!(said.err.contains("saved "), "what was loaded is saved where it was: {}", said.err);
 }
 
 #[cfg(unix)]

@@ -122,7 +122,9 @@ fn a_wrong_key_no_key_and_no_encryption_are_refused() {
         (&["--load", "open.json", "--sealed"], Some(PASSPHRASE), "the session is not encrypted"),
     ];
     for (arguments, passphrase, why) in cases {
-        let told = scene.chat(arguments, passphrase, &[]);
+        let said = scene.run(&[&["chat"], arguments].concat(), passphrase, &["Hello", "/save"]);
+        let told = line(&said.err);
+        assert!(said.code == 96 && said.out.is_empty(), "{arguments:?}: {told}");
         assert!(told.contains("not loaded: ") && told.contains(why), "{arguments:?}: {told}");
     }
     let refused = scene.run(&["chat", "--recipient", "age1nobody"], None, &[]);
