@@ -9,6 +9,7 @@ mod address;
 mod cache;
 mod error;
 mod fetch;
+mod packages;
 mod part;
 mod pin;
 mod pins;
@@ -26,6 +27,7 @@ use intact_format::identity::IdentityCache;
 pub use address::{Address, BadAddress, Commit};
 pub use error::{Expected, HubError};
 pub use fetch::{Described, Remote, Take, Watch};
+pub use packages::Package;
 pub use pin::{Pin, PinnedFile, Projector};
 pub use pins::{BUILT_IN, Pins};
 pub use revisions::{Revision, Revisions};
@@ -41,6 +43,7 @@ pub(crate) use part::sha256_of;
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
+    home: PathBuf,
     pins: Pins,
     revisions: Revisions,
     cache: Cache,
@@ -60,7 +63,8 @@ impl Hub {
         };
         let revisions = Revisions::beside(pins.path());
         let cache = Cache::new(settings.cache.clone());
-        Ok(Self { settings, pins, revisions, cache, identities: IdentityCache::new(home.join("identities")) })
+        let identities = IdentityCache::new(home.join("identities"));
+        Ok(Self { settings, home: home.to_owned(), pins, revisions, cache, identities })
     }
 
     /// The pinned models, in the order of their files.

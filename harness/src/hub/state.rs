@@ -1,6 +1,6 @@
 //! Whether a pinned file is here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use intact_format::identity::{IdentityError, ModelIdentity};
 
@@ -14,8 +14,8 @@ pub enum State {
     Here {
         /// The file.
         path: PathBuf,
-        /// The commit whose snapshot it is in.
-        commit: Commit,
+        /// The commit whose snapshot it is in; none for what packages brought.
+        commit: Option<Commit>,
     },
     /// So many bytes of it are.
     Partly(u64),
@@ -61,12 +61,22 @@ impl Hub {
         let mut damaged = None;
         for candidate in self.cache.candidates(file, recorded.as_ref()) {
             let belongs = candidate.named || recorded.as_ref() == Some(&candidate.commit);
-            match self.difference(&candidate, file, trust)? {
-                None => return Ok(State::Here { path: candidate.path, commit: candidate.commit }),
+            match self.difference(&candidate.path, file, trust)? {
+                None => {
+                    let Candidate { path, commit, .. } = candidate;
+                    return Ok(State::Here { path, commit: Some(commit) });
+                }
                 Some(reason) if belongs => {
                     damaged.get_or_insert(State::Damaged { path: candidate.path, reason });
                 }
                 Some(_) => {}
+            }
+        }
+        let carried = self.carried(file);
+        if !file.packages.is_empty() && carried.is_file() {
+            match self.difference(&carried, file, trust)? {
+                None => return Ok(State::Here { path: carried, commit: None }),
+                Some(reason) => damaged = damaged.or(Some(State::Damaged { path: carried, reason })),
             }
         }
         let part = std::fs::metadata(self.cache.part(file)).map_or(0, |part| part.len());
@@ -77,11 +87,10 @@ impl Hub {
     /// What tells the candidate from the pinned file.
     fn difference(
         &self,
-        candidate: &Candidate,
+        path: &Path,
         file: PinnedFile<'_>,
         trust: Trust,
     ) -> Result<Option<String>, HubError> {
-        let path = &candidate.path;
         let identity = match trust {
             Trust::Name => self.identities.identify(path),
             Trust::Content => self.identities.identify_content(path),

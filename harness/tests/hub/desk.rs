@@ -42,6 +42,15 @@ impl Desk {
         fs::write(self.path("models.toml"), pins).expect("written");
     }
 
+    /// Pins the model by this SHA-256, as what two packages carry.
+    pub(crate) fn pin_packages(&self, sha256: &str) {
+        self.pin(sha256);
+        let pins = fs::read_to_string(self.path("models.toml")).expect("written");
+        let packages = "packages = [{ name = \"a-model\", version = \"1.0\", member = \"a_model/data/part0\" }, \
+                        { name = \"a-model-rest\", version = \"1.0\", member = \"a_model_rest/data/part1\" }]\n";
+        fs::write(self.path("models.toml"), pins + packages).expect("written");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

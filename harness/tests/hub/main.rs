@@ -4,6 +4,7 @@
 mod content;
 mod desk;
 mod fetching;
+mod packages;
 mod refusals;
 mod server;
 mod tokens;

@@ -110,5 +110,8 @@ fn pinned(hub: &Hub, pin: &Pin) -> Result<[String; 4], HubError> {
         State::Damaged { .. } => "damaged".to_owned(),
     };
     let family = pin.family.clone().unwrap_or_default();
-    Ok([pin.id.clone(), family, state, format!("{}/{}", pin.repo, pin.file)])
+    let packages: Vec<&str> = pin.packages.iter().map(|package| package.name.as_str()).collect();
+    let packages =
+        if packages.is_empty() { String::new() } else { format!(", or PyPI: {}", packages.join(", ")) };
+    Ok([pin.id.clone(), family, state, format!("{}/{}{packages}", pin.repo, pin.file)])
 }

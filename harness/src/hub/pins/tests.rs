@@ -10,6 +10,7 @@ fn pin(id: &str) -> Pin {
         sha256: SHA256.into(),
         mmproj: None,
         family: Some("dense".into()),
+        packages: Vec::new(),
     }
 }
 
@@ -60,6 +61,10 @@ fn a_pin_file_that_is_wrong_says_where_and_how() {
         (entry(("\"f\"", "\"../f\"")), "not a file"),
         (entry(("\"x\"", "\"X Y\"")), "not an id"),
         (entry(("repo", "repository")), "repository"),
+        (
+            entry(("", "")) + "packages = [{ name = \"-r\", version = \"1\", member = \"m\" }]\n",
+            "not a package",
+        ),
         (entry(("", "")) + &entry(("version = 1\n", "")), "twice"),
     ] {
         fs::write(&path, &text).expect("written");
