@@ -50,7 +50,13 @@ class LlamaCppPython(Desk):
                 self.arguments[side] = kv_type(given[side])
         for path, scale in given.get("lora", [])[:1]:
             self.arguments |= {"lora_path": path, "lora_scale": scale}
-        self.first = Llama(**self.arguments)
+        try:
+            self.first = Llama(**self.arguments)
+        except ValueError as error:
+            # Its own word: it does not run this model with these settings.
+            raise Unsupported(f"llama-cpp-python: {error}") from error
+        if "tokenizer.chat_template" not in self.first.metadata:
+            raise Unsupported("the model has no chat template")
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         self.template = environment.from_string(self.first.metadata["tokenizer.chat_template"])
         self.frame = Frame(self.render, self.tokenize)

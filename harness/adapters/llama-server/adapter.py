@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from desk import Desk
-from protocol import PROTOCOL, Refusal, serve
+from protocol import PROTOCOL, Refusal, Unsupported, serve
 from server import Server, ServerError, options, version
 from session import Frame
 
@@ -61,12 +61,18 @@ class LlamaServer(Desk):
         arguments += ["--swa-full"] if given.get("swa_full") else []
         for path, scale in given.get("lora", []):
             arguments += ["--lora-scaled", f"{path}:{scale}"]
-        self.server = Server(self.program, arguments)
+        try:
+            self.server = Server(self.program, arguments)
+        except ServerError as error:
+            # Its own word: it does not run this model with these settings.
+            raise Unsupported(str(error)) from error
         self.free = list(range(SLOTS))
         self.frame = Frame(self.render, self.tokenize)
         defaults = self.server.get("/props")["default_generation_settings"]
         described = self.server.get("/v1/models")["data"][0].get("meta") or {}
         self.n_vocab = described.get("n_vocab") or 0
+        if not self.n_vocab:
+            raise Unsupported("this llama-server does not tell how many tokens the vocabulary has")
         self.whole_token = self.tokenize("a", special=False)[0]
         return {"architecture": "", "n_vocab": self.n_vocab, "n_ctx": defaults["n_ctx"]}
 

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 
-#: Seconds that a model may take to load, and that an answer may take.
-START, ANSWER = 60, 60
+#: Seconds that a model may take to load from a slow disk, and that an answer may take: with the probabilities of a real
+#: vocabulary it has megabytes. The harness has limits of its own.
+START, ANSWER = 1800, 600
 #: Seconds in which a process that no longer answers must have ended, to count as one that died.
 GRIEF = 5
 
@@ -34,7 +35,8 @@ class Server:
             if self.process.poll() is not None:
                 raise ServerError(f"llama-server ended with {self.process.returncode} while it loaded the model")
             if time.monotonic() > deadline:
-                raise ServerError(f"llama-server did not load the model in {START} s")
+                self.stop()
+                raise TimeoutError(f"llama-server did not load the model in {START} s")
             time.sleep(0.05)
         self.has_started = True
 

@@ -1,10 +1,14 @@
 import { Template } from "@huggingface/jinja";
 
+import { Unsupported } from "./outcome.mjs";
+
 /** How messages become tokens: the model's own chat template, cut into what each message adds. */
 export class ChatFrame {
     constructor(model) {
         this.model = model;
         const { tokenizer } = model.fileInfo.metadata;
+        if (tokenizer?.chat_template == null)
+            throw new Unsupported("the model has no chat template");
         this.template = new Template(tokenizer.chat_template);
         const text = (token) => token == null ? "" : model.detokenize([token], true);
         this.special = { bos_token: text(model.tokens.bos), eos_token: text(model.tokens.eos) };
@@ -36,7 +40,7 @@ export class ChatFrame {
 
     after(before, whole) {
         if (!whole.startsWith(before))
-            throw new Error("the model's chat template rewrites earlier messages");
+            throw new Unsupported("the model's chat template rewrites earlier messages");
         return whole.slice(before.length);
     }
 

@@ -59,7 +59,7 @@ export class Session {
     async extend(tokens) {
         await this.evaluate(this.pending());
         await this.evaluate(tokens.slice(0, -1));
-        this.tokens.push(...tokens);
+        this.tokens = this.tokens.concat(tokens);
     }
 
     async push(token) {

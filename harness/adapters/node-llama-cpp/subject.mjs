@@ -8,10 +8,19 @@ import { Unsupported, Refusal } from "./outcome.mjs";
 import { Session } from "./session.mjs";
 import { contextOptions } from "./settings.mjs";
 import { readSession, statePath, writeSession } from "./file.mjs";
-import { writeProbabilities } from "./probabilities.mjs";
+import { logarithms, writeProbabilities } from "./probabilities.mjs";
 
 const PROTOCOL = 1;
 const packageFile = new URL("../package.json", import.meta.resolve("node-llama-cpp"));
+/** What the library says it cannot do; what goes wrong elsewhere is an error. */
+async function declared(what, act) {
+    try {
+        return await act();
+    } catch (error) {
+        throw new Unsupported(`node-llama-cpp cannot ${what}: ${error?.message ?? error}`);
+    }
+}
+
 const seconds = (since) => ({ total_seconds: (performance.now() - since) / 1000 });
 
 /** What the harness talks to: a model with a context, and sessions that each have a sequence of it. */
@@ -49,16 +58,17 @@ export class Subject {
         if (preset != null)
             throw new Unsupported("node-llama-cpp has no presets");
         await this.close();
-        this.model = await this.llama.loadModel({ modelPath: model, gpuLayers: 0 });
-        this.context = await this.model.createContext(contextOptions(settings));
+        const options = contextOptions(settings);
+        this.model = await declared("load this model", () => this.llama.loadModel({ modelPath: model, gpuLayers: 0 }));
+        this.context = await declared("make this context", () => this.model.createContext(options));
         if (settings.type_k != null && this.context.kvCacheKeyType === undefined && settings.type_k !== "f16")
             throw new Unsupported("this version has no option for the type of the cached K and V: it is always f16");
         this.frame = new ChatFrame(this.model);
         this.sampling = settings.sampling ?? {};
-        const vocabulary = [...this.model.iterateAllTokens()].length;
+        this.vocabulary = [...this.model.iterateAllTokens()].length;
         return {
             architecture: this.model.fileInfo.metadata.general.architecture,
-            n_vocab: vocabulary,
+            n_vocab: this.vocabulary,
             n_ctx: this.context.contextSize
         };
     }
@@ -137,14 +147,15 @@ export class Subject {
         const session = this.required(id);
         const tokens = this.model.tokenize(text, false).slice(0, most);
         const rows = [];
+        const row = async () => rows.push(logarithms(await session.probabilities(), this.vocabulary));
         for (const token of tokens) {
-            rows.push(await session.probabilities());
+            await row();
             await session.push(token);
         }
-        rows.push(await session.probabilities());
+        await row();
         session.note("assistant", text);
-        const width = writeProbabilities(path, rows);
-        return { path, rows: rows.length, n_vocab: width, tokens };
+        writeProbabilities(path, rows);
+        return { path, rows: rows.length, n_vocab: this.vocabulary, tokens };
     }
 
     forget({ session: id }) {

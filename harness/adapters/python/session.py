@@ -66,10 +66,10 @@ class Session:
     def score(self, text, most):
         """Rows after the last token and after each of the forced ones, and these."""
         tokens = self.frame.tokenize(text, special=False)[:most]
-        rows = [self.memory.row(self.tokens)]
+        rows = [compact(self.memory.row(self.tokens))]
         for token in tokens:
             self.push(token)
-            rows.append(self.memory.row(self.tokens))
+            rows.append(compact(self.memory.row(self.tokens)))
         self.messages.append({"role": "assistant", "content": text})
         return rows, tokens
 
@@ -119,10 +119,14 @@ def read_session(path):
     return saved["session"], messages, saved["tokens"]
 
 
+def compact(row):
+    """Numbers of 4 bytes: a row has as many as the vocabulary has tokens, and there is one for each position."""
+    return array("f", (value if math.isfinite(value) else -1e30 for value in row))
+
+
 def write_rows(path, rows, magic):
     """A matrix as the harness reads it. Magic: INTLOGIT for logits, INTPROBS for logarithms of probabilities."""
-    numbers = array("f", (value if math.isfinite(value) else -1e30 for row in rows for value in row))
     with open(path, "wb") as file:
         file.write(magic + struct.pack("<II", len(rows), len(rows[0])))
-        file.write(numbers.tobytes())
+        file.writelines(row.tobytes() for row in rows)
     return {"path": path, "rows": len(rows), "n_vocab": len(rows[0])}

@@ -10,7 +10,8 @@ use std::time::Duration;
 use intact_harness::installed::{Outcome as Met, conformance};
 use intact_harness::worker::{Worker, WorkerError};
 use intact_protocol::{
-    Forget, Load, Loaded, Open, Outcome, ParameterSource, Replied, Request, Save, Say, Settings,
+    Forget, Load, Loaded, Logits, Open, Oracle, Outcome, ParameterSource, Replied, Request, Save, Say, Score,
+    Settings,
 };
 use libtest_mimic::{Arguments, Trial};
 use stubbed::Stubbed;
@@ -40,6 +41,29 @@ const TESTS: &[Test] = &[
     ("node", "node-llama-cpp's one sentence for everything is no reason", || {
         no_reason(&Stubbed::node_llama_cpp());
     }),
+    ("python3", "llama-server's adapter scores the vocabulary of a real model", || {
+        scores_a_real_vocabulary(Stubbed::llama_server(""));
+    }),
+    ("python3", "llama-cpp-python's adapter scores the vocabulary of a real model", || {
+        scores_a_real_vocabulary(Stubbed::llama_cpp_python());
+    }),
+    ("node", "node-llama-cpp's adapter scores the vocabulary of a real model", || {
+        scores_a_real_vocabulary(Stubbed::node_llama_cpp());
+    }),
+    (
+        "python3",
+        "what is thrown in llama-cpp-python's adapter is an error, and nothing that it does not offer",
+        || {
+            an_error_is_one(Stubbed::llama_cpp_python());
+        },
+    ),
+    (
+        "node",
+        "what is thrown in node-llama-cpp's adapter is an error, and nothing that it does not offer",
+        || {
+            an_error_is_one(Stubbed::node_llama_cpp());
+        },
+    ),
     ("python3", "a setting that llama-server has no option for is unsupported", || {
         unsupported(&Stubbed::llama_server(""), fragmented());
     }),
@@ -125,6 +149,14 @@ impl Desk {
         }
     }
 
+    /// Scores four tokens after the session that was loaded.
+    fn score(&mut self) -> Outcome {
+        let path = self.folder.path().join("scored.logits");
+        let score =
+            Score { session: "loaded".into(), text: "And so it went on.".into(), max_tokens: 4, path };
+        self.worker.ask(Request::Score(score), PATIENCE, &mut |_| {}).expect("an answer")
+    }
+
     fn load(&mut self) -> Result<Outcome, WorkerError> {
         let load = Load {
             path: self.document(),
@@ -193,6 +225,37 @@ fn unsupported(subject: &Stubbed, settings: Settings) {
     let open = Request::Open(Box::new(open(subject.model(), settings)));
     let outcome = worker.ask(open, PATIENCE, &mut |_| {}).expect("an answer");
     assert!(matches!(outcome, Outcome::Unsupported { .. }), "{outcome:?}");
+}
+
+/// Tokens of a real model: more than a call can have arguments.
+const REAL: usize = 150_000;
+
+fn scores_a_real_vocabulary(subject: Stubbed) {
+    let subject = subject.with("STUB_VOCAB", &REAL.to_string());
+    let mut desk = Desk::with_a_saved_session(&subject);
+    loaded(desk.load().expect("an answer"));
+    let scored = match desk.score() {
+        Outcome::Ok { result } => match *result {
+            Replied::Score(scored) => scored,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((scored.n_vocab, scored.rows), (150_000, 5));
+    let logits = Logits::read(&scored.path).expect("rows");
+    assert_eq!((logits.n_vocab(), logits.rows().len()), (REAL, 5));
+    for row in logits.rows().filter(|_| logits.oracle() == Oracle::Probabilities) {
+        let sum: f64 = row.iter().map(|logarithm| f64::from(*logarithm).exp()).sum();
+        assert!((sum - 1.0).abs() < 1e-3, "probabilities of all tokens: {sum}");
+    }
+}
+
+fn an_error_is_one(subject: Stubbed) {
+    let subject = subject.with("STUB", "throws");
+    let mut desk = Desk::with_a_saved_session(&subject);
+    loaded(desk.load().expect("an answer"));
+    let outcome = desk.score();
+    assert!(matches!(&outcome, Outcome::Error { message } if message.contains("aximum")), "{outcome:?}");
 }
 
 fn folder(name: &str) -> PathBuf {

@@ -56,6 +56,12 @@ impl Stubbed {
         stubbed
     }
 
+    /// The same with this variable in its environment.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        let command = ["env".to_owned(), format!("{name}={value}")].into_iter().chain(self.command).collect();
+        Self { command, ..self }
+    }
+
     /// A file that stands for the model.
     pub(crate) fn model(&self) -> PathBuf {
         let model = self.home.path().join("model.gguf");

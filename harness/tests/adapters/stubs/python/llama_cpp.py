@@ -1,7 +1,10 @@
 """What the adapter uses of llama-cpp-python, over a toy whose memory is the list of its tokens."""
 
+import os
+
 __version__ = "9.9.9"
-N_VOCAB = 256
+#: STUB_VOCAB: as many tokens as a real model has. STUB names what is wrong with it.
+N_VOCAB = int(os.environ.get("STUB_VOCAB", 256))
 GGML_TYPE_F16 = 1
 
 
@@ -48,6 +51,8 @@ class Llama:
 
 
 def llama_get_logits_ith(llama, _):
+    if os.environ.get("STUB") == "throws":
+        raise RecursionError("maximum recursion depth exceeded")
     state = 7
     for token in llama.input_ids[: llama.n_tokens]:
         state = (state * 31 + token) % 65521

@@ -1,7 +1,8 @@
 // What the adapter uses of node-llama-cpp, over a toy whose memory is the list of its tokens.
 import fs from "node:fs";
 
-const N_VOCAB = 256;
+// STUB_VOCAB: as many tokens as a real model has. STUB names what is wrong with it.
+const N_VOCAB = Number(process.env.STUB_VOCAB ?? 256);
 
 function probabilities(tokens) {
     const state = tokens.reduce((state, token) => (state * 31 + token) % 65521, 7);
@@ -30,6 +31,8 @@ class Sequence {
     }
 
     async controlledEvaluate([[token]]) {
+        if (process.env.STUB === "throws")
+            throw new RangeError("Maximum call stack size exceeded");
         this.contextTokens.push(token);
         const likely = probabilities(this.contextTokens);
         const [best] = [...likely].reduce((best, entry) => (entry[1] > best[1] ? entry : best));
@@ -69,7 +72,7 @@ class Context {
 
 class Model {
     tokens = { bos: null, eos: null, shouldPrependBosToken: false };
-    fileInfo = { metadata: { general: { architecture: "toy" }, tokenizer: { chat_template: "" } } };
+    fileInfo = { metadata: { general: { architecture: "toy" }, tokenizer: { chat_template: "a template" } } };
 
     async createContext(options) {
         return new Context(options);
