@@ -188,6 +188,10 @@ impl Seats<'_> {
                 }
                 _ => continue,
             };
+            // An adapter that throws says nothing of its subject. Older releases of llama.cpp end a worker in any way.
+            if older.is_none() && !problem.is_declared() {
+                return Err(Stop::Step(problem.clone()));
+            }
             let message = format!("{name} does not run this model with these settings: {problem}");
             return Err(Stop::Step(StepError::Unsupported {
                 op: "holding an uninterrupted session",
@@ -269,9 +273,13 @@ impl Seats<'_> {
                     seen(cell, *loaded, artifact, truth, after)
                 }
                 Some(Err(StepError::Worker { error })) => Evidence::Died(error),
-                Some(Err(error)) if control.session.is_err() => Evidence::Unsupported {
-                    message: format!("the uninterrupted session cannot go on either: {error}"),
-                },
+                Some(Err(error)) if control.session.is_err() => {
+                    if !error.is_declared() {
+                        return Err(error.into());
+                    }
+                    let message = format!("the uninterrupted session cannot go on either: {error}");
+                    Evidence::Unsupported { message }
+                }
                 Some(Err(error)) => {
                     Evidence::Unusable { receipt: loaded.receipt, message: error.to_string() }
                 }

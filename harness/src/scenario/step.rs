@@ -46,3 +46,11 @@ pub enum StepError {
         error: WorkerError,
     },
 }
+
+impl StepError {
+    /// Whether the subject itself says that it does not do this. Anything else says nothing of what it can do.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Unsupported { .. })
+    }
+}
