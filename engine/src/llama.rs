@@ -9,6 +9,7 @@ mod error;
 mod huge_pages;
 mod model;
 mod native;
+mod quantize;
 #[cfg(llama_raw)]
 mod raw;
 mod release;
@@ -20,6 +21,7 @@ pub use context::{Appending, Container, Context, Part, SequenceState};
 pub use error::LlamaError;
 pub(crate) use huge_pages::{fit, zeroed};
 pub use model::{Model, ModelSettings};
+pub use quantize::quantize;
 pub use release::{LLAMA_PACKAGE, LLAMA_RELEASE};
 pub use sampler::{Sampler, Stage};
 pub use settings::{ContextSettings, FlashAttention};

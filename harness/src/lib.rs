@@ -4,6 +4,7 @@
 //! not an outage, and any number of llama.cpp releases and foreign systems can take part in one run.
 
 pub mod certificate;
+pub mod change;
 pub mod claims;
 pub mod command;
 pub mod config;

@@ -19,6 +19,22 @@ pub enum LlamaError {
         /// What the crate says.
         reason: String,
     },
+    /// Weights of a type that is not offered.
+    #[error("`{wanted}` is not a type that weights can be given; use {known}")]
+    Weights {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// A model could not be quantized.
+    #[error("llama.cpp cannot quantize the model {path}: {reason}; its log says why", path = .path.display())]
+    Quantize {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+    },
     /// An adapter could not be loaded or applied.
     #[error("llama.cpp cannot apply the adapter {path} to this model: {reason}; its log says why", path = .path.display())]
     Adapter {

@@ -1,5 +1,6 @@
 //! `intact models`: the tiny models that come with intact, and real ones that are pinned.
 
+mod derive;
 mod fetch;
 mod hub;
 mod list;
@@ -18,10 +19,11 @@ use crate::exit::Exit;
 use crate::nearest::nearest;
 pub(super) use fetch::model_file;
 
-/// List, make, fetch and verify models
+/// List, make, fetch, verify and derive models
 ///
 /// Tiny models are random, made on the spot from a seed, and the same bytes on every machine. They talk nonsense, but
-/// keep their sessions the way real models do. Real models are pinned by SHA-256 and come from a Hugging Face hub.
+/// keep their sessions the way real models do. Real models are pinned by SHA-256 and come from a Hugging Face hub, or from
+/// the Python packages that carry them.
 #[derive(Debug, Args)]
 pub(super) struct Models {
     #[command(subcommand)]
@@ -36,6 +38,7 @@ enum Action {
     Fetch(fetch::Fetch),
     Verify(verify::Verify),
     Pin(pin::PinModel),
+    Derive(derive::Derive),
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +64,7 @@ impl Models {
             Action::Fetch(fetch) => fetch.carry_out(),
             Action::Verify(verify) => verify.carry_out(),
             Action::Pin(pin) => pin.carry_out(),
+            Action::Derive(derive) => derive.carry_out(),
         }
     }
 }

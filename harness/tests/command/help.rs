@@ -121,6 +121,31 @@ fn the_models_are_listed_and_made() {
     assert!(shown.out.contains("GGUF model"), "{}", shown.out);
 }
 
+#[test]
+fn a_model_is_derived_by_a_seeded_change_of_its_weights() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [one, same, other] =
+        ["one", "same", "other"].map(|name| folder.path().join(name).display().to_string());
+    let derive = |out: &str, seed: &str| {
+        intact(["models", "derive", "id:llama", "--change", "noise=0.03", "--seed", seed, "--out", out])
+    };
+    for (out, seed) in [(&one, "7"), (&same, "7"), (&other, "8")] {
+        let said = derive(out, seed);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(said.out.starts_with(out.as_str()), "{}", said.out);
+    }
+    let [one, same, other] = [one, same, other].map(|path| std::fs::read(path).expect("a model"));
+    assert_eq!(one, same);
+    assert_ne!(one, other);
+
+    let said = intact(["models", "derive", "id:llama", "--change", "shake=1", "--out", "x.gguf"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("noise=SHARE"), "{}", said.err);
+    let said = intact(["models", "derive", "id:llama-q8_0", "--change", "lora=8,0.05", "--out", "x.gguf"]);
+    assert_eq!(said.code, 96);
+    assert!(said.err.contains("--weights f16"), "{}", said.err);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_told_and_is_no_panic() {

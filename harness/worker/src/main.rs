@@ -8,10 +8,11 @@ mod settings;
 mod standard_output;
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use intact_engine::llama::Container;
+use clap::{Parser, Subcommand, ValueEnum};
+use intact_engine::llama::{Container, quantize};
 use pace::Delay;
 use serve::Server;
 use tracing_subscriber::EnvFilter;
@@ -29,6 +30,26 @@ struct Arguments {
     /// Take this share longer for every load, for example 10%: shows that a performance gate notices.
     #[arg(long, hide = true, value_name = "SHARE", default_value = "0%")]
     slow_load: Delay,
+    /// Do one piece of work instead, and leave.
+    #[command(subcommand)]
+    work: Option<Work>,
+}
+
+/// Work without the protocol.
+#[derive(Debug, Subcommand)]
+enum Work {
+    /// Write a model with weights of another type, by llama.cpp's own quantizer.
+    Quantize {
+        /// The model.
+        from: PathBuf,
+        /// Where the new one goes.
+        to: PathBuf,
+        /// f16, q8_0, q4_0, q4_k_m, ...
+        weights: String,
+        /// Threads.
+        #[arg(long, default_value_t = 1)]
+        threads: u32,
+    },
 }
 
 fn container(name: &str) -> Result<Container, String> {
@@ -67,6 +88,15 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    if let Some(Work::Quantize { from, to, weights, threads }) = arguments.work {
+        return match quantize(&from, &to, &weights, threads) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("intact-worker: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match connection::run(Server::new(arguments.subject, arguments.container, arguments.slow_load), output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

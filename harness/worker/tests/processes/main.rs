@@ -4,4 +4,5 @@ mod adopting;
 mod client;
 mod kills;
 mod protocol;
+mod quantizing;
 mod round_trip;
