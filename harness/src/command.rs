@@ -14,6 +14,7 @@ mod keys;
 mod kind;
 mod migrate;
 mod models;
+mod noise;
 mod output;
 mod pack;
 mod panic;
@@ -83,6 +84,7 @@ enum Command {
     Chat(chat::Chat),
     Store(store::Store),
     Models(models::Models),
+    Noise(noise::Noise),
     Tags(tags::Tags),
     Filters(filters::Filters),
     SelfTest(self_test::SelfTesting),
@@ -153,6 +155,7 @@ impl Command {
             Self::Chat(chat) => chat.carry_out(),
             Self::Store(store) => store.carry_out(),
             Self::Models(models) => models.carry_out(),
+            Self::Noise(noise) => noise.carry_out(),
             Self::Tags(tags) => tags.carry_out(),
             Self::Filters(filters) => filters.carry_out(),
             Self::Subjects(subjects) => subjects.carry_out(),

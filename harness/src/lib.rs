@@ -24,6 +24,7 @@ pub mod installed;
 pub mod interrupt;
 pub mod judge;
 pub mod nearest;
+pub mod noise;
 mod parallel;
 pub mod perf;
 pub mod plan;

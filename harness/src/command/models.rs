@@ -17,6 +17,7 @@ use intact_fixtures::FixtureError;
 use super::Failure;
 use crate::exit::Exit;
 use crate::nearest::nearest;
+pub(super) use derive::quantize;
 pub(super) use fetch::model_file;
 
 /// List, make, fetch, verify and derive models

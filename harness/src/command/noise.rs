@@ -1,0 +1,140 @@
+//! `intact noise`: what a model's own noise is, and what parts it from a restore that is wrong.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use super::models::{model_file, quantize};
+use super::worker::{find, missing_model};
+use crate::exit::Exit;
+use crate::noise::{Finding, Options, StudyError, Watch, markdown, study};
+
+/// Measure what parts a right restore from a wrong one on a model
+///
+/// Holds one conversation under many settings, restores it in the ways that intact has, and does the same with models and
+/// images that are wrong on purpose: weights changed by 1, 3 and 10 %, layers swapped, an adapter left out, another RoPE,
+/// another session's cells, a rotation misread. By each candidate measure it then compares the largest figure of what is right
+/// with the smallest of what is wrong. Tables go to standard output, as Markdown; progress to standard error. A model of a
+/// hundred million weights takes some ten minutes, and three times its size on the disk meanwhile.
+#[derive(Debug, Args)]
+pub(super) struct Noise {
+    /// The model: a GGUF file, or `id:` and an id of `intact models list`
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    /// Also write every figure
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Study only routes whose names contain this, for example `q8_0`
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+
+    /// A worker of another llama.cpp release, whose sessions are crossed with the default one's
+    #[arg(long = "other", value_name = "NAME=PROGRAM", value_parser = named)]
+    others: Vec<(String, PathBuf)>,
+
+    /// What changes of the weights are drawn from
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    seed: u64,
+
+    /// Threads that evaluate tokens
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: u32,
+
+    /// Where changed models and images are kept meanwhile [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+
+    /// The worker to use, instead of the one beside this command
+    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
+    worker: Option<PathBuf>,
+}
+
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, program) =
+        text.split_once('=').ok_or("write NAME=PROGRAM, for example b8783=path/to/intact-worker")?;
+    Ok((name.to_owned(), program.into()))
+}
+
+impl Noise {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let model = model_file(&self.model)?;
+        if !model.is_file() {
+            return Err(missing_model(&model));
+        }
+        let worker = find(self.worker.as_deref())?;
+        let scratch = match &self.scratch {
+            Some(folder) => tempfile::Builder::new().prefix("intact-noise-").tempdir_in(folder),
+            None => tempfile::Builder::new().prefix("intact-noise-").tempdir(),
+        };
+        let scratch =
+            scratch.map_err(|error| Failure::setup(format!("a folder for temporary files: {error}")))?;
+        let unquantized = match is_unquantized(&model)? {
+            true => Some(model.clone()),
+            false => {
+                let file = scratch.path().join("f16.gguf");
+                let made = quantize(&worker, &model, &file, "f16", self.threads);
+                made.is_ok().then_some(file)
+            }
+        };
+        let name = self.model.file_stem().unwrap_or(self.model.as_os_str()).to_string_lossy();
+        let name = name.strip_prefix("id:").unwrap_or(&name).to_owned();
+        let options = Options {
+            model,
+            name,
+            unquantized,
+            release: release(&worker)?,
+            worker,
+            others: self.others,
+            scratch: scratch.path().to_owned(),
+            seed: self.seed,
+            threads: self.threads,
+            only: self.only,
+        };
+        let study = study(&options, &Told).map_err(failed)?;
+        print!("{}", markdown(&study));
+        if let Some(file) = &self.json {
+            let json = serde_json::to_vec_pretty(&study).map_err(Failure::setup)?;
+            fs::write(file, json).map_err(|error| Failure::setup(format!("{}: {error}", file.display())))?;
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+/// Whether an adapter can be drawn for the attention's matrices as they are.
+fn is_unquantized(model: &std::path::Path) -> Result<bool, Failure> {
+    let gguf = intact_format::gguf::Gguf::open(model)
+        .map_err(|error| Failure::setup(format!("{}: {error}", model.display())))?;
+    let mut attention = gguf.tensors.iter().filter(|tensor| tensor.name.ends_with(".attn_q.weight"));
+    Ok(attention.all(|tensor| ["F32", "F16", "BF16"].contains(&tensor.kind.to_string().as_str())))
+}
+
+/// The llama.cpp release of a worker.
+fn release(worker: &std::path::Path) -> Result<String, Failure> {
+    let patience = std::time::Duration::from_secs(60);
+    let command = [worker.display().to_string()];
+    let (worker, hello) = crate::worker::Worker::start(&command, patience).map_err(Failure::setup)?;
+    worker.leave(patience);
+    Ok(hello.release)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn failed(error: StudyError) -> Failure {
+    Failure::setup(&error).help("the model must run in the worker, with a chat of some hundred tokens")
+}
+
+/// Progress on standard error, a line for each case.
+struct Told;
+
+impl Watch for Told {
+    fn found(&self, finding: &Finding) {
+        eprintln!("{:?}: {}: {}", finding.kind, finding.route, finding.case);
+    }
+
+    fn left_out(&self, what: &str) {
+        eprintln!("left out: {what}");
+    }
+}
