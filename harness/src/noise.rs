@@ -27,7 +27,7 @@ use thiserror::Error;
 
 pub use measure::Measure;
 pub use study::{Options, Watch, study};
-pub use table::{Gap, gaps, markdown};
+pub use table::{Gap, gaps, markdown, overview, weakest};
 
 use crate::change::ChangeError;
 use crate::worker::WorkerError;

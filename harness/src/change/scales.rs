@@ -36,7 +36,7 @@ pub(super) fn shake(gguf: &Gguf, bytes: &mut [u8], seed: u64, share: f32) -> Res
         let numbers = data(gguf, tensor, bytes);
         match tensor.kind {
             TensorType::F32 => {
-                each(numbers, |index, number| (f32::from_le_bytes(number) * factor(index)).to_le_bytes())
+                each(numbers, |index, number| (f32::from_le_bytes(number) * factor(index)).to_le_bytes());
             }
             F16 => each(numbers, |index, number| {
                 f16::from_f32(f16::from_le_bytes(number).to_f32() * factor(index)).to_le_bytes()

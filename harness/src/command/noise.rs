@@ -9,7 +9,7 @@ use super::Failure;
 use super::models::{model_file, quantize};
 use super::worker::{find, missing_model};
 use crate::exit::Exit;
-use crate::noise::{Finding, Options, StudyError, Watch, markdown, study};
+use crate::noise::{Finding, Options, Study, StudyError, Watch, markdown, overview, study};
 
 /// Measure what parts a right restore from a wrong one on a model
 ///
@@ -21,8 +21,12 @@ use crate::noise::{Finding, Options, StudyError, Watch, markdown, study};
 #[derive(Debug, Args)]
 pub(super) struct Noise {
     /// The model: a GGUF file, or `id:` and an id of `intact models list`
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[arg(value_name = "MODEL", required_unless_present = "from")]
+    model: Option<PathBuf>,
+
+    /// Study nothing: put the figures of earlier studies into one table, for each route and model
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "model")]
+    from: Vec<PathBuf>,
 
     /// Also write every figure
     #[arg(long, value_name = "FILE")]
@@ -61,7 +65,8 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
 
 impl Noise {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let model = model_file(&self.model)?;
+        let Some(given) = &self.model else { return over(&self.from) };
+        let model = model_file(given)?;
         if !model.is_file() {
             return Err(missing_model(&model));
         }
@@ -80,7 +85,7 @@ impl Noise {
                 made.is_ok().then_some(file)
             }
         };
-        let name = self.model.file_stem().unwrap_or(self.model.as_os_str()).to_string_lossy();
+        let name = given.file_stem().unwrap_or(given.as_os_str()).to_string_lossy();
         let name = name.strip_prefix("id:").unwrap_or(&name).to_owned();
         let options = Options {
             model,
@@ -102,6 +107,17 @@ impl Noise {
         }
         Ok(Exit::Fine)
     }
+}
+
+/// Prints the figures of several studies in one table.
+fn over(files: &[PathBuf]) -> Result<Exit, Failure> {
+    let read = |file: &PathBuf| -> Result<Study, Failure> {
+        let text = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+        serde_json::from_slice(&text).map_err(|error| Failure::setup(format!("{}: {error}", file.display())))
+    };
+    let studies = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    print!("{}", overview(&studies));
+    Ok(Exit::Fine)
 }
 
 /// Whether an adapter can be drawn for the attention's matrices as they are.

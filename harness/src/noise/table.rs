@@ -78,6 +78,57 @@ fn largest<'f>(findings: impl Iterator<Item = &'f Finding>) -> BTreeMap<Key, f64
     largest
 }
 
+/// What is looked at together: neither sees everything. Nothing of attention is in the first layer, so that its noise is
+/// least; what happens in the layers behind it shows in the worst one.
+const TOGETHER: [Measure; 3] = [Measure::FirstLayer, Measure::WorstK, Measure::WorstV];
+
+/// The wrong case of a route that is nearest to what is right, where the first layer and the worst one are looked at together.
+#[must_use]
+pub fn weakest(findings: &[Finding], route: &str) -> Option<Gap> {
+    let of =
+        |kind: Kind| findings.iter().filter(move |finding| finding.route == route && finding.kind == kind);
+    let right = largest(of(Kind::Right));
+    let seen = |(view, measure): &Key| *view == View::Cells && TOGETHER.contains(measure);
+    let right: BTreeMap<Key, f64> = right.into_iter().filter(|(key, _)| seen(key)).collect();
+    let cases = of(Kind::Wrong).filter_map(|finding| {
+        let (key, factor) = best(finding, &right)?;
+        let (wrong, right) = (value(finding, key)?, *right.get(&key)?);
+        let (route, case) = (route.to_owned(), finding.case.clone());
+        Some(Gap { route, view: key.0, measure: key.1, right, wrong, case, factor })
+    });
+    cases.min_by(|a, b| a.factor.total_cmp(&b.factor))
+}
+
+/// Several studies in one table: for each route and model, the wrong case that is nearest to what is right.
+#[must_use]
+pub fn overview(studies: &[Study]) -> String {
+    let mut out = String::from(
+        "| route | model | nearest wrong case | told by | largest right | the case | factor |\n|---|---|---|---|---|---|---|\n",
+    );
+    let mut all: Vec<&str> = Vec::new();
+    for route in studies.iter().flat_map(|study| routes(&study.findings)) {
+        if !all.contains(&route) {
+            all.push(route);
+        }
+    }
+    for route in all {
+        for study in studies {
+            let Some(gap) = weakest(&study.findings, route) else { continue };
+            let _ = writeln!(
+                out,
+                "| {route} | {} | {} | {} | {} | {} | {} |",
+                study.model,
+                gap.case,
+                named(gap.view, gap.measure),
+                short(gap.right),
+                short(gap.wrong),
+                short(gap.factor)
+            );
+        }
+    }
+    out
+}
+
 /// The measure by which one case is furthest from all that is right.
 fn best(finding: &Finding, right: &BTreeMap<Key, f64>) -> Option<(Key, f64)> {
     let factors = finding.figures.iter().filter_map(|figure| {
@@ -99,6 +150,11 @@ pub fn markdown(study: &Study) -> String {
         let logits = gaps.find(|gap| gap.view != View::Cells);
         for gap in cells.into_iter().chain(logits) {
             out += &row(gap);
+        }
+        if let Some(gap) = weakest(&study.findings, route) {
+            let both = "K, V: the first layer, or the worst one";
+            let (right, wrong, factor) = (short(gap.right), short(gap.wrong), short(gap.factor));
+            let _ = writeln!(out, "| {route} | {both} | {right} | {wrong} ({}) | {factor} |", gap.case);
         }
     }
     out +=
@@ -181,6 +237,20 @@ mod tests {
         assert_eq!(gaps.len(), 2);
         assert_eq!((gaps[0].measure, gaps[0].case.as_str()), (Measure::FirstLayer, "near"));
         assert!((gaps[0].factor - 100.0).abs() < 1e-9 && (gaps[1].factor - 3.0).abs() < 1e-9, "{gaps:?}");
+    }
+
+    /// Each case is told by the layer that sees it; the weakest is the one that both see least.
+    #[test]
+    fn the_first_layer_and_the_worst_one_see_together_what_neither_sees_alone() {
+        let findings = [
+            finding(Kind::Right, "one", &[(Measure::FirstLayer, 0.0), (Measure::WorstK, 1e-3)]),
+            finding(Kind::Wrong, "weights", &[(Measure::FirstLayer, 2e-6), (Measure::WorstK, 2e-3)]),
+            finding(Kind::Wrong, "swapped", &[(Measure::FirstLayer, 0.0), (Measure::WorstK, 2.0)]),
+        ];
+        let gap = weakest(&findings, "a").expect("a gap");
+        assert_eq!((gap.case.as_str(), gap.measure), ("weights", Measure::FirstLayer));
+        assert!((gap.factor - 20.0).abs() < 1e-9, "{gap:?}");
+        assert!(gaps(&findings).iter().all(|gap| gap.factor < 10.0), "neither alone");
     }
 
     #[test]
