@@ -106,12 +106,9 @@ impl<S: Shelf> AutoSave<S> {
         self.make_room()?;
         let opened = match self.shelf.source(&id)? {
             Some(mut source) => {
-                let loaded = self.engine.load_from(&mut source, &self.policy.load)?;
-                if loaded.id != id {
-                    // Another session lies under this name; it is not the one that was asked for.
-                    self.engine.close(loaded.id.as_str())?;
-                    return Err(EngineError::OtherSession { wanted: id, found: loaded.id });
-                }
+                // Another session may lie under this name, and be live.
+                let options = LoadOptions { expect: Some(id.clone()), ..self.policy.load.clone() };
+                let loaded = self.engine.load_from(&mut source, &options)?;
                 OpenedSession::Restored(Box::new(loaded.receipt))
             }
             None => {
@@ -127,7 +124,8 @@ impl<S: Shelf> AutoSave<S> {
     /// Sends a message to a session, which is opened where it is not live.
     ///
     /// # Errors
-    /// Those of [`AutoSave::open`] and [`Engine::send_to`].
+    /// Those of [`AutoSave::open`] and [`Engine::send_to`]. A reply that was cancelled leaves the message, which is saved as a
+    /// turn is; where that fails, the session stays unsaved, and the next save tries again.
     pub fn send(
         &mut self,
         id: &str,
@@ -136,10 +134,21 @@ impl<S: Shelf> AutoSave<S> {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Turn, EngineError> {
         self.open(id)?;
-        self.unsaved.insert(SessionId::new(id)?);
-        let reply = self.engine.send_to(id, text, generation, on_text)?;
-        let saved = self.policy.each_turn.then(|| self.save(id));
-        Ok(Turn { reply, saved })
+        let said = self.engine.send_to(id, text, generation, on_text);
+        if matches!(said, Ok(_) | Err(EngineError::Cancelled { .. })) {
+            self.unsaved.insert(SessionId::new(id)?);
+        }
+        let saved = match &said {
+            Ok(_) if self.policy.each_turn => Some(self.save(id)),
+            Err(EngineError::Cancelled { .. }) if self.policy.each_turn => {
+                if let Err(error) = self.save(id) {
+                    tracing::warn!(session = id, %error, "a cancelled turn could not be saved");
+                }
+                None
+            }
+            _ => None,
+        };
+        Ok(Turn { reply: said?, saved })
     }
 
     /// Saves a live session now.

@@ -74,6 +74,8 @@ impl Engine {
         let (bos, eos) = model.bos_and_eos();
         let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
         let template = ChatTemplate::of_model(model.chat_template().as_deref(), &text(bos), &text(eos))?;
+        let controls = if options.control_tokens_in_content { Vec::new() } else { model.control_texts() };
+        let template = template.with_controls(controls);
         Ok(Self {
             identity,
             template: Arc::new(template),
@@ -102,6 +104,13 @@ impl Engine {
     #[must_use]
     pub fn identity(&self) -> &ModelIdentity {
         &self.identity
+    }
+
+    /// What a user should know of the model before a word is said, one sentence each: that it brings no chat template, or
+    /// what its template does to a chat.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.template.notes()
     }
 
     /// The parameters that sessions start with.

@@ -26,6 +26,7 @@ use crate::clock::Stopwatch;
 use crate::context::{excess, with_forced};
 use crate::engine::{Engine, Room};
 use crate::error::EngineError;
+use crate::llama::Token;
 use crate::request::{Check, LoadOptions, LoadParameters, Loaded, Receipt, Transcoding};
 use crate::sampler;
 use crate::session::{Chat, Session};
@@ -91,6 +92,11 @@ impl Engine {
             .then(|| Transcoding::of(steps.unwrap_or_default(), &success.distances));
         notes.extend(transcoding.as_ref().map(Transcoding::to_string));
 
+        if success.route == Route::Replayed {
+            notes.extend(rendered_anew(&document, success.timeline.tokens()));
+        }
+        notes.extend(self.template.notes());
+
         let id = document.session_id.clone();
         let mut session = Session {
             id: id.clone(),
@@ -135,7 +141,8 @@ impl Engine {
             Ok(decision) => (Ok(decision.route), decision.because),
             Err(refusal) => (Err(refusal), String::new()),
         };
-        Ok(Check { route, because, axes: plan.reading.differences, notes: plan.notes })
+        let notes = [plan.notes, self.template.notes()].concat();
+        Ok(Check { route, because, axes: plan.reading.differences, notes })
     }
 
     fn plan(
@@ -147,6 +154,11 @@ impl Engine {
         clock: &mut Stopwatch,
     ) -> Result<Plan, EngineError> {
         let mut reading = Reading::of(source, options.reader_format)?;
+        if let Some(wanted) = options.expect.as_ref().filter(|wanted| **wanted != reading.document.session_id)
+        {
+            let found = reading.document.session_id.clone();
+            return Err(EngineError::OtherSession { wanted: wanted.clone(), found });
+        }
         clock.lap("read");
         let mut notes = std::mem::take(&mut reading.notes);
         let (parameters, preset) = self.parameters_for(&reading.document, options.parameters, &mut notes)?;
@@ -225,6 +237,17 @@ fn can_be_shown(document: &SessionDocument, route: Route) -> Result<(), Refusal>
         }
         _ => Ok(()),
     }
+}
+
+/// What a user should know where the messages, rendered anew, are other tokens than the model has seen.
+pub(crate) fn rendered_anew(document: &SessionDocument, tokens: &[Token]) -> Option<String> {
+    let saved = document.tokens().filter(|saved| saved != tokens)?;
+    let common = saved.iter().zip(tokens).take_while(|(saved, here)| saved == here).count();
+    Some(format!(
+        "The messages were rendered anew and are other tokens from token {common} on: {} instead of the {} that were saved.",
+        tokens.len(),
+        saved.len()
+    ))
 }
 
 /// Tokens that the session takes in the context.

@@ -13,6 +13,7 @@ use intact_format::version::FormatVersion;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::load::rendered_anew;
 use crate::request::StartOptions;
 use crate::session::{Generation, Reply, Session};
 
@@ -34,6 +35,8 @@ pub struct Replayed {
     pub replies: Vec<Reply>,
     /// Tokens that were evaluated.
     pub tokens_evaluated: u64,
+    /// What the user should know, one sentence each: that the messages are other tokens now.
+    pub notes: Vec<String>,
 }
 
 impl Engine {
@@ -66,8 +69,12 @@ impl Engine {
             Replay::Regenerate => regenerate(session, said, on_text),
         };
         let tokens_evaluated = session.timeline.evaluations();
+        let notes = match mode {
+            Replay::KeepReplies => rendered_anew(&document, session.timeline.tokens()).into_iter().collect(),
+            Replay::Regenerate => Vec::new(),
+        };
         match replies {
-            Ok(replies) => Ok(Replayed { id, replies, tokens_evaluated }),
+            Ok(replies) => Ok(Replayed { id, replies, tokens_evaluated, notes }),
             Err(error) => {
                 self.close(id.as_str())?;
                 Err(error)

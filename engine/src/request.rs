@@ -38,6 +38,9 @@ pub struct EngineOptions {
     /// How many contexts that sessions have left are kept, emptied, for sessions to come. Making a context can take longer
     /// than restoring a session into it; keeping one costs its memory.
     pub spare_contexts: usize,
+    /// Let `<|im_end|>` and the like be control tokens where a message says them. Otherwise what somebody says is text, and only
+    /// the chat template can write control tokens.
+    pub control_tokens_in_content: bool,
     /// Keep another sequence alive in the context of every session, with cells between those of the session. For tests.
     pub fragmented: bool,
     /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.
@@ -96,6 +99,9 @@ pub struct LoadOptions {
     pub manifest: bool,
     /// Read as a reader would whose newest format this is.
     pub reader_format: Option<FormatVersion>,
+    /// The id that the session must have; another one is [`EngineError::OtherSession`](crate::EngineError::OtherSession), and
+    /// nothing live is touched. None takes any.
+    pub expect: Option<SessionId>,
 }
 
 /// Where a loaded session takes its parameters from.

@@ -3,7 +3,8 @@
 //!
 //! Rendering follows Hugging Face's `apply_chat_template`: `trim_blocks` and `lstrip_blocks` are on, one newline at the end
 //! of the template is dropped, Python's string methods work, `raise_exception`, `strftime_now` and `tojson` exist, `tools`
-//! and `documents` are none, and `{% generation %}` marks nothing. A model without a template gets ChatML.
+//! and `documents` are none, `{% generation %}` marks nothing, and none is not iterable. A
+//! model without a template gets ChatML.
 //!
 //! # Incremental framing
 //!
@@ -11,10 +12,19 @@
 //! what message `k` adds, [`generation_prompt`] what makes the model answer, and [`closing`] what ends its answer. Some
 //! templates rewrite what they said before: they strip the reasoning out of earlier answers, or move the system prompt to
 //! the newest question. That is [`TemplateError::Rewrites`], with the first message that changed. What to do then is to
-//! [`render`] the whole history and to evaluate it from the first token that differs; nothing else is right.
+//! take the [`whole`] history and to evaluate it from the first token that differs; nothing else is right.
 //!
-//! A system message that a template can only render together with the first question (Gemma, Mistral) adds nothing itself;
-//! the question's text then contains both.
+//! A system message that a template can only render together with the first question (Gemma, Mistral), or that stands in
+//! front of it because the template takes none, adds nothing itself; the question's text then contains both.
+//!
+//! # What messages say
+//!
+//! No content is searched for in a text, and none is a control token: see `marks`. A [`Stretch`] says which.
+//!
+//! # Templates that mean harm
+//!
+//! A template comes with a model file, so it is nobody's friend. What it may make is bounded: instructions, bytes, values,
+//! nesting (`measured`, `bounds`), and one that asks for more is [`TemplateError::Failed`].
 //!
 //! `strftime_now` gives the day on which the template was compiled: a session keeps its tokens, so a date that was once
 //! rendered stays, and all renderings of one process agree.
@@ -22,11 +32,19 @@
 //! [`suffix`]: ChatTemplate::suffix
 //! [`generation_prompt`]: ChatTemplate::generation_prompt
 //! [`closing`]: ChatTemplate::closing
-//! [`render`]: ChatTemplate::render
+//! [`whole`]: ChatTemplate::whole
 
+mod bounds;
 mod error;
+#[cfg(test)]
+mod features;
+#[cfg(test)]
+mod hostile;
 mod incremental;
 mod jinja;
+mod marks;
+mod measured;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +54,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use minijinja::{Environment, context};
 
+use marks::Controls;
+
 pub use error::TemplateError;
+pub use incremental::WholeChat;
+pub use marks::Stretch;
 
 /// ChatML, for models that bring no template.
 pub const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n\
@@ -67,6 +89,11 @@ pub struct ChatTemplate {
     bos: String,
     eos: String,
     origin: TemplateOrigin,
+    controls: Controls,
+    /// It takes no system message, so the first question says what that would.
+    folds_system: bool,
+    /// It changes earlier text when messages are added.
+    rewrites: bool,
 }
 
 impl ChatTemplate {
@@ -74,7 +101,7 @@ impl ChatTemplate {
     /// has none.
     ///
     /// # Errors
-    /// [`TemplateError::Syntax`] where `source` is no Jinja template.
+    /// [`TemplateError::Syntax`] where `source` is no Jinja template, or one that nests without end.
     pub fn compile(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
         Self::compile_at(source, bos, eos, Timestamp::now().to_zoned(TimeZone::UTC).date())
     }
@@ -97,7 +124,27 @@ impl ChatTemplate {
     /// As [`Self::compile`].
     pub fn compile_at(source: &str, bos: &str, eos: &str, today: Date) -> Result<Self, TemplateError> {
         let environment = jinja::environment(source, today)?;
-        Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned(), origin: TemplateOrigin::Given })
+        let mut template = Self {
+            environment,
+            bos: bos.to_owned(),
+            eos: eos.to_owned(),
+            origin: TemplateOrigin::Given,
+            controls: Controls::default(),
+            folds_system: false,
+            rewrites: false,
+        };
+        if let Some(hides) = template.hides_system() {
+            template.folds_system = hides;
+            template.rewrites = template.rewrites_earlier();
+        }
+        Ok(template)
+    }
+
+    /// The same template for a vocabulary that takes these texts for control tokens. In the contents of messages they stay
+    /// text: see [`Stretch`].
+    #[must_use]
+    pub fn with_controls(self, texts: Vec<String>) -> Self {
+        Self { controls: Controls::new(texts), ..self }
     }
 
     /// Whether it is the model's own or the fallback.
@@ -106,51 +153,83 @@ impl ChatTemplate {
         self.origin
     }
 
+    /// What a user should know of it, one sentence each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let fallback = self.origin == TemplateOrigin::Fallback;
+        [
+            (fallback, "The model file has no chat template: messages are framed as ChatML, which it may not know."),
+            (
+                self.folds_system,
+                "The model's chat template takes no system message: the system prompt stands in front of the first question.",
+            ),
+            (
+                self.rewrites,
+                "The model's chat template changes earlier messages when new ones are added: a session keeps the tokens \
+                 that were evaluated, and rendering its messages anew can give others.",
+            ),
+        ]
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, note)| note.to_owned())
+        .collect()
+    }
+
     /// The whole chat as text; with the opening of an answer where `add_generation_prompt` is set.
     ///
     /// Some templates refuse two messages of one speaker in a row, which a cancelled reply or a clean-up leaves behind.
-    /// Such neighbours are then rendered as one message, with an empty line between them.
+    /// Such neighbours are then rendered as one message, with an empty line between them. Some refuse a system message, or
+    /// leave it out: its text then stands in front of the first question.
     ///
     /// # Errors
     /// [`TemplateError::Refused`] where the template itself refuses the messages, [`TemplateError::Failed`] where it cannot
-    /// be rendered.
+    /// be rendered, or makes more than a chat can need.
     pub fn render(
         &self,
         messages: &[ChatMessage<'_>],
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
-        let chat: Vec<_> =
-            messages.iter().map(|message| (message.role, message.content.to_owned())).collect();
-        match self.render_as_it_is(&chat, add_generation_prompt) {
-            Err(TemplateError::Refused { reason }) => {
-                let merged = merged(&chat);
-                let changed = merged.len() < chat.len();
-                let retried =
-                    changed.then(|| self.render_as_it_is(&merged, add_generation_prompt).ok()).flatten();
-                retried.ok_or(TemplateError::Refused { reason })
-            }
-            rendered => rendered,
-        }
+        Ok(marks::read(&self.spelled(messages, add_generation_prompt)?))
     }
 
-    fn render_as_it_is(
+    fn spelled(&self, messages: &[ChatMessage<'_>], opening: bool) -> Result<String, TemplateError> {
+        self.rendered(self.contents(messages), opening)
+    }
+
+    /// The contents of messages, spelled.
+    fn contents(&self, messages: &[ChatMessage<'_>]) -> Vec<(Role, String)> {
+        messages.iter().map(|message| (message.role, self.controls.spelled(message.content))).collect()
+    }
+
+    fn rendered(&self, chat: Vec<(Role, String)>, opening: bool) -> Result<String, TemplateError> {
+        let chat = if self.folds_system { folded(&chat) } else { chat };
+        let refused = match self.rendered_as_it_is(&chat, opening) {
+            Err(TemplateError::Refused { reason }) => reason,
+            rendered => return rendered,
+        };
+        let others = [merged(&chat), folded(&chat), merged(&folded(&chat))];
+        let mut retried = others.iter().filter(|other| other.len() < chat.len());
+        let rendered = retried.find_map(|other| self.rendered_as_it_is(other, opening).ok());
+        rendered.ok_or(TemplateError::Refused { reason: refused })
+    }
+
+    fn rendered_as_it_is(
         &self,
         messages: &[(Role, String)],
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
+        let bytes = messages.iter().map(|(_, content)| content.len() as u64).sum();
         let messages: Vec<_> =
             messages.iter().map(|(role, content)| context! { role => role.as_str(), content }).collect();
-        let template =
-            self.environment.get_template(jinja::NAME).map_err(|error| TemplateError::from_jinja(&error))?;
-        let rendered = template.render(context! {
+        let context = context! {
             messages,
             add_generation_prompt,
             bos_token => self.bos,
             eos_token => self.eos,
             tools => (),
             documents => (),
-        });
-        rendered.map_err(|error| TemplateError::from_jinja(&error))
+        };
+        jinja::rendered(&self.environment, context, bytes)
     }
 
     /// Whether `text` already begins with the begin-of-text token, so that the tokenizer must not add another.
@@ -170,4 +249,16 @@ fn merged(messages: &[(Role, String)]) -> Vec<(Role, String)> {
         }
     }
     merged
+}
+
+/// The system messages that a chat begins with in front of its first question, where there is one.
+fn folded(messages: &[(Role, String)]) -> Vec<(Role, String)> {
+    let systems = messages.iter().take_while(|(role, _)| *role == Role::System).count();
+    let (system, rest) = messages.split_at(systems);
+    let Some(first) = rest.iter().position(|(role, _)| *role == Role::User) else { return messages.to_vec() };
+    let mut folded = rest.to_vec();
+    for (_, content) in system.iter().rev() {
+        folded[first].1 = format!("{content}\n\n{}", folded[first].1);
+    }
+    folded
 }

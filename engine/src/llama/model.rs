@@ -133,6 +133,14 @@ impl Model {
         release::piece(&self.inner, token, special)
     }
 
+    /// The texts that stand for control tokens where [`Model::tokenize`] reads those.
+    #[must_use]
+    pub fn control_texts(&self) -> Vec<String> {
+        let ids = (0..).map(Token).take(self.n_vocab());
+        let controls = ids.filter(|&token| self.piece(token, false).is_empty());
+        controls.filter_map(|token| String::from_utf8(self.piece(token, true)).ok()).collect()
+    }
+
     /// The text of tokens, control tokens left out, unfinished characters replaced.
     #[must_use]
     pub fn text(&self, tokens: &[Token]) -> String {

@@ -3,7 +3,7 @@
 use intact_format::message::{KvSpan, KvStatus, Message, Role};
 
 use crate::llama::{Model, Token};
-use crate::template::{ChatMessage, ChatTemplate, TemplateError};
+use crate::template::{ChatMessage, ChatTemplate, Stretch, TemplateError};
 
 /// The messages of a session in order. Those that are loaded tile the token stream: the run of a message includes its
 /// template framing.
@@ -11,6 +11,15 @@ use crate::template::{ChatMessage, ChatTemplate, TemplateError};
 pub struct Chat {
     messages: Vec<Message>,
     next_id: i32,
+}
+
+/// What the model answers to.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// The runs of all loaded messages.
+    pub stream: Vec<Token>,
+    /// The opening of an answer.
+    pub opening: Vec<Token>,
 }
 
 impl Chat {
@@ -69,14 +78,39 @@ impl Chat {
     /// When the template refuses the messages.
     pub fn stream(&mut self, template: &ChatTemplate, model: &Model) -> Result<Vec<Token>, TemplateError> {
         let rendered = rendered(&self.loaded().cloned().collect::<Vec<_>>(), template, model)?;
+        Ok(self.note_runs(rendered))
+    }
+
+    /// Notes the run of each loaded message, and gives them as one stream.
+    fn note_runs(&mut self, runs: Vec<Vec<Token>>) -> Vec<Token> {
         let mut stream: Vec<Token> = Vec::new();
         let loaded = self.messages.iter_mut().filter(|message| message.status != KvStatus::Unloaded);
-        for (message, run) in loaded.zip(rendered) {
+        for (message, run) in loaded.zip(runs) {
             let start = stream.len();
             stream.extend_from_slice(&run);
             set_run(message, start, run);
         }
-        Ok(stream)
+        stream
+    }
+
+    /// What the model answers to.
+    ///
+    /// # Errors
+    /// Those of [`Chat::stream`].
+    pub fn prompt(&mut self, template: &ChatTemplate, model: &Model) -> Result<Prompt, TemplateError> {
+        match template.generation_prompt(&self.for_template()) {
+            Ok(opening) => Ok(Prompt {
+                stream: self.stream(template, model)?,
+                opening: model.tokenize(&opening, false, true),
+            }),
+            // It shows the chat in another way where an answer shall follow.
+            Err(TemplateError::Rewrites { .. }) => {
+                let whole = template.whole(&self.for_template(), true)?;
+                let stream = self.note_runs(runs(&whole.runs, model));
+                Ok(Prompt { stream, opening: tokens_of(&whole.opening, model) })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The messages as a template takes them.
@@ -93,10 +127,10 @@ fn run(
     template: &ChatTemplate,
     model: &Model,
 ) -> Result<Vec<Token>, TemplateError> {
-    let text = template.suffix(messages, at)?;
+    let added = template.added(messages, at)?;
     // A system message that the template can only show with the next one has no text of its own.
     let first = at == 0 || (at == 1 && template.suffix(messages, 0)?.is_empty());
-    Ok(tokens_at(&text, first, model))
+    Ok(tokens_at(&added, first, model))
 }
 
 fn rendered(
@@ -115,42 +149,31 @@ fn rendered(
         })
         .collect::<Result<_, _>>()
         .or_else(|error| match error {
-            TemplateError::Rewrites { .. } => rerendered(&chat, template, model),
+            TemplateError::Rewrites { .. } => Ok(runs(&template.whole(&chat, false)?.runs, model)),
             error => Err(error),
         })
 }
 
-/// The runs of messages whose template rewrites earlier messages: the whole text, cut behind each message's content.
-fn rerendered(
-    chat: &[ChatMessage<'_>],
-    template: &ChatTemplate,
-    model: &Model,
-) -> Result<Vec<Vec<Token>>, TemplateError> {
-    let text = template.render(chat, false)?;
-    let mut from = 0;
-    let mut runs = Vec::with_capacity(chat.len());
-    for (at, message) in chat.iter().enumerate() {
-        let content = message.content.trim();
-        let to = match text.get(from..).and_then(|rest| rest.find(content)) {
-            _ if at + 1 == chat.len() => text.len(),
-            Some(found) => from + found + content.len(),
-            None => from,
-        };
-        runs.push(tokens_at(text.get(from..to).unwrap_or_default(), at == 0, model));
-        from = to;
-    }
-    Ok(runs)
+/// The runs of a chat that was rendered as a whole.
+fn runs(whole: &[Vec<Stretch>], model: &Model) -> Vec<Vec<Token>> {
+    whole.iter().enumerate().map(|(at, stretches)| tokens_at(stretches, at == 0, model)).collect()
 }
 
-/// Tokens of template text, control tokens read as such, with the begin-of-text token in front of a stream where the
-/// vocabulary wants it and the template did not write it.
-fn tokens_at(text: &str, first: bool, model: &Model) -> Vec<Token> {
-    let mut tokens = model.tokenize(text, false, true);
+/// Tokens of template text with the begin-of-text token in front of a stream where the vocabulary wants it and the template
+/// did not write it.
+fn tokens_at(stretches: &[Stretch], first: bool, model: &Model) -> Vec<Token> {
+    let mut tokens = tokens_of(stretches, model);
     let (bos, _) = model.bos_and_eos();
     if first && !tokens.is_empty() && model.adds_bos() && tokens.first() != Some(&bos) {
         tokens.insert(0, bos);
     }
     tokens
+}
+
+/// Tokens of template text. What the template wrote can be control tokens, what somebody said cannot.
+fn tokens_of(stretches: &[Stretch], model: &Model) -> Vec<Token> {
+    let of = |stretch: &Stretch| model.tokenize(&stretch.text, false, stretch.controls);
+    stretches.iter().flat_map(of).collect()
 }
 
 fn for_template<'m>(messages: impl Iterator<Item = &'m Message>) -> Vec<ChatMessage<'m>> {

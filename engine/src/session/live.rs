@@ -8,7 +8,9 @@ use intact_format::parameters::{CacheCleanupStrategy, Parameters};
 use intact_format::passport::Passport;
 use intact_format::session_id::SessionId;
 
-use super::{Chat, Timeline};
+use super::streamed_text::StreamedText;
+use super::turn::Turn;
+use super::{Chat, Prompt, Timeline};
 use crate::cancel::CancelToken;
 use crate::cleanup::{self, MessageSize};
 use crate::error::EngineError;
@@ -58,6 +60,8 @@ pub struct Reply {
     pub tokens_evaluated: u64,
     /// Messages that had to leave the context to make room.
     pub unloaded: usize,
+    /// What was done to the earlier messages, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Why a reply ended.
@@ -130,23 +134,21 @@ impl Session {
     /// Adds a user's message and the model's reply. `on_text` gets the reply piece by piece.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`] leaves the user's message in place; any other error leaves the chat as it was.
+    /// [`EngineError::Cancelled`] leaves the user's message in place, without the reply; after any other error the session
+    /// is what it was.
     pub fn say(
         &mut self,
         text: &str,
         generation: &Generation,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Reply, EngineError> {
-        let (messages, tokens) = (self.chat.messages().len(), self.timeline.tokens().len());
-        self.chat.push(Role::User, text);
-        match self.reply(generation, on_text) {
-            Err(error) if !matches!(error, EngineError::Cancelled { .. }) => {
-                self.chat.truncate(messages);
-                self.timeline.truncate(tokens)?;
-                Err(error)
-            }
-            outcome => outcome,
+        let mut turn = Turn::begin(self);
+        turn.session().chat.push(Role::User, text);
+        let outcome = turn.session().reply(generation, on_text);
+        if matches!(outcome, Ok(_) | Err(EngineError::Cancelled { .. })) {
+            turn.commit();
         }
+        outcome
     }
 
     fn reply(
@@ -158,13 +160,13 @@ impl Session {
         let before = self.timeline.evaluations();
         let forced = generation.forced.as_deref().map(|text| model.tokenize(text, false, false));
         let max_tokens = generation.max_tokens.unwrap_or(self.parameters.chat_parameters.max_tokens) as usize;
-        let header = self.header(&model)?;
         let closing = self.closing(&model)?;
         let n_ctx = self.timeline.context().n_ctx() as usize;
         let reply = forced.as_ref().map_or(max_tokens.min(n_ctx / REPLY_SHARE), Vec::len);
-        let unloaded = self.make_room(header.len() + reply + closing.len())?;
-
-        let prompt_end = self.feed(&header, &model)?;
+        let (unloaded, Prompt { stream, opening: header }) = self.make_room(reply + closing.len())?;
+        let prompt_end = stream.len();
+        let rewritten = !stream.starts_with(self.timeline.tokens()) && unloaded == 0;
+        self.feed(&[stream.as_slice(), &header].concat())?;
         let generated = match forced {
             Some(tokens) => self.force(&tokens, generation, on_text),
             None => self.generate(max_tokens, closing.len(), generation, on_text),
@@ -172,7 +174,9 @@ impl Session {
         let (tokens, text, finish) = match generated {
             Ok(generated) => generated,
             Err(error) => {
-                self.timeline.truncate(prompt_end)?;
+                // Whoever cancels keeps the message.
+                let fed = self.timeline.tokens().get(..prompt_end).map(<[Token]>::to_vec);
+                self.timeline.revert(&fed.unwrap_or_default());
                 return Err(error);
             }
         };
@@ -189,28 +193,28 @@ impl Session {
             tokens: self.timeline.tokens().len(),
             tokens_evaluated: self.timeline.evaluations() - before,
             unloaded,
+            notes: notes(unloaded, rewritten),
         })
     }
 
-    /// Brings the stream up to the last message, adds the reply's header, and says where the header starts.
-    fn feed(&mut self, header: &[Token], model: &Model) -> Result<usize, EngineError> {
-        let mut stream = self.chat.stream(&self.template, model)?;
-        let end = stream.len();
-        stream.extend_from_slice(header);
+    /// Brings the token stream to what shall be in it.
+    fn feed(&mut self, stream: &[Token]) -> Result<(), EngineError> {
         match stream.strip_prefix(self.timeline.tokens()) {
             Some(new) => self.timeline.extend(new)?,
-            None => self.timeline.replace(&stream)?,
+            None => self.timeline.replace(stream)?,
         }
-        Ok(end)
+        Ok(())
     }
 
-    /// Unloads messages by the session's strategy until the last message and `extra` more tokens fit.
-    fn make_room(&mut self, extra: usize) -> Result<usize, EngineError> {
+    /// Unloads messages by the session's strategy until the last message, the opening of a reply and `extra` more tokens fit.
+    /// Gives how many, and the prompt.
+    fn make_room(&mut self, extra: usize) -> Result<(usize, Prompt), EngineError> {
         let model = Arc::clone(self.model());
-        let needed = self.chat.stream(&self.template, &model)?.len() + extra;
+        let prompt = self.chat.prompt(&self.template, &model)?;
+        let extra = prompt.opening.len() + extra;
         let n_ctx = self.timeline.context().n_ctx() as usize;
-        if needed <= n_ctx {
-            return Ok(0);
+        if prompt.stream.len() + extra <= n_ctx {
+            return Ok((0, prompt));
         }
         let mut sizes = self.sizes();
         let last = sizes.pop().map_or(0, |message| message.tokens);
@@ -221,14 +225,21 @@ impl Session {
         keep.push(sizes.len());
         self.chat.keep_loaded(&keep);
         tracing::info!(session = %self.id, unloaded, "messages left the context to make room");
-        Ok(unloaded)
+        Ok((unloaded, self.chat.prompt(&self.template, &model)?))
     }
 
     /// Unloads messages by a strategy. Gives the number of messages that left the context.
     ///
     /// # Errors
-    /// When what remains does not fit or cannot be evaluated again.
+    /// When what remains does not fit or cannot be evaluated again; the session is what it was then.
     pub fn clean_up(&mut self, strategy: CacheCleanupStrategy) -> Result<usize, EngineError> {
+        let mut turn = Turn::begin(self);
+        let unloaded = turn.session().unload(strategy)?;
+        turn.commit();
+        Ok(unloaded)
+    }
+
+    fn unload(&mut self, strategy: CacheCleanupStrategy) -> Result<usize, EngineError> {
         let model = Arc::clone(self.model());
         let sizes = self.sizes();
         let keep = cleanup::keep(strategy, &sizes, self.timeline.context().n_ctx() as usize)?;
@@ -242,12 +253,19 @@ impl Session {
     /// each of them. They become an assistant's message without framing.
     ///
     /// # Errors
-    /// When the session is empty, the text does not fit, or evaluation fails.
+    /// When the session is empty, the text does not fit, or evaluation fails; the session is what it was then.
     pub fn score(
         &mut self,
         text: &str,
         max_tokens: usize,
     ) -> Result<(Vec<Token>, Vec<Vec<f32>>), EngineError> {
+        let mut turn = Turn::begin(self);
+        let scored = turn.session().forced(text, max_tokens)?;
+        turn.commit();
+        Ok(scored)
+    }
+
+    fn forced(&mut self, text: &str, max_tokens: usize) -> Result<(Vec<Token>, Vec<Vec<f32>>), EngineError> {
         let mut tokens = self.model().tokenize(text, false, false);
         tokens.truncate(max_tokens);
         let start = self.timeline.tokens().len();
@@ -286,11 +304,6 @@ impl Session {
                 tokens: message.tokens.as_ref().map_or(0, Vec::len),
             })
             .collect()
-    }
-
-    fn header(&self, model: &Model) -> Result<Vec<Token>, EngineError> {
-        let text = self.template.generation_prompt(&self.chat.for_template())?;
-        Ok(model.tokenize(&text, false, true))
     }
 
     fn closing(&self, model: &Model) -> Result<Vec<Token>, EngineError> {
@@ -365,38 +378,14 @@ impl Session {
     }
 }
 
-/// Bytes of tokens on their way to whole characters.
-struct StreamedText {
-    text: String,
-    rest: Vec<u8>,
-}
-
-impl StreamedText {
-    fn new() -> Self {
-        Self { text: String::new(), rest: Vec::new() }
-    }
-
-    fn add(&mut self, bytes: &[u8], on_text: &mut dyn FnMut(&str)) {
-        self.rest.extend_from_slice(bytes);
-        let whole = match std::str::from_utf8(&self.rest) {
-            Ok(text) => text.len(),
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            Err(_) => self.rest.len(),
-        };
-        let piece = String::from_utf8_lossy(&self.rest[..whole]).into_owned();
-        self.rest.drain(..whole);
-        if !piece.is_empty() {
-            on_text(&piece);
-            self.text.push_str(&piece);
-        }
-    }
-
-    fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
-        if !self.rest.is_empty() {
-            let piece = String::from_utf8_lossy(&self.rest).into_owned();
-            on_text(&piece);
-            self.text.push_str(&piece);
-        }
-        self.text
-    }
+/// What a reply did to the messages before it.
+fn notes(unloaded: usize, rewritten: bool) -> Vec<String> {
+    let left = (unloaded > 0).then(|| {
+        format!("Messages left the full context to make room: {unloaded}. They stay in the history, and the model no longer sees them.")
+    });
+    let rewritten = rewritten.then(|| {
+        "The chat template changed earlier messages, as it does when new ones are added; they were evaluated again from there."
+            .to_owned()
+    });
+    left.into_iter().chain(rewritten).collect()
 }

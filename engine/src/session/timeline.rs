@@ -169,7 +169,8 @@ impl Timeline {
         self.tokens.extend_from_slice(tokens);
         self.logits = None;
         if let Err(error) = self.evaluate_batch(length, settled) {
-            self.truncate(length)?;
+            let before = self.tokens[..length].to_vec();
+            self.revert(&before);
             return Err(error);
         }
         Ok(())
@@ -214,10 +215,10 @@ impl Timeline {
     /// # Errors
     /// When what has to be evaluated for it cannot be.
     pub fn hold_back(&mut self) -> Result<(), LlamaError> {
-        if !self.is_pending() && !self.tokens.is_empty() {
-            self.rewind(self.tokens.len() - 1)?;
+        if self.tokens.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        if self.is_pending() { self.settle() } else { self.rewind(self.tokens.len() - 1) }
     }
 
     /// Cuts the stream behind its first `length` tokens; the last of them is pending afterwards.
@@ -232,10 +233,23 @@ impl Timeline {
         Ok(())
     }
 
+    /// Makes the stream what it was before. Of the memory, what both have in common stays as far as it can be cut; the rest
+    /// is evaluated when it is needed, so that this cannot fail.
+    pub(crate) fn revert(&mut self, tokens: &[Token]) {
+        if self.tokens == tokens {
+            return;
+        }
+        let common = self.tokens.iter().zip(tokens).take_while(|(old, new)| old == new).count();
+        self.tokens.clear();
+        self.tokens.extend_from_slice(tokens);
+        self.bring_back(common.min(tokens.len().saturating_sub(1)));
+    }
+
     /// Replaces the stream; what both have in common from the start on is kept where the memory allows it.
     ///
     /// # Errors
-    /// When the new tokens do not fit or cannot be evaluated; the stream is empty then.
+    /// When the new tokens do not fit, and the stream is as it was; or when they cannot be evaluated: they are in the stream
+    /// then, and those that are missing from the memory are evaluated when they are needed.
     pub fn replace(&mut self, tokens: &[Token]) -> Result<(), LlamaError> {
         let common = self.tokens.iter().zip(tokens).take_while(|(old, new)| old == new).count();
         if tokens.len() > self.context.n_ctx() as usize {
@@ -251,6 +265,7 @@ impl Timeline {
     /// # Errors
     /// When llama.cpp cannot write it.
     pub fn state(&mut self) -> Result<SequenceState, LlamaError> {
+        self.settle()?;
         self.keep_checkpoint()?;
         self.context.state(Part::Whole)
     }
@@ -264,9 +279,7 @@ impl Timeline {
         if self.in_memory < position {
             self.settle()?;
         }
-        self.context.evaluate(&[last], position)?;
-        self.in_memory = position + 1;
-        self.evaluations += 1;
+        self.evaluate(position, &[last])?;
         self.logits = Some(self.context.logits());
         Ok(())
     }
@@ -279,21 +292,34 @@ impl Timeline {
     }
 
     fn evaluate_batch(&mut self, position: usize, tokens: &[Token]) -> Result<(), LlamaError> {
-        if !tokens.is_empty() {
-            self.context.evaluate(tokens, position)?;
-            self.in_memory = position + tokens.len();
-            self.evaluations += tokens.len() as u64;
+        if tokens.is_empty() { Ok(()) } else { self.evaluate(position, tokens) }
+    }
+
+    /// Evaluates tokens behind what is in the memory. Where that fails half-way, the memory is brought back to where it was,
+    /// or emptied.
+    fn evaluate(&mut self, position: usize, tokens: &[Token]) -> Result<(), LlamaError> {
+        let evaluated = self.context.evaluate(tokens, position);
+        // It may hold any number of them after a failure.
+        self.in_memory = position + tokens.len();
+        match evaluated {
+            Ok(()) => self.evaluations += tokens.len() as u64,
+            Err(_) => self.bring_back(position),
         }
-        Ok(())
+        evaluated
     }
 
     /// Brings the memory back to at most `length` tokens, then forward to all tokens but the last.
     fn rewind(&mut self, length: usize) -> Result<(), LlamaError> {
+        self.bring_back(length);
+        self.settle()
+    }
+
+    /// Brings the memory back to at most `length` tokens.
+    fn bring_back(&mut self, length: usize) {
         self.logits = None;
         self.in_memory = self.rewound(length);
         self.unchanged = self.unchanged.min(self.in_memory);
         self.checkpoints.retain(|checkpoint| checkpoint.length <= length);
-        self.settle()
     }
 
     /// How many tokens the memory holds after it was brought back as far as necessary and as little as possible.

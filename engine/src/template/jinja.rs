@@ -1,6 +1,6 @@
 //! The Jinja environment that Hugging Face's tools give to chat templates.
 
-use std::io;
+use std::{io, thread};
 
 use jiff::civil::{Date, DateTime};
 use minijinja::value::{Kwargs, Value};
@@ -8,12 +8,15 @@ use minijinja::{Environment, Error, ErrorKind};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-use super::TemplateError;
+use super::measured::measured;
+use super::{TemplateError, bounds};
 
 /// Name of the only template in an environment.
 pub(super) const NAME: &str = "chat";
 /// Instructions that one rendering may take: a bound for templates that never end.
-const FUEL: u64 = 50_000_000;
+const FUEL: u64 = 10_000_000;
+/// Bytes of stack for compiling and rendering. Only what is used is taken from memory.
+const STACK: usize = 32 << 20;
 
 /// What a template said when it refused a chat.
 #[derive(Debug, thiserror::Error)]
@@ -21,33 +24,53 @@ const FUEL: u64 = 50_000_000;
 pub(super) struct Raised(pub(super) String);
 
 pub(super) fn environment(source: &str, today: Date) -> Result<Environment<'static>, TemplateError> {
-    let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.set_keep_trailing_newline(false);
-    environment.set_fuel(Some(FUEL));
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", move |format: &str| strftime(today, format));
-    environment.add_filter("tojson", tojson);
-    environment
-        .add_template_owned(NAME, without_generation_marks(source))
-        .map_err(|error| TemplateError::from_jinja(&error))?;
-    Ok(environment)
+    let source = measured(source)?;
+    on_a_stack_of_its_own(|| {
+        let mut environment = Environment::new();
+        environment.set_keep_trailing_newline(true);
+        environment.set_fuel(Some(FUEL));
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        bounds::install(&mut environment);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", move |format: &str| strftime(today, format));
+        environment.add_filter("tojson", tojson);
+        environment.add_test("iterable", is_iterable);
+        environment.add_template_owned(NAME, source).map_err(|error| TemplateError::from_jinja(&error))?;
+        Ok(environment)
+    })
 }
 
-/// `{% generation %}` marks the assistant's text for training; for rendering it is a block that is always taken.
-fn without_generation_marks(source: &str) -> String {
-    let mut text = source.to_owned();
-    for (mark, plain) in [("generation", "if true"), ("endgeneration", "endif")] {
-        for open in ["{%", "{%-"] {
-            for close in ["%}", "-%}"] {
-                text = text.replace(&format!("{open} {mark} {close}"), &format!("{open} {plain} {close}"));
-            }
-        }
-    }
-    text
+/// Renders the template of an environment. `chat` says how many bytes the messages have.
+pub(super) fn rendered(
+    environment: &Environment<'static>,
+    context: Value,
+    chat: u64,
+) -> Result<String, TemplateError> {
+    on_a_stack_of_its_own(|| {
+        bounds::begin(chat);
+        environment
+            .get_template(NAME)
+            .and_then(|template| template.render(context))
+            .map_err(|error| TemplateError::from_jinja(&error))
+    })
+}
+
+/// Does something on a thread whose stack has room for all that a template may nest.
+fn on_a_stack_of_its_own<T: Send>(
+    work: impl FnOnce() -> Result<T, TemplateError> + Send,
+) -> Result<T, TemplateError> {
+    thread::scope(|scope| {
+        let failed = |reason: String| TemplateError::Failed { reason };
+        let worker = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let worker = worker.map_err(|error| failed(format!("no thread for it: {error}")))?;
+        worker.join().map_err(|_| failed("rendering it panicked".to_owned()))?
+    })
+}
+
+/// Nothing is none of the things that one can go through, in Python's Jinja.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that minijinja calls tests with")]
+fn is_iterable(value: Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 fn raise_exception(reason: String) -> Result<Value, Error> {
@@ -64,10 +87,13 @@ fn strftime(today: Date, format: &str) -> Result<String, Error> {
 /// JSON as Python's `json.dumps` writes it: a space after commas and colons, no HTML escapes.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that minijinja calls filters with")]
 fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::BadSerialization, error.to_string());
     let indent: Option<usize> = options.get("indent")?;
-    options.get::<Option<bool>>("ensure_ascii")?;
+    let only_ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
     options.get::<Option<bool>>("sort_keys")?;
+    let separators: Option<Vec<String>> = options.get("separators")?;
     options.assert_all_used()?;
+    bounds::measure(&value, true)?;
     let mut out = Vec::new();
     let written = match indent {
         Some(width) => {
@@ -75,24 +101,46 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
             let formatter = PrettyFormatter::with_indent(&spaces);
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))
         }
-        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, PythonFormatter)),
+        None => {
+            let formatter = match separators.as_deref() {
+                Some([comma, colon]) => PythonFormatter { comma: comma.clone(), colon: colon.clone() },
+                _ => PythonFormatter { comma: ", ".to_owned(), colon: ": ".to_owned() },
+            };
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))
+        }
     };
-    written.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    String::from_utf8(out).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    written.map_err(|error| failed(&error))?;
+    let text = String::from_utf8(out).map_err(|error| failed(&error))?;
+    Ok(if only_ascii { in_ascii(&text) } else { text })
 }
 
-struct PythonFormatter;
+fn in_ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for sign in text.chars() {
+        if sign.is_ascii() {
+            out.push(sign);
+        } else {
+            sign.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}
+
+struct PythonFormatter {
+    comma: String,
+    colon: String,
+}
 
 impl Formatter for PythonFormatter {
     fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
+        writer.write_all(if first { b"" } else { self.comma.as_bytes() })
     }
 
     fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
+        writer.write_all(if first { b"" } else { self.comma.as_bytes() })
     }
 
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
+        writer.write_all(self.colon.as_bytes())
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use intact_engine::cancel::CancelToken;
 use intact_engine::session::Generation;
 use intact_engine::{AutoSave, AutoSavePolicy, EngineError, OpenedSession};
 use intact_format::place::{Folder, Shelf};
@@ -117,6 +118,42 @@ fn another_session_under_the_same_name_is_not_taken_for_it() {
     let refused = chats.open("bob").expect_err("it is ada's");
     assert!(matches!(refused, EngineError::OtherSession { .. }), "{refused}");
     assert_eq!(chats.engine().sessions().count(), 0);
+}
+
+#[test]
+fn a_live_session_outlives_the_opening_of_a_copy_under_another_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut chats = AutoSave::with_policy(engine("llama"), Folder::new(folder.path()), later());
+    send(&mut chats, "bob");
+    chats.save("bob").expect("saved");
+    send(&mut chats, "bob");
+    let tokens = chats.engine().session("bob").expect("live").timeline().tokens().to_vec();
+    for extension in ["json", "kv"] {
+        let name = |id: &str| folder.path().join(format!("{id}.{extension}"));
+        fs::copy(name("bob"), name("ada")).expect("copied");
+    }
+    let refused = chats.open("ada").expect_err("it is bob's");
+    assert!(matches!(refused, EngineError::OtherSession { .. }), "{refused}");
+    let live = chats.engine().session("bob").expect("still live");
+    assert_eq!(live.timeline().tokens(), tokens, "with the turn that is not saved yet");
+}
+
+#[test]
+fn a_cancelled_turn_is_saved_with_its_message() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut chats = AutoSave::new(engine("llama"), Folder::new(folder.path()));
+    send(&mut chats, "ada");
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let stopped = Generation { cancel: Some(cancel), ..reply() };
+    let cancelled = chats.send("ada", "Are you there?", &stopped, &mut |_| {});
+    assert!(matches!(cancelled, Err(EngineError::Cancelled { .. })), "{cancelled:?}");
+    // As if the process was killed.
+    std::mem::forget(chats);
+    let mut chats = AutoSave::new(engine("llama"), Folder::new(folder.path()));
+    restored(chats.open("ada").expect("opened"));
+    let messages = chats.engine().session("ada").expect("live").chat().messages();
+    assert_eq!(messages.last().map(|message| message.content.as_str()), Some("Are you there?"));
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod routes;
 mod saving;
 mod store;
 mod support;
+mod turns;

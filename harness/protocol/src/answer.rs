@@ -151,6 +151,9 @@ pub struct Said {
     pub tokens: u32,
     /// Tokens that were evaluated for this.
     pub tokens_evaluated: u32,
+    /// What was done to the earlier messages, one sentence each: that some left the full context, or were rendered anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// How long it took; the step `first-text` is the time until the first piece of a generated reply.
     #[serde(default)]
     pub timings: Timings,
@@ -286,6 +289,9 @@ pub struct Checked {
     /// The refusal a load would give.
     #[serde(default)]
     pub refusal: Option<Refusal>,
+    /// Things the user should know, one sentence each: that the image is missing, or what the chat template does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Where scored logits are.

@@ -131,9 +131,12 @@ impl Check {
         session.leave();
         match answer {
             Ok(Replied::Check(checked)) => Ok(checked),
-            Err(Outcome::Refused(refusal)) => {
-                Ok(Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) })
-            }
+            Err(Outcome::Refused(refusal)) => Ok(Checked {
+                route: "refused".into(),
+                axes: Vec::new(),
+                refusal: Some(refusal),
+                notes: Vec::new(),
+            }),
             other => Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
         }
     }
@@ -177,6 +180,9 @@ fn rendered(checked: &Checked, place: &str) -> String {
         None => {
             let _ = writeln!(out, "This file will load {place}. Route: {route_name}, {means}.");
         }
+    }
+    for note in &checked.notes {
+        let _ = writeln!(out, "note: {}", plain(note));
     }
     out
 }
@@ -224,7 +230,7 @@ mod tests {
     #[test]
     fn what_differs_comes_first_and_says_why() {
         let axes = vec![axis("release", "same"), axis("kv-type", "reprefill")];
-        let checked = Checked { route: "reprefilled".into(), axes, refusal: None };
+        let checked = Checked { route: "reprefilled".into(), axes, refusal: None, notes: Vec::new() };
         let text = rendered(&checked, "here");
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
         assert!(at("kv-type") < at("release"));
@@ -237,7 +243,8 @@ mod tests {
     fn a_refusal_is_told_with_its_code() {
         let refusal =
             Refusal { code: "model-mismatch".into(), message: "Other weights.".into(), axes: Vec::new() };
-        let checked = Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal) };
+        let checked =
+            Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal), notes: Vec::new() };
         assert!(!loads(&checked));
         assert_eq!(
             rendered(&checked, "here"),

@@ -113,7 +113,7 @@ impl Server {
             parameters,
             context,
             forget_layouts: open.forget_layouts,
-            spare_contexts: 0,
+            ..EngineOptions::default()
         })
         .map_err(failed)?;
         let (passport, probe, memory) = engine.survey().map_err(failed)?;
@@ -123,7 +123,7 @@ impl Server {
             n_vocab: small(engine.model().n_vocab()),
             n_ctx: passport.cache.n_ctx,
             layout: probe.describe(),
-            notes: overridden(&open.settings, passport.cache.n_ctx),
+            notes: [overridden(&open.settings, passport.cache.n_ctx), engine.notes()].concat(),
         };
         self.engine = Some(engine);
         Ok(opened)
@@ -182,7 +182,13 @@ impl Server {
         let first_text = first_text.map(|first| ("first-text".to_owned(), first.as_secs_f64()));
         timings.steps.extend(first_text);
         let tokens_evaluated = u32::try_from(reply.tokens_evaluated).unwrap_or(u32::MAX);
-        Ok(Said { text: reply.text, tokens: small(reply.tokens), tokens_evaluated, timings })
+        Ok(Said {
+            text: reply.text,
+            tokens: small(reply.tokens),
+            tokens_evaluated,
+            notes: reply.notes,
+            timings,
+        })
     }
 
     fn save(&mut self, save: Save) -> Result<Saved, Failure> {
@@ -247,6 +253,7 @@ impl Server {
                 },
                 manifest: load.manifest,
                 reader_format: reader,
+                expect: None,
             };
             let (loaded, took) = timed(|| {
                 let started = Instant::now();
@@ -298,7 +305,12 @@ impl Server {
             Ok(found) => found,
             Err(EngineError::Refused(refusal)) => {
                 let axes = refusal.axes.iter().map(axis).collect();
-                return Ok(Checked { route: "refused".to_owned(), axes, refusal: Some(told(&refusal)) });
+                return Ok(Checked {
+                    route: "refused".to_owned(),
+                    axes,
+                    refusal: Some(told(&refusal)),
+                    notes: Vec::new(),
+                });
             }
             Err(error) => return Err(failed(error)),
         };
@@ -306,6 +318,7 @@ impl Server {
             route: found.route.as_ref().map_or_else(|_| "refused".to_owned(), ToString::to_string),
             axes: found.axes.iter().map(axis).collect(),
             refusal: found.route.err().as_ref().map(told),
+            notes: found.notes,
         })
     }
 

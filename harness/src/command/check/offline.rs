@@ -111,7 +111,7 @@ fn image(stored: &mut Stored, document: &SessionDocument) -> (ImageStatus, Vec<C
 fn checked(differences: &[Difference], decided: Result<Decision, route::Refusal>) -> Checked {
     let axes = differences.iter().map(axis).collect();
     match decided {
-        Ok(decision) => Checked { route: decision.route.to_string(), axes, refusal: None },
+        Ok(decision) => Checked { route: decision.route.to_string(), axes, refusal: None, notes: Vec::new() },
         Err(refusal) => Checked {
             route: "refused".to_owned(),
             axes,
@@ -120,6 +120,7 @@ fn checked(differences: &[Difference], decided: Result<Decision, route::Refusal>
                 message: refusal.message,
                 axes: refusal.axes.iter().map(|axis| axis.axis.to_string()).collect(),
             }),
+            notes: Vec::new(),
         },
     }
 }
