@@ -11,8 +11,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use intact_benches::{Failure, Shape, Subject, most_to_prefill, shapes, write_plainly};
-use intact_engine::llama::{Container, Part};
+use intact_benches::{Failure, Shape, Subject, load_by_llama, most_to_prefill, shapes, write_plainly};
+use intact_engine::llama::Part;
 use intact_engine::{Engine, LoadOptions};
 use intact_format::route::Route;
 
@@ -148,7 +148,7 @@ fn restores(
     let (time, ()) = timed(|| Ok(empty.restore(state)?))?;
     ways.note(SET, None, time);
     settle();
-    let (time, _) = timed(|| Ok(empty.take_back(Container::SequenceFile, sequence)?))?;
+    let (time, _) = timed(|| Ok(load_by_llama(empty, sequence)?))?;
     ways.note("llama.cpp load_file", Some(SET), time);
     // The context that the last load left is emptied by now, as it would be in a server between two requests.
     settle();
@@ -275,7 +275,7 @@ fn starts(
     drop((context, state));
     let (time, context) = timed(|| {
         let mut context = subject.empty_context()?;
-        context.take_back(Container::SequenceFile, sequence)?;
+        load_by_llama(&mut context, sequence)?;
         Ok(context)
     })?;
     ways.note(LLAMA, Some(NEW), time);

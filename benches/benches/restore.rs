@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use intact_benches::{Failure, Shape, Subject, most_to_prefill, shapes, write_plainly};
+use intact_benches::{Failure, Shape, Subject, load_by_llama, most_to_prefill, shapes, write_plainly};
 use intact_engine::LoadOptions;
-use intact_engine::llama::{Container, Part};
+use intact_engine::llama::Part;
 use intact_format::route::Route;
 
 fn main() -> Result<(), Failure> {
@@ -79,7 +79,7 @@ fn llama_files(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject) -> R
     subject.save_by_llama(&file)?;
     let mut empty = subject.empty_context()?;
     group.bench_function("llama.cpp/load-file", |bencher| {
-        bencher.iter(|| empty.take_back(Container::SequenceFile, &file).expect("loaded"));
+        bencher.iter(|| load_by_llama(&mut empty, &file).expect("loaded"));
     });
     Ok(fs::remove_file(&file)?)
 }

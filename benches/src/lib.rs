@@ -10,7 +10,7 @@ use std::error::Error;
 
 use intact_format::kv_type::KvType;
 
-pub use subject::{Subject, write_plainly};
+pub use subject::{Subject, load_by_llama, write_plainly};
 
 /// Whatever went wrong while a bench was prepared.
 pub type Failure = Box<dyn Error>;

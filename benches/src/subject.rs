@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use intact_engine::llama::{Container, Context, ContextSettings, Model, Part, SequenceState};
+use intact_engine::llama::{Container, Context, ContextSettings, LlamaError, Model, Part, SequenceState};
 use intact_engine::session::Generation;
 use intact_engine::{
     Engine, EngineError, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
@@ -71,7 +71,9 @@ impl Subject {
         write_seed(shape, &seed)?;
         let options = EngineOptions { forget_layouts, ..options(shape, shape.kv, 1)? };
         let mut subject = Self { engine: Engine::create(options)?, shape, folder };
-        subject.engine.blind_load(&seed, None, Container::RawSequence)?;
+        #[expect(unsafe_code, reason = "a session of any length without evaluating it")]
+        // SAFETY: the state was just encoded for this very engine.
+        unsafe { subject.engine.blind_load(&seed, None, Container::RawSequence) }?;
         fs::remove_file(sidecar_path(&seed))?;
         subject.save(&subject.file())?;
         let bare = subject.file_without_image();
@@ -318,4 +320,14 @@ fn options(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<EngineOpti
         ..ContextParameters::default()
     };
     Ok(EngineOptions { model: Some(model), context, spare_contexts, ..EngineOptions::default() })
+}
+
+/// Loads a file of llama.cpp's own with its own function.
+///
+/// # Errors
+/// What llama.cpp says.
+pub fn load_by_llama(context: &mut Context, path: &Path) -> Result<(), LlamaError> {
+    #[expect(unsafe_code, reason = "llama.cpp's own way is what is measured")]
+    // SAFETY: the benches wrote the file themselves, from a context of the same model and settings.
+    unsafe { context.take_back_unverified(Container::SequenceFile, path) }.map(drop)
 }

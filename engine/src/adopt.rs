@@ -239,7 +239,10 @@ fn restored(
     let (bytes, distances) = brought(without_last(state, positions), understood, tokens)?;
     understood.parse(&bytes).map_err(|error| Refusal::new(RefusalCode::ModelDiffers, error))?;
     if positions > 0 {
-        put(&mut context, Some(understood), &SequenceState::verified(bytes), positions)?;
+        #[expect(unsafe_code, reason = "it was encoded here")]
+        // SAFETY: it parsed as a state of this memory.
+        let state = unsafe { SequenceState::assume_verified(bytes) };
+        put(&mut context, Some(understood), &state, positions)?;
     }
     let told = || {
         let (keys, values) = (distances.keys.nmse(), distances.values.nmse());

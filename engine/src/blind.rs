@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 
 use intact_format::message::Role;
 use intact_format::place::sidecar_path;
+#[cfg(feature = "blind")]
 use intact_format::session_id::SessionId;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::llama::{Container, Token};
+#[cfg(feature = "blind")]
 use crate::request::StartOptions;
+#[cfg(feature = "blind")]
 use crate::session::Chat;
 
 /// What the bare JSON holds.
@@ -35,6 +38,7 @@ struct BareMessage {
 }
 
 /// What a blind load gave.
+#[cfg(feature = "blind")]
 #[derive(Debug, Clone)]
 pub struct BlindlyLoaded {
     /// The session.
@@ -77,9 +81,14 @@ impl Engine {
 
     /// Loads blindly, into the live session of that id where there is one.
     ///
+    /// # Safety
+    /// As [`Context::take_back_unverified`](crate::llama::Context::take_back_unverified): the process may die of it, or worse.
+    ///
     /// # Errors
     /// When a file cannot be read, or llama.cpp refuses; the live session's memory is gone then.
-    pub fn blind_load(
+    #[cfg(feature = "blind")]
+    #[expect(unsafe_code, reason = "it hands a file to C unverified")]
+    pub unsafe fn blind_load(
         &mut self,
         path: &Path,
         id: Option<&str>,
@@ -99,7 +108,8 @@ impl Engine {
         }
         let session = self.session_mut(id.as_str())?;
         let context = session.timeline.context_mut();
-        let named = context.take_back(container, &sidecar_path(path))?;
+        // SAFETY: as the caller promises.
+        let named = unsafe { context.take_back_unverified(container, &sidecar_path(path)) }?;
         let (believed, restored) = match named {
             Some(tokens) => (tokens.len(), tokens.len()),
             None => (bare.cached, context.positions().map_or(0, |(_, last)| last + 1)),

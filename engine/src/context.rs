@@ -12,6 +12,8 @@ use crate::llama::{ContextSettings, FlashAttention, Model};
 const MAX_SEQUENCES: u32 = 256;
 /// Most threads that ggml starts.
 const MAX_THREADS: u32 = 512;
+/// Fewest tokens of a context: what finds out about its memory evaluates some, and so does every message.
+const LEAST_CONTEXT: u32 = 8;
 /// Tokens of a batch that are always allowed.
 const MAX_BATCH: u32 = 4096;
 
@@ -30,20 +32,34 @@ pub(crate) fn excess(
     model: &Model,
 ) -> Option<String> {
     let most = model.n_ctx_train().max(own.context_size.unwrap_or(0));
-    beyond([
+    let beyond = beyond([
         ("ContextSize", parameters.context_size, most),
         ("NBatch", parameters.n_batch, most.max(MAX_BATCH)),
         ("NUbatch", parameters.n_ubatch, most.max(MAX_BATCH)),
-    ])
+    ]);
+    let cells = |parameters: &ContextParameters| {
+        let length = parameters.context_size.unwrap_or(0);
+        u64::from(length) * u64::from(parameters.n_seq_max.unwrap_or(1).max(1))
+    };
+    let most = u64::from(most).max(cells(own));
+    let together = (cells(parameters) > most).then(|| {
+        format!("ContextSize times NSeqMax is {}, and at most {most} is possible", cells(parameters))
+    });
+    beyond.or(together)
 }
 
 /// Why no context can have these parameters, whoever asks for them: llama.cpp would hang or abort.
 fn impossible(parameters: &ContextParameters) -> Option<String> {
-    beyond([
-        ("NSeqMax", parameters.n_seq_max, MAX_SEQUENCES),
-        ("NThreads", parameters.n_threads, MAX_THREADS),
-        ("NThreadsBatch", parameters.n_threads_batch, MAX_THREADS),
-    ])
+    let short = parameters.context_size.filter(|length| (1..LEAST_CONTEXT).contains(length));
+    let short =
+        short.map(|length| format!("ContextSize is {length}, and at least {LEAST_CONTEXT} is needed"));
+    short.or_else(|| {
+        beyond([
+            ("NSeqMax", parameters.n_seq_max, MAX_SEQUENCES),
+            ("NThreads", parameters.n_threads, MAX_THREADS),
+            ("NThreadsBatch", parameters.n_threads_batch, MAX_THREADS),
+        ])
+    })
 }
 
 fn beyond<const N: usize>(limits: [(&str, Option<u32>, u32); N]) -> Option<String> {

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use intact_format::identity::{IdentityCache, ModelIdentity};
+use intact_format::identity::{IdentityCache, ModelIdentity, ModelWatch};
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
 use intact_format::passport::{Adapter, AdapterKind, Passport};
 use intact_format::session_id::SessionId;
@@ -32,6 +32,7 @@ use crate::template::ChatTemplate;
 pub struct Engine {
     pub(crate) model: Arc<Model>,
     pub(crate) identity: ModelIdentity,
+    pub(crate) watch: ModelWatch,
     pub(crate) template: Arc<ChatTemplate>,
     pub(crate) preset: Option<String>,
     pub(crate) parameters: Parameters,
@@ -68,9 +69,11 @@ impl Engine {
             control_vectors: options.control_vectors.clone(),
             ..model_settings(&options.parameters)
         };
+        let watch = ModelWatch::open(&path)?;
         let model = Model::load(&path, &settings)?;
         let adapters = adapters(&options)?;
-        let identity = IdentityCache::of_user().identify(&path)?.with_repository(repository);
+        let identity = IdentityCache::of_user().identify_model(&path)?.with_repository(repository);
+        watch.expect_in_place()?;
         let (bos, eos) = model.bos_and_eos();
         let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
         let template = ChatTemplate::of_model(model.chat_template().as_deref(), &text(bos), &text(eos))?;
@@ -78,6 +81,7 @@ impl Engine {
         let template = template.with_controls(controls);
         Ok(Self {
             identity,
+            watch,
             template: Arc::new(template),
             preset: options.preset,
             parameters: with_forced(&options.parameters, &options.context),

@@ -142,8 +142,10 @@ impl EngineError {
                 RefusalCode::ContextTooSmall.as_str()
             }
             Self::Empty { .. } => "session-empty",
-            Self::Llama(LlamaError::ModelNotFound(_)) => "model-not-found",
-            Self::Llama(LlamaError::Model { .. }) => "model-unreadable",
+            Self::Llama(LlamaError::ModelNotFound(_)) | Self::Identity(IdentityError::NotFound(_)) => {
+                "model-not-found"
+            }
+            Self::Llama(LlamaError::Model { .. }) | Self::Identity(_) => "model-unreadable",
             Self::Llama(LlamaError::KvType(_)) => "kv-type-unknown",
             Self::Llama(LlamaError::Context(_)) => "context-impossible",
             Self::Parameters { .. } => RefusalCode::ParametersInvalid.as_str(),
@@ -151,11 +153,9 @@ impl EngineError {
             Self::NoModel => "model-not-named",
             Self::Template(_) => "template-refused",
             Self::Write(_) => "cannot-write-format",
-            Self::Identity(_)
-            | Self::NothingToSample { .. }
-            | Self::Unsupported { .. }
-            | Self::Llama(_)
-            | Self::Io { .. } => return None,
+            Self::NothingToSample { .. } | Self::Unsupported { .. } | Self::Llama(_) | Self::Io { .. } => {
+                return None;
+            }
         })
     }
 

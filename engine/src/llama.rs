@@ -5,6 +5,7 @@ mod adapters;
 mod backend;
 mod context;
 mod control_vector;
+mod device;
 mod error;
 mod huge_pages;
 mod model;

@@ -109,7 +109,7 @@ fn machine(context: &Context, probe: &Probe, parameters: &ContextParameters) -> 
     let asked =
         parameters.flash_attention_mode != Some(intact_format::parameters::FlashAttentionMode::Disabled);
     Machine {
-        backend: "CPU".to_owned(),
+        backend: context.model().backend().to_owned(),
         cpu_features: cpu_features(),
         threads: context.threads(),
         flash_attention: transposed.map_or(asked, |transposed| !transposed),

@@ -28,6 +28,10 @@ use crate::request::{SaveOptions, Saved, Timings};
 const UNPROVEN: &str =
     "The model's logits are not numbers, so the KV is not saved; a load evaluates the tokens.";
 
+/// What a save notes where nobody knows any more which weights gave the KV.
+const WEIGHTS_CHANGED: &str = "The model file was written to since it was loaded, so the KV is not saved: it may come of other \
+     weights than those that were loaded. A load evaluates the tokens.";
+
 impl Engine {
     /// Saves a live session into a file, and its KV beside it. Blocks until everything is on the disk.
     ///
@@ -85,6 +89,7 @@ impl Engine {
         clock: &mut Stopwatch,
     ) -> Result<(Saved, SessionDocument), EngineError> {
         let format = options.format.unwrap_or(FormatVersion::CURRENT);
+        let weights_hold = self.watch.holds(&self.identity).unwrap_or(false);
         let session = self.session_mut(id)?;
         let path = options.path.clone().unwrap_or_else(|| Self::default_path(&session.id));
 
@@ -99,7 +104,9 @@ impl Engine {
         document.passport = Some(passport);
         let mut notes = Vec::new();
         let mut bytes = 0;
-        if format >= FormatVersion::V2_0 {
+        if format >= FormatVersion::V2_0 && !weights_hold {
+            notes.push(WEIGHTS_CHANGED.to_owned());
+        } else if format >= FormatVersion::V2_0 {
             let Taken { canary, image, written } = image::take(session, sink, clock)?;
             (document.canary, document.image, bytes) = (canary, image, written);
             if document.canary.is_none() && !session.timeline.tokens().is_empty() {

@@ -85,6 +85,21 @@ pub enum GgufError {
         /// Bytes that the file has.
         file_size: u64,
     },
+    /// The file ends before its last tensor does.
+    #[error(
+        "the GGUF file is cut short: {missing} bytes are missing, since its last tensor, at byte {offset}, ends at byte {end} \
+         and the file has {file_size}; fetch the file again"
+    )]
+    Cut {
+        /// Where the last tensor begins.
+        offset: u64,
+        /// Where it ends.
+        end: u64,
+        /// Bytes that are missing.
+        missing: u64,
+        /// Bytes that the file has.
+        file_size: u64,
+    },
     /// The file declares something that cannot be.
     #[error("the GGUF file is damaged at byte {offset}: {problem}; fetch the file again")]
     Malformed {
@@ -176,21 +191,18 @@ impl Gguf {
     /// sound metadata and fails here.
     ///
     /// # Errors
-    /// [`GgufError::Truncated`] for the first tensor that ends behind the file's end.
+    /// [`GgufError::Cut`], with how much is missing, where a tensor ends behind the file's end.
     pub fn check_extent(&self) -> Result<(), GgufError> {
-        for tensor in &self.tensors {
+        let ends = self.tensors.iter().map(|tensor| {
             let offset = self.data_offset.saturating_add(tensor.offset);
-            let needed = tensor.bytes().unwrap_or(0);
-            if offset.saturating_add(needed) > self.file_size {
-                return Err(GgufError::Truncated {
-                    what: "tensor data",
-                    offset,
-                    needed,
-                    file_size: self.file_size,
-                });
+            (offset.saturating_add(tensor.bytes().unwrap_or(0)), offset)
+        });
+        match ends.max() {
+            Some((end, offset)) if end > self.file_size => {
+                Err(GgufError::Cut { offset, end, missing: end - self.file_size, file_size: self.file_size })
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

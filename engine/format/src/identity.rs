@@ -7,9 +7,11 @@
 
 mod cache;
 mod hub;
+mod parts;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::IdentityCache;
 pub use hub::HubFile;
+pub use parts::model_files;
 pub use shape::KvShape;
+pub use watch::ModelWatch;
 
 use crate::gguf::{Gguf, GgufError};
 
@@ -35,9 +39,10 @@ pub struct ModelIdentity {
     pub revision: Option<String>,
     /// File name without its folder.
     pub file: String,
-    /// Length of the file in bytes.
+    /// Length of the file in bytes; of all files of a model that lies in several.
     pub size: u64,
-    /// SHA-256 of the whole file, in lower-case hexadecimal.
+    /// SHA-256 of the whole file, in lower-case hexadecimal. Of a model that lies in several files: of their SHA-256 and
+    /// lengths, `<sha256> <length>` and a newline for each, in order.
     pub sha256: String,
     /// `general.architecture`: llama, qwen2, gemma3, ...
     pub architecture: String,
@@ -77,6 +82,41 @@ pub enum IdentityError {
         /// What is wrong with it.
         source: GgufError,
     },
+    /// It is a part of a model in several files, and not the first one.
+    #[error("{} is part {part} of {count} of a model: open part 1, {}", .path.display(), .first.display())]
+    OtherPart {
+        /// The file.
+        path: PathBuf,
+        /// Which part it is.
+        part: u64,
+        /// How many there are.
+        count: u64,
+        /// The first one.
+        first: PathBuf,
+    },
+    /// A part of a model in several files is not there, or is a part of another model.
+    #[error("part {part} of {count} of the model is not at {}; put all parts into one folder", .path.display())]
+    MissingPart {
+        /// Where it should be.
+        path: PathBuf,
+        /// Which part it is.
+        part: u64,
+        /// How many there are.
+        count: u64,
+    },
+    /// A part of a model in several files whose name does not tell the others.
+    #[error(
+        "{} is part {part} of {count} of a model, and its name does not end in -{part:05}-of-{count:05}.gguf, by which \
+         the other parts are found; give it its name back", .path.display()
+    )]
+    PartName {
+        /// The file.
+        path: PathBuf,
+        /// Which part it is.
+        part: u64,
+        /// How many there are.
+        count: u64,
+    },
     /// Somebody wrote to the file while it was hashed.
     #[error("the model file {} changed while it was read; wait until it is complete and try again", .0.display())]
     Changed(PathBuf),
@@ -90,16 +130,18 @@ impl ModelIdentity {
     /// [`GgufError::MissingKey`] where the file does not name its architecture.
     pub fn new(path: &Path, gguf: &Gguf, sha256: String) -> Result<Self, GgufError> {
         let hub = HubFile::of(path);
+        // Only the first file of a model in several names what it is.
+        let later_part = gguf.number("split.no").is_some_and(|part| part > 0);
         Ok(Self {
             repository: hub.as_ref().map(|hub| hub.repository.clone()),
             revision: hub.as_ref().map(|hub| hub.revision.clone()),
             file: file_name(path),
             size: gguf.file_size,
             sha256,
-            architecture: gguf.architecture()?.to_owned(),
+            architecture: if later_part { String::new() } else { gguf.architecture()?.to_owned() },
             quantization: gguf.quantization(),
             name: gguf.text("general.name").map(str::to_owned),
-            shape: KvShape::of(gguf)?,
+            shape: if later_part { KvShape::default() } else { KvShape::of(gguf)? },
             vocabulary: shape::vocabulary_hash(gguf),
             chat_template: gguf
                 .chat_template()

@@ -2,10 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::binding::llama_backend::LlamaBackend;
-use super::binding::{LogOptions, send_logs_to_tracing};
-
 use super::LlamaError;
+use super::binding::llama_backend::LlamaBackend;
+use super::native::log::send_logs_to_tracing;
 
 static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
 
@@ -13,7 +12,7 @@ static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
 pub(super) fn backend() -> Result<&'static LlamaBackend, LlamaError> {
     BACKEND
         .get_or_init(|| {
-            send_logs_to_tracing(LogOptions::default().with_logs_enabled(true));
+            send_logs_to_tracing();
             LlamaBackend::init().map_err(|error| error.to_string())
         })
         .as_ref()

@@ -9,6 +9,7 @@ use self_cell::self_cell;
 
 use super::native::batch::LlamaBatch;
 use super::native::context::{LlamaContext, LlamaStateSeqFlags};
+use super::native::log::first_error_of;
 use super::{ContextSettings, LlamaError, Model, Token, fit};
 pub use container::Container;
 pub use pieces::Appending;
@@ -53,19 +54,27 @@ pub enum Part {
     Uncuttable,
 }
 
-/// Bytes that [`Context::restore`] takes: either read from a context, or verified by whoever made them.
+/// Bytes that [`Context::restore`] takes: either read from a context of the same kind, or verified by whoever made them.
 #[derive(Clone)]
 pub struct SequenceState {
     bytes: Vec<u8>,
     part: Part,
+    /// The model and the settings of the context that it was read from.
+    origin: Option<(Arc<Model>, ContextSettings)>,
 }
 
 impl SequenceState {
-    /// Takes bytes for a whole state. The caller vouches that their hash was checked and that they parse, to the last
-    /// byte, as the layout and the shape of the context they are meant for.
+    /// Takes bytes for a whole state.
+    ///
+    /// # Safety
+    /// llama.cpp checks little of a state, and reads and writes outside its buffers where one is forged. The caller vouches
+    /// that these bytes were checked against a hash, and that they parse, to the last byte, in the layout and the shape of the
+    /// contexts that they are put into; or, where the layout is not known, that they were read from a context of the same
+    /// release, model and settings.
     #[must_use]
-    pub fn verified(bytes: Vec<u8>) -> Self {
-        Self { bytes, part: Part::Whole }
+    #[expect(unsafe_code, reason = "what the caller vouches for cannot be checked here")]
+    pub unsafe fn assume_verified(bytes: Vec<u8>) -> Self {
+        Self { bytes, part: Part::Whole, origin: None }
     }
 
     /// The bytes, with llama.cpp's 8-byte prefix.
@@ -87,11 +96,12 @@ impl Context {
     /// # Errors
     /// When llama.cpp cannot create it with these settings.
     pub fn new(model: &Arc<Model>, settings: &ContextSettings) -> Result<Self, LlamaError> {
-        let params = settings.to_params()?;
+        let params = settings.to_params()?.with_n_ctx_unless_given(model.n_ctx_train());
         let threads = u32::try_from(params.n_threads()).unwrap_or_default();
         let bound = Bound::try_new(Arc::clone(model), |model| {
             let _creation = model.creation.lock().unwrap_or_else(PoisonError::into_inner);
-            LlamaContext::new(&model.inner, params).map_err(|error| LlamaError::Context(error.to_string()))
+            let (context, logged) = first_error_of(|| LlamaContext::new(&model.inner, params));
+            context.map_err(|error| LlamaError::Context(logged.unwrap_or_else(|| error.to_string())))
         })?;
         let (whole, n_batch) =
             bound.with_dependent(|_, context| (context.n_ctx(), context.n_batch() as usize));
@@ -233,7 +243,7 @@ impl Context {
     /// Those of [`Context::state`].
     pub fn state_in(&self, part: Part, mut bytes: Vec<u8>) -> Result<SequenceState, LlamaError> {
         self.read(SEQUENCE, part, &mut bytes)?;
-        Ok(SequenceState { bytes, part })
+        Ok(SequenceState { bytes, part, origin: Some((Arc::clone(self.model()), self.settings.clone())) })
     }
 
     /// Reads a sequence's state into a buffer, whose content is replaced.
@@ -259,16 +269,22 @@ impl Context {
     /// Puts a state into the sequence, in place of what is there.
     ///
     /// # Errors
-    /// When llama.cpp does not take it; the sequence is empty or damaged then.
+    /// When llama.cpp does not take it, and the sequence is empty or damaged then; or when it was read from a context of
+    /// another model or with other settings, and nothing has changed.
     pub fn restore(&mut self, state: &SequenceState) -> Result<(), LlamaError> {
         self.write(SEQUENCE, state)
     }
 
     fn write(&mut self, sequence: i32, state: &SequenceState) -> Result<(), LlamaError> {
+        if let Some((model, settings)) = &state.origin
+            && !(Arc::ptr_eq(model, self.model()) && *settings == self.settings)
+        {
+            return Err(LlamaError::StateWrite { bytes: state.bytes.len() });
+        }
         let taken = self.bound.with_dependent_mut(|_, context| {
             #[expect(unsafe_code, reason = "the crate's safe form takes only what it read itself")]
-            // SAFETY: the length travels with the bytes and llama.cpp reads no further; the bytes come from a context
-            // or were verified against their hash, their layout and this context's shape.
+            // SAFETY: the length travels with the bytes and llama.cpp reads no further; the bytes come from a context of
+            // the same model and settings, or somebody vouches that they were verified.
             unsafe {
                 context.state_seq_set_data_ext(&state.bytes, sequence, state.part.flags())
             }

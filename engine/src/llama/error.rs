@@ -12,11 +12,11 @@ pub enum LlamaError {
     #[error("there is no model file {path}; check the path, or fetch the model first", path = .0.display())]
     ModelNotFound(PathBuf),
     /// The model file could not be loaded.
-    #[error("llama.cpp cannot load the model {path}: {reason}; its log says why", path = .path.display())]
+    #[error("llama.cpp cannot load the model {path}: {reason}", path = .path.display())]
     Model {
         /// The file.
         path: PathBuf,
-        /// What the crate says.
+        /// What llama.cpp logged, else what the crate says.
         reason: String,
     },
     /// Weights of a type that is not offered.
@@ -36,7 +36,7 @@ pub enum LlamaError {
         reason: String,
     },
     /// An adapter could not be loaded or applied.
-    #[error("llama.cpp cannot apply the adapter {path} to this model: {reason}; its log says why", path = .path.display())]
+    #[error("llama.cpp cannot apply the adapter {path} to this model: {reason}", path = .path.display())]
     Adapter {
         /// The file.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum LlamaError {
         reason: String,
     },
     /// The context could not be created, mostly because a setting does not fit the model or the memory.
-    #[error("llama.cpp cannot create a context with these settings: {0}; its log says which one")]
+    #[error("llama.cpp cannot create a context with these settings: {0}")]
     Context(String),
     /// A KV type that llama.cpp does not have.
     #[error(

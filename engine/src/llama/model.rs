@@ -9,6 +9,9 @@ use super::binding::model::params::LlamaModelParams;
 
 use super::adapters::Adapters;
 use super::backend::backend;
+use super::device::backends;
+use super::native::device::{devices, usual_layers};
+use super::native::log::first_error_of;
 use super::{LlamaError, Token, release};
 
 /// A loaded model, shared by every session over it.
@@ -19,6 +22,14 @@ pub struct Model {
     /// Held while a context is created: llama.cpp writes to the model then.
     pub(super) creation: Mutex<()>,
     path: PathBuf,
+    facts: Facts,
+}
+
+/// What is read of a model once, when it is loaded: llama.cpp writes to some of it when it creates a context, and to no
+/// other part of a model that is read here.
+struct Facts {
+    n_ctx_train: u32,
+    backend: String,
 }
 
 /// How a model is loaded. `None` means llama.cpp's own default.
@@ -62,10 +73,19 @@ impl Model {
             params = params.with_main_gpu(gpu);
         }
         let params = pin!(params);
-        let mut inner = LlamaModel::load_from_file(backend, path, &params)
-            .map_err(|error| LlamaError::Model { path: path.to_owned(), reason: error.to_string() })?;
+        let (loaded, logged) = first_error_of(|| LlamaModel::load_from_file(backend, path, &params));
+        let mut inner = loaded.map_err(|error| LlamaError::Model {
+            path: path.to_owned(),
+            reason: logged.unwrap_or_else(|| error.to_string()),
+        })?;
         let adapters = Adapters::read(&mut inner, &settings.lora, &settings.control_vectors)?;
-        Ok(Arc::new(Self { adapters, inner, creation: Mutex::new(()), path: path.to_owned() }))
+        let layers =
+            settings.gpu_layers.map_or_else(usual_layers, |layers| i32::try_from(layers).unwrap_or(-1));
+        let facts = Facts {
+            n_ctx_train: inner.n_ctx_train(),
+            backend: backends(&devices(), layers, inner.n_layer()),
+        };
+        Ok(Arc::new(Self { adapters, inner, creation: Mutex::new(()), path: path.to_owned(), facts }))
     }
 
     /// The file it came from.
@@ -80,10 +100,16 @@ impl Model {
         usize::try_from(self.inner.n_vocab()).unwrap_or_default()
     }
 
-    /// Context length that the model was trained with, in tokens.
+    /// Context length that the model was trained with, in tokens, whatever contexts were created since.
     #[must_use]
     pub fn n_ctx_train(&self) -> u32 {
-        self.inner.n_ctx_train()
+        self.facts.n_ctx_train
+    }
+
+    /// The ggml backends that evaluate it: `CPU`, `Metal`, `CUDA`, `CUDA for 10 of 33 layers + CPU`.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        &self.facts.backend
     }
 
     /// Does its memory hold one running state instead of a cell for each token?

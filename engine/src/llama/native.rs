@@ -10,6 +10,8 @@
 pub(super) mod adapter;
 pub(super) mod batch;
 pub(super) mod context;
+pub(super) mod device;
+pub(super) mod log;
 pub(super) mod params;
 
 use std::ffi::CString;

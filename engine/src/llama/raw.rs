@@ -12,8 +12,6 @@ pub(super) mod sampling;
 pub(super) mod token;
 mod vocab;
 
-pub(super) use llama_backend::{LogOptions, send_logs_to_tracing};
-
 use std::ffi::{CStr, c_char};
 
 use super::native::{Failed, c_path, failed};

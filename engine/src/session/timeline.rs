@@ -130,11 +130,13 @@ impl Timeline {
     }
 
     /// The context, for the blind path, which changes the memory behind the stream's back.
+    #[cfg(feature = "blind")]
     pub(crate) fn context_mut(&mut self) -> &mut Context {
         &mut self.context
     }
 
     /// Takes somebody's word for what the memory holds: the blind path.
+    #[cfg(feature = "blind")]
     pub(crate) fn overwrite(&mut self, tokens: Vec<Token>, in_memory: usize) {
         let pending = tokens.len().saturating_sub(1);
         if in_memory > pending {

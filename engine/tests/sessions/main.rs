@@ -7,6 +7,7 @@ mod damage;
 mod disks;
 mod growing;
 mod keeping;
+mod numbers;
 mod places;
 mod routes;
 mod saving;

@@ -1,15 +1,19 @@
 //! Saving: at every moment of a session's life, and again.
 
+use std::fs;
+
 use intact_engine::cancel::CancelToken;
 use intact_engine::session::Generation;
-use intact_engine::{Engine, LoadOptions, SaveOptions, StartOptions, sidecar_path};
+use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, StartOptions, sidecar_path};
 use intact_format::kv_type::KvType;
-use intact_format::parameters::{ContextParameters, FlashAttentionMode};
+use intact_format::parameters::{ContextParameters, FlashAttentionMode, RopeScalingType};
 use intact_format::route::{LoadPolicy, Route};
+use intact_format::session::read;
+use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, load, save, say, score, start, uninterrupted, with_context,
-    with_parameters,
+    FAMILIES, TURNS, context, converse, engine, load, options, save, say, score, start, uninterrupted,
+    with_context, with_parameters,
 };
 
 /// Saves what `prepare` made of a session, loads it into another engine, and compares both with one that was not saved.
@@ -228,7 +232,7 @@ fn the_default_file_is_the_id_with_json_behind_it() {
     start(&mut engine, "by-default");
     let saved = engine.save("by-default", &SaveOptions::default()).expect("saved");
     let expected = std::path::Path::new("by-default.json");
-    let existed = saved.files.iter().map(std::fs::remove_file).all(|removed| removed.is_ok());
+    let existed = saved.files.iter().map(fs::remove_file).all(|removed| removed.is_ok());
     assert_eq!((saved.path.as_path(), existed), (expected, true));
 }
 
@@ -254,4 +258,60 @@ fn every_cache_type_and_layout_comes_back() {
             assert!(score(&mut reader, "typed") == expected, "{model}, {parameters:?}");
         }
     }
+}
+
+#[test]
+fn a_context_with_a_yarn_of_its_own_changes_nothing_for_later_sessions() {
+    let mut engine = with_context("llama", context(0));
+    let before = engine.survey().expect("a survey").0;
+    let mut parameters = engine.parameters().clone();
+    let stretched = &mut parameters.context_parameters;
+    stretched.rope_scaling_type = Some(RopeScalingType::Yarn);
+    stretched.rope_freq_scale = Some(0.25);
+    let mut other =
+        Engine::create(EngineOptions { context: ContextParameters::default(), ..options("llama") })
+            .expect("an engine");
+    let passport = |engine: &mut Engine| {
+        let passport = engine.survey().expect("a survey").0;
+        (passport.rope, passport.cache, engine.model().n_ctx_train())
+    };
+    let usual = passport(&mut other);
+    other.start(StartOptions { parameters: Some(parameters), ..StartOptions::default() }).expect("started");
+    assert_eq!(passport(&mut other), usual);
+    assert_eq!((before.rope, before.cache.n_ctx), (usual.0, engine.model().n_ctx_train()));
+    // 0 is the trained length, which llama.cpp would have changed by now.
+    let mut zero = other.parameters().clone();
+    zero.context_parameters.context_size = Some(0);
+    let id =
+        other.start(StartOptions { parameters: Some(zero), ..StartOptions::default() }).expect("started");
+    let n_ctx = other.session(id.as_str()).expect("live").timeline().context().n_ctx();
+    assert_eq!(n_ctx, engine.model().n_ctx_train());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_model_file_that_is_written_to_while_it_is_in_use_gives_no_image() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("model.gguf");
+    fs::copy(intact_fixtures::cached("llama").expect("a model"), &model).expect("copied");
+    let mut engine =
+        Engine::create(EngineOptions { model: Some(model.clone()), ..options("llama") }).expect("an engine");
+    converse(&mut engine, "it");
+    let file = folder.path().join("it.json");
+    let saved = |engine: &mut Engine| {
+        let saved = engine.save("it", &SaveOptions::to(&file)).expect("saved");
+        let document =
+            read(&fs::read(&file).expect("bytes"), FormatVersion::CURRENT).expect("a document").document;
+        (document.image.is_some(), saved.notes.concat())
+    };
+    assert_eq!(saved(&mut engine), (true, String::new()));
+    fs::set_permissions(&model, fs::metadata(&model).expect("a file").permissions()).expect("touched");
+    assert!(saved(&mut engine).0, "its content is the same");
+
+    let times = fs::metadata(&model).expect("a file").modified().expect("a time");
+    let written = fs::File::options().write(true).open(&model).expect("open");
+    std::os::unix::fs::FileExt::write_all_at(&written, b"!", 40).expect("written");
+    written.set_modified(times).expect("set back");
+    let (image, notes) = saved(&mut engine);
+    assert!(!image && notes.contains("written to since it was loaded"), "{notes}");
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use intact_format::foreign::{ForeignFile, ForeignKind};
 use intact_format::gguf::Gguf;
+use intact_format::identity::{IdentityError, model_files};
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
 use intact_format::place::sidecar_path;
@@ -171,11 +172,18 @@ fn foreign(file: &Path) -> Result<Finding, Failure> {
     })
 }
 
+/// A model, with its other files where it lies in several. A later one of them is looked at alone.
 fn model(file: &Path) -> Finding {
-    match Gguf::open(file) {
-        Ok(gguf) => {
-            Finding::whole("model", format!("its head is well formed, {} tensors", gguf.tensors.len()))
-        }
-        Err(error) => Finding::damaged("model", &error),
-    }
+    let files = match model_files(file) {
+        Ok(files) => files.len(),
+        Err(IdentityError::OtherPart { .. }) => 1,
+        Err(error) => return Finding::damaged("model", &error),
+    };
+    let gguf = match Gguf::open(file).and_then(|gguf| gguf.check_extent().map(|()| gguf)) {
+        Ok(gguf) => gguf,
+        Err(error) => return Finding::damaged("model", &error),
+    };
+    let parts = if files > 1 { format!("in {files} files that are all here, ") } else { String::new() };
+    let tensors = gguf.tensors.len();
+    Finding::whole("model", format!("its head is well formed, {parts}{tensors} tensors, none is cut off"))
 }

@@ -1,4 +1,4 @@
-//! Identities that were worked out before, keyed by path, size, modification time and inode.
+//! Identities that were worked out before, keyed by path, size, times of modification and of any change, and inode.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
@@ -9,7 +9,8 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{HubFile, IdentityError, ModelIdentity};
+use super::parts::together;
+use super::{HubFile, IdentityError, ModelIdentity, model_files};
 use crate::gguf::Gguf;
 
 /// A folder of remembered identities. An entry that cannot be read, or that is of a file that has changed since, counts as
@@ -40,15 +41,17 @@ struct Known {
 /// What must be unchanged for an entry to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stamp {
+pub(super) struct Stamp {
     path: PathBuf,
     size: u64,
     modified_ns: u64,
+    /// Cannot be set: who gives the content another modification time leaves a trace here.
+    changed_ns: u64,
     inode: u64,
 }
 
 /// Raised whenever identities gain a field or are worked out differently; older entries are then ignored.
-const ENTRY_VERSION: u32 = 1;
+const ENTRY_VERSION: u32 = 2;
 /// Entries this process has written: tells apart the temporary files of its threads.
 static WRITES: AtomicU64 = AtomicU64::new(0);
 const BLOCK: usize = 1 << 20;
@@ -80,6 +83,15 @@ impl IdentityCache {
             Some(Known { sha256, hashed: false })
         };
         self.look_up(path, |entry| Some(entry.identity), published)
+    }
+
+    /// As [`Self::identify`], of the model whose first file is at `path`: of all its files, where there are several.
+    ///
+    /// # Errors
+    /// As [`Self::identify`], and those of [`model_files`].
+    pub fn identify_model(&self, path: &Path) -> Result<ModelIdentity, IdentityError> {
+        let files: Result<_, _> = model_files(path)?.iter().map(|file| self.identify(file)).collect();
+        together(files?).ok_or_else(|| IdentityError::NotFound(path.to_owned()))
     }
 
     /// As [`Self::identify`], but never trusts the hub's SHA-256: for files whose download nobody has verified.
@@ -154,31 +166,47 @@ impl IdentityCache {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let path = std::path::absolute(path)?;
-        let metadata = fs::metadata(&path)?;
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Self::with(path, &fs::metadata(path)?)
+    }
+
+    /// Of an open file, wherever it lies by now.
+    pub(super) fn of_file(path: &Path, file: &File) -> io::Result<Self> {
+        Self::with(path, &file.metadata()?)
+    }
+
+    fn with(path: &Path, metadata: &Metadata) -> io::Result<Self> {
         let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (inode, changed_ns) = inode_and_change(metadata);
         Ok(Self {
-            path,
+            path: std::path::absolute(path)?,
             size: metadata.len(),
             modified_ns: u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX),
-            inode: inode(&metadata),
+            changed_ns,
+            inode,
         })
     }
 }
 
 #[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
+fn inode_and_change(metadata: &Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
+    let nanoseconds = u64::try_from(metadata.ctime_nsec()).unwrap_or_default();
+    (metadata.ino(), seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
 #[cfg(not(unix))]
-fn inode(_: &Metadata) -> u64 {
-    0
+fn inode_and_change(_: &Metadata) -> (u64, u64) {
+    (0, 0)
 }
 
 fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    sha256_of(&mut File::open(path)?)
+}
+
+/// SHA-256 of what is left of a file.
+pub(super) fn sha256_of(file: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut block = vec![0; BLOCK];
     loop {

@@ -1,7 +1,9 @@
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{HubFile, IdentityCache, IdentityError, KvShape};
+use super::{HubFile, IdentityCache, IdentityError, KvShape, ModelWatch, model_files};
 use crate::gguf::sample::{Item, Sample, tiny};
 use crate::gguf::{Gguf, GgufError};
 
@@ -155,7 +157,7 @@ fn a_missing_a_foreign_and_a_cut_file_are_told_apart() {
     assert!(matches!(foreign, Err(IdentityError::Gguf { source: GgufError::NotGguf { .. }, .. })));
     let cut = folder.write("cut.gguf", &Sample { data: vec![7; 32], ..tiny() });
     let cut = folder.cache().identify(&cut);
-    assert!(matches!(cut, Err(IdentityError::Gguf { source: GgufError::Truncated { .. }, .. })));
+    assert!(matches!(cut, Err(IdentityError::Gguf { source: GgufError::Cut { .. }, .. })));
 }
 
 #[cfg(unix)]
@@ -226,4 +228,118 @@ fn an_identity_survives_json_and_refuses_what_it_does_not_know() {
     assert_eq!(serde_json::from_value::<super::ModelIdentity>(json.clone()).unwrap(), identity);
     json["unheard"] = 1.into();
     assert!(serde_json::from_value::<super::ModelIdentity>(json).is_err());
+}
+
+/// Part `number` of a model in `count` files. The first one alone says what it is, as llama.cpp splits them.
+fn part(number: u32, count: u32) -> Sample {
+    let whole = tiny();
+    let pairs = if number == 1 { whole.pairs } else { Vec::new() };
+    let part = Sample { pairs, ..whole };
+    part.set("split.no", Item::U32(number - 1)).set("split.count", Item::U32(count))
+}
+
+fn split(folder: &Folder) -> Vec<PathBuf> {
+    (1..=3).map(|number| folder.write(&format!("big-{number:05}-of-00003.gguf"), &part(number, 3))).collect()
+}
+
+#[test]
+fn a_model_in_several_files_is_all_of_them() {
+    let folder = Folder::new();
+    let files = split(&folder);
+    assert_eq!(model_files(&files[0]).unwrap(), files);
+    let identity = folder.cache().identify_model(&files[0]).unwrap();
+    let bytes: u64 = files.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+    assert_eq!((identity.size, identity.file.as_str()), (bytes, "big-00001-of-00003.gguf"));
+    assert_eq!(identity.architecture, "llama");
+
+    let mut other = part(2, 3);
+    other.data[9] += 1;
+    folder.write("big-00002-of-00003.gguf", &other);
+    let changed = folder.cache().identify_model(&files[0]).unwrap();
+    assert_eq!(changed.size, identity.size);
+    assert!(!changed.same_weights(&identity), "other weights in its second part");
+}
+
+#[test]
+fn a_model_in_one_file_is_named_by_the_hash_of_that_file() {
+    let folder = Folder::new();
+    let path = folder.write("tiny.gguf", &tiny().set("split.count", Item::U32(1)));
+    assert_eq!(folder.cache().identify_model(&path).unwrap(), folder.cache().identify(&path).unwrap());
+}
+
+#[test]
+fn another_part_than_the_first_names_the_first() {
+    let folder = Folder::new();
+    let files = split(&folder);
+    let error = model_files(&files[1]).unwrap_err();
+    assert!(
+        matches!(&error, IdentityError::OtherPart { part: 2, count: 3, first, .. } if *first == files[0])
+    );
+    assert!(error.to_string().contains("is part 2 of 3 of a model: open part 1"), "{error}");
+}
+
+#[test]
+fn a_part_that_is_missing_or_cut_or_not_a_part_is_named() {
+    let folder = Folder::new();
+    let files = split(&folder);
+    let missing = |number| {
+        let error = model_files(&files[0]).unwrap_err();
+        assert!(
+            matches!(error, IdentityError::MissingPart { part, count: 3, .. } if part == number),
+            "{error}"
+        );
+    };
+    folder.write("big-00003-of-00003.gguf", &part(2, 3));
+    missing(3);
+    fs::remove_file(&files[1]).unwrap();
+    missing(2);
+    let bytes = part(2, 3).bytes();
+    fs::write(&files[1], &bytes[..bytes.len() - 17]).unwrap();
+    let error = model_files(&files[0]).unwrap_err();
+    assert!(error.to_string().contains("17 bytes are missing"), "{error}");
+    let renamed = folder.write("mine.gguf", &part(1, 3));
+    assert!(matches!(model_files(&renamed), Err(IdentityError::PartName { part: 1, count: 3, .. })));
+}
+
+/// Other content under the same length and modification time.
+fn replace_quietly(path: &Path) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() += 1;
+    let file = fs::File::options().write(true).open(path).unwrap();
+    std::io::Write::write_all(&mut &file, &bytes).unwrap();
+    file.set_modified(modified).unwrap();
+    assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), modified);
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_replaced_in_place_are_seen_though_length_and_time_are_kept() {
+    let folder = Folder::new();
+    let path = folder.write("tiny.gguf", &tiny());
+    let before = folder.cache().identify(&path).unwrap();
+    replace_quietly(&path);
+    assert!(!folder.cache().identify(&path).unwrap().same_weights(&before));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_model_in_use_is_watched_by_its_content_and_not_by_its_name() {
+    let folder = Folder::new();
+    let path = folder.write("tiny.gguf", &tiny());
+    let identity = folder.cache().identify_model(&path).unwrap();
+    let mut watch = ModelWatch::open(&path).unwrap();
+    assert!(watch.holds(&identity).unwrap());
+    watch.expect_in_place().unwrap();
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(watch.holds(&identity).unwrap(), "read again, and the same");
+    let aside = path.with_extension("old");
+    fs::rename(&path, &aside).unwrap();
+    folder.write("tiny.gguf", &tiny().set("general.name", Item::Text("another")));
+    assert!(watch.holds(&identity).unwrap(), "the file that is in use has another name now");
+    assert!(matches!(watch.expect_in_place(), Err(IdentityError::Changed(_))));
+
+    replace_quietly(&aside);
+    assert!(!watch.holds(&identity).unwrap());
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::{Context, LlamaError, Part, SEQUENCE, SequenceState, Token};
+#[cfg(feature = "blind")]
+use super::SequenceState;
+use super::{Context, LlamaError, Part, SEQUENCE, Token};
 
 /// What llama.cpp puts a state into. Each changes on other releases than the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,9 +59,19 @@ impl Context {
     /// Takes a state back as a wrapper of llama.cpp would. llama.cpp empties the memory before it validates, and can
     /// abort the process on a damaged file. Gives the tokens that the file names, where the container holds any.
     ///
+    /// # Safety
+    /// Nobody looks at the bytes: the file must be one that a context of the same release, model and settings wrote. Who
+    /// cannot promise that does this in a process that may die of it, or worse.
+    ///
     /// # Errors
     /// What llama.cpp or the system says.
-    pub fn take_back(&mut self, container: Container, path: &Path) -> Result<Option<Vec<Token>>, LlamaError> {
+    #[cfg(feature = "blind")]
+    #[expect(unsafe_code, reason = "it hands a file to C unverified")]
+    pub unsafe fn take_back_unverified(
+        &mut self,
+        container: Container,
+        path: &Path,
+    ) -> Result<Option<Vec<Token>>, LlamaError> {
         let failed = failure(path);
         let room = self.n_ctx as usize;
         match container {
@@ -75,11 +87,14 @@ impl Context {
                 .map_err(|error| failed(&error)),
             Container::RawSequence => {
                 let bytes = fs::read(path).map_err(|error| failed(&error))?;
-                self.restore(&SequenceState { bytes, part: Part::Whole }).map(|()| None)
+                // SAFETY: as the caller promises.
+                let state = unsafe { SequenceState::assume_verified(bytes) };
+                self.restore(&state).map(|()| None)
             }
             Container::RawContext => {
                 let bytes = fs::read(path).map_err(|error| failed(&error))?;
-                self.overwrite(&bytes).map(|()| None)
+                // SAFETY: as the caller promises.
+                unsafe { self.overwrite(&bytes) }.map(|()| None)
             }
         }
     }
@@ -96,10 +111,12 @@ impl Context {
         })
     }
 
-    fn overwrite(&mut self, bytes: &[u8]) -> Result<(), LlamaError> {
-        #[expect(unsafe_code, reason = "the crate's only form of it")]
-        // SAFETY: nobody vouches for these bytes, and the crate does not even pass their length on. That is what the
-        // blind path is there to show; it runs in a process of its own that may die of it.
+    /// # Safety
+    /// As [`Context::take_back_unverified`].
+    #[cfg(feature = "blind")]
+    #[expect(unsafe_code, reason = "it hands bytes to C unverified")]
+    unsafe fn overwrite(&mut self, bytes: &[u8]) -> Result<(), LlamaError> {
+        // SAFETY: as the caller promises.
         let read = self.bound.with_dependent_mut(|_, context| unsafe { context.set_state_data(bytes) });
         if read == 0 { Err(LlamaError::StateWrite { bytes: bytes.len() }) } else { Ok(()) }
     }

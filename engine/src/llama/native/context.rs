@@ -200,6 +200,7 @@ impl<'model> LlamaContext<'model> {
         if written == 0 { Err(failed("llama.cpp could not write it")) } else { Ok(written) }
     }
 
+    #[cfg(feature = "blind")]
     pub(in crate::llama) fn state_seq_load_file(
         &mut self,
         path: impl AsRef<Path>,
@@ -232,6 +233,7 @@ impl<'model> LlamaContext<'model> {
         if saved { Ok(()) } else { Err(failed("llama.cpp could not write it")) }
     }
 
+    #[cfg(feature = "blind")]
     pub(in crate::llama) fn state_load_file(
         &mut self,
         path: impl AsRef<Path>,
@@ -265,6 +267,7 @@ impl<'model> LlamaContext<'model> {
 
     /// # Safety
     /// llama.cpp validates the bytes poorly: they must be a state that fits this context.
+    #[cfg(feature = "blind")]
     pub(in crate::llama) unsafe fn set_state_data(&mut self, bytes: &[u8]) -> usize {
         // SAFETY: the context lives, the length is the source's, and the bytes are what the caller promises.
         unsafe { sys::llama_state_set_data(self.pointer.as_ptr(), bytes.as_ptr(), bytes.len()) }

@@ -53,6 +53,14 @@ impl LlamaContextParams {
         self
     }
 
+    /// llama.cpp's own default, 0, is what the model says by then, and an earlier context can have changed that.
+    pub(in crate::llama) fn with_n_ctx_unless_given(mut self, n_ctx: u32) -> Self {
+        if self.0.n_ctx == 0 {
+            self.0.n_ctx = n_ctx;
+        }
+        self
+    }
+
     pub(in crate::llama) fn with_type_k(mut self, kv_type: KvCacheType) -> Self {
         self.0.type_k = kv_type.0;
         self

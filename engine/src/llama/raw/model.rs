@@ -14,8 +14,9 @@ pub(in crate::llama) struct LlamaModel {
     pointer: NonNull<sys::llama_model>,
 }
 
-// SAFETY: llama.cpp's models are not bound to a thread, and what takes them by shared reference here only reads them.
-// Contexts are created one at a time: the owner of the model holds a lock for that.
+// SAFETY: llama.cpp's models are not bound to a thread, and what takes them by shared reference here only reads them. What
+// creating a context writes to, the trained context length, is read once, before there is a context; and contexts are
+// created one at a time: the owner of the model holds a lock for that.
 unsafe impl Send for LlamaModel {}
 // SAFETY: as above.
 unsafe impl Sync for LlamaModel {}
@@ -46,6 +47,11 @@ impl LlamaModel {
     pub(in crate::llama) fn n_ctx_train(&self) -> u32 {
         // SAFETY: the model lives.
         u32::try_from(unsafe { sys::llama_model_n_ctx_train(self.pointer.as_ptr()) }).unwrap_or_default()
+    }
+
+    pub(in crate::llama) fn n_layer(&self) -> u32 {
+        // SAFETY: the model lives.
+        u32::try_from(unsafe { sys::llama_model_n_layer(self.pointer.as_ptr()) }).unwrap_or_default()
     }
 
     pub(in crate::llama) fn is_recurrent(&self) -> bool {
