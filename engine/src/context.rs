@@ -53,7 +53,11 @@ fn impossible(parameters: &ContextParameters) -> Option<String> {
     let short = parameters.context_size.filter(|length| (1..LEAST_CONTEXT).contains(length));
     let short =
         short.map(|length| format!("ContextSize is {length}, and at least {LEAST_CONTEXT} is needed"));
-    short.or_else(|| {
+    // llama.cpp makes room for one token of each sequence in a batch, and there can be one sequence more beside a session's.
+    let least = parameters.n_seq_max.unwrap_or(1).max(1).saturating_add(1);
+    let batch = parameters.n_batch.filter(|batch| (1..least).contains(batch));
+    let batch = batch.map(|batch| format!("NBatch is {batch}, and at least {least} is needed"));
+    short.or(batch).or_else(|| {
         beyond([
             ("NSeqMax", parameters.n_seq_max, MAX_SEQUENCES),
             ("NThreads", parameters.n_threads, MAX_THREADS),

@@ -329,6 +329,35 @@ fn the_end_of_the_last_message_that_a_state_lacks_is_evaluated() {
 }
 
 #[test]
+fn a_history_that_leaves_something_out_or_exchanges_the_roles_is_refused() {
+    let bench = Bench::new();
+    let mut writer = engine("llama");
+    writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
+    let turns = [("Where to?", "To the sea."), ("And then?", "Home again.")];
+    for (text, reply) in turns {
+        let forced = Generation { forced: Some(reply.into()), ..Generation::default() };
+        writer.send_to("kept", text, &forced, &mut |_| {}).expect("said");
+    }
+    let path = bench.folder.path().join("kept.json");
+    let [_, file] = writer.blind_save("kept", &path, Kept::SequenceFile).expect("kept");
+    let whole: Vec<(Role, String)> = turns
+        .iter()
+        .flat_map(|(text, reply)| [(Role::User, (*text).to_owned()), (Role::Assistant, (*reply).to_owned())])
+        .collect();
+    let with = |history: &[(Role, String)]| AdoptOptions { id: None, history: Some(history.to_vec()) };
+    let half = refused_with(&mut engine("llama"), &file, &with(&whole[..2]));
+    assert_eq!(half.code, RefusalCode::HistoryDiffers, "{half}");
+    assert!(half.message.contains("something else was said behind them"), "{half}");
+    let exchanged: Vec<_> = whole
+        .iter()
+        .map(|(role, text)| (if *role == Role::User { Role::Assistant } else { Role::User }, text.clone()))
+        .collect();
+    let exchanged = refused_with(&mut engine("llama"), &file, &with(&exchanged));
+    assert_eq!(exchanged.code, RefusalCode::HistoryDiffers, "{exchanged}");
+    engine("llama").adopt(&file, &with(&whole)).expect("adopted");
+}
+
+#[test]
 fn raw_states_need_a_history_and_session_files_name_their_architecture() {
     let bench = Bench::new();
     let mut writer = engine("llama");

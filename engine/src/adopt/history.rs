@@ -1,5 +1,7 @@
 //! The messages of an adopted session: those that are given, found in the text of the tokens, or that text as one message.
 
+use std::ops::Range;
+
 use intact_format::message::Role;
 use intact_format::route::{Refusal, RefusalCode};
 
@@ -46,12 +48,24 @@ pub(super) fn conversation(
     if messages.iter().skip(1).any(|(role, _)| *role == Role::System) {
         return Err(differs("only the first message of a session can be a system prompt"));
     }
-    let ends = Text::of(tokens, model).ends(messages)?;
+    let found = Text::of(tokens, model).contents(messages)?;
     let (starts, rest, how) = match framed(tokens, messages, template, model) {
-        Some((starts, rest)) => (starts, rest, "as the chat template frames them"),
+        Some((starts, rest)) => {
+            accounted(tokens, messages, template, model)?;
+            (starts, rest, "as the chat template frames them".to_owned())
+        }
         None => {
+            not_swapped(tokens, messages, template, model)?;
+            let said: usize = found.iter().map(|tokens| tokens.end - tokens.start).sum();
+            let ends = found.iter().map(|tokens| tokens.end);
             let starts = std::iter::once(0).chain(ends).take(messages.len()).collect();
-            (starts, Vec::new(), "cut behind each text, because the chat template frames them in another way")
+            let how = format!(
+                "cut behind each text, because the chat template frames them in another way; {} of the {} tokens are in none \
+                 of them, and nothing says what they are",
+                tokens.len().saturating_sub(said),
+                tokens.len()
+            );
+            (starts, Vec::new(), how)
         }
     };
     let all = [tokens, &rest].concat();
@@ -92,6 +106,51 @@ fn framed(
     (same && starts.last().is_some_and(|&start| start < tokens.len())).then_some((starts, rest))
 }
 
+/// That what stands behind the messages is no more than the opening of an answer.
+fn accounted(
+    tokens: &[Token],
+    messages: &[(Role, String)],
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<(), Refusal> {
+    let prompt = untold(messages).prompt(template, model).map_err(differs)?;
+    let behind = tokens.get(prompt.stream.len()..).unwrap_or_default();
+    if prompt.opening.starts_with(behind) {
+        return Ok(());
+    }
+    Err(differs(format!(
+        "the messages are the first {} of the {} tokens, and something else was said behind them",
+        prompt.stream.len(),
+        tokens.len()
+    )))
+}
+
+/// That the tokens are not those of the same messages with the roles of user and assistant exchanged.
+fn not_swapped(
+    tokens: &[Token],
+    messages: &[(Role, String)],
+    template: &ChatTemplate,
+    model: &Model,
+) -> Result<(), Refusal> {
+    let swapped: Vec<_> = messages
+        .iter()
+        .map(|(role, content)| {
+            let role = match role {
+                Role::User => Role::Assistant,
+                Role::Assistant => Role::User,
+                other => *other,
+            };
+            (role, content.clone())
+        })
+        .collect();
+    match framed(tokens, &swapped, template, model) {
+        Some(_) => Err(differs(
+            "what the user says in them, the assistant says in the tokens, and the other way round",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// The text of tokens, and where each of them ends in it.
 struct Text {
     text: String,
@@ -116,22 +175,23 @@ impl Text {
         Self { text, ends }
     }
 
-    /// How many tokens there are up to the end of each message's text, which must follow each other in this text.
-    fn ends(&self, messages: &[(Role, String)]) -> Result<Vec<usize>, Refusal> {
+    /// The tokens of each message's text, which must follow each other in this text.
+    fn contents(&self, messages: &[(Role, String)]) -> Result<Vec<Range<usize>>, Refusal> {
         let mut from = 0;
-        let mut ends = Vec::with_capacity(messages.len());
+        let mut found = Vec::with_capacity(messages.len());
         for (at, (_, content)) in messages.iter().enumerate() {
             let content = content.trim();
-            let found = self.text.get(from..).and_then(|rest| rest.find(content)).ok_or_else(|| {
+            let start = self.text.get(from..).and_then(|rest| rest.find(content)).ok_or_else(|| {
                 differs(format!(
                     "message {} is not in the text of the saved tokens, or not in its place",
                     at + 1
                 ))
             })?;
-            from += found + content.len();
-            ends.push(self.ends.partition_point(|&end| end < from) + 1);
+            let first = self.ends.partition_point(|&end| end <= from + start);
+            from += start + content.len();
+            found.push(first..self.ends.partition_point(|&end| end < from) + 1);
         }
-        Ok(ends)
+        Ok(found)
     }
 }
 
