@@ -44,6 +44,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
+use crate::printing;
 use failure::Failure;
 
 /// Do saved LLM chat sessions come back intact?
@@ -119,11 +120,12 @@ Exit codes:
 #[must_use]
 pub fn main() -> ExitCode {
     panic::install();
+    printing::begin();
     let exit = match Arguments::parse().command.carry_out() {
         Ok(exit) => exit,
         Err(failure) => failure.report(),
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(printing::end(exit).code())
 }
 
 impl Command {

@@ -73,6 +73,11 @@ pub struct RunConfig {
     /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
     #[serde(default = "default_sampled_tokens")]
     pub sampled_tokens: u32,
+    /// Memory of its own that a worker may take, in MiB; any number if not given. Models that are mapped from their file do
+    /// not count. A worker that wants more dies, and its cell is judged by that. Linux has such a limit; elsewhere there is
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_memory_mib: Option<u64>,
 }
 
 /// Values of `run` that a profile sets; what it does not say stays.
@@ -89,6 +94,9 @@ pub struct ProfileConfig {
     pub scored_tokens: Option<u32>,
     /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
     pub sampled_tokens: Option<u32>,
+    /// Memory of its own that a worker may take, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_memory_mib: Option<u64>,
 }
 
 /// A configuration as it is in force.

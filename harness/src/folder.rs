@@ -9,21 +9,25 @@
 //! | `artifacts.jsonl`, `artifacts/` | saved sessions by what they are, and their bytes by their hash: [`ArtifactStore`] |
 //! | `parts/` | copies of the documents of parts that are kept elsewhere |
 //! | `results.json`, `report.html`, … | made from the above |
+//! | `.intact/` | what is gone when the run ends |
+//!
+//! A run takes no folder but one that is new, empty, or a run's already, and removes nothing from it but what runs write.
 
 mod artifact;
+mod claim;
 mod digest;
 mod event;
-mod lines;
 mod manifest;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_store::StoreError;
 use thiserror::Error;
 
+use crate::journal::{Journal, JournalError};
 pub use artifact::{ArtifactEntry, ArtifactStore, Content, StoredFile, WriterIdentity};
+pub(crate) use claim::Scratch;
 pub(crate) use digest::Ingredients;
 pub use digest::{Partition, PlanDigest};
 pub(crate) use event::outcomes;
@@ -61,6 +65,17 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// It is somebody else's.
+    #[error(
+        "{path} is not taken for a run, and nothing in it was changed: {found}. Name a folder that is new, empty, or a run's",
+        path = path.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+    },
     /// It is of another plan.
     #[error(
         "{path} is of another plan: {differ} differ, so its cells are not those that would be run now",
@@ -93,6 +108,18 @@ pub enum FolderError {
     },
 }
 
+impl From<JournalError> for FolderError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Io { path, source } => Self::Io { path, source },
+            JournalError::Malformed { path, line, reason } => {
+                Self::Malformed { path, reason: format!("line {line}: {reason}") }
+            }
+            JournalError::Busy { path } => Self::Busy { path },
+        }
+    }
+}
+
 /// Turns the system's errors into ones that name the file.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     let path = path.to_owned();
@@ -102,30 +129,39 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
 pub(crate) const RUN: &str = "run.json";
 const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
+/// File name of the results.
+pub(crate) const RESULTS: &str = "results.json";
 
 /// What a run is gone on with, put together from, and reported from, beside [`RUN`].
 pub(crate) const DOCUMENTS: [&str; 3] = [PLAN, EVENTS, artifact::INDEX];
 
 impl RunFolder {
+    /// Makes sure that a run may take a folder, without changing anything.
+    ///
+    /// # Errors
+    /// [`FolderError::Foreign`], naming what is in it.
+    pub fn check_free(path: &Path) -> Result<(), FolderError> {
+        claim::check(path)
+    }
+
+    /// Takes a folder for a run that is going to begin in it.
+    ///
+    /// # Errors
+    /// [`FolderError::Foreign`] and [`FolderError::Io`].
+    pub(crate) fn claim(path: &Path) -> Result<Self, FolderError> {
+        claim::claim(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
     /// Begins a run in a folder, which is made if it is not there, and gives its log. What an earlier run left is removed.
     ///
     /// # Errors
-    /// [`FolderError::Busy`] where a process is at the run that is there, and [`FolderError::Io`].
+    /// [`FolderError::Foreign`] where the folder is neither empty nor a run's, [`FolderError::Busy`] where a process is at the
+    /// run that is there, and [`FolderError::Io`].
     pub fn begin(path: &Path) -> Result<(Self, EventLog), FolderError> {
-        fs::create_dir_all(path).map_err(at(path))?;
-        let folder = Self { path: path.to_owned() };
+        let folder = Self::claim(path)?;
         let mut log = folder.log()?;
-        for file in [RUN, PLAN, artifact::INDEX] {
-            let file = path.join(file);
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&file)(error)),
-                _ => {}
-            }
-        }
-        let artifacts = path.join(artifact::CONTENT);
-        if artifacts.is_dir() {
-            fs::remove_dir_all(&artifacts).map_err(at(&artifacts))?;
-        }
+        claim::clear(path)?;
         log.clear()?;
         Ok((folder, log))
     }
@@ -176,7 +212,9 @@ impl RunFolder {
     /// # Errors
     /// [`FolderError::Io`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), FolderError> {
-        manifest::write(&self.file(RUN), manifest, true)
+        manifest::write(&self.file(RUN), manifest, true)?;
+        claim::unmark(&self.path);
+        Ok(())
     }
 
     /// The plan.
@@ -200,7 +238,7 @@ impl RunFolder {
     /// # Errors
     /// [`FolderError`].
     pub fn events(&self) -> Result<Vec<Event>, FolderError> {
-        lines::read(&self.file(EVENTS))
+        Ok(Journal::read(&self.file(EVENTS))?)
     }
 
     /// The log, to append to. One process at a time has it.
@@ -208,7 +246,31 @@ impl RunFolder {
     /// # Errors
     /// [`FolderError::Busy`] and [`FolderError::Io`].
     pub fn log(&self) -> Result<EventLog, FolderError> {
-        EventLog::open(&self.file(EVENTS), &self.path)
+        Journal::open(&self.file(EVENTS)).map_err(|error| match error {
+            JournalError::Busy { .. } => FolderError::Busy { path: self.path.clone() },
+            error => error.into(),
+        })
+    }
+
+    /// A folder for files that nobody needs when the run has ended.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub(crate) fn scratch(&self) -> Result<Scratch, FolderError> {
+        Scratch::new(&self.path)
+    }
+
+    /// Removes what a run that was killed left behind.
+    pub(crate) fn tidy(&self) {
+        claim::remove_scratch(&self.path);
+    }
+
+    /// Removes the run that is in the folder, and the folder where nothing else is in it.
+    ///
+    /// # Errors
+    /// [`FolderError::Foreign`], where something in it is none of a run's.
+    pub(crate) fn remove(path: &Path) -> Result<(), FolderError> {
+        claim::remove(path)
     }
 
     /// The artifacts.

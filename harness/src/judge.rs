@@ -192,6 +192,7 @@ fn judge_death(error: &WorkerError) -> Judgement {
         WorkerError::Crashed { code, .. } => Judgement::plain(Verdict::Crashed, Some(code), message),
         WorkerError::Protocol { .. } => Judgement::plain(Verdict::HarnessError, Some("protocol"), message),
         WorkerError::Spawn { .. } => Judgement::plain(Verdict::HarnessError, Some("spawn"), message),
+        WorkerError::Unwritable { .. } => Judgement::plain(Verdict::HarnessError, Some("request"), message),
         WorkerError::Noncompliant(_) => {
             Judgement::plain(Verdict::HarnessError, Some("noncompliant"), message)
         }

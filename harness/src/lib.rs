@@ -3,6 +3,9 @@
 //! The harness never links llama.cpp. It drives workers over [`intact_protocol`], so a crash in C++ is a verdict and
 //! not an outage, and any number of llama.cpp releases and foreign systems can take part in one run.
 
+#[macro_use]
+mod printing;
+
 pub mod certificate;
 pub mod change;
 pub mod claims;
@@ -15,6 +18,7 @@ pub mod environment;
 pub mod exit;
 pub mod expectation;
 pub mod fault;
+mod files;
 pub mod filter;
 pub mod folder;
 pub mod gate;
@@ -22,7 +26,9 @@ pub mod hub;
 pub mod init;
 pub mod installed;
 pub mod interrupt;
+pub mod journal;
 pub mod judge;
+mod model_file;
 pub mod nearest;
 pub mod noise;
 mod parallel;

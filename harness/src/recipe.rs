@@ -3,6 +3,7 @@
 mod place;
 mod target;
 
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -10,6 +11,7 @@ use intact_protocol::{FlashAttention, ParameterSource, Sampling, Settings};
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::filter::compare_versions;
 use crate::results::Dims;
 pub use place::{LoadOperation, Place, Scenario, SessionForm};
 pub use target::{Setting, Target};
@@ -38,6 +40,8 @@ pub struct Recipe {
     pub routes: Option<Vec<String>>,
     /// Where the loaded session takes its parameters from.
     pub parameters: ParameterSource,
+    /// The subject knows nothing of parameters: the axis that says where they come from means nothing to it.
+    pub without_parameters: bool,
     /// What the reader is asked to do with the files.
     pub operation: LoadOperation,
     /// What happens to the files between save and load.
@@ -47,6 +51,9 @@ pub struct Recipe {
     /// What the session is when it is saved.
     pub session: SessionForm,
 }
+
+/// The first format version that keeps parameters.
+const FIRST_WITH_PARAMETERS: &str = "2";
 
 /// The value of a preset or an adapter axis that means none.
 pub const NONE: &str = "none";
@@ -68,10 +75,13 @@ impl Recipe {
                 recipe.reader = recipe.writer.sampling_as(&Place::default());
             }
             for axis in &config.axes {
-                let Some(value) = dims.get(&axis.name).filter(|value| *value != INAPPLICABLE) else {
+                let Some(value) = dims.get(&axis.name) else { continue };
+                let mut targets = axis.sets.iter().filter_map(|name| Target::from_name(name.get_ref()));
+                if value == INAPPLICABLE {
+                    recipe.without_parameters |= targets.any(|target| target == Target::Parameters);
                     continue;
-                };
-                for target in axis.sets.iter().filter_map(|name| Target::from_name(name.get_ref())) {
+                }
+                for target in targets {
                     if target.is_readers() == on_reader {
                         recipe.set(target, value, config)?;
                     }
@@ -79,6 +89,18 @@ impl Recipe {
             }
         }
         Ok(recipe)
+    }
+
+    /// Whether the parameters of the saved session are in the file, and asked for. A state that is adopted has none, and
+    /// neither has a session of the first format.
+    #[must_use]
+    pub fn keeps_parameters(&self) -> bool {
+        let has_them =
+            |format: &str| compare_versions(format, FIRST_WITH_PARAMETERS).is_none_or(Ordering::is_ge);
+        !self.without_parameters
+            && self.parameters == ParameterSource::Saved
+            && self.operation == LoadOperation::Load
+            && self.format.as_deref().is_none_or(has_them)
     }
 
     /// Sets one thing.
@@ -157,11 +179,11 @@ const LAYOUTS: [(&str, bool); 2] = [("known", true), ("forgotten", false)];
 
 fn set(settings: &mut Settings, setting: Setting, value: &str) -> Result<(), String> {
     match setting {
-        Setting::NCtx => settings.n_ctx = Some(number(value)?),
-        Setting::NBatch => settings.n_batch = Some(number(value)?),
-        Setting::NUbatch => settings.n_ubatch = Some(number(value)?),
-        Setting::NSeqMax => settings.n_seq_max = Some(number(value)?),
-        Setting::Threads => settings.threads = Some(number(value)?),
+        Setting::NCtx => settings.n_ctx = Some(count(value, LEAST_CONTEXT)?),
+        Setting::NBatch => settings.n_batch = Some(count(value, 1)?),
+        Setting::NUbatch => settings.n_ubatch = Some(count(value, 1)?),
+        Setting::NSeqMax => settings.n_seq_max = Some(count(value, 1)?),
+        Setting::Threads => settings.threads = Some(count(value, 1)?),
         Setting::TypeK => settings.type_k = Some(value.to_owned()),
         Setting::TypeV => settings.type_v = Some(value.to_owned()),
         Setting::FlashAttention => settings.flash_attention = Some(named(value, &FLASH_ATTENTION)?),
@@ -173,6 +195,18 @@ fn set(settings: &mut Settings, setting: Setting, value: &str) -> Result<(), Str
         Setting::Fragmented => settings.fragmented = named(value, &SWITCH)?,
     }
     Ok(())
+}
+
+/// Tokens that a context has at least: a session of intact has a token before the one that is being evaluated.
+pub const LEAST_CONTEXT: u32 = 2;
+
+fn count(value: &str, least: u32) -> Result<u32, String> {
+    let count = number(value)?;
+    if count >= least {
+        Ok(count)
+    } else {
+        Err(format!("`{value}` is too small: it must be at least {least}"))
+    }
 }
 
 fn number<T: FromStr<Err: Display>>(value: &str) -> Result<T, String> {

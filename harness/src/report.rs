@@ -24,7 +24,6 @@ mod systems;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +47,7 @@ pub use story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
 pub use style::{Style, Tone};
 pub use systems::{Asked, Cost, Party, Systems};
 
+use crate::files::{contain, replace_own};
 use crate::results::Results;
 
 /// What a report is made of: a run, and what it is compared with.
@@ -99,21 +99,29 @@ pub enum ReportError {
 /// Files that [`write()`] makes.
 pub const FILES: [&str; 4] = ["report.html", "report.md", "junit.xml", "badge.svg"];
 
-/// Writes `report.html`, `report.md`, `junit.xml` and `badge.svg` into the folder `out`.
+/// What is in each of them, whatever the run: what has a file's name and not this is somebody else's.
+const MARKS: [&str; 4] = [
+    "<p class=\"brand\">intact</p>",
+    "# Did saved chat sessions come back intact?",
+    "<testsuites name=\"intact\"",
+    "<title>intact:",
+];
+
+/// Writes `report.html`, `report.md`, `junit.xml` and `badge.svg` into the folder `out`. Files of these names that are no
+/// reports stay as they are.
 ///
 /// # Errors
 /// [`ReportError`], for the first file that fails.
 pub fn write(report: &Report<'_>, out: &Path) -> Result<(), ReportError> {
-    let [page, summary, suites, sign] = FILES.map(|file| out.join(file));
-    put(&page, html(report))?;
-    put(&summary, Ok(markdown(report)))?;
-    put(&suites, junit(report.results))?;
-    put(&sign, badge(report.results))
-}
-
-fn put(path: &Path, rendered: Result<String, String>) -> Result<(), ReportError> {
-    let text = rendered.map_err(|reason| ReportError::Render { path: path.to_owned(), reason })?;
-    fs::write(path, text).map_err(|source| ReportError::Write { path: path.to_owned(), source })
+    let rendered =
+        [html(report), Ok(markdown(report)), junit(report.results), badge(report.results)].into_iter();
+    for ((name, mark), rendered) in FILES.into_iter().zip(MARKS).zip(rendered) {
+        let path = out.join(name);
+        let failed = |reason| ReportError::Render { path: path.clone(), reason };
+        let written = replace_own(&path, rendered.map_err(failed)?, |there| contain(there, mark));
+        written.map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// A point in time to the minute, as people read it.

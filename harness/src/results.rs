@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::files::write_whole;
 use crate::plan::PlannedCell;
 use crate::verdict::Verdict;
 #[cfg(test)]
@@ -110,6 +111,9 @@ pub struct RunInfo {
     pub seed: u64,
     /// Workers at a time.
     pub jobs: u32,
+    /// What is to be known of the parts that it was put together from: those that played the same cells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// The machine.
@@ -180,7 +184,7 @@ impl Results {
         let io_error = |source| ResultsError::Io { path: path.to_owned(), source };
         let mut json = serde_json::to_string_pretty(self).map_err(|error| io_error(error.into()))?;
         json.push('\n');
-        fs::write(path, json).map_err(io_error)
+        write_whole(path, json).map_err(io_error)
     }
 
     /// Reads the file.

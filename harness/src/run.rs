@@ -28,13 +28,14 @@ use crate::config::ConfigError;
 use crate::environment;
 use crate::exit::Exit;
 use crate::filter::FilterError;
-use crate::folder::{Event, FolderError, Kind, Outcome, Partition, Planned, RunFolder};
+use crate::folder::{Event, FolderError, Kind, Outcome, Partition, Planned, RESULTS, RunFolder};
+use crate::journal::JournalError;
 use crate::judge::Evidence;
 use crate::parallel;
 use crate::plan::PlanError;
 use crate::results::{Cell, Results, ResultsError};
 use conclusion::Conclusion;
-pub use depot::{Depot, Part};
+pub use depot::{Depot, Kept, Part};
 pub use merge::{MergeOptions, merge};
 pub use produce::{Produced, produce};
 pub use repro::{Bundle, BundleOptions, bundle};
@@ -215,6 +216,12 @@ pub enum RunError {
     },
 }
 
+impl From<JournalError> for RunError {
+    fn from(error: JournalError) -> Self {
+        Self::RunFolder(error.into())
+    }
+}
+
 impl RunError {
     /// How the command ends.
     #[must_use]
@@ -241,6 +248,11 @@ pub fn plan(options: &RunOptions) -> Result<Planned, RunError> {
 /// [`RunError`], when there is nothing to judge; what subjects do is in the results.
 pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, RunError> {
     let clock = Instant::now();
+    if let Some(from) = options.from.iter().find(|from| is_same(from, &options.out)) {
+        let message =
+            format!("{} is where the sessions are: choose another folder with --out", from.display());
+        return Err(RunError::Merge(message));
+    }
     let kind = if options.from.is_empty() { Kind::Run } else { Kind::Consume };
     let mut setup = Setup::ready(options, kind, progress)?;
     let (folder, log) = setup.folder(options)?;
@@ -265,11 +277,14 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         environment: environment::here(),
         seconds: before + seconds,
         jobs: setup.jobs,
+        notes: Vec::new(),
     };
     let results = conclusion.results();
     results.write(&folder.file(RESULTS))?;
     Ok(results)
 }
 
-/// File name of the results.
-pub(crate) const RESULTS: &str = "results.json";
+/// Whether two paths lead to one folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}

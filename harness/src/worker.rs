@@ -1,12 +1,12 @@
 //! The worker driver: starts a subject's process, asks it one request at a time, and turns every way in which it can
 //! fail into a value. Nothing a worker does can take the harness with it.
 
+mod limits;
 mod process;
 mod stream;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use intact_protocol::{
@@ -16,11 +16,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-use process::{Death, Process};
-use stream::{Answers, Log, Received};
+pub use limits::Limits;
+use process::{Death, Pretence, Process};
+use stream::{Answers, Log, Received, Requests};
 
 /// Stray lines that are tolerated between a request and its reply. Above that, the worker floods.
 const TOLERATED_STRAYS: u64 = 100_000;
+/// Messages that had come before the deadline and are heard after it. More can only be a stream without end.
+const LATE: u32 = 128;
+/// How often a worker that is silent is looked at: it may have ended, and something that it started keeps its output open.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long the last answer of a process that has ended may be on its way.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The environment variable that a passphrase is taken from. Workers do not get it: sessions are opened before they do.
 pub(crate) const PASSPHRASE: &str = "INTACT_PASSPHRASE";
@@ -29,11 +36,13 @@ pub(crate) const PASSPHRASE: &str = "INTACT_PASSPHRASE";
 #[derive(Debug)]
 pub struct Worker {
     process: Process,
-    stdin: Option<ChildStdin>,
+    requests: Requests,
     answers: Answers,
     log: Log,
     seq: u64,
     strays: u64,
+    /// Since when it is known that its process has ended.
+    ended: Option<Instant>,
 }
 
 /// The name of a request's operation, as on the wire.
@@ -80,9 +89,26 @@ pub enum WorkerError {
         /// What it did.
         how: String,
     },
+    /// The request itself cannot be put into words, so it was not asked; the worker has not heard of it.
+    #[error("`{op}` cannot be asked: {reason}")]
+    Unwritable {
+        /// The request.
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
+        /// Why.
+        reason: String,
+    },
     /// It did not pass the compliance probe.
     #[error("the worker is not one that can be trusted with a cell: {0}")]
     Noncompliant(String),
+}
+
+impl WorkerError {
+    /// Whether the worker is as it was before it was asked.
+    #[must_use]
+    pub fn leaves_worker_alive(&self) -> bool {
+        matches!(self, Self::Unwritable { .. })
+    }
 }
 
 impl Worker {
@@ -90,7 +116,11 @@ impl Worker {
     ///
     /// # Errors
     /// [`WorkerError::Spawn`].
-    pub fn spawn(command: &[String], environment: &[(String, String)]) -> Result<Self, WorkerError> {
+    pub fn spawn(
+        command: &[String],
+        environment: &[(String, String)],
+        limits: Limits,
+    ) -> Result<Self, WorkerError> {
         let refused = |reason: String| WorkerError::Spawn { command: command.join(" "), reason };
         let (program, arguments) = command.split_first().ok_or_else(|| refused("no command line".into()))?;
         let mut line = Command::new(Path::new(program));
@@ -100,18 +130,20 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut process = Process::spawn(line).map_err(|error| refused(error.to_string()))?;
+        let mut process = Process::spawn(line, limits).map_err(|error| refused(error.to_string()))?;
         let missing = || refused("its standard streams could not be taken".into());
         let stdout = process.stdout().ok_or_else(missing)?;
         let stderr = process.stderr().ok_or_else(missing)?;
         let stdin = process.stdin().ok_or_else(missing)?;
+        let answers = Answers::read(stdout);
         Ok(Self {
             process,
-            stdin: Some(stdin),
-            answers: Answers::read(stdout),
+            requests: Requests::write(stdin, &answers),
+            answers,
             log: Log::read(stderr),
             seq: 0,
             strays: 0,
+            ended: None,
         })
     }
 
@@ -121,19 +153,20 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`]; [`WorkerError::Noncompliant`] says what is wrong with its answers.
     pub fn start(command: &[String], timeout: Duration) -> Result<(Self, Hello), WorkerError> {
-        Self::start_in(command, &[], timeout)
+        Self::start_in(command, &[], Limits::default(), timeout)
     }
 
-    /// The same, with these environment variables.
+    /// The same, with these environment variables and limits.
     ///
     /// # Errors
     /// [`WorkerError`].
     pub fn start_in(
         command: &[String],
         environment: &[(String, String)],
+        limits: Limits,
         timeout: Duration,
     ) -> Result<(Self, Hello), WorkerError> {
-        let mut worker = Self::spawn(command, environment)?;
+        let mut worker = Self::spawn(command, environment, limits)?;
         let hello = worker.greet(timeout)?;
         worker.probe(timeout)?;
         Ok((worker, hello))
@@ -142,7 +175,7 @@ impl Worker {
     /// Asks and waits for the reply. Pieces of a streamed reply go to `on_text` as they come.
     ///
     /// # Errors
-    /// [`WorkerError`]. After an error the worker is dead: start another.
+    /// [`WorkerError`]. After an error the worker is dead, unless it says otherwise: start another.
     pub fn ask(
         &mut self,
         request: Request,
@@ -150,14 +183,12 @@ impl Worker {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Outcome, WorkerError> {
         let op = request.operation();
-        self.seq += 1;
-        let envelope = Envelope { seq: self.seq, request };
+        let envelope = Envelope { seq: self.seq + 1, request };
         let mut line = Vec::new();
-        write_line(&mut line, &envelope).map_err(|error| WorkerError::Protocol {
-            op,
-            how: format!("the request cannot be written: {error}"),
-        })?;
-        self.exchange(op, &line, timeout, on_text)
+        write_line(&mut line, &envelope)
+            .map_err(|error| WorkerError::Unwritable { op, reason: error.to_string() })?;
+        self.seq += 1;
+        self.exchange(op, line, timeout, on_text)
     }
 
     /// The last lines that the worker wrote on standard error, oldest first.
@@ -180,8 +211,10 @@ impl Worker {
     /// Asks the worker to leave, and kills it if it does not.
     pub fn leave(mut self, timeout: Duration) {
         let _said = self.ask(Request::Bye, timeout, &mut |_| {});
-        drop(self.stdin.take());
-        self.process.settle(timeout);
+        let Self { mut process, requests, .. } = self;
+        // The end of its input, for one that does not know the word.
+        drop(requests);
+        process.settle(timeout);
     }
 
     fn greet(&mut self, timeout: Duration) -> Result<Hello, WorkerError> {
@@ -210,7 +243,7 @@ impl Worker {
     fn probe(&mut self, timeout: Duration) -> Result<(), WorkerError> {
         self.seq += 1;
         let line = format!("{{\"seq\":{},\"request\":{{\"op\":\"compliance-probe\"}}}}\n", self.seq);
-        match self.exchange("compliance-probe", line.as_bytes(), timeout, &mut |_| {})? {
+        match self.exchange("compliance-probe", line.into_bytes(), timeout, &mut |_| {})? {
             Outcome::Unsupported { .. } => Ok(()),
             other => Err(WorkerError::Noncompliant(format!(
                 "it answers a request that nobody knows with {} instead of `unsupported`",
@@ -222,55 +255,75 @@ impl Worker {
     fn exchange(
         &mut self,
         op: Operation,
-        line: &[u8],
+        line: Vec<u8>,
         timeout: Duration,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Outcome, WorkerError> {
-        let written = self.stdin.as_mut().map(|stdin| stdin.write_all(line).and_then(|()| stdin.flush()));
-        if !matches!(written, Some(Ok(()))) {
-            return Err(self.died(op));
+        // One that is too far away to be a time never comes.
+        let deadline = Instant::now().checked_add(timeout);
+        if !self.requests.send(line) {
+            return Err(self.died(op, Pretence::ClosedInput));
         }
-        let deadline = Instant::now() + timeout;
-        let mut strays = 0;
+        let (mut strays, mut late) = (0, 0);
         loop {
-            match self.answers.next(deadline.saturating_duration_since(Instant::now())) {
-                Received::Answer(Answer::Event { seq, text }) if seq == self.seq => on_text(&text),
+            let how = match self.next(deadline, &mut late) {
+                Received::Answer(Answer::Event { seq, text }) if seq == self.seq => {
+                    on_text(&text);
+                    continue;
+                }
                 Received::Answer(Answer::Reply { seq, outcome }) if seq == self.seq => return Ok(outcome),
                 Received::Answer(Answer::Event { seq, .. } | Answer::Reply { seq, .. }) => {
-                    self.process.kill();
-                    return Err(WorkerError::Protocol {
-                        op,
-                        how: format!("it answered request {seq} when {} was asked", self.seq),
-                    });
+                    format!("it answered request {seq} when {} was asked", self.seq)
                 }
+                Received::Unreadable(reason) => format!("its answer cannot be read: {reason}"),
                 Received::Strays(more) => {
                     strays += more;
                     self.strays += more;
-                    if strays > TOLERATED_STRAYS {
-                        self.process.kill();
-                        return Err(WorkerError::Protocol {
-                            op,
-                            how: format!("it wrote more than {TOLERATED_STRAYS} lines that are no answer"),
-                        });
+                    if strays <= TOLERATED_STRAYS {
+                        continue;
                     }
+                    format!("it wrote more than {TOLERATED_STRAYS} lines that are no answer")
                 }
                 Received::TooLate => {
                     self.process.kill();
                     return Err(WorkerError::Hung { op, seconds: timeout.as_secs() });
                 }
                 Received::Closed if strays > 0 && self.process.is_alive() => {
-                    self.process.kill();
-                    let how =
-                        format!("it closed its standard output after {strays} lines that are no answer");
-                    return Err(WorkerError::Protocol { op, how });
+                    format!("it closed its standard output after {strays} lines that are no answer")
                 }
-                Received::Closed => return Err(self.died(op)),
+                Received::Closed => return Err(self.died(op, Pretence::ClosedOutput)),
+                Received::Unheard => return Err(self.died(op, Pretence::ClosedInput)),
+            };
+            self.process.kill();
+            return Err(WorkerError::Protocol { op, how });
+        }
+    }
+
+    /// What comes next, if it comes in time.
+    fn next(&mut self, deadline: Option<Instant>, late: &mut u32) -> Received {
+        loop {
+            let now = Instant::now();
+            let left = deadline.map_or(GLANCE, |deadline| deadline.saturating_duration_since(now));
+            if left.is_zero() {
+                *late += 1;
+                return if *late > LATE { Received::TooLate } else { self.answers.next(Duration::ZERO) };
+            }
+            match self.answers.next(left.min(GLANCE)) {
+                Received::TooLate if self.ended.is_some_and(|ended| ended.elapsed() > LAST_WORDS) => {
+                    // Something that is out of reach has its output.
+                    return Received::Closed;
+                }
+                Received::TooLate if self.ended.is_none() && self.process.has_ended() => {
+                    self.ended = Some(Instant::now());
+                }
+                Received::TooLate => {}
+                received => return received,
             }
         }
     }
 
-    fn died(&mut self, op: &'static str) -> WorkerError {
-        let Death { code, how } = self.process.post_mortem();
+    fn died(&mut self, op: &'static str, pretence: Pretence) -> WorkerError {
+        let Death { code, how } = self.process.post_mortem(pretence);
         self.log.settle();
         WorkerError::Crashed { op, code, how }
     }

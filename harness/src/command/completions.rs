@@ -1,7 +1,5 @@
 //! `intact completions`: shell completions on standard output.
 
-use std::io;
-
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -22,7 +20,7 @@ impl Completions {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::Arguments::command(), "intact", &mut script);
-        io::Write::write_all(&mut io::stdout(), &script).map_err(Failure::output)?;
+        print!("{}", String::from_utf8_lossy(&script));
         Ok(Exit::Fine)
     }
 }

@@ -1,6 +1,5 @@
 //! `intact expect`: what is expected, checked, explained, and brought up to date.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,6 +12,8 @@ use super::run::failed;
 use crate::config::{Config, ConfigError};
 use crate::exit::Exit;
 use crate::expectation::{Expectations, UNREVIEWED, reviewed};
+use crate::files::write_whole;
+use crate::folder::RESULTS;
 use crate::plan::PlannedCell;
 use crate::results::Results;
 use crate::run::{self, RunOptions};
@@ -259,13 +260,13 @@ impl Desk {
                 "run the same command on a developer's machine, look at what it changes, and commit that",
             ));
         }
-        fs::write(&self.path, text)
+        write_whole(&self.path, text)
             .map_err(|error| Failure::setup(format!("{}: {error}", self.path.display())))
     }
 }
 
 fn read_results(folder: &Path) -> Result<Results, Failure> {
-    Results::read(&folder.join(run::RESULTS))
+    Results::read(&folder.join(RESULTS))
         .map_err(|error| Failure::setup(error).help("give the folder that was named with `intact run --out`"))
 }
 

@@ -9,7 +9,7 @@ mod shown;
 mod verify;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use intact_fixtures::FixtureError;
@@ -79,7 +79,10 @@ impl Generate {
         }
         for id in ids {
             let made = match &self.dir {
-                Some(dir) => intact_fixtures::ensure(&id, dir),
+                Some(dir) => {
+                    free_for(&id, dir)?;
+                    intact_fixtures::ensure(&id, dir)
+                }
                 None => intact_fixtures::cached(&id),
             };
             let path = made.map_err(failed)?;
@@ -88,6 +91,17 @@ impl Generate {
         }
         Ok(Exit::Fine)
     }
+}
+
+/// A file of a model's name that is another one is not replaced.
+fn free_for(id: &str, dir: &Path) -> Result<(), Failure> {
+    let path = dir.join(format!("{id}.gguf"));
+    let free = intact_fixtures::is_free(id, &path).map_err(|error| Failure::unreadable(&path, &error))?;
+    if free {
+        return Ok(());
+    }
+    Err(Failure::setup(format!("{} is there already, and is another model", path.display()))
+        .help("name another folder with --dir; nothing is overwritten"))
 }
 
 fn unknown_model(id: &str, known: &[&str]) -> Failure {

@@ -6,27 +6,12 @@ use std::process;
 
 use crate::exit::Exit;
 
-/// How the standard library begins when `println!` cannot write.
-const UNPRINTED: &str = "failed printing to";
-
 /// From now on a panic on any thread ends the process with [`Exit::NoVerdict`].
 pub(super) fn install() {
     panic::set_hook(Box::new(|info| {
-        let (told, exit) = verdict(&message(info), &place(info));
-        if let Some(told) = told {
-            let _ = writeln!(std::io::stderr(), "{told}");
-        }
-        process::exit(exit.code().into());
+        let _ = writeln!(std::io::stderr(), "{}", note(&message(info), &place(info)));
+        process::exit(Exit::NoVerdict.code().into());
     }));
-}
-
-/// What a panic means. Output that nobody takes is no defect: a reader that closed the pipe has seen enough.
-fn verdict(message: &str, place: &str) -> (Option<String>, Exit) {
-    match message.strip_prefix(UNPRINTED) {
-        Some(why) if why.contains("Broken pipe") => (None, Exit::Fine),
-        Some(why) => (Some(format!("the output could not be written:{why}")), Exit::SetUp),
-        None => (Some(note(message, place)), Exit::NoVerdict),
-    }
 }
 
 fn note(message: &str, place: &str) -> String {
@@ -55,23 +40,9 @@ mod tests {
 
     #[test]
     fn a_defect_is_told_with_what_where_and_what_to_do() {
-        let (told, exit) = verdict("index out of bounds", "harness/src/judge.rs:7");
-        let told = told.expect("a note");
+        let told = note("index out of bounds", "harness/src/judge.rs:7");
         for part in ["no verdict", "index out of bounds", "judge.rs:7", "report it"] {
             assert!(told.contains(part), "{told}");
         }
-        assert_eq!(exit, Exit::NoVerdict);
-    }
-
-    #[test]
-    fn output_that_cannot_be_written_is_no_defect() {
-        let closed = verdict("failed printing to stdout: Broken pipe (os error 32)", "");
-        assert_eq!(closed, (None, Exit::Fine));
-        let (told, exit) = verdict("failed printing to stdout: No space left on device (os error 28)", "");
-        assert_eq!(
-            told.as_deref(),
-            Some("the output could not be written: stdout: No space left on device (os error 28)")
-        );
-        assert_eq!(exit, Exit::SetUp);
     }
 }

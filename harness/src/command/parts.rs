@@ -187,8 +187,7 @@ impl Merge {
 
 /// The parts of a depot, copied into the folder that is written.
 fn fetched(depot: &Depot, saving: bool, out: &Path, number: usize) -> Result<Vec<PathBuf>, Failure> {
-    let into = out.join("parts").join(number.to_string());
-    let parts = depot.fetch(saving, &into).map_err(failed)?;
+    let parts = depot.fetch(saving, out, number).map_err(failed)?;
     for part in &parts {
         println!("{}  began {}", part.name, part.started);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -86,7 +86,7 @@ impl Report {
             report.performance = beside.flatten();
         }
         match self.form.render(&report) {
-            Some(text) => print(&text?)?,
+            Some(text) => print!("{}", text?),
             None => write(&report, &self.folder()?)?,
         }
         Ok(Exit::Fine)
@@ -148,7 +148,8 @@ fn write(report: &report::Report<'_>, folder: &Path) -> Result<(), Failure> {
         Failure::setup(format!("the folder {} cannot be made: {error}", folder.display()))
     })?;
     report::write(report, folder).map_err(Failure::setup)?;
-    print(&summary(report.results, folder))
+    print!("{}", summary(report.results, folder));
+    Ok(())
 }
 
 fn read(names: &[String], runs: &[PathBuf]) -> Result<Results, Failure> {
@@ -176,14 +177,6 @@ fn names(runs: &[PathBuf]) -> Vec<String> {
         free
     };
     runs.iter().map(name).collect()
-}
-
-/// Prints, and lets a reader that has seen enough go.
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::output(error)),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

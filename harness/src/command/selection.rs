@@ -11,6 +11,9 @@ use super::worker;
 use crate::folder::Partition;
 use crate::run::{Depot, RunOptions};
 
+/// Workers at a time, at most: each is a process with a model open.
+const MOST_JOBS: i64 = 1024;
+
 /// Which cells of which plan.
 #[derive(Debug, Args)]
 pub(super) struct Selection {
@@ -57,8 +60,8 @@ pub(super) struct Selection {
 #[derive(Debug, Args)]
 pub(super) struct Workforce {
     /// Workers at a time [default: one for each processor]
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]
+    jobs: Option<u16>,
 
     /// The worker to use in place of intact-worker
     #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
@@ -86,7 +89,7 @@ impl Selection {
 impl Workforce {
     /// The options with these workers; those that they name stay where nothing is given here.
     pub(super) fn at(self, options: RunOptions) -> RunOptions {
-        RunOptions { jobs: self.jobs, worker: self.worker.or(options.worker), ..options }
+        RunOptions { jobs: self.jobs.map(usize::from), worker: self.worker.or(options.worker), ..options }
     }
 }
 
@@ -126,11 +129,17 @@ impl Keeping {
 /// Keeps what is in a run's folder, where that is asked for.
 pub(super) fn keep(depot: Option<&Depot>, out: &Path) -> Result<(), Failure> {
     if let Some(depot) = depot {
-        let part = depot.keep(out).map_err(|error| {
+        let kept = depot.keep(out).map_err(|error| {
             failed(error)
                 .help(format!("everything is in {}, and can be kept by running this again", out.display()))
         })?;
-        println!("Kept:   {part} at {}", depot.address());
+        println!("Kept:   {} at {}", kept.name, depot.address());
+        if let Some(began) = kept.replaced {
+            eprintln!(
+                "note: it took the place of a part that began {began}. If that is not an earlier attempt at the same job, two \
+                 jobs were given the same --partition, and one of them is lost"
+            );
+        }
     }
     Ok(())
 }

@@ -50,6 +50,9 @@ pub(super) fn summary(results: &Results, out: &Path) -> String {
         let (covered, strength) = (coverage.covered, coverage.strength);
         let _ = writeln!(text, "Covers {covered} of {possible} possible combinations of {strength} values.");
     }
+    for note in &results.run.notes {
+        let _ = writeln!(text, "Note: {}.", plain(note));
+    }
     let _ = writeln!(text, "{}", story.gate);
     let _ = writeln!(text, "Report: {}", out.join("report.html").display());
     if let Some(next) = next(results) {

@@ -53,8 +53,8 @@ struct Build {
     all: bool,
 
     /// Compilers at a time [default: one for each core]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
 
     /// The checkout that the worker's sources are taken from [default: the one this command was built in]
     #[arg(long, value_name = "DIR")]
@@ -117,7 +117,7 @@ impl Build {
     fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
         let chosen = if self.all { releases().iter().collect() } else { chosen(&self.tags)? };
         let checkout = self.source.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-        let builder = Builder { home, checkout, jobs: self.jobs };
+        let builder = Builder { home, checkout, jobs: self.jobs.map(usize::from) };
         let mut failed = Vec::new();
         for (number, release) in chosen.iter().enumerate() {
             let bar = progress_bar(&format!("{}/{} {}", number + 1, chosen.len(), release.tag));

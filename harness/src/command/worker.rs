@@ -9,12 +9,17 @@ use intact_protocol::{FlashAttention, Hello, Open, Opened, Outcome, Replied, Req
 
 use super::Failure;
 use super::models::model_file;
+use crate::model_file::{telling, trouble};
+use crate::recipe::LEAST_CONTEXT;
 use crate::worker::Worker;
 
 /// How long a worker may take to say who it is.
 const GREETING: Duration = Duration::from_secs(60);
 /// How long a worker may take to load a model. Models of many gigabytes come from slow disks.
 const OPENING: Duration = Duration::from_secs(1800);
+
+/// Tokens of a context at most: more than any model was trained with, and few enough for their sizes to be numbers.
+const MOST_CONTEXT: i64 = 1 << 28;
 
 /// The model, and the settings of the context that sessions live in.
 #[derive(Debug, Args)]
@@ -31,7 +36,13 @@ pub(super) struct ModelArguments {
 #[derive(Debug, Args)]
 pub(super) struct ContextArguments {
     /// Context length of a session, in tokens
-    #[arg(long, value_name = "TOKENS", default_value_t = 4096, help_heading = "Context")]
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(i64::from(LEAST_CONTEXT)..=MOST_CONTEXT),
+        help_heading = "Context"
+    )]
     context: u32,
 
     /// KV type of K and V, by ggml's name, for example q8_0
@@ -45,7 +56,12 @@ pub(super) struct ContextArguments {
     flash_attention: Option<When>,
 
     /// Threads that evaluate tokens [default: one for each processor]
-    #[arg(long, value_name = "N", help_heading = "Context")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1024),
+        help_heading = "Context"
+    )]
     threads: Option<u32>,
 
     /// The worker to use, instead of the one beside this command
@@ -131,22 +147,34 @@ impl Session {
         let opened = match outcome {
             Ok(outcome) => match replied(outcome) {
                 Ok(Replied::Open(opened)) => opened,
-                other => return Err(Failure::setup(format!("the model was not opened: {}", told(&other)))),
+                other => {
+                    return Err(unopened(
+                        &format!("the model was not opened: {}", told(&other)),
+                        &open,
+                        &worker,
+                    ));
+                }
             },
-            Err(error) => return Err(Failure::setup(error).help(last_words(&worker))),
+            Err(error) => return Err(unopened(&error.to_string(), &open, &worker)),
         };
         Ok(Self { worker, command, open, hello, opened })
     }
 
-    /// Asks the worker; pieces of a streamed reply go to `on_text`.
+    /// Asks the worker; pieces of a streamed reply go to `on_text`. A failure means that the worker is dead; what could not
+    /// even be asked is answered here, and the worker goes on.
     pub(super) fn ask(
         &mut self,
         request: Request,
         timeout: Duration,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Answered, Failure> {
-        let answer = self.worker.ask(request, timeout, on_text);
-        answer.map(replied).map_err(|error| Failure::setup(error).help(last_words(&self.worker)))
+        match self.worker.ask(request, timeout, on_text) {
+            Ok(outcome) => Ok(replied(outcome)),
+            Err(error) if error.leaves_worker_alive() => {
+                Ok(Err(Outcome::Error { message: error.to_string() }))
+            }
+            Err(error) => Err(Failure::setup(error).help(last_words(&self.worker))),
+        }
     }
 
     /// A new worker in place of one that died. What was live in it is gone.
@@ -178,6 +206,22 @@ pub(super) fn told(answer: &Answered) -> String {
         Err(Outcome::Unsupported { message, .. }) => format!("the worker cannot do that: {message}"),
         Err(Outcome::Error { message }) => message.clone(),
         Err(Outcome::Ok { .. }) | Ok(_) => "the worker answered another question than the one asked".into(),
+    }
+}
+
+/// Why a model could not be opened: what its file is, else what the worker wrote.
+fn unopened(error: &str, open: &Open, worker: &Worker) -> Failure {
+    let failure = Failure::setup(error);
+    let failure = match trouble(&open.model) {
+        Some(trouble) => failure.help(format!("of {}, {trouble}", open.model.display())),
+        None => failure,
+    };
+    let log = worker.log();
+    let lines: Vec<String> = telling(&log).into_iter().map(super::table::plain).collect();
+    if lines.is_empty() {
+        failure.also(last_words(worker))
+    } else {
+        failure.also(format!("the worker wrote:\n{}", lines.join("\n")))
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::{AxisConfig, Config};
+use super::{AxisConfig, Config, ProfileConfig, RunConfig};
 use crate::filter::Filter;
 use crate::nearest::nearest;
 use crate::recipe::{Recipe, Target};
@@ -25,6 +25,10 @@ pub(super) fn check(config: &Config) -> Checked {
             "version {} of intact.toml is not known; this is version 1",
             config.version
         )));
+    }
+    check_bounds(&config.run)?;
+    for (name, profile) in &config.profiles {
+        check_values(&format!("profiles.{name}"), &profile_values(profile))?;
     }
     unique("subject", config.subjects.iter().map(|subject| subject.name.as_str()))?;
     unique("model", config.models.iter().map(|model| model.name.as_str()))?;
@@ -63,6 +67,53 @@ pub(super) fn check(config: &Config) -> Checked {
     if let Some(unknown) = below.chain([&config.run.plan]).find(|name| !config.plans.contains_key(*name)) {
         let known: Vec<&str> = config.plans.keys().map(String::as_str).collect();
         return Err(general(format!("there is no plan `{unknown}`; there are {}", known.join(", "))));
+    }
+    Ok(())
+}
+
+/// Seconds in a year: whoever waits longer waits for ever.
+const LONGEST: u64 = 365 * 24 * 3600;
+/// What a value of `run` may be at least and at most, by its name.
+const BOUNDS: [(&str, u64, u64); 5] = [
+    ("timeout_seconds", 1, LONGEST),
+    ("cell_timeout_seconds", 1, LONGEST),
+    ("scored_tokens", 1, 1 << 20),
+    ("sampled_tokens", 1, 1 << 20),
+    // A worker without a model takes some tens.
+    ("worker_memory_mib", 64, 1 << 40),
+];
+
+/// Values of `run`, in the order of their bounds.
+type Values = [Option<u64>; BOUNDS.len()];
+
+fn check_bounds(run: &RunConfig) -> Checked {
+    let values = [
+        Some(run.timeout_seconds),
+        run.cell_timeout_seconds,
+        Some(run.scored_tokens.into()),
+        Some(run.sampled_tokens.into()),
+        run.worker_memory_mib,
+    ];
+    check_values("run", &values)
+}
+
+fn profile_values(profile: &ProfileConfig) -> Values {
+    [
+        profile.timeout_seconds,
+        profile.cell_timeout_seconds,
+        profile.scored_tokens.map(u64::from),
+        profile.sampled_tokens.map(u64::from),
+        profile.worker_memory_mib,
+    ]
+}
+
+fn check_values(table: &str, values: &Values) -> Checked {
+    for ((name, least, most), value) in BOUNDS.iter().zip(values) {
+        if let Some(value) = value.filter(|value| !(*least..=*most).contains(value)) {
+            return Err(general(format!(
+                "`{table}.{name}` is {value}: it must be at least {least} and at most {most}"
+            )));
+        }
     }
     Ok(())
 }

@@ -11,12 +11,13 @@ use crate::nearest::nearest;
 /// Values that a profile or the environment may set, by the environment variable that sets each.
 ///
 /// Everything else decides what the cells are, and is the same for everybody who runs the plan.
-pub const OVERRIDES: [(&str, &[&str]); 5] = [
+pub const OVERRIDES: [(&str, &[&str]); 6] = [
     ("INTACT_PLAN", &["run", "plan"]),
     ("INTACT_TIMEOUT_SECONDS", &["run", "timeout_seconds"]),
     ("INTACT_CELL_TIMEOUT_SECONDS", &["run", "cell_timeout_seconds"]),
     ("INTACT_SCORED_TOKENS", &["run", "scored_tokens"]),
     ("INTACT_SAMPLED_TOKENS", &["run", "sampled_tokens"]),
+    ("INTACT_WORKER_MEMORY_MIB", &["run", "worker_memory_mib"]),
 ];
 
 /// The environment variable that chooses a profile.

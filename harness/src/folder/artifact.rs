@@ -2,17 +2,19 @@
 //! who made it, and files by the hash of their bytes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use intact_protocol::{Hello, Message};
 use intact_store::Files;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FolderError, at, lines};
+use super::{FolderError, at};
+use crate::files::{beside, folder_of, put_in_place};
+use crate::journal::Journal;
 use crate::results::Environment;
 use crate::scenario::StepError;
 
@@ -116,11 +118,13 @@ pub struct ArtifactStore {
     folder: PathBuf,
     /// Where bytes are that are not in the folder.
     beyond: Option<Arc<Files>>,
+    /// The index, once something was added to it.
+    index: Arc<Mutex<Option<Journal<ArtifactEntry>>>>,
 }
 
 impl ArtifactStore {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), beyond: None }
+        Self { folder: folder.to_owned(), beyond: None, index: Arc::default() }
     }
 
     /// The same, with files that are fetched from there when they are taken, if they are not in the folder.
@@ -134,18 +138,21 @@ impl ArtifactStore {
     /// # Errors
     /// [`FolderError`].
     pub fn entries(&self) -> Result<BTreeMap<String, ArtifactEntry>, FolderError> {
-        let entries: Vec<ArtifactEntry> = lines::read(&self.folder.join(INDEX))?;
+        let entries: Vec<ArtifactEntry> = Journal::read(&self.folder.join(INDEX))?;
         Ok(entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect())
     }
 
     /// Adds an entry whose files are kept already.
     ///
     /// # Errors
-    /// [`FolderError::Io`].
+    /// [`FolderError::Busy`] where another process adds some, and [`FolderError::Io`].
     pub fn add(&self, entry: &ArtifactEntry) -> Result<(), FolderError> {
-        let index = self.folder.join(INDEX);
-        let file = OpenOptions::new().create(true).append(true).open(&index);
-        file.and_then(|mut file| lines::append(&mut file, entry)).map_err(at(&index))
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let journal = match index.take() {
+            Some(journal) => journal,
+            None => Journal::open(&self.folder.join(INDEX))?,
+        };
+        Ok(index.insert(journal).append(entry)?)
     }
 
     /// Keeps a file by its content.
@@ -198,15 +205,16 @@ impl ArtifactStore {
     }
 }
 
-/// Writes a file that is moved into its place when it is whole; under a name of its own for each thread that has the same.
+/// Writes a file that gets its name when it is whole.
 fn put(to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    to.parent().map_or(Ok(()), fs::create_dir_all)?;
-    let part = to.with_extension(format!("{:?}.part", std::thread::current().id()));
-    write(&part)?;
-    fs::rename(&part, to)
+    let shelf = folder_of(to);
+    fs::create_dir_all(shelf)?;
+    let part = beside(shelf)?;
+    write(part.path())?;
+    put_in_place(part, to, None)
 }
 
-fn is_hash(text: &str) -> bool {
+pub(super) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

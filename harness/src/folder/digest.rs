@@ -77,7 +77,9 @@ fn configuration(config: &Config) -> String {
         whole.remove("profiles");
     }
     if let Some(run) = value.get_mut("run").and_then(Value::as_object_mut) {
-        run.retain(|key, _| !key.contains("timeout") && key != "plan");
+        run.retain(|key, _| {
+            !key.contains("timeout") && !["plan", "worker_memory_mib"].contains(&key.as_str())
+        });
     }
     value.to_string()
 }

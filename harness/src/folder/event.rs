@@ -2,18 +2,13 @@
 //! else.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FolderError, at, lines};
 use crate::distance::Distance;
+use crate::journal::Journal;
 use crate::judge::Judgement;
 use crate::results::{Dims, Environment};
 use crate::verdict::Verdict;
@@ -203,63 +198,13 @@ pub(crate) fn outcomes(events: Vec<Event>) -> BTreeMap<String, Vec<Outcome>> {
 }
 
 /// The event log of a run, open for appending.
-#[derive(Debug)]
-pub struct EventLog {
-    path: PathBuf,
-    file: File,
-}
-
-/// Locks the log. A process that another thread is starting has every open file for a moment, also one that was closed.
-fn lock(file: &File) -> Result<(), TryLockError> {
-    for _ in 0..50 {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
-            locked => return locked,
-        }
-    }
-    file.try_lock()
-}
-
-impl EventLog {
-    /// Opens the log behind its last whole line, alone.
-    pub(super) fn open(path: &Path, folder: &Path) -> Result<Self, FolderError> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(at(path))?;
-        match lock(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(FolderError::Busy { path: folder.to_owned() });
-            }
-            Err(TryLockError::Error(error)) => return Err(at(path)(error)),
-        }
-        let text = fs::read(path).map_err(at(path))?;
-        file.set_len(lines::whole(&text) as u64).map_err(at(path))?;
-        file.seek(SeekFrom::End(0)).map_err(at(path))?;
-        Ok(Self { path: path.to_owned(), file })
-    }
-
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) -> Result<(), FolderError> {
-        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
-        cleared.map(|_| ()).map_err(at(&self.path))
-    }
-
-    /// Appends an event, as a whole line in one write.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`].
-    pub fn append(&mut self, event: &Event) -> Result<(), FolderError> {
-        lines::append(&mut self.file, event).map_err(at(&self.path))
-    }
-}
+pub type EventLog = Journal<Event>;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::FolderError;
     use super::*;
 
     fn judged(cell: &str, verdict: Verdict) -> Event {

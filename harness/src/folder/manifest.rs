@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{FolderError, Partition, PlanDigest, at};
+use crate::files::write_whole;
 use crate::plan::PlannedCell;
 use crate::results::{Environment, ModelInfo, PlanInfo, ReleaseInfo, SubjectInfo};
 
@@ -115,14 +116,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, FolderErro
     }
 }
 
-/// Written beside its place and moved there, so that it is whole or not there.
+/// Written so that it is whole or not there.
 pub(super) fn write(path: &Path, value: &impl Serialize, pretty: bool) -> Result<(), FolderError> {
     let json = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-    let beside = path.with_extension("json.part");
-    let written = json.map_err(io::Error::from).and_then(|mut json| {
-        json.push('\n');
-        fs::write(&beside, json)?;
-        fs::rename(&beside, path)
-    });
+    let written = json.map_err(io::Error::from).and_then(|json| write_whole(path, json + "\n"));
     written.map_err(at(path))
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use intact_format::identity::HubFile;
 
 use super::{Commit, PinnedFile};
+use crate::files::lock_file;
 
 /// A hub cache.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Cache {
         let folder = self.folder.join(".locks").join(repository_folder(file.repo));
         fs::create_dir_all(&folder)?;
         fs::create_dir_all(self.repository(file).join("blobs"))?;
-        let lock = File::create(folder.join(format!("{}.lock", file.sha256)))?;
+        let lock = lock_file(&folder.join(format!("{}.lock", file.sha256)))?;
         if lock.try_lock().is_err() {
             waiting();
             lock.lock()?;

@@ -1,13 +1,14 @@
 //! Pin files: the built-in one, and those that users write or let `intact models pin` write.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{HubError, Pin};
+use crate::files::{folder_of, lock_file, write_whole};
 
 /// The pins that come with this version of intact.
 pub const BUILT_IN: &str = include_str!("../../../fixtures/models.toml");
@@ -99,7 +100,7 @@ impl Pins {
             .as_array_of_tables_mut()
             .ok_or_else(|| unusable(&self.path, &"`model` is not a list of [[model]] tables"))?;
         models.push(table(pin));
-        write_whole(&self.path, &document.to_string())
+        write_whole(&self.path, document.to_string())
             .map_err(|source| HubError::Io { path: self.path.clone(), source })?;
         self.all.push(pin.clone());
         Ok(())
@@ -121,24 +122,9 @@ pub(super) fn exclusive(path: &Path) -> io::Result<File> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let guard = path.with_file_name(format!(".{name}.guard"));
     fs::create_dir_all(folder_of(path))?;
-    let guard = File::create(guard)?;
+    let guard = lock_file(&guard)?;
     guard.lock()?;
     Ok(guard)
-}
-
-/// Writes a file so that it is there whole or not at all.
-pub(super) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let folder = folder_of(path);
-    fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(".models-").tempfile_in(folder)?;
-    temporary.write_all(text.as_bytes())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> HubError {

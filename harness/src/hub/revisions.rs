@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::pins::{exclusive, write_whole};
+use super::pins::exclusive;
 use super::{Commit, HubError, PinnedFile};
+use crate::files::write_whole;
 
 const HEAD: &str = "\
 # Written by intact: the commit that each pinned file was first fetched from, and how long it is. Delete an entry to have
@@ -110,7 +111,7 @@ impl Revisions {
             text_of(entry, "repo") != Some(file.repo) || text_of(entry, "path") != Some(file.file)
         });
         files.push(table(file, revision));
-        write_whole(&self.path, &document.to_string()).map_err(failed)
+        write_whole(&self.path, document.to_string()).map_err(failed)
     }
 
     fn unusable(&self, reason: &dyn std::fmt::Display) -> HubError {

@@ -10,6 +10,7 @@ use intact_protocol::Hello;
 use thiserror::Error;
 
 use super::{Adapter, Installed, NameError, Record, Source, SubjectName, adapters, is_part};
+use crate::files::write_whole;
 use crate::nearest::nearest;
 use crate::worker::{Worker, WorkerError};
 
@@ -60,6 +61,13 @@ pub enum InstallError {
     /// It was brought and cannot be used.
     #[error("its worker cannot be used: {0}")]
     Worker(#[from] WorkerError),
+    /// Something else is where it would go.
+    #[error(
+        "{} is neither empty nor the folder of an installed subject: nothing in it was changed. Remove it yourself, if \
+         nothing in it is needed",
+        .0.display()
+    )]
+    Foreign(PathBuf),
     /// A file could not be written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -69,6 +77,10 @@ pub enum InstallError {
         source: io::Error,
     },
 }
+
+/// What says that a subject's folder is being filled.
+const BEGUN: &str = ".being-installed";
+const BEGUN_TEXT: &str = "intact is installing a subject into this folder\n";
 
 /// Longest wait for the first answer: the first start may read a whole package.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -96,16 +108,21 @@ pub fn install(
     let name: SubjectName = format!("{name}@{version}").parse()?;
     let folder = name.folder(home);
     let at = |source| InstallError::Io { path: folder.clone(), source };
+    if !is_ours(&folder).map_err(at)? {
+        return Err(InstallError::Foreign(folder));
+    }
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(at)?;
     }
     fs::create_dir_all(&folder).map_err(at)?;
+    write_whole(&folder.join(BEGUN), BEGUN_TEXT).map_err(at)?;
     let brought = || {
         let adapter = means.adapter().map(|adapter| adapter.name.to_owned());
         let record = Record { version: 1, adapter, command: means.bring(&name, &folder, progress)? };
         let hello = greet(&record.command)?;
         let installed = Installed { name: name.clone(), folder: folder.clone(), record };
         installed.write().map_err(at)?;
+        fs::remove_file(folder.join(BEGUN)).map_err(at)?;
         Ok((installed, hello))
     };
     let installed = brought();
@@ -114,6 +131,17 @@ pub fn install(
         let _left_behind = fs::remove_dir_all(&folder);
     }
     installed
+}
+
+/// Whether a folder is not there, empty, an installed subject's, or one whose installation did not come to its end.
+fn is_ours(folder: &Path) -> io::Result<bool> {
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let begun = || fs::read(folder.join(BEGUN)).is_ok_and(|text| text == BEGUN_TEXT.as_bytes());
+    Ok(entries.next().is_none() || begun() || matches!(super::read(folder), Ok(Some(_))))
 }
 
 /// How a subject comes into its folder.
@@ -301,6 +329,24 @@ mod tests {
         let refused = install(home.path(), &wanted("mine@1", &["true"]), &Silent);
         assert!(matches!(refused, Err(InstallError::Worker(_))), "{refused:?}");
         assert!(!home.path().join("mine/1").exists());
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_left_alone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("mine/1");
+        fs::create_dir_all(&folder).expect("made");
+        for (name, text, ours) in [
+            ("notes.txt", "mine", false),
+            (super::super::RECORD, "a = 1", false),
+            (BEGUN, "mine", false),
+            (BEGUN, BEGUN_TEXT, true),
+        ] {
+            fs::write(folder.join(name), text).expect("written");
+            let refused = install(home.path(), &wanted("mine@1", &["true"]), &Silent);
+            assert_eq!(!matches!(refused, Err(InstallError::Foreign(_))), ours, "{name}: {refused:?}");
+            assert_eq!(folder.join(name).exists(), !ours, "{name}");
+        }
     }
 
     #[test]

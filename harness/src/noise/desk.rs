@@ -13,7 +13,7 @@ use intact_protocol::{
 use super::StudyError;
 use super::conversation::{CONTINUATION, SYSTEM, Talk};
 use super::image::Image;
-use crate::worker::Worker;
+use crate::worker::{Limits, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(900);
 /// Tokens of the continuation that are forced: with the one before them, so many positions are looked at.
@@ -140,7 +140,7 @@ impl Desk {
         }
         self.leave();
         let command = [seat.program.display().to_string(), "--subject".into(), "blind".into()];
-        let (mut worker, _) = Worker::start_in(&command, &seat.environment(), PATIENCE)?;
+        let (mut worker, _) = Worker::start_in(&command, &seat.environment(), Limits::default(), PATIENCE)?;
         let open = Open {
             model: seat.model.clone(),
             settings: seat.settings.clone(),

@@ -13,6 +13,7 @@ use super::schedule::Side;
 use super::statistics::{Estimate, Spread, estimate, log_ratio};
 use super::verdict::{self, Limits, Verdict};
 use crate::exit::Exit;
+use crate::files::replace_own;
 use crate::results::Environment;
 
 /// The version of `perf.json` that this crate writes and reads.
@@ -312,14 +313,14 @@ impl Comparison {
         Err(malformed(format!("it is of version {}, this reads {COMPARISON_VERSION}", read.version)))
     }
 
-    /// Writes it.
+    /// Writes it, where there is nothing or another comparison.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Those of the file system; [`io::ErrorKind::AlreadyExists`] where something else has that name.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        fs::write(path, text)
+        replace_own(path, text, |there| serde_json::from_slice::<Self>(there).is_ok())
     }
 }
 

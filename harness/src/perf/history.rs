@@ -1,8 +1,8 @@
 //! What was measured over time: JSON Lines, one entry a line, only ever appended to.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::row::Row;
 use super::statistics::{Spread, median};
+use crate::journal::{Journal, JournalError};
 use crate::results::Environment;
 
 /// The version of an entry that this crate writes and reads.
@@ -71,6 +72,19 @@ pub enum HistoryError {
     },
 }
 
+impl From<JournalError> for HistoryError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Io { path, source } => Self::Io { path, source },
+            JournalError::Malformed { path, line, reason } => Self::Malformed { path, line, reason },
+            JournalError::Busy { path } => Self::Io {
+                path,
+                source: io::Error::new(io::ErrorKind::ResourceBusy, "another process writes it"),
+            },
+        }
+    }
+}
+
 impl Recorded {
     /// The median and the quartiles, in seconds.
     #[must_use]
@@ -79,41 +93,39 @@ impl Recorded {
     }
 }
 
-/// Reads a history, oldest entry first. A last line without an end is one that is being written, and left out.
+/// Reads a history, oldest entry first. An end that was not written in full is left out.
 ///
 /// # Errors
 /// [`HistoryError`].
 pub fn read(path: &Path) -> Result<Vec<Entry>, HistoryError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| HistoryError::Io { path: path.to_owned(), source })?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let lines = whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            let malformed =
-                |reason: String| HistoryError::Malformed { path: path.to_owned(), line: number + 1, reason };
-            let entry: Entry = serde_json::from_str(line).map_err(|error| malformed(error.to_string()))?;
-            if entry.version == ENTRY_VERSION {
-                return Ok(entry);
-            }
-            Err(malformed(format!("it is of version {}, this reads {ENTRY_VERSION}", entry.version)))
-        })
-        .collect()
+    // A history that was named and is not there is a mistake.
+    fs::metadata(path).map_err(|source| HistoryError::Io { path: path.to_owned(), source })?;
+    let entries: Vec<Entry> = Journal::read(path)?;
+    match entries.iter().position(|entry| entry.version != ENTRY_VERSION) {
+        Some(number) => Err(HistoryError::Malformed {
+            path: path.to_owned(),
+            line: number + 1,
+            reason: format!("it is of version {}, this reads {ENTRY_VERSION}", entries[number].version),
+        }),
+        None => Ok(entries),
+    }
 }
 
-/// Appends one entry, in one write.
+/// Appends one entry, in one write. A file that is no history is left alone.
 ///
 /// # Errors
-/// [`HistoryError::Io`].
+/// [`HistoryError`].
 pub fn append(path: &Path, entry: &Entry) -> Result<(), HistoryError> {
     let failed = |source| HistoryError::Io { path: path.to_owned(), source };
-    let mut line = serde_json::to_vec(entry).map_err(|error| failed(error.into()))?;
-    line.push(b'\n');
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
-    file.write_all(&line).map_err(failed)
+    // What a torn write left would be cut off: not from a file that has never been a history.
+    if fs::metadata(path).is_ok_and(|there| there.len() > 0) && read(path)?.is_empty() {
+        let reason = "it has no whole entry".to_owned();
+        return Err(HistoryError::Malformed { path: path.to_owned(), line: 1, reason });
+    }
+    Ok(Journal::open(path)?.append(entry)?)
 }
 
 /// One row over time, on one machine.

@@ -278,7 +278,10 @@ impl Bench<'_> {
             let saved = saved.and_then(|saved| sample(saved.timings.total_seconds, Some(saved.bytes)));
             cycle.push((operation, saved));
         }
-        for file in files {
+        // A worker that names files elsewhere does not have them removed.
+        let own: Vec<PathBuf> =
+            files.into_iter().filter(|file| is_directly_in(self.folder.path(), file)).collect();
+        for file in own {
             let removed = fs::remove_file(&file);
             removed.map_err(|source| MeasureError::Folder { path: file, source })?;
         }
@@ -306,6 +309,27 @@ impl Bench<'_> {
     }
 }
 
+/// Whether a file is in a folder, and not by a way that leads out of it.
+fn is_directly_in(folder: &Path, file: &Path) -> bool {
+    file.parent() == Some(folder) && file.file_name().is_some()
+}
+
 fn sample(seconds: f64, bytes: Option<u64>) -> Result<Sample, String> {
     measured(seconds).map(|seconds| Sample { seconds, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_the_folder_itself_are_removed() {
+        let folder = Path::new("/tmp/bench");
+        assert!(is_directly_in(folder, Path::new("/tmp/bench/cycle.kv")));
+        for elsewhere in
+            ["/home/me/model.gguf", "/tmp/bench/../cycle.kv", "/tmp/bench", "cycle.kv", "/tmp/bench/.."]
+        {
+            assert!(!is_directly_in(folder, Path::new(elsewhere)), "{elsewhere}");
+        }
+    }
 }

@@ -11,11 +11,14 @@ use crate::exit::Exit;
 /// Rows of a Markdown table at most; more would not fit the comment of a pull request.
 const MOST_ROWS: usize = 200;
 
+/// What every rendering of a comparison has in its first line.
+pub(crate) const TITLE: &str = "Speed of saving and restoring";
+
 /// As Markdown.
 #[must_use]
 pub fn markdown(comparison: &Comparison) -> String {
     let mut out = format!(
-        "## {} Speed of saving and restoring\n\n**{}**\n\n",
+        "## {} {TITLE}\n\n**{}**\n\n",
         if comparison.exit == Exit::Fine { "✔" } else { "✘" },
         escaped(&comparison.summary)
     );

@@ -256,6 +256,9 @@ fn about(results: &Results) -> String {
         );
         let _ = writeln!(out, "{row}");
     }
+    for note in &run.notes {
+        let _ = writeln!(out, "- **{}**", text(note));
+    }
     let _ = writeln!(
         out,
         "- intact {}, seed {}, started {}, {:.1} s",

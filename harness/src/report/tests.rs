@@ -1,5 +1,6 @@
 //! Runs for the tests of the parts of a report.
 
+use super::{FILES, MARKS, Report, write};
 use crate::exit::Exit;
 use crate::results::{
     AxisInfo, Cell, Counts, Environment, Gate, Part, PlanInfo, RESULTS_VERSION, Results, RunInfo,
@@ -44,6 +45,7 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
             partition: None,
             seed: 1,
             jobs: 1,
+            notes: Vec::new(),
         },
         environment: Environment { os: "linux".into(), arch: "x86_64".into(), cpu: None, cores: 1 },
         subjects: vec![subject("engine", Part::Judged), subject("blind", Part::Control)],
@@ -73,4 +75,23 @@ pub(super) fn base(cells: Vec<Cell>) -> Results {
 fn a_point_in_time_is_told_to_the_minute() {
     assert_eq!(super::when("2026-11-22T06:14:33.617648607Z"), "2026-11-22 06:14 UTC");
     assert_eq!(super::when("yesterday"), "yesterday");
+}
+
+#[test]
+fn reports_replace_reports_and_nothing_else_of_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let results = base(vec![cell("engine", &[], Verdict::Exact)]);
+    for _ in 0..2 {
+        write(&Report::of(&results), folder.path()).unwrap_or_else(|error| panic!("{error}"));
+    }
+    for (name, mark) in FILES.into_iter().zip(MARKS) {
+        let path = folder.path().join(name);
+        let ours = std::fs::read_to_string(&path).expect("written");
+        assert!(ours.contains(mark), "{name}");
+        std::fs::write(&path, "somebody's").expect("written");
+        let told = write(&Report::of(&results), folder.path()).expect_err("somebody's").to_string();
+        assert!(told.contains(name) && told.contains("nothing is overwritten"), "{told}");
+        assert_eq!(std::fs::read(&path).expect("read"), b"somebody's");
+        std::fs::write(&path, ours).expect("written");
+    }
 }

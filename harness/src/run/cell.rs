@@ -16,7 +16,7 @@ use crate::distance::{Distance, by_position, weakened};
 use crate::fault::{FaultError, SessionFiles};
 use crate::folder::{Measured, Outcome};
 use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
-use crate::recipe::{INAPPLICABLE, LoadOperation, Scenario, SessionForm};
+use crate::recipe::{LoadOperation, Scenario, SessionForm};
 use crate::results::Dims;
 use crate::scenario::{
     Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history_difference,
@@ -253,6 +253,10 @@ impl Seats<'_> {
             }
             _ => None,
         };
+        if let Some(Err(StepError::Worker { error })) = observed {
+            // Nothing more can be asked of it.
+            return Err(error.into());
+        }
         let mut harm = harm(scene, &mut sitting, live, &untouched, dir)?;
         if let LoadOutcome::Loaded(loaded) = &outcome
             && let Some(done) = &loaded.harm
@@ -272,7 +276,6 @@ impl Seats<'_> {
                     let after = After { load_seconds, observed, sampled, harm };
                     seen(cell, *loaded, artifact, truth, after)
                 }
-                Some(Err(StepError::Worker { error })) => Evidence::Died(error),
                 Some(Err(error)) if control.session.is_err() => {
                     if !error.is_declared() {
                         return Err(error.into());
@@ -302,18 +305,19 @@ fn folder(id: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// A message on one line that names files without the run's own folder.
+/// A message on one line that names files without the run's own folder, whatever characters that has.
 fn readable(message: &str, dir: &Path) -> String {
     let scratch = dir.display().to_string();
-    let word = |word: &str| match word.find(&scratch) {
-        Some(start) => {
-            let inside = &word[start + scratch.len()..];
-            let file = inside.rsplit('/').next().unwrap_or(inside);
-            format!("{}{file}", &word[..start])
-        }
-        None => word.to_owned(),
-    };
-    message.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+    let mut parts = message.split(&scratch);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // In the folder every name is our own, and none has a space.
+        let end = part.find(char::is_whitespace).unwrap_or(part.len());
+        let (inside, behind) = part.split_at(end);
+        text += inside.rsplit('/').next().unwrap_or(inside);
+        text += behind;
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, saved: &Artifact) -> Result<LoadOutcome, Stop> {
@@ -371,7 +375,7 @@ fn sampled(
 ) -> Result<Option<Sampled>, Stop> {
     let Some(expected) = &control.sampled else { return Ok(None) };
     let unchanged = SAMPLING_ROUTES.contains(&loaded.receipt.route.as_str());
-    if cell.recipe.parameters != ParameterSource::Saved || !(unchanged || keeps_parameters(cell)) {
+    if cell.recipe.parameters != ParameterSource::Saved || !(unchanged || cell.recipe.keeps_parameters()) {
         return Ok(None);
     }
     sitting.stage.forget(&loaded.session)?;
@@ -438,16 +442,8 @@ fn cost_of_settings(cell: &Prepared<'_>, control: &Control, controls: &Controls)
 /// Parameters must survive where they are saved, asked for, and nothing in the reader overrides them.
 fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<String> {
     let recipe = &cell.recipe;
-    let kept = keeps_parameters(cell) && recipe.writer == recipe.reader.sampling_as(&recipe.writer);
+    let kept = recipe.keeps_parameters() && recipe.writer == recipe.reader.sampling_as(&recipe.writer);
     artifact.parameters.clone().filter(|_| kept)
-}
-
-/// Whether the parameters are saved, and asked for. A state that is adopted has none.
-fn keeps_parameters(cell: &Prepared<'_>) -> bool {
-    cell.planned.dims.get("parameters").is_some_and(|value| value != INAPPLICABLE)
-        && cell.recipe.parameters == ParameterSource::Saved
-        && cell.recipe.operation == LoadOperation::Load
-        && cell.recipe.format.as_deref().is_none_or(|format| format >= "2")
 }
 
 /// The session that was saved with this conversation.
@@ -506,10 +502,14 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_and_names_files_without_the_runs_folder() {
-        let message = "the file (/tmp/out/work-x/saved/3/session.kv: torn) of /home/me/model.gguf\n  differs";
-        assert_eq!(
-            readable(message, Path::new("/tmp/out/work-x")),
-            "the file (session.kv: torn) of /home/me/model.gguf differs"
-        );
+        for dir in ["/tmp/out/work-x", "/tmp/my runs/out 1/work-x"] {
+            let message = format!(
+                "the file ({dir}/saved/3/session.kv: torn) of /home/me/model.gguf\n  differs from {dir}/a.kv"
+            );
+            assert_eq!(
+                readable(&message, Path::new(dir)),
+                "the file (session.kv: torn) of /home/me/model.gguf differs from a.kv"
+            );
+        }
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct Conclusion<'a> {
     pub environment: Environment,
     pub seconds: f64,
     pub jobs: usize,
+    pub notes: Vec<String>,
 }
 
 impl Conclusion<'_> {
@@ -81,6 +82,7 @@ impl Conclusion<'_> {
                 partition: manifest.partition.map(|partition| partition.to_string()),
                 seed: manifest.seed,
                 jobs: count(self.jobs),
+                notes: self.notes,
             },
             environment: self.environment,
             subjects: manifest.subjects.clone(),

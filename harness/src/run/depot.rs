@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use intact_store::{Files, StoreError};
 
-use super::{RESULTS, RunError, parallel, setup};
-use crate::folder::{DOCUMENTS, FolderError, Kind, Manifest, PlanDigest, RUN, RunFolder, StoredFile};
+use super::{RunError, parallel, setup};
+use crate::folder::{
+    DOCUMENTS, FolderError, Kind, Manifest, PlanDigest, RESULTS, RUN, RunFolder, Scratch, StoredFile,
+};
 use crate::report;
 
 /// Requests under way at the same time.
@@ -30,6 +32,15 @@ pub struct Depot {
     files: Arc<Files>,
     /// The place, so that it can be found from every working folder.
     address: String,
+}
+
+/// A part that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is called there.
+    pub name: String,
+    /// When the part began whose place it took, RFC 3339 in UTC, where that was another one.
+    pub replaced: Option<String>,
 }
 
 /// A part that was fetched.
@@ -98,19 +109,21 @@ impl Depot {
     ///
     /// # Errors
     /// [`RunError`], where a file cannot be read or kept.
-    pub fn keep(&self, folder: &Path) -> Result<String, RunError> {
+    pub fn keep(&self, folder: &Path) -> Result<Kept, RunError> {
         let folder = RunFolder::open(folder)?;
         let manifest = folder.manifest()?;
         let entries = folder.artifacts().entries()?;
-        let there: BTreeSet<String> = self.files.list("artifacts").map_err(stopped)?.into_iter().collect();
+        let kept: BTreeSet<String> = self.files.list("artifacts").map_err(stopped)?.into_iter().collect();
         let files: BTreeMap<String, &StoredFile> = entries
             .values()
             .flat_map(|entry| entry.content.files())
             .map(|file| (file.place(), file))
             .collect();
         let artifacts =
-            files.into_keys().filter(|place| !there.contains(place)).map(|place| (place.clone(), place));
+            files.into_keys().filter(|place| !kept.contains(place)).map(|place| (place.clone(), place));
         let name = name(&manifest);
+        let there = self.manifests()?.remove(&name);
+        let replaced = there.filter(|there| there.started != manifest.started).map(|there| there.started);
         let documents =
             [RESULTS, setup::CONFIG, setup::EXPECTATIONS].into_iter().chain(DOCUMENTS).chain(report::FILES);
         let documents = documents.filter(|file| folder.file(file).is_file());
@@ -118,48 +131,54 @@ impl Depot {
         self.put_all(&folder, &artifacts.collect::<Vec<_>>())?;
         self.put_all(&folder, &documents.collect::<Vec<_>>())?;
         self.put_all(&folder, &[(RUN.to_owned(), format!("{name}/{RUN}"))])?;
-        Ok(name)
+        Ok(Kept { name, replaced })
     }
 
-    /// Copies the documents of all parts that save sessions, or of all that load some, into a folder of their own each.
-    /// What they saved is fetched when it is read.
+    /// Copies the documents of all parts that save sessions, or of all that load some, into a folder of their own each, below
+    /// the folder of the run that is to begin. What they saved is fetched when it is read.
     ///
     /// # Errors
-    /// [`RunError`], where there is no such part, or one cannot be fetched.
-    pub fn fetch(&self, saving: bool, into: &Path) -> Result<Vec<Part>, RunError> {
+    /// [`RunError`], where there is no such part, one cannot be fetched, or the folder is somebody else's.
+    pub fn fetch(&self, saving: bool, run: &Path, number: usize) -> Result<Vec<Part>, RunError> {
         let parts = self.manifests()?;
         let wanted = parts.into_iter().filter(|(_, manifest)| (manifest.kind == Kind::Produce) == saving);
         let wanted: Vec<(String, Manifest)> = wanted.collect();
         if wanted.is_empty() {
             return Err(nothing(saving, &self.address));
         }
+        let run = RunFolder::claim(run)?;
+        let into = run.file(PARTS).join(number.to_string());
+        fs::create_dir_all(&into).map_err(failed(&into))?;
+        let scratch = run.scratch()?;
         let fetched = parallel::map(
             REQUESTS,
             &wanted,
             || (),
-            |(), (name, manifest)| self.fetch_part(name, manifest, into),
+            |(), (name, manifest)| self.fetch_part(name, manifest, &scratch, &into),
         );
         fetched.into_iter().collect()
     }
 
-    fn fetch_part(&self, name: &str, manifest: &Manifest, into: &Path) -> Result<Part, RunError> {
-        let path = into.join(name.rsplit('/').next().unwrap_or(name));
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |error: std::io::Error| RunError::Folder { path, reason: error.to_string() }
-        };
-        // Of an earlier copy nothing may be left.
-        if path.is_dir() {
-            fs::remove_dir_all(&path).map_err(failed(&path))?;
-        }
-        fs::create_dir_all(&path).map_err(failed(&path))?;
+    fn fetch_part(
+        &self,
+        name: &str,
+        manifest: &Manifest,
+        scratch: &Scratch,
+        into: &Path,
+    ) -> Result<Part, RunError> {
+        let own = name.rsplit('/').next().unwrap_or(name);
+        let (fresh, path) = (scratch.path().join(own), into.join(own));
+        fs::create_dir_all(&fresh).map_err(failed(&fresh))?;
         for file in [setup::CONFIG, setup::EXPECTATIONS].into_iter().chain(DOCUMENTS) {
             if let Some(bytes) = self.files.get(&format!("{name}/{file}")).map_err(stopped)? {
-                fs::write(path.join(file), bytes).map_err(failed(&path))?;
+                fs::write(fresh.join(file), bytes).map_err(failed(&path))?;
             }
         }
         let manifest = Manifest { kept_at: Some(self.address.clone()), ..manifest.clone() };
-        RunFolder::copied(&path, &manifest)?;
+        RunFolder::copied(&fresh, &manifest)?;
+        // Of an earlier copy nothing may be left.
+        RunFolder::remove(&path)?;
+        fs::rename(&fresh, &path).map_err(failed(&path))?;
         Ok(Part { name: name.to_owned(), folder: path, started: manifest.started })
     }
 
@@ -209,6 +228,11 @@ fn nothing(saving: bool, address: &str) -> RunError {
         ("cell that was played", "`intact run --artifacts` and `intact consume --artifacts` keep some there")
     };
     RunError::Merge(format!("there is no {what} at {address}: {who}"))
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
+    let path = path.to_owned();
+    move |error| RunError::Folder { path, reason: error.to_string() }
 }
 
 fn stopped(error: StoreError) -> RunError {

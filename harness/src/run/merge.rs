@@ -1,13 +1,15 @@
 //! Putting runs together that are parts of one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::conclusion::{Conclusion, Outcomes};
 use super::inputs::Inputs;
 use super::setup::{CONFIG, EXPECTATIONS};
-use super::{RESULTS, RunError, RunOptions};
+use super::{RunError, RunOptions, is_same};
 use crate::environment;
-use crate::folder::{Event, Judged, Kind, Manifest, Outcome, Planned, RunFolder, outcomes};
+use crate::files::write_whole;
+use crate::folder::{Event, Judged, Kind, Manifest, Outcome, Planned, RESULTS, RunFolder, outcomes};
 use crate::results::{ReleaseInfo, Results};
 
 /// What is to be put together.
@@ -32,6 +34,7 @@ pub fn merge(options: &MergeOptions) -> Result<Results, RunError> {
     let Some(first) = options.runs.first() else {
         return Err(RunError::Merge("there is nothing to put together".into()));
     };
+    RunFolder::check_free(&options.out)?;
     let first = RunFolder::open(first)?;
     let planned = first.plan()?;
     let mut parts = Vec::new();
@@ -54,7 +57,7 @@ pub fn merge(options: &MergeOptions) -> Result<Results, RunError> {
     let manifest = whole(&parts, options);
     let seconds = parts.iter().flat_map(|(_, _, events)| events).map(Event::seconds).sum();
     let jobs = parts.len();
-    let outcomes = united(parts)?;
+    let (outcomes, notes) = united(parts)?;
     let inputs = Inputs::read(&RunOptions {
         config: Some(first.file(CONFIG)),
         expectations: Some(options.expectations.clone().unwrap_or_else(|| first.file(EXPECTATIONS))),
@@ -73,6 +76,7 @@ pub fn merge(options: &MergeOptions) -> Result<Results, RunError> {
         environment: manifest.environment.clone(),
         seconds,
         jobs,
+        notes,
     };
     let results = conclusion.results();
     results.write(&options.out.join(RESULTS))?;
@@ -103,10 +107,11 @@ fn whole(parts: &[PartOfRun], options: &MergeOptions) -> Manifest {
     whole
 }
 
-/// What became of each cell in any of the parts.
-fn united(parts: Vec<PartOfRun>) -> Result<Outcomes, RunError> {
+/// What became of each cell in any of the parts, and which of them overlap.
+fn united(parts: Vec<PartOfRun>) -> Result<(Outcomes, Vec<String>), RunError> {
     let mut united: Outcomes = Outcomes::new();
-    let mut seen: std::collections::BTreeMap<String, PathBuf> = std::collections::BTreeMap::new();
+    let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut twice: BTreeMap<(PathBuf, PathBuf), usize> = BTreeMap::new();
     for (path, _, events) in parts {
         for (cell, attempts) in outcomes(events) {
             if let Some(others) = united.get(&cell) {
@@ -130,13 +135,22 @@ fn united(parts: Vec<PartOfRun>) -> Result<Outcomes, RunError> {
                     );
                     return Err(RunError::Merge(message));
                 }
+                *twice.entry((seen[&cell].clone(), path.clone())).or_default() += 1;
                 continue;
             }
             seen.insert(cell.clone(), path.clone());
             united.insert(cell, attempts);
         }
     }
-    Ok(united)
+    let notes = twice.into_iter().map(|((one, other), cells)| {
+        format!(
+            "{} and {} have played {cells} of the same cells, alike. If they are jobs of one matrix, both were given the same \
+             --partition, and their parts count once",
+            one.display(),
+            other.display()
+        )
+    });
+    Ok((united, notes.collect()))
 }
 
 /// Writes the whole as a run's folder, from which it can be reported and merged again.
@@ -150,8 +164,9 @@ fn write(
 ) -> Result<(), RunError> {
     let (folder, mut log) = RunFolder::begin(&options.out)?;
     folder.write_plan(planned)?;
-    let copied = std::fs::copy(first.file(CONFIG), folder.file(CONFIG))
-        .and_then(|_| std::fs::write(folder.file(EXPECTATIONS), &inputs.expectations_text));
+    let copied = std::fs::read(first.file(CONFIG))
+        .and_then(|config| write_whole(&folder.file(CONFIG), config))
+        .and_then(|()| write_whole(&folder.file(EXPECTATIONS), &inputs.expectations_text));
     copied.map_err(|error| RunError::Folder { path: options.out.clone(), reason: error.to_string() })?;
     folder.write_manifest(manifest)?;
     log.append(&Event::Started {
@@ -167,8 +182,4 @@ fn write(
         }
     }
     Ok(())
-}
-
-fn is_same(one: &std::path::Path, other: &std::path::Path) -> bool {
-    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

@@ -11,6 +11,7 @@ use intact_fixtures::AdapterKind;
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
 use crate::config::{AdapterConfig, Config, ModelChoice, ModelConfig};
+use crate::model_file::unopened;
 use crate::recipe::Place;
 use crate::results::ModelInfo;
 use crate::scenario::{Adapter, Stage};
@@ -188,7 +189,7 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
         subjects.worker(subject, &Place::default()).map_err(|error| unusable(error.to_string()))?;
     let opened = Stage { worker: &mut worker, timeout, deadline: None }
         .open(&path, &Place::default(), &[])
-        .map_err(|error| unusable(error.to_string()))?;
+        .map_err(|error| unusable(unopened(&error.to_string(), &path, &worker.log())))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
     let identity = content(&path).map_err(|error| unusable(error.to_string()))?;
     Ok(Model { name, family, path, identity, variants: BTreeMap::new(), adapters: BTreeMap::new() })

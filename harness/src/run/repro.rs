@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::reproduce::quoted;
 use super::setup::CONFIG;
-use super::{Progress, RESULTS, RunError, RunOptions, produce};
+use super::{Progress, RunError, RunOptions, is_same, produce};
 use crate::config::Config;
+use crate::files::write_whole;
 use crate::filter::Matcher;
-use crate::folder::RunFolder;
+use crate::folder::{FolderError, RESULTS, RunFolder};
 use crate::results::{Cell, Results};
 
 /// Largest model file that goes into a bundle unless it is asked for.
@@ -50,6 +51,12 @@ pub struct Bundle {
 /// [`RunError`].
 pub fn bundle(options: &BundleOptions, progress: &dyn Progress) -> Result<Bundle, RunError> {
     let folder = RunFolder::open(&options.from)?;
+    if is_same(&options.from, &options.out) {
+        let message =
+            format!("{} is the run itself: choose another folder with --out", options.out.display());
+        return Err(RunError::Merge(message));
+    }
+    check_free(&options.out)?;
     let found = cell(&folder, &options.cell)?;
     let matcher = Matcher::Exact(options.cell.clone());
     let asked = RunOptions::of_folder(&options.from)?;
@@ -69,13 +76,13 @@ pub fn bundle(options: &BundleOptions, progress: &dyn Progress) -> Result<Bundle
     let models_left_out = take_models_along(options)?;
     let write = |name: &str, text: String| {
         let path = options.out.join(name);
-        fs::write(&path, text).map_err(failed(&path)).map(|()| path)
+        write_whole(&path, text).map_err(failed(&path)).map(|()| path)
     };
     if let Some(cell) = &found {
         let json = serde_json::to_string_pretty(cell).map_err(|error| RunError::Merge(error.to_string()))?;
-        write("cell.json", json + "\n")?;
+        write(CELL, json + "\n")?;
     }
-    write("README.md", readme(&options.cell, found.as_ref(), &models_left_out))?;
+    write(README, readme(&options.cell, found.as_ref(), &models_left_out))?;
     let replay = write(REPLAY, SCRIPT.to_owned())?;
     executable(&replay).map_err(failed(&replay))?;
     let original = produced.there;
@@ -83,9 +90,28 @@ pub fn bundle(options: &BundleOptions, progress: &dyn Progress) -> Result<Bundle
 }
 
 const REPLAY: &str = "replay.sh";
+const CELL: &str = "cell.json";
+const README: &str = "README.md";
+const MODELS: &str = "models";
+/// What a bundle has besides a run's files.
+const OWN: [&str; 4] = [REPLAY, CELL, README, MODELS];
 
 const SCRIPT: &str = "#!/bin/sh\n# Plays the cell again; arguments go to `intact consume`. INTACT names the command, INTACT_WORKER the worker.\n\
 set -eu\ncd \"$(dirname \"$0\")\"\nexec \"${INTACT:-intact}\" consume --from . --out replay \"$@\"\n";
+
+/// Makes sure that no file of somebody else's is in the way of those that only bundles have.
+fn check_free(out: &Path) -> Result<(), FolderError> {
+    RunFolder::check_free(out)?;
+    let is_bundle = fs::read(out.join(REPLAY)).is_ok_and(|script| script == SCRIPT.as_bytes());
+    let there = |name: &&&str| out.join(name).symlink_metadata().is_ok();
+    match OWN.iter().find(there).filter(|_| !is_bundle) {
+        Some(name) => {
+            let found = format!("its {name} is none of a bundle's");
+            Err(FolderError::Foreign { path: out.to_owned(), found })
+        }
+        None => Ok(()),
+    }
+}
 
 /// What the run says of the cell. It must be one of its cells.
 fn cell(folder: &RunFolder, id: &str) -> Result<Option<Cell>, RunError> {
@@ -119,14 +145,14 @@ fn take_models_along(options: &BundleOptions) -> Result<Vec<PathBuf>, RunError> 
             continue;
         }
         // Names of models follow from names of files, so the name stays, in a folder of its own.
-        let name = Path::new("models").join(number.to_string()).join(model.file_name().unwrap_or_default());
+        let name = Path::new(MODELS).join(number.to_string()).join(model.file_name().unwrap_or_default());
         let copy = options.out.join(&name);
         let copied = copy.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(&*model, &copy));
         copied.map_err(failed(&copy))?;
         *model = name;
     }
     let text = toml::to_string(&config).map_err(|error| RunError::Merge(error.to_string()))?;
-    fs::write(&path, text).map_err(failed(&path))?;
+    write_whole(&path, text).map_err(failed(&path))?;
     folder.write_manifest(&manifest)?;
     Ok(left_out)
 }

@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
         if pass > 0 {
             self.progress.phase("playing again what was not expected", due.len());
         }
-        let scratch = self.setup.scratch(self.folder.path())?;
+        let scratch = self.folder.scratch()?;
         let scene = self.setup.scene(scratch.path(), pass, self.progress);
         let ready: Vec<Ready<'_>> = scene.prepare(&due);
         let stock: Stock = scene.stock(&ready);
@@ -126,13 +126,13 @@ impl Record {
     fn judged(&mut self, cell: &str, outcome: Outcome) {
         let judged = Judged { cell: cell.to_owned(), outcome: outcome.clone() };
         let appended = self.log.append(&Event::Judged(Box::new(judged)));
-        self.broken = self.broken.take().or(appended.err());
+        self.broken = self.broken.take().or(appended.err().map(FolderError::from));
         self.outcomes.entry(cell.to_owned()).or_default().push(outcome);
     }
 
     fn discard(&mut self, cell: String, reason: &str) -> Result<(), FolderError> {
         self.outcomes.remove(&cell);
-        self.log.append(&Event::Discarded { cell, reason: reason.to_owned() })
+        Ok(self.log.append(&Event::Discarded { cell, reason: reason.to_owned() })?)
     }
 }
 

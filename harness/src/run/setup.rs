@@ -1,13 +1,11 @@
 //! Everything that a run needs before the first cell is played.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tempfile::TempDir;
 
 use super::elsewhere::Elsewhere;
 use super::inputs::{Inputs, crossed};
@@ -16,6 +14,7 @@ use super::phase::Scene;
 use super::subjects::Subjects;
 use super::{Progress, RunError, RunOptions};
 use crate::environment;
+use crate::files::write_whole;
 use crate::folder::{
     EventLog, Ingredients, Kind, MANIFEST_VERSION, Manifest, Partition, PlanDigest, Planned, RunFolder,
 };
@@ -23,8 +22,6 @@ use crate::judge::Evidence;
 use crate::plan::{PlannedCell, crossing};
 use crate::results::{Dims, PlanInfo};
 
-/// Beginning of the names of folders that are gone when a run ends.
-const SCRATCH: &str = "work-";
 /// File name of the configuration in a run's folder.
 pub(super) const CONFIG: &str = "intact.toml";
 /// File name of the expectations in a run's folder.
@@ -66,6 +63,7 @@ impl Setup {
 
     /// Workers asked, models in their place.
     pub(super) fn ready(options: &RunOptions, kind: Kind, progress: &dyn Progress) -> Result<Self, RunError> {
+        RunFolder::check_free(&options.out)?;
         let inputs = Inputs::read(options)?;
         progress.phase("starting workers", inputs.config.subjects.len());
         let subjects = Subjects::start(&inputs.config, options)?;
@@ -206,26 +204,21 @@ impl Setup {
             let log = folder.log()?;
             let theirs = folder.manifest()?;
             folder.check_plan(&theirs.digest, &self.manifest.digest)?;
+            folder.tidy();
             self.manifest.started = theirs.started;
             (folder, log)
         } else {
             RunFolder::begin(&options.out)?
         };
-        remove_scratch(folder.path());
         folder.write_plan(&self.planned())?;
         let text = toml::to_string(&self.inputs.config)
             .map_err(|error| RunError::Folder { path: folder.file(CONFIG), reason: error.to_string() })?;
         for (name, text) in [(CONFIG, &text), (EXPECTATIONS, &self.inputs.expectations_text)] {
             let path = folder.file(name);
-            fs::write(&path, text).map_err(folder_error(&path))?;
+            write_whole(&path, text).map_err(folder_error(&path))?;
         }
         folder.write_manifest(&self.manifest)?;
         Ok((folder, log))
-    }
-
-    /// A folder for files that nobody needs when the run has ended.
-    pub(super) fn scratch(&self, folder: &Path) -> Result<TempDir, RunError> {
-        tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder).map_err(folder_error(folder))
     }
 
     /// What the phases share.
@@ -277,14 +270,6 @@ fn elsewhere(
         stays.then(|| (subject.clone(), Dims::from(dims)))
     };
     ours.iter().filter_map(moved).collect()
-}
-
-/// Removes what a run that was killed could not.
-fn remove_scratch(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH)) {
-        let _left_behind = fs::remove_dir_all(entry.path());
-    }
 }
 
 fn folder_error(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {

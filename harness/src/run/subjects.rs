@@ -12,7 +12,7 @@ use crate::installed::{self, SubjectName};
 use crate::recipe::Place;
 use crate::results::{Part, ReleaseInfo, SubjectInfo, SystemInfo};
 use crate::tags::{self, Release};
-use crate::worker::{Worker, WorkerError};
+use crate::worker::{Limits, Worker, WorkerError};
 
 /// Name of the engine's worker program.
 const WORKER: &str = "intact-worker";
@@ -24,6 +24,7 @@ pub(super) struct Subjects {
     releases: Vec<ReleaseInfo>,
     tags: Option<PathBuf>,
     timeout: Duration,
+    limits: Limits,
 }
 
 impl Subjects {
@@ -54,6 +55,7 @@ impl Subjects {
             releases: Vec::new(),
             tags: options.tags.clone().or_else(tags::default_home),
             timeout: Duration::from_secs(config.run.timeout_seconds),
+            limits: Limits { memory: config.run.worker_memory_mib.map(|mib| mib.saturating_mul(1 << 20)) },
         }
     }
 
@@ -186,7 +188,7 @@ impl Subjects {
         if let Some(container) = &place.container {
             command.extend(["--container".to_owned(), container.clone()]);
         }
-        Worker::start_in(&command, &place.environment(), self.timeout)
+        Worker::start_in(&command, &place.environment(), self.limits, self.timeout)
     }
 
     /// The subject that models are probed with.

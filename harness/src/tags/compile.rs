@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::workspace::{Sources, WorkspaceError};
 use super::{Release, log, worker_path};
+use crate::files::{lock_file, write_whole};
 
 /// Builds workers in one cache folder.
 #[derive(Debug, Clone)]
@@ -55,6 +56,9 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// The release's folder in the cache folder is somebody else's.
+    #[error("{} is neither empty nor the folder of a release's worker: nothing in it was changed", .0.display())]
+    Foreign(PathBuf),
     /// cargo did not start.
     #[error("cargo does not start: {0}; install Rust as on https://rustup.rs")]
     NoCargo(io::Error),
@@ -77,6 +81,9 @@ const FIRST_PORTABLE: u32 = 124;
 /// Name of that file in a release's folder.
 const TOOLCHAIN: &str = "portable.cmake";
 
+/// Name of the file that a release's folder has from the beginning, and nothing is in.
+const LOCK: &str = "lock";
+
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -93,9 +100,11 @@ impl Builder {
             move |source| BuildError::Io { path, source }
         };
         fs::create_dir_all(&folder).map_err(in_file(&folder))?;
-        let lock = folder.join("lock");
-        let _held =
-            File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(in_file(&lock))?;
+        let lock = folder.join(LOCK);
+        if !is_ours(&folder).map_err(in_file(&folder))? {
+            return Err(BuildError::Foreign(folder));
+        }
+        let _held = lock_file(&lock).and_then(|file| file.lock().map(|()| file)).map_err(in_file(&lock))?;
 
         let sources = Sources::read(&self.checkout, release)?;
         let environment = environment(release, &folder);
@@ -119,7 +128,7 @@ impl Builder {
         let beside = worker.with_extension("new");
         fs::copy(&fresh, &beside).map_err(in_file(&fresh))?;
         fs::rename(&beside, &worker).map_err(in_file(&worker))?;
-        fs::write(&stamp_file, stamp).map_err(in_file(&stamp_file))?;
+        write_whole(&stamp_file, stamp).map_err(in_file(&stamp_file))?;
         Ok(Built { worker, compiled: true })
     }
 
@@ -204,6 +213,12 @@ impl Builder {
     }
 }
 
+/// Whether a folder is empty or was made for a release's worker.
+fn is_ours(folder: &Path) -> io::Result<bool> {
+    let lock = folder.join(LOCK).symlink_metadata();
+    Ok(lock.is_ok_and(|lock| lock.is_file() && lock.len() == 0) || fs::read_dir(folder)?.next().is_none())
+}
+
 /// Counts what the build of llama.cpp that was configured after `started` has compiled: cargo shows it as one step.
 fn progress_since(target: &Path, started: SystemTime) -> Progress {
     let builds = fs::read_dir(target.join("debug/build")).into_iter().flatten().flatten();
@@ -272,6 +287,22 @@ fn objects_in(folder: &Path) -> usize {
 mod tests {
     use super::super::select;
     use super::*;
+
+    #[test]
+    fn a_folder_of_somebody_else_is_left_alone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let release = select(&["b8783".into()]).expect("known")[0];
+        let foreign = home.path().join("b8783/sources/engine/mine.rs");
+        fs::create_dir_all(foreign.parent().expect("a folder")).expect("made");
+        fs::write(&foreign, "mine").expect("written");
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let builder = Builder { home: home.path().to_owned(), checkout, jobs: Some(1) };
+        let error = builder.build(release, &mut |_| {}).expect_err("somebody's");
+        assert!(matches!(error, BuildError::Foreign(_)), "{error}");
+        assert_eq!(fs::read(&foreign).expect("read"), b"mine");
+        fs::write(home.path().join("b8783/lock"), "").expect("written");
+        assert!(is_ours(&home.path().join("b8783")).expect("read"));
+    }
 
     #[test]
     fn releases_are_compiled_for_no_processor_in_particular() {

@@ -1,4 +1,7 @@
 //! The process of a worker: in a process group of its own, killed as a whole, never left behind.
+//!
+//! A process that has ended is looked at before it is reaped: until then its id stays its own, and with it that of its group,
+//! so that what it started and left behind can be ended without hitting anybody else.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,16 +10,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::limits::{self, Limits};
 use crate::interrupt;
 
 /// How long a process that closed its output may take to die.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long one may take that was killed. It takes longer where the system itself is stuck, on a disk that does not answer:
+/// then it is left to the system.
+const STUCK: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);
 
 /// A child process that does not outlive this value.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    /// How it ended. From then on its id is no longer its own.
+    reaped: Option<ExitStatus>,
 }
 
 /// How a process died.
@@ -43,8 +52,9 @@ pub(super) fn kill_all() {
 }
 
 impl Process {
-    pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
+    pub(super) fn spawn(mut command: Command, limits: Limits) -> io::Result<Self> {
         own_group(&mut command);
+        limits::no_core_files();
         // Held until the process is in the list: none is started behind the back of `kill_all`.
         let mut alive = alive();
         if interrupt::requested() {
@@ -52,7 +62,10 @@ impl Process {
         }
         let child = command.spawn()?;
         alive.insert(child.id());
-        Ok(Self { child })
+        drop(alive);
+        let process = Self { child, reaped: None };
+        limits.put_on(process.child.id())?;
+        Ok(process)
     }
 
     pub(super) fn stdin(&mut self) -> Option<ChildStdin> {
@@ -71,14 +84,17 @@ impl Process {
         self.wait(GRACE).is_none()
     }
 
+    /// Whether it has ended. What it left behind is ended with it.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.wait(Duration::ZERO).is_some()
+    }
+
     /// Kills the whole process group.
     pub(super) fn kill(&mut self) {
-        // Out of the list before it is reaped: afterwards its id may be another process's.
-        alive().remove(&self.child.id());
-        if self.child.try_wait().ok().flatten().is_none() {
-            kill_group(&mut self.child);
+        if self.reaped.is_none() {
+            self.end_group();
+            let _left_to_the_system = self.wait(STUCK);
         }
-        let _reaped = self.child.wait();
     }
 
     /// Waits for an orderly end, then kills what is left.
@@ -88,39 +104,78 @@ impl Process {
         }
     }
 
-    /// How it died; kills it if it is only pretending.
-    pub(super) fn post_mortem(&mut self) -> Death {
+    /// How it died; kills it if it is only pretending, and says what `pretence` it made.
+    pub(super) fn post_mortem(&mut self, pretence: Pretence) -> Death {
         match self.wait(GRACE) {
             Some(status) => death(status),
             None => {
                 self.kill();
-                Death {
-                    code: "closed-output".into(),
-                    how: "it closed its standard output but went on; it was killed".into(),
-                }
+                let (code, stream) = match pretence {
+                    Pretence::ClosedOutput => ("closed-output", "output"),
+                    Pretence::ClosedInput => ("closed-input", "input"),
+                };
+                let how = format!("it closed its standard {stream} but went on; it was killed");
+                Death { code: code.into(), how }
             }
         }
     }
 
+    /// Waits for its end. Its group is ended before its id is given back.
     fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => {
-                    alive().remove(&self.child.id());
-                    return Some(status);
-                }
-                Ok(None) if Instant::now() < deadline => thread::sleep(POLL),
-                Ok(None) | Err(_) => return None,
+        let deadline = Instant::now().checked_add(timeout);
+        while self.reaped.is_none() && !ended(&mut self.child) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
             }
+            thread::sleep(POLL);
         }
+        if self.reaped.is_none() {
+            self.end_group();
+            self.reaped = self.child.wait().ok();
+        }
+        self.reaped
     }
+
+    /// Kills what is in its group, and takes it out of the list: once it is reaped its id may be another's.
+    fn end_group(&mut self) {
+        alive().remove(&self.child.id());
+        kill_group(&mut self.child);
+    }
+}
+
+/// How a process can look dead that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pretence {
+    /// It says nothing any more.
+    ClosedOutput,
+    /// It hears nothing any more.
+    ClosedInput,
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether a child has ended. It is not reaped.
+#[cfg(unix)]
+fn ended(child: &mut Child) -> bool {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+    let looked = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    match waitid(WaitId::Pid(pid), looked) {
+        Ok(status) => status.is_some(),
+        // Somebody else has reaped it.
+        Err(error) => error == Errno::CHILD,
+    }
+}
+
+/// Whether a child has ended.
+#[cfg(not(unix))]
+fn ended(child: &mut Child) -> bool {
+    !matches!(child.try_wait(), Ok(None))
 }
 
 #[cfg(unix)]

@@ -79,6 +79,7 @@ pub(crate) fn of(cells: Vec<Cell>, findings: Vec<Finding>) -> Results {
             partition: None,
             seed: 1,
             jobs: 2,
+            notes: Vec::new(),
         },
         environment: Environment {
             os: "linux".into(),

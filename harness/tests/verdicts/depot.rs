@@ -96,6 +96,7 @@ fn a_part_that_is_kept_again_replaces_the_old_one() {
     let scene = Scene::new("garbage", None);
     scene.ends("run --artifacts depot --out one", 100);
     scene.edit("intact.toml", "\"garbage\"", "\"nothing\"");
-    scene.ends("run --artifacts depot --out two", 0);
+    let told = scene.ends("run --artifacts depot --out two", 0);
+    assert!(told.contains("two jobs were given the same --partition"), "{told}");
     scene.ends("merge --artifacts depot --out whole", 0);
 }

@@ -1,9 +1,9 @@
 //! The worker driver against processes that do not behave.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use intact_harness::worker::{Worker, WorkerError};
-use intact_protocol::{Forget, Outcome, Request};
+use intact_harness::worker::{Limits, Worker, WorkerError};
+use intact_protocol::{Forget, Outcome, Request, Say};
 
 use crate::scene::command;
 
@@ -21,6 +21,21 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a flood is cut off and noise is not", a_flood_is_cut_off_and_noise_is_not),
     ("a program that is none or speaks no protocol is refused", a_program_that_is_none_is_refused),
     ("a dropped worker leaves no process behind", a_dropped_worker_leaves_no_process_behind),
+    ("a worker that reads nothing is hung and not waited for", a_worker_that_reads_nothing_is_hung),
+    ("a worker that no longer hears has crashed", a_worker_that_no_longer_hears_has_crashed),
+    (
+        "a worker that dies has crashed, whatever keeps its output open",
+        a_worker_that_dies_has_crashed_whatever_keeps_its_output_open,
+    ),
+    ("a stream without end ends at the deadline", a_stream_without_end_ends_at_the_deadline),
+    ("an answer that cannot be read is told at once", an_answer_that_cannot_be_read_is_told_at_once),
+    #[cfg(unix)]
+    ("a request that cannot be written costs no worker", a_request_that_cannot_be_written_costs_no_worker),
+    #[cfg(target_os = "linux")]
+    ("a worker gets no more memory than it is given", a_worker_gets_no_more_memory_than_it_is_given),
+    #[cfg(unix)]
+    ("a worker leaves no core file", a_worker_leaves_no_core_file),
+    ("what a worker started ends with it", what_a_worker_started_ends_with_it),
 ];
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -137,4 +152,118 @@ fn gone(pid: &str) -> bool {
         std::thread::sleep(Duration::from_millis(10));
         false
     })
+}
+
+/// Asks what is larger than any pipe.
+fn long() -> Request {
+    Request::Say(Say {
+        session: "a".into(),
+        system: None,
+        text: "a".repeat(1 << 20),
+        reply: None,
+        max_tokens: None,
+        greedy: true,
+        cancel_after: None,
+        stream: false,
+    })
+}
+
+/// What came of it must have come before a worker would have been given up that is only waited for.
+fn promptly<T>(work: impl FnOnce() -> T) -> T {
+    let clock = Instant::now();
+    let done = work();
+    assert!(clock.elapsed() < LONG / 2, "{:?}", clock.elapsed());
+    done
+}
+
+fn a_worker_that_reads_nothing_is_hung() {
+    let mut worker = start(&after_greeting("sleep 600"));
+    let error = promptly(|| worker.ask(long(), SHORT, &mut |_| {})).expect_err("no answer");
+    assert!(matches!(error, WorkerError::Hung { op: "say", .. }), "{error}");
+}
+
+fn a_worker_that_no_longer_hears_has_crashed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let deaf = dir.path().join("deaf");
+    let mut worker = start(&after_greeting(&format!("exec 0<&-; echo > {}; sleep 600", deaf.display())));
+    while !deaf.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let error = promptly(|| worker.ask(forget(), LONG, &mut |_| {})).expect_err("no answer");
+    assert!(matches!(&error, WorkerError::Crashed { code, .. } if code == "closed-input"), "{error}");
+}
+
+fn a_worker_that_dies_has_crashed_whatever_keeps_its_output_open() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pid = dir.path().join("pid");
+    // In its group, where it ends with it; and out of it, where it cannot be reached, and must not be waited for.
+    for (keeper, reached) in [("sleep 600", true), ("setsid sleep 30", false)] {
+        let then = format!("read c; {keeper} & echo $! > {}; exit 3", pid.display());
+        let (error, _) = promptly(|| failure(&then, LONG));
+        assert!(matches!(&error, WorkerError::Crashed { code, .. } if code == "exit 3"), "{keeper}: {error}");
+        let pid = std::fs::read_to_string(&pid).expect("a pid");
+        assert!(!reached || gone(pid.trim()), "{keeper}: process {pid} is still there");
+    }
+}
+
+fn a_stream_without_end_ends_at_the_deadline() {
+    let piece = r#"{"kind":"event","seq":3,"text":"and "}"#;
+    let (error, _) = promptly(|| failure(&format!("read c; yes '{piece}'"), SHORT));
+    assert!(matches!(error, WorkerError::Hung { .. }), "{error}");
+}
+
+fn an_answer_that_cannot_be_read_is_told_at_once() {
+    for (answer, told) in [
+        (r#"echo '{"kind":"reply","seq":3,'"#, "EOF while parsing"),
+        (r#"echo '{"kind":"reply","seq":3,"outcome":{"status":"well"}}'"#, "unknown variant `well`"),
+        (r#"printf '{"kind":"event","seq":3,"text":"\377"}\n'"#, "invalid utf-8"),
+        (r#"printf '{"kind":"reply","text":"'; yes | tr -d '\n'"#, "longer than"),
+    ] {
+        let (error, _) = promptly(|| failure(&format!("read c; {answer}; sleep 600"), LONG));
+        let WorkerError::Protocol { op: "forget", how } = &error else { panic!("{answer}: {error}") };
+        assert!(how.contains("its answer cannot be read") && how.contains(told), "{answer}: {how}");
+    }
+}
+
+#[cfg(unix)]
+fn a_request_that_cannot_be_written_costs_no_worker() {
+    use std::os::unix::ffi::OsStringExt;
+    let path = std::ffi::OsString::from_vec(b"/tmp/\xff/a.json".to_vec()).into();
+    let mut worker = start(&command("nothing", None));
+    let save = intact_protocol::Save { session: "a".into(), path, format: None, manifest: false };
+    let error = worker.ask(Request::Save(save), LONG, &mut |_| {}).expect_err("no line");
+    assert!(matches!(error, WorkerError::Unwritable { op: "save", .. }), "{error}");
+    assert!(error.leaves_worker_alive() && error.to_string().contains("UTF-8"), "{error}");
+    let answer = worker.ask(forget(), LONG, &mut |_| {}).expect("it is alive");
+    assert!(matches!(answer, Outcome::Refused(_)), "{answer:?}");
+}
+
+#[cfg(target_os = "linux")]
+fn a_worker_gets_no_more_memory_than_it_is_given() {
+    for (memory, crashes) in [(Some(256 << 20), true), (None, false)] {
+        let command = command("gorge", Some("forget"));
+        let (mut worker, _) = Worker::start_in(&command, &[], Limits { memory }, LONG)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let asked = worker.ask(forget(), LONG, &mut |_| {});
+        assert_eq!(matches!(asked, Err(WorkerError::Crashed { .. })), crashes, "{memory:?}: {asked:?}");
+    }
+}
+
+#[cfg(unix)]
+fn a_worker_leaves_no_core_file() {
+    let (_, log) = failure("read c; ulimit -c >&2; exit 3", LONG);
+    assert_eq!(log, ["0"]);
+}
+
+fn what_a_worker_started_ends_with_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pid = dir.path().join("pid");
+    let bye = r#"{"kind":"reply","seq":3,"outcome":{"status":"ok","result":{"op":"bye"}}}"#;
+    let worker = start(&after_greeting(&format!(
+        "sleep 600 & echo $! > {}; read c; echo '{bye}'; exit 0",
+        pid.display()
+    )));
+    promptly(|| worker.leave(LONG));
+    let pid = std::fs::read_to_string(pid).expect("a pid");
+    assert!(gone(pid.trim()), "process {pid} is still there");
 }

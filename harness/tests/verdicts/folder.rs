@@ -33,9 +33,12 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         what_a_filter_leaves_out_is_no_reason_to_remove_an_expectation,
     ),
     ("a session that nobody saved is not run", a_session_that_nobody_saved_is_not_run),
+    ("a torn index of artifacts is gone on with", a_torn_index_of_artifacts_is_gone_on_with),
     ("a damaged artifact says nothing of the subject", a_damaged_artifact_says_nothing_of_the_subject),
     #[cfg(unix)]
     ("no worker outlives a command that is killed", no_worker_outlives_a_command_that_is_killed),
+    #[cfg(target_os = "linux")]
+    ("nothing is left of runs that are killed", nothing_is_left_of_runs_that_are_killed),
     #[cfg(unix)]
     ("an interrupted run tells what is left and goes on", an_interrupted_run_tells_what_is_left_and_goes_on),
 ];
@@ -195,10 +198,12 @@ fn what_is_saved_here_and_loaded_there_is_one_run() {
     assert_eq!((&whole.plan, whole.gate.exit), (&here.plan, Exit::Fine));
     let again = merged(&scene, &["part-3", "saved-1", "part-1", "part-2", "part-1"]);
     assert_eq!(
-        said(&again.unwrap_or_else(|error| panic!("{error}"))),
+        said(again.as_ref().unwrap_or_else(|error| panic!("{error}"))),
         said(&here),
         "in any order, and twice"
     );
+    let notes = again.expect("one run").run.notes;
+    assert!(whole.run.notes.is_empty() && notes.len() == 1, "{notes:?}");
 }
 
 fn parts_make_a_whole_and_a_lost_one_leaves_holes() {
@@ -213,6 +218,13 @@ fn parts_make_a_whole_and_a_lost_one_leaves_holes() {
     }
     assert_eq!(cells, 6);
     assert_eq!(said(&merged(&scene, &["b", "a"]).expect("one run")), said(&whole));
+    // A matrix of two jobs that were both given the first part.
+    let partition = Some("1/2".parse().expect("a partition"));
+    ran(&RunOptions { out: scene.path("a again"), partition, ..scene.options() });
+    let alike = merged(&scene, &["a", "a again"]).expect("one run");
+    assert_eq!(alike.gate.exit, Exit::Incomplete);
+    let [note] = alike.run.notes.as_slice() else { panic!("{:?}", alike.run.notes) };
+    assert!(note.contains("a again") && note.contains("the same --partition"), "{note}");
     let torn = merged(&scene, &["a"]).expect("one run");
     let lost: Vec<&Cell> = torn.cells.iter().filter(|cell| cell.verdict == Verdict::NotRun).collect();
     assert!(!lost.is_empty() && torn.cells.len() == 6, "{} are lost", lost.len());
@@ -261,6 +273,21 @@ fn a_session_that_nobody_saved_is_not_run() {
     let missing = results.cells.iter().filter(|cell| cell.code.as_deref() == Some("not-produced")).count();
     assert_eq!((exact, missing), (produced.sessions, 6 - produced.sessions));
     assert_eq!(results.gate.exit, Exit::Incomplete);
+}
+
+fn a_torn_index_of_artifacts_is_gone_on_with() {
+    let scene = Scene::new("nothing", None);
+    run::produce(&scene.options(), &Silent).expect("produced");
+    let index = scene.path("out/artifacts.jsonl");
+    let whole = fs::read_to_string(&index).expect("an index");
+    let last = whole.trim_end().rfind('\n').expect("several entries");
+    for torn in [last + 2, last + 40, whole.len() - 1] {
+        fs::write(&index, &whole[..torn]).expect("written");
+        let resumed = RunOptions { jobs: Some(1), ..RunOptions::resumed(&scene.path("out")).expect("a run") };
+        run::produce(&resumed, &Silent).unwrap_or_else(|error| panic!("{torn}: {error}"));
+        let from = RunOptions::consuming(&[scene.path("out")]).expect("produced");
+        assert_eq!(ran(&RunOptions { out: scene.path("loaded"), ..from }).gate.exit, Exit::Fine, "{torn}");
+    }
 }
 
 fn a_damaged_artifact_says_nothing_of_the_subject() {
@@ -341,6 +368,62 @@ fn no_worker_outlives_a_command_that_is_killed() {
         kill(&child, signal);
         child.wait().expect("ended");
         wait_until("the workers are gone", || workers(&scene) == 0);
+    }
+}
+
+/// The environment variable by which processes of a test are found: whatever they start has it too.
+#[cfg(target_os = "linux")]
+const MARK: &str = "INTACT_TEST_OF";
+
+/// Processes with this mark.
+#[cfg(target_os = "linux")]
+fn marked(mark: &str) -> Vec<String> {
+    let mark = format!("{MARK}={mark}\0");
+    let has_mark = |path: &PathBuf| {
+        let environment = fs::read(path.join("environ")).unwrap_or_default();
+        environment.windows(mark.len()).any(|part| part == mark.as_bytes())
+    };
+    let paths = fs::read_dir("/proc").expect("Linux").flatten().map(|entry| entry.path()).filter(has_mark);
+    let line = |path: PathBuf| fs::read(path.join("cmdline")).unwrap_or_default();
+    paths.map(|path| String::from_utf8_lossy(&line(path)).replace('\0', " ")).collect()
+}
+
+/// Kills commands at any moment, `INTACT_KILLED_RUNS` of them, whose workers do what makes them hard to end. Where workers start
+/// programs of their own the command is given the time to end those: one that cannot act any more cannot end them either.
+#[cfg(target_os = "linux")]
+fn nothing_is_left_of_runs_that_are_killed() {
+    let runs = std::env::var("INTACT_KILLED_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(15);
+    use rustix::process::Signal;
+    let kinds = [
+        ("brood", Signal::TERM),
+        ("orphan", Signal::INT),
+        ("deaf", Signal::KILL),
+        ("hang", Signal::KILL),
+        ("nothing", Signal::KILL),
+    ];
+    let scenes = kinds.map(|(kind, signal)| (Scene::new(kind, None), signal));
+    let mark = scenes[0].0.path("mark").display().to_string();
+    for run in 0..runs {
+        let (scene, signal) = &scenes[run % scenes.len()];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
+        command.args(["run", "--jobs", "2", "--out"]).arg(scene.path("out")).current_dir(scene.path(""));
+        command.env_remove("CI").env(MARK, &mark).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("started");
+        // From before its first worker to after its first cells.
+        std::thread::sleep(Duration::from_millis(run as u64 * 37 % 400));
+        kill(&child, *signal);
+        child.wait().expect("ended");
+    }
+    let begin = Instant::now();
+    while !marked(&mark).is_empty() && begin.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(marked(&mark), Vec::<String>::new(), "after {runs} runs");
+    for (scene, _) in &scenes {
+        let out = scene.path("out");
+        let again = RunOptions { filter: Some("none()".into()), ..scene.options() };
+        ran(&again);
+        assert!(!out.join(".intact").exists(), "what a killed run left is cleared away");
     }
 }
 

@@ -6,6 +6,9 @@ mod depot;
 mod driver;
 mod folder;
 mod gate;
+mod numbers;
+mod owned;
+mod pipes;
 mod scene;
 
 use std::process::ExitCode;
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
         .chain(driver::TESTS)
         .chain(folder::TESTS)
         .chain(gate::TESTS)
+        .chain(numbers::TESTS)
+        .chain(owned::TESTS)
+        .chain(pipes::TESTS)
         .map(|(name, test)| {
             Trial::test(*name, || {
                 test();

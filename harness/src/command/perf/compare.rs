@@ -12,6 +12,7 @@ use super::Failure;
 use super::settings::SettingArguments;
 use super::subject::resolve;
 use crate::exit::Exit;
+use crate::files::{contain, replace_own};
 use crate::perf::compare::{Plan, Progress, compare};
 use crate::perf::comparison::{COMPARISON_FILE, Comparison, Procedure};
 use crate::perf::measure::MeasureError;
@@ -62,7 +63,13 @@ pub(super) struct Compare {
     rounds: u32,
 
     /// Measure more blocks for at most so long while rows are undecided
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Procedure")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(0..=31_536_000),
+        help_heading = "Procedure"
+    )]
     at_most: u64,
 
     /// Smallest change that is of interest, in percent
@@ -154,7 +161,7 @@ fn shown(comparison: &Comparison) -> String {
 fn write(comparison: &Comparison, out: &Path) -> std::io::Result<()> {
     fs::create_dir_all(out)?;
     comparison.write(&out.join(COMPARISON_FILE))?;
-    fs::write(out.join("perf.md"), table::markdown(comparison))
+    replace_own(&out.join("perf.md"), table::markdown(comparison), |there| contain(there, table::TITLE))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]

@@ -9,12 +9,16 @@ use serde::Serialize;
 use super::super::table::table;
 use super::Failure;
 use crate::exit::Exit;
+use crate::files::{contain, replace_own};
 use crate::perf::change::{ALPHA, SMALLEST, Step, steps};
 use crate::perf::history::{self, Entry, HistoryError, Track};
 use crate::perf::plot::{Chart, over_time, over_tokens};
 use crate::perf::row::Row;
 use crate::perf::table::unit;
 use crate::perf::verdict::percent;
+
+/// What is behind every chart: a file of the same name without it is somebody else's.
+const MARK: &str = "<!-- drawn by intact perf -->";
 
 /// The history's file, unless another one is named.
 pub(super) const DEFAULT: &str = "perf-history.jsonl";
@@ -134,7 +138,10 @@ fn draw(charts: impl Iterator<Item = (String, Chart)>, folder: &Path) -> Result<
     fs::create_dir_all(folder).map_err(unwritable)?;
     for (name, chart) in charts {
         let path = folder.join(name);
-        fs::write(&path, chart.svg().map_err(Failure::setup)?).map_err(unwritable)?;
+        let svg = chart.svg().map_err(Failure::setup)? + MARK + "\n";
+        replace_own(&path, svg, |there| contain(there, MARK)).map_err(|error| {
+            Failure::setup(format!("{}: {error}", path.display())).help("choose another folder")
+        })?;
         eprintln!("{}", path.display());
     }
     Ok(())

@@ -29,6 +29,22 @@ fn entries_are_appended_and_a_line_that_is_being_written_is_left_out() {
 }
 
 #[test]
+fn a_torn_entry_is_replaced_by_the_next_one_and_what_is_no_history_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.jsonl");
+    append(&path, &entry(1.0, "a")).expect("appended");
+    let whole = fs::read_to_string(&path).expect("text");
+    fs::write(&path, format!("{whole}{}", &whole[..9])).expect("written");
+    append(&path, &entry(2.0, "a")).expect("appended");
+    assert_eq!(read(&path).expect("read"), [entry(1.0, "a"), entry(2.0, "a")]);
+    for foreign in ["a note without an end", "# Notes\n\nof mine\n", "{\"a\": 1}", "{\"a\": 1}\n"] {
+        fs::write(&path, foreign).expect("written");
+        assert!(matches!(append(&path, &entry(1.0, "a")), Err(HistoryError::Malformed { .. })), "{foreign}");
+        assert_eq!(fs::read_to_string(&path).expect("text"), foreign);
+    }
+}
+
+#[test]
 fn a_line_that_is_no_entry_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("history.jsonl");
