@@ -30,6 +30,15 @@ class Server:
         self.process = subprocess.Popen(line, stdout=sys.stderr, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
         atexit.register(self.stop)
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER)
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            # Nobody has this object, so nobody else can stop it: the next one would start beside it.
+            self.stop()
+            raise
+        self.has_started = True
+
+    def wait_until_ready(self):
         deadline = time.monotonic() + START
         while not self.is_ready():
             if self.process.poll() is not None:
@@ -38,7 +47,6 @@ class Server:
                 self.stop()
                 raise TimeoutError(f"llama-server did not load the model in {START} s")
             time.sleep(0.05)
-        self.has_started = True
 
     def is_ready(self):
         try:

@@ -34,6 +34,7 @@ const TESTS: &[Test] = &[
     ("python3", "a program tells its version when it is added", a_program_tells_its_version),
     ("python3", "a slot that is computed again is seen to have restored nothing", an_inert_slot_is_seen),
     ("python3", "a server that dies takes its adapter with it, by the same signal", a_crash_is_a_crash),
+    ("python3", "a server that does not load its model in time is stopped", a_late_server_is_stopped),
     ("python3", "llama-server's one sentence for everything is no reason", || {
         no_reason(&Stubbed::llama_server(""));
     }),
@@ -109,6 +110,13 @@ fn all_is_met(subject: &Stubbed) {
 fn a_program_tells_its_version() {
     let subject = Stubbed::llama_server("");
     assert_eq!(subject.name, "llama-server@b4242");
+}
+
+fn a_late_server_is_stopped() {
+    let script = folder("tests/adapters/stopping.py");
+    let adapter = folder("adapters/llama-server");
+    let ended = Command::new("python3").arg("-B").arg(script).arg(adapter).output().expect("python3");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 /// A worker with a model open and a session in it, which is saved.
