@@ -95,7 +95,7 @@ macro_rules! chapters {
     };
 }
 
-chapters![gate, report, expectations, adapters, performance, machines];
+chapters![gate, report, expectations, adapters, performance, machines, noise];
 
 #[test]
 fn outputs_that_differ_are_found() {
