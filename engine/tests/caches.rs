@@ -1,5 +1,8 @@
 //! The tables of the fixtures say what caches each of them has. llama.cpp decides.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use intact_engine::llama::{
     Context, ContextSettings, FlashAttention, LLAMA_PACKAGE, Model, ModelSettings, Part, Token,
 };
@@ -94,22 +97,45 @@ fn bytes<'m>(matrices: impl Iterator<Item = &'m Matrix<'m>>) -> u64 {
 
 /// The names in llama.cpp's own table of architectures, from the sources that this test is linked to.
 fn architectures() -> Vec<String> {
-    let metadata = std::process::Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .output()
-        .expect("cargo tells where packages are");
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let table = llama_sources().join("src/llama-arch.cpp");
+    let source = std::fs::read_to_string(&table).expect("llama.cpp's sources");
+    let rows = source.lines().filter_map(|line| line.trim().strip_prefix("{ LLM_ARCH_"));
+    let names = rows.filter_map(|row| row.split('"').nth(1)).map(str::to_owned);
+    names.filter(|name| name != "(unknown)").collect()
+}
+
+/// The folder of the llama.cpp that is linked. Only packages for this platform are asked for: those of others were not
+/// downloaded by the build, and cargo may not download them now.
+fn llama_sources() -> PathBuf {
+    let metadata = cargo(&[
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--offline",
+        "--filter-platform",
+        &host(),
+        "--manifest-path",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+    ]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).expect("JSON");
     let package = metadata["packages"]
         .as_array()
         .into_iter()
         .flatten()
         .find(|package| package["name"] == "llama-cpp-sys-2" && package["version"] == LLAMA_PACKAGE)
         .expect("the package that is linked");
-    let manifest = std::path::Path::new(package["manifest_path"].as_str().expect("a path"));
-    let table = manifest.with_file_name("llama.cpp").join("src/llama-arch.cpp");
-    let source = std::fs::read_to_string(&table).expect("llama.cpp's sources");
-    let rows = source.lines().filter_map(|line| line.trim().strip_prefix("{ LLM_ARCH_"));
-    let names = rows.filter_map(|row| row.split('"').nth(1)).map(str::to_owned);
-    names.filter(|name| name != "(unknown)").collect()
+    Path::new(package["manifest_path"].as_str().expect("a path")).with_file_name("llama.cpp")
+}
+
+/// The platform that cargo builds for unless it is told otherwise.
+fn host() -> String {
+    let version = cargo(&["--version", "--verbose"]);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("cargo names its platform").to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("cargo writes UTF-8")
 }

@@ -7,4 +7,5 @@ mod action;
 mod commands;
 mod document;
 mod runner;
+mod setup;
 mod templates;
