@@ -93,7 +93,8 @@ impl Engine {
         let preset = self.preset.clone();
         let reference = self.room(&parameters, preset.as_deref())?;
         fits(tokens.len() + rest.len(), &reference)?;
-        let mut recomputation = Recomputation::new(reference, &tokens)?;
+        let noise = if self.skip_noise { None } else { self.noise(&parameters, &reference.passport) };
+        let mut recomputation = Recomputation::new(reference, &tokens, noise)?;
         let reading = recomputation.right_one(std::mem::take(&mut holding.readings))?;
         let distance = recomputation.compare(&reading.state, cells)?;
         let said = recomputation.logits()?;

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::context::{settings, with_forced};
 use crate::error::EngineError;
 use crate::llama::{Context, ContextSettings, LlamaError, Model, ModelSettings, Token};
+use crate::noise::Noises;
 use crate::passport;
 use crate::probe::Probe;
 use crate::request::{EngineOptions, StartOptions};
@@ -44,6 +45,8 @@ pub struct Engine {
     fragmented: bool,
     pub(crate) spares: Spares,
     probes: HashMap<String, Probe>,
+    pub(crate) noises: Noises,
+    pub(crate) skip_noise: bool,
 }
 
 /// An empty context with everything that is known about it.
@@ -72,8 +75,11 @@ impl Engine {
         let watch = ModelWatch::open(&path)?;
         let model = Model::load(&path, &settings)?;
         let adapters = adapters(&options)?;
-        let identity = IdentityCache::of_user().identify_model(&path)?.with_repository(repository);
+        let mut identity = IdentityCache::of_user().identify_model(&path)?.with_repository(repository);
         watch.expect_in_place()?;
+        if let Some(sha256) = options.assumed_sha256 {
+            identity.sha256 = sha256;
+        }
         let (bos, eos) = model.bos_and_eos();
         let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
         let template = ChatTemplate::of_model(model.chat_template().as_deref(), &text(bos), &text(eos))?;
@@ -94,6 +100,8 @@ impl Engine {
             // Another sequence's cells do not go with those of the session.
             spares: Spares::new(if options.fragmented { 0 } else { options.spare_contexts }),
             probes: HashMap::new(),
+            noises: Noises::new(),
+            skip_noise: options.skip_noise,
             model,
         })
     }

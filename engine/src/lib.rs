@@ -12,6 +12,7 @@ mod engine;
 mod error;
 pub mod llama;
 mod load;
+mod noise;
 pub mod passport;
 pub mod preset;
 pub mod probe;

@@ -6,8 +6,10 @@ mod attempt;
 pub(crate) mod image;
 mod parts;
 mod reading;
+mod recomputed;
 mod stream;
 mod whole;
+mod witnesses;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +21,9 @@ use intact_format::place::{FileSource, SessionSource};
 use intact_format::route::{Decision, LoadSituation, Refusal, RefusalCode, Route, decide};
 use intact_format::session::SessionDocument;
 
-use self::as_saved::{AsSaved, loses};
 use self::attempt::Attempt;
 use self::reading::{ImageFile, Look, Reading};
+use self::witnesses::Witnesses;
 use crate::clock::Stopwatch;
 use crate::context::{excess, with_forced};
 use crate::engine::{Engine, Room};
@@ -74,19 +76,11 @@ impl Engine {
         let decision = decision?;
         let quoted = reading.differences.clone();
         let Reading { document, steps, .. } = reading;
-        let mut unproven = None;
-        if loses(&decision) {
-            match self.prove_as_saved(&document, source) {
-                AsSaved::Proven => {}
-                AsSaved::Failed(refusal) => unproven = Some(refusal),
-                AsSaved::Unknown(reason) => {
-                    notes.push(format!("The saved KV could not be proven before it was converted: {reason}"));
-                }
-            }
-            clock.lap("proof");
-        }
-        let (attempt, context) = Attempt::new(&document, source, room, &self.template, &self.model);
-        let success = attempt.first_success(context, &decision, unproven, &mut clock)?;
+        let here = room.passport.clone();
+        let (attempt, context) = Attempt::new(&document, source, room, self);
+        let mut witnesses = Witnesses::new(self, &document, source, &parameters, &here);
+        let success = attempt.first_success(context, &decision, &mut witnesses, &mut clock)?;
+        notes.extend(success.note);
 
         let transcoding = (success.route == Route::Transcoded)
             .then(|| Transcoding::of(steps.unwrap_or_default(), &success.distances));
@@ -185,7 +179,6 @@ impl Engine {
             image: image.status,
             tokens: tokens_of(&reading.document),
             n_ctx: room.passport.cache.n_ctx,
-            quantized: room.passport.cache.type_k.is_quantized() || room.passport.cache.type_v.is_quantized(),
             lossy: reading.is_lossy(),
             policy: options.policy,
         })

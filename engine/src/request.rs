@@ -41,6 +41,12 @@ pub struct EngineOptions {
     /// Let `<|im_end|>` and the like be control tokens where a message says them. Otherwise what somebody says is text, and only
     /// the chat template can write control tokens.
     pub control_tokens_in_content: bool,
+    /// Do not measure how far the model is from itself. Saves then do not record it, which spares the first one the
+    /// evaluation of about 100 tokens; loads under other settings than the saved ones are then evaluated again more often.
+    pub skip_noise: bool,
+    /// Take the model file for one of this SHA-256, so that other weights pass for those that a session was saved with. For
+    /// tests.
+    pub assumed_sha256: Option<String>,
     /// Keep another sequence alive in the context of every session, with cells between those of the session. For tests.
     pub fragmented: bool,
     /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.

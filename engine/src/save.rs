@@ -11,6 +11,7 @@ use std::path::Path;
 
 use intact_format::image::{Durable, ImageReference};
 use intact_format::manifest::Manifest;
+use intact_format::noise::Noise;
 use intact_format::parameters::SamplerState;
 use intact_format::passport::Passport;
 use intact_format::place::{FileSink, SessionSink, sidecar_path};
@@ -90,6 +91,7 @@ impl Engine {
     ) -> Result<(Saved, SessionDocument), EngineError> {
         let format = options.format.unwrap_or(FormatVersion::CURRENT);
         let weights_hold = self.watch.holds(&self.identity).unwrap_or(false);
+        let noise = if weights_hold && format >= FormatVersion::V2_1 { self.noise_of(id)? } else { None };
         let session = self.session_mut(id)?;
         let path = options.path.clone().unwrap_or_else(|| Self::default_path(&session.id));
 
@@ -112,6 +114,7 @@ impl Engine {
             if document.canary.is_none() && !session.timeline.tokens().is_empty() {
                 notes.push(UNPROVEN.to_owned());
             }
+            document.noise = noise.filter(|_| document.canary.is_some());
             if let Some(ImageReference::Opaque(opaque)) = &document.image {
                 notes.push(opaque.remark());
             }
@@ -133,6 +136,18 @@ impl Engine {
             timings: Timings::default(),
         };
         Ok((saved, document))
+    }
+}
+
+impl Engine {
+    /// How far the model is from itself in the context of a session that has anything to be proven.
+    fn noise_of(&mut self, id: &str) -> Result<Option<Noise>, EngineError> {
+        let session = self.session(id)?;
+        if self.skip_noise || session.timeline.tokens().is_empty() {
+            return Ok(None);
+        }
+        let (parameters, passport) = (session.parameters.clone(), session.passport.clone());
+        Ok(self.noise(&parameters, &passport))
     }
 }
 

@@ -136,7 +136,7 @@ fn a_state_written_with_rotation_turned_off_is_recognised_by_its_numbers() {
             .file(form, &rewritten(&bytes, "b8619", Rotation { keys: 64, values: 64 }, Rotation::default()));
         assert_eq!(fs::read(&turned_off).expect("it").len(), bytes.len());
         let right = adopt(&mut engine("llama"), &turned_off);
-        assert!(right.proof.cells.worst() <= right.proof.allowed, "{form}: {}", right.proof);
+        assert!(right.proof.allowed.admits(&right.proof.cells), "{form}: {}", right.proof);
 
         // What no release writes is no reading: rotated twice by another size.
         let other = Rotation { keys: 32, values: 32 };

@@ -3,6 +3,7 @@
 //! Such a file names neither weights nor settings, and often not even the release: the same bytes can be rotated or not.
 //! So this gives candidates. Which one is right, only the model can tell, by evaluating the tokens again.
 
+mod allowance;
 mod cells;
 mod reading;
 
@@ -12,6 +13,7 @@ use crate::route::{Refusal, RefusalCode};
 use crate::token::Token;
 use crate::transcode::HeadSizes;
 
+pub use allowance::{Allowance, Rounding, types};
 pub use cells::{Apart, apart};
 pub use reading::Reading;
 

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::noise::Noise;
 use crate::token::{Position, Token};
 
 /// The logits that evaluating the last token of a session alone gave. The KV image ends before that token, so a load
@@ -58,8 +59,20 @@ pub enum CanaryRule {
     Floor,
     /// Within the loss of a quantized cache.
     Lossy,
-    /// Another model is expected to say something else: the distance is reported and not judged.
+    /// The session is right by how it came about, or of another model: the distance is reported and not judged.
     Reported,
+}
+
+/// What the logits of a load say of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It is the one that was saved.
+    Shown,
+    /// They are further off than noise, which other kernels, a conversion or another session may all explain: another
+    /// witness has to say which.
+    Open,
+    /// It is not the one that was saved.
+    Refuted,
 }
 
 impl Canary {
@@ -131,22 +144,19 @@ impl CanaryDistance {
 }
 
 impl CanaryRule {
-    /// Greatest difference of a log-probability under [`Self::Floor`]: twice the greatest that was seen between a cached
-    /// and a cold prefill in another batch shape, 0.051 (llama.cpp issue 26204).
-    pub const FLOOR_LOGPROB: f32 = 0.102;
-
-    /// Greatest divergence under [`Self::Lossy`]: below the smallest that other weights of the same shape gave, 0.08
-    /// (MemTensor/MemOS issue 2300).
-    pub const LOSSY_KL: f32 = 0.04;
-
-    /// Whether a load at this distance is the saved session.
+    /// What the logits of a load at this distance say, of a model that is so far from itself here; where that is not known,
+    /// only equal logits show anything.
     #[must_use]
-    pub fn accepts(self, distance: &CanaryDistance) -> bool {
+    pub fn standing(self, distance: &CanaryDistance, noise: Option<&Noise>) -> Standing {
+        let within = |noise: &Noise| distance.kl <= noise.explains();
         match self {
-            Self::Exact => distance.max_abs == 0.0,
-            Self::Floor => distance.max_logprob <= Self::FLOOR_LOGPROB,
-            Self::Lossy => distance.kl <= Self::LOSSY_KL,
-            Self::Reported => true,
+            Self::Reported => Standing::Shown,
+            _ if distance.max_abs == 0.0 => Standing::Shown,
+            Self::Exact => Standing::Refuted,
+            // What is no distribution over this vocabulary is not a matter of closeness.
+            _ if !distance.kl.is_finite() => Standing::Refuted,
+            Self::Floor | Self::Lossy if noise.is_some_and(within) => Standing::Shown,
+            Self::Floor | Self::Lossy => Standing::Open,
         }
     }
 }
@@ -155,8 +165,12 @@ impl fmt::Display for CanaryRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Exact => "equal bit for bit",
-            Self::Floor => "within the noise of other kernels",
-            Self::Lossy => "within the loss of a quantized cache",
+            Self::Floor => {
+                "within the noise of this model under other kernels, or K and V that it computes again"
+            }
+            Self::Lossy => {
+                "within the loss of a quantized cache, shown by K and V that the model computes again"
+            }
             Self::Reported => "reported only",
         })
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use cache::IdentityCache;
+pub use cache::{IdentityCache, user_folder};
 pub use hub::HubFile;
 pub use parts::model_files;
 pub use shape::KvShape;

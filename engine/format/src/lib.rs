@@ -12,6 +12,7 @@ pub mod layout;
 pub mod manifest;
 pub mod media;
 pub mod message;
+pub mod noise;
 pub mod parameters;
 pub mod passport;
 pub mod place;

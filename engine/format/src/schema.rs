@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::manifest::Manifest;
 use crate::preset::PresetDocument;
-use crate::session::{DocumentV1_0, DocumentV1_1, DocumentV2_0};
+use crate::session::{DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1};
 
 /// A schema that is published.
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +18,11 @@ pub struct PublishedSchema {
 }
 
 /// Every schema that is published.
-pub const SCHEMAS: [PublishedSchema; 5] = [
+pub const SCHEMAS: [PublishedSchema; 6] = [
     PublishedSchema { name: "session-1.0", generate: of::<DocumentV1_0> },
     PublishedSchema { name: "session-1.1", generate: of::<DocumentV1_1> },
     PublishedSchema { name: "session-2.0", generate: of::<DocumentV2_0> },
+    PublishedSchema { name: "session-2.1", generate: of::<DocumentV2_1> },
     PublishedSchema { name: "manifest", generate: of::<Manifest> },
     PublishedSchema { name: "preset", generate: of::<PresetDocument> },
 ];

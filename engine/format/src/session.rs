@@ -17,10 +17,12 @@
 mod encoding;
 mod error;
 mod migrate;
+mod sealing;
 mod validate;
 mod version_1_0;
 mod version_1_1;
 mod version_2_0;
+mod version_2_1;
 
 use jiff::Timestamp;
 
@@ -28,11 +30,13 @@ pub use error::{Invalid, ReadError, WriteError};
 pub use version_1_0::Document as DocumentV1_0;
 pub use version_1_1::Document as DocumentV1_1;
 pub use version_2_0::Document as DocumentV2_0;
+pub use version_2_1::Document as DocumentV2_1;
 
 use crate::canary::Canary;
 use crate::image::ImageReference;
 use crate::manifest::Manifest;
 use crate::message::{KvStatus, Message};
+use crate::noise::Noise;
 use crate::parameters::{Parameters, SamplerState};
 use crate::passport::Passport;
 use crate::session_id::SessionId;
@@ -58,6 +62,8 @@ pub struct SessionDocument {
     pub passport: Option<Passport>,
     /// What the model said at the saved point; from format 2.0.
     pub canary: Option<Canary>,
+    /// How far the model was from itself where the session was saved; from format 2.1.
+    pub noise: Option<Noise>,
     /// The KV image, which covers all tokens but the last; from format 2.0.
     pub image: Option<ImageReference>,
 }
@@ -111,6 +117,7 @@ impl SessionDocument {
             sampler: None,
             passport: None,
             canary: None,
+            noise: None,
             image: None,
         }
     }

@@ -44,10 +44,12 @@ impl FormatVersion {
     pub const V1_1: Self = Self::new(1, 1);
     /// Adds passport, parameters, canary, digest and the KV image.
     pub const V2_0: Self = Self::new(2, 0);
+    /// Adds how far the model was from itself where the session was saved.
+    pub const V2_1: Self = Self::new(2, 1);
     /// The version that is written unless another is asked for.
-    pub const CURRENT: Self = Self::V2_0;
+    pub const CURRENT: Self = Self::V2_1;
     /// Every version that can be written, oldest first.
-    pub const ALL: [Self; 3] = [Self::V1_0, Self::V1_1, Self::V2_0];
+    pub const ALL: [Self; 4] = [Self::V1_0, Self::V1_1, Self::V2_0, Self::V2_1];
 
     /// The version `major.minor`.
     #[must_use]

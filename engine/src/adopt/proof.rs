@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use intact_format::adoption::{Apart, Reading, apart};
-use intact_format::canary::{Canary, CanaryDistance, CanaryRule};
-use intact_format::layout::{GgmlType, Section, State};
+use intact_format::adoption::{Allowance, Apart, Reading, Rounding, apart, types};
+use intact_format::canary::{Canary, CanaryDistance, CanaryRule, Standing};
+use intact_format::kv_type::KvType;
+use intact_format::layout::{LayoutError, State};
+use intact_format::noise::Noise;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::token::Position;
 
@@ -17,24 +19,13 @@ use crate::session::Timeline;
 /// Tokens after which a state that is something else altogether is found out.
 const SAMPLE: usize = 256;
 
-/// Greatest error of K and V between a saved state and the same tokens evaluated here, by the coarser of their types. For
-/// floats it is the one that llama.cpp's own save and load test allows; quantized numbers may fall on the next step, on both
-/// sides. Other weights, or a rotation taken for none, give an error near 1 or above.
-const ALLOWED: [(GgmlType, f64); 5] = [
-    (GgmlType::F32, 1e-5),
-    (GgmlType::F16, 1e-5),
-    (GgmlType::BF16, 1e-4),
-    (GgmlType::Q8_0, 1e-3),
-    (GgmlType::Q4_0, 5e-2),
-];
-
 /// What comparing a state with the model gave.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Proof {
     /// How far the cells are apart, and how many were compared.
     pub cells: Apart,
-    /// The error that their type allows.
-    pub allowed: f64,
+    /// The error that their type and the noise of the model allow.
+    pub allowed: Allowance,
     /// How far the logits of the last token are apart.
     pub logits: CanaryDistance,
     /// Divergence that quantizing the cache costs this model here, where the logits were held to that.
@@ -49,23 +40,25 @@ pub(super) struct Recomputation<'t> {
     timeline: Timeline,
     probe: Probe,
     tokens: &'t [Token],
+    noise: Option<Noise>,
 }
 
 /// A comparison of cells.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Distance {
     apart: Apart,
-    allowed: f64,
-    rule: CanaryRule,
+    allowed: Allowance,
+    noise: Option<Noise>,
+    coarse: bool,
 }
 
 impl<'t> Recomputation<'t> {
-    /// Evaluates the first tokens.
-    pub(super) fn new(room: Room, tokens: &'t [Token]) -> Result<Self, LlamaError> {
+    /// Evaluates the first tokens with a model that is so far from itself.
+    pub(super) fn new(room: Room, tokens: &'t [Token], noise: Option<Noise>) -> Result<Self, LlamaError> {
         let Room { context, probe, memory, .. } = room;
         let mut timeline = Timeline::new(context, memory);
         timeline.replace(&tokens[..tokens.len().min(SAMPLE)])?;
-        Ok(Self { timeline, probe, tokens })
+        Ok(Self { timeline, probe, tokens, noise })
     }
 
     /// The reading that is closest to what the model gives for the first tokens.
@@ -104,26 +97,39 @@ impl<'t> Recomputation<'t> {
     }
 
     fn judged(&mut self, state: &State<'_>) -> Result<Distance, EngineError> {
-        let apart = self.apart(state)?;
-        let (allowed, rule) = allowed(state)?;
-        if apart.worst() <= allowed {
-            return Ok(Distance { apart, allowed, rule });
+        let noise = self.noise;
+        let here = self.timeline.state()?;
+        let here = understood(&self.probe)?.parse(here.bytes()).map_err(unknown)?;
+        let apart = apart(state, &here)?;
+        let saved = types(state)?;
+        let coarse = saved.contains(&KvType::Q4_0);
+        let allowed = Allowance::of(saved.into_iter().chain(types(&here)?), Rounding::Once, noise.as_ref())?;
+        if allowed.admits(&apart) {
+            return Ok(Distance { apart, allowed, noise, coarse });
         }
         let detail = format!(
-            "over {} cells the saved K is {:.1e} and V {:.1e} from what this model gives for the same tokens, and \
-             {allowed:.0e} is what its type allows",
-            apart.cells, apart.keys, apart.values
+            "over {} cells the saved K is {:.1e} and V {:.1e} from what this model gives for the same tokens, in the first \
+             layer {:.1e}; its types and the model's noise allow {:.1e} and {:.1e}, and other tokens or another model give 0.4 \
+             to 11{}",
+            apart.cells,
+            apart.keys,
+            apart.values,
+            apart.first,
+            allowed.any,
+            allowed.first,
+            noise.map_or_else(String::new, |noise| format!(" ({noise})"))
         );
         Err(Refusal::new(RefusalCode::RecomputationDiffers, detail).into())
     }
 
     fn apart(&mut self, state: &State<'_>) -> Result<Apart, EngineError> {
         let here = self.timeline.state()?;
-        let here = understood(&self.probe)?
-            .parse(here.bytes())
-            .map_err(|error| Refusal::new(RefusalCode::StateUnknown, error))?;
-        Ok(apart(state, &here)?)
+        Ok(apart(state, &understood(&self.probe)?.parse(here.bytes()).map_err(unknown)?)?)
     }
+}
+
+fn unknown(error: LayoutError) -> Refusal {
+    Refusal::new(RefusalCode::StateUnknown, error)
 }
 
 /// The memory of a context, which adoption has to understand.
@@ -132,29 +138,6 @@ pub(super) fn understood(probe: &Probe) -> Result<&Understood, Refusal> {
         let detail = format!("the state of this llama.cpp release is not understood ({})", probe.describe());
         Refusal::new(RefusalCode::StateUnknown, detail)
     })
-}
-
-/// What the types of a state allow.
-fn allowed(state: &State<'_>) -> Result<(f64, CanaryRule), Refusal> {
-    let mut kinds: Vec<GgmlType> = Vec::new();
-    for section in &state.sections {
-        if let Section::Attention(cache) = section {
-            kinds.extend(cache.keys.iter().chain(&cache.values).map(|matrix| matrix.kind));
-        }
-    }
-    let of = |kind: &GgmlType| {
-        let known = ALLOWED.iter().find(|(known, _)| known == kind).map(|(_, error)| *error);
-        known.ok_or_else(|| {
-            Refusal::new(
-                RefusalCode::KvTypeDiffers,
-                format!("K or V of type {kind} cannot be compared with others"),
-            )
-        })
-    };
-    let errors = kinds.iter().map(of).collect::<Result<Vec<_>, _>>()?;
-    let error = errors.into_iter().fold(ALLOWED[0].1, f64::max);
-    let coarse = kinds.contains(&GgmlType::Q4_0);
-    Ok((error, if coarse { CanaryRule::Lossy } else { CanaryRule::Floor }))
 }
 
 impl Proof {
@@ -166,7 +149,7 @@ impl Proof {
         said: [&[f32]; 2],
         fine: Option<&[f32]>,
     ) -> Result<Self, Refusal> {
-        let Distance { apart, allowed, rule } = cells;
+        let Distance { apart, allowed, noise, coarse } = cells;
         let last = tokens.last().copied().unwrap_or(Token(0));
         let position = Position(u32::try_from(tokens.len().saturating_sub(1)).unwrap_or(u32::MAX));
         let canary = |logits: &[f32]| {
@@ -177,11 +160,22 @@ impl Proof {
         let [recomputed, adopted] = said;
         let logits = canary(recomputed)?.distance(adopted);
         let cost = fine.map(|fine| canary(fine).map(|fine| fine.distance(recomputed).kl)).transpose()?;
-        if rule.accepts(&logits) || cost.is_some_and(|cost| logits.kl <= TIMES_COST * cost) {
+        let rule = if coarse { CanaryRule::Lossy } else { CanaryRule::Floor };
+        // The cells agree, so logits of the last token that do not are no further off than what came with them.
+        let far = noise.map_or(f32::INFINITY, |noise| noise.far());
+        let right = match rule.standing(&logits, noise.as_ref()) {
+            Standing::Shown => true,
+            Standing::Open => {
+                !coarse && logits.kl <= far || cost.is_some_and(|cost| logits.kl <= TIMES_COST * cost)
+            }
+            Standing::Refuted => false,
+        };
+        if right {
             return Ok(Self { cells: apart, allowed, logits, cost });
         }
         let costs = cost.map(|cost| format!("; quantizing itself costs a divergence of {cost}"));
-        let detail = format!("{logits}; required is: {rule}{}", costs.unwrap_or_default());
+        let noise = noise.map(|noise| format!("; {noise}"));
+        let detail = format!("{logits}{}{}", noise.unwrap_or_default(), costs.unwrap_or_default());
         Err(Refusal::new(RefusalCode::RecomputationDiffers, detail))
     }
 }
@@ -189,7 +183,7 @@ impl Proof {
 impl Distance {
     /// Whether quantization alone can move the logits far.
     pub(super) fn is_coarse(&self) -> bool {
-        self.rule == CanaryRule::Lossy
+        self.coarse
     }
 }
 
@@ -200,8 +194,8 @@ impl fmt::Display for Proof {
         write!(
             f,
             "All tokens were evaluated again: over {} cells the saved K is {:.1e} and V {:.1e} from what the model gives \
-             ({allowed:.0e} is allowed); {logits}",
-            cells.cells, cells.keys, cells.values
+             ({:.1e} is allowed); {logits}",
+            cells.cells, cells.keys, cells.values, allowed.any
         )?;
         match cost {
             Some(cost) => write!(f, "; quantizing itself costs a divergence of {cost}."),

@@ -223,6 +223,36 @@ impl Context {
         Ok(())
     }
 
+    /// Evaluates tokens as [`Context::evaluate`] does, in one batch, and gives the logits of each of the last `rows`.
+    ///
+    /// # Errors
+    /// Those of [`Context::evaluate`], and when a batch has no room for all of them.
+    pub fn evaluate_each(
+        &mut self,
+        tokens: &[Token],
+        start: usize,
+        rows: usize,
+    ) -> Result<Vec<Vec<f32>>, LlamaError> {
+        let failed = |reason: String| LlamaError::Evaluate { tokens: tokens.len(), position: start, reason };
+        if tokens.len() > self.n_batch {
+            return Err(failed(format!("a batch has room for {} tokens", self.n_batch)));
+        }
+        let first = tokens.len().saturating_sub(rows);
+        let mut batch = LlamaBatch::new(tokens.len());
+        for (at, &token) in tokens.iter().enumerate() {
+            let here = i32::try_from(start + at).map_err(|error| failed(error.to_string()))?;
+            batch.add(token, here, SEQUENCE, at >= first).map_err(|error| failed(error.to_string()))?;
+        }
+        self.bound
+            .with_dependent_mut(|_, context| context.decode(&mut batch))
+            .map_err(|error| failed(error.to_string()))?;
+        let row = |at: usize| {
+            let index = i32::try_from(at).unwrap_or(i32::MAX);
+            self.bound.with_dependent(|_, context| context.get_logits_ith(index).to_vec())
+        };
+        Ok((first..tokens.len()).map(row).collect())
+    }
+
     /// Logits of the token that was evaluated last: one for each token of the vocabulary.
     #[must_use]
     pub fn logits(&self) -> Vec<f32> {

@@ -5,18 +5,20 @@
 //! like the one that it was saved from, where the model has to say what it said, bit by bit. That costs the memory of a
 //! second context for as long as it takes, and one more evaluation.
 
-use intact_format::canary::CanaryRule;
+use intact_format::canary::Standing;
 use intact_format::passport::compare;
 use intact_format::place::SessionSource;
-use intact_format::route::{Decision, ImageStatus, LoadPolicy, LoadSituation, Refusal, Route, decide};
+use intact_format::route::{ImageStatus, LoadPolicy, LoadSituation, Refusal, Route, decide};
 use intact_format::session::SessionDocument;
 
 use super::attempt::Attempt;
 use super::tokens_of;
+use super::witnesses::loses;
 use crate::context::excess;
 use crate::engine::Engine;
 
 /// What became of it.
+#[derive(Debug, Clone)]
 pub(super) enum AsSaved {
     /// The image is the saved session's.
     Proven,
@@ -25,6 +27,10 @@ pub(super) enum AsSaved {
     /// It cannot be shown here, for this reason: no context here is like the one that it was saved from.
     Unknown(String),
 }
+
+/// Why nothing came of it, where a context like the writer's computes a little otherwise.
+const UNCLEAR: &str =
+    "the model is further from what it said than noise explains, in a context like the writer's too";
 
 impl Engine {
     /// Restores an image as it was saved and compares what the model says with the canary.
@@ -50,29 +56,25 @@ impl Engine {
             image: ImageStatus::Present,
             tokens: tokens_of(document),
             n_ctx: room.passport.cache.n_ctx,
-            quantized: false,
             lossy: false,
             policy: LoadPolicy::from_iter([Route::Direct, Route::Transcoded]),
         });
         let decision = match decision {
-            Ok(decision) if !loses(&decision) => decision,
+            Ok(decision) if !loses(&decision, decision.route) => decision,
             Ok(decision) => return AsSaved::Unknown(decision.because),
             Err(refusal) => return AsSaved::Unknown(refusal.to_string()),
         };
-        let (attempt, context) = Attempt::new(document, source, room, &self.template, &self.model);
-        let (context, found) = attempt.rehearse(context, &decision);
+        let noise = self.noise(parameters, &room.passport);
+        let (attempt, context) = Attempt::new(document, source, room, self);
+        let (context, found) = attempt.rehearse(context, &decision, noise.as_ref());
         self.spares.keep(context);
         match found {
-            Ok(()) => AsSaved::Proven,
+            Ok(Standing::Shown) => AsSaved::Proven,
+            Ok(_) => AsSaved::Unknown(UNCLEAR.to_owned()),
             Err(refusal) => {
                 let message = format!("before any conversion, {}", refusal.message);
                 AsSaved::Failed(Refusal { message, ..refusal })
             }
         }
     }
-}
-
-/// Whether the canary has to allow for a loss when a decision is carried out.
-pub(super) fn loses(decision: &Decision) -> bool {
-    decision.route == Route::Transcoded && decision.canary_rule(decision.route) >= CanaryRule::Lossy
 }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use intact_format::canary::CanaryDistance;
+use intact_format::canary::{CanaryDistance, Standing};
 use intact_format::layout::Distances;
+use intact_format::noise::Noise;
 use intact_format::passport::Passport;
 use intact_format::place::SessionSource;
 use intact_format::route::{Decision, Refusal, RefusalCode, Route};
 use intact_format::session::SessionDocument;
 
 use super::image::restore;
+use super::witnesses::{Witnesses, loses, refuted_by};
 use super::{can_be_shown, chat_of};
 use crate::clock::Stopwatch;
-use crate::engine::Room;
+use crate::engine::{Engine, Room};
 use crate::llama::{Context, Model, Token};
 use crate::probe::Probe;
 use crate::session::{Chat, Memory, Timeline};
@@ -22,8 +24,8 @@ use crate::template::ChatTemplate;
 pub(super) struct Attempt<'a> {
     document: &'a SessionDocument,
     source: &'a dyn SessionSource,
-    template: &'a ChatTemplate,
-    model: &'a Arc<Model>,
+    template: Arc<ChatTemplate>,
+    model: Arc<Model>,
     probe: Probe,
     memory: Memory,
     passport: Passport,
@@ -41,6 +43,15 @@ pub(super) struct Success {
     pub(super) distances: Distances,
     pub(super) tokens_evaluated: u64,
     pub(super) canary: Option<CanaryDistance>,
+    pub(super) note: Option<String>,
+}
+
+/// A route that led to a session which proved itself.
+struct Proven {
+    restored: Restored,
+    canary: Option<CanaryDistance>,
+    /// What is to be said about it.
+    note: Option<String>,
 }
 
 /// What one route gave.
@@ -64,31 +75,30 @@ impl<'a> Attempt<'a> {
         document: &'a SessionDocument,
         source: &'a dyn SessionSource,
         room: Room,
-        template: &'a ChatTemplate,
-        model: &'a Arc<Model>,
+        engine: &Engine,
     ) -> (Self, Context) {
         let Room { context, probe, memory, passport } = room;
+        let (template, model) = (Arc::clone(&engine.template), Arc::clone(&engine.model));
         (Self { document, source, template, model, probe, memory, passport }, context)
     }
 
-    /// Takes the routes of a decision in order until one works. Where `unproven` says why the saved KV is not to be
-    /// used, the route that converts it has failed already.
+    /// Takes the routes of a decision in order until one works.
     pub(super) fn first_success(
         self,
         mut context: Context,
         decision: &Decision,
-        mut unproven: Option<Refusal>,
+        witnesses: &mut Witnesses<'_>,
         clock: &mut Stopwatch,
     ) -> Result<Success, Refusal> {
         let mut evaluated = 0;
         let mut failures: Vec<(Route, Refusal)> = Vec::new();
         for route in decision.routes() {
-            let tried = match unproven.take_if(|_| route == Route::Transcoded) {
-                Some(refusal) => Err(Failed::before(context, refusal)),
-                None => self.proven(route, context, decision, clock),
-            };
-            match tried {
-                Ok((Restored { chat, timeline, tokens_restored, distances }, canary)) => {
+            match self.proven(route, context, decision, witnesses, clock) {
+                Ok(Proven {
+                    restored: Restored { chat, timeline, tokens_restored, distances },
+                    canary,
+                    note,
+                }) => {
                     return Ok(Success {
                         route,
                         because: told(&failures),
@@ -97,6 +107,7 @@ impl<'a> Attempt<'a> {
                         distances,
                         tokens_evaluated: evaluated + timeline.evaluations(),
                         canary,
+                        note,
                         timeline,
                         probe: self.probe,
                         passport: self.passport,
@@ -119,25 +130,61 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// Takes the route of a decision only to see whether the session proves itself; gives the context back, used.
-    pub(super) fn rehearse(&self, context: Context, decision: &Decision) -> (Context, Result<(), Refusal>) {
-        match self.proven(decision.route, context, decision, &mut Stopwatch::start()) {
-            Ok((restored, _)) => (restored.timeline.into_context(), Ok(())),
+    /// Takes the route of a decision only to see what the logits say of the session; gives the context back, used.
+    pub(super) fn rehearse(
+        &self,
+        context: Context,
+        decision: &Decision,
+        noise: Option<&Noise>,
+    ) -> (Context, Result<Standing, Refusal>) {
+        match self.looked_at(decision.route, context, &mut Stopwatch::start()) {
+            Ok((restored, canary)) => {
+                let rule = decision.canary_rule(decision.route);
+                let standing = canary.map_or(Standing::Shown, |distance| rule.standing(&distance, noise));
+                let refuted = canary.filter(|_| standing == Standing::Refuted);
+                let found = refuted.map_or(Ok(standing), |distance| Err(refuted_by(distance, rule)));
+                (restored.timeline.into_context(), found)
+            }
             Err(failed) => (failed.context, Err(failed.refusal)),
         }
     }
 
-    /// Takes a route and lets the session prove itself: the model must say what it said.
+    /// Takes a route and lets the session prove itself: the model must say what it said, or whatever else can tell must
+    /// vouch for it.
     fn proven(
         &self,
         route: Route,
         context: Context,
         decision: &Decision,
+        witnesses: &mut Witnesses<'_>,
         clock: &mut Stopwatch,
-    ) -> Result<(Restored, Option<CanaryDistance>), Box<Failed>> {
+    ) -> Result<Proven, Box<Failed>> {
         if let Err(refusal) = can_be_shown(self.document, route) {
             return Err(Failed::before(context, refusal));
         }
+        // What is lost on the way could hide another session, so the image shows first that it is the saved one.
+        if loses(decision, route)
+            && let Err(refusal) = witnesses.before_conversion()
+        {
+            return Err(Failed::before(context, refusal));
+        }
+        let (mut restored, canary) = self.looked_at(route, context, clock)?;
+        let Some(distance) = canary else { return Ok(Proven { restored, canary, note: None }) };
+        let heard = witnesses.hear(route, decision, &distance, &mut restored.timeline, &self.probe);
+        clock.lap("witnesses");
+        match heard {
+            Ok(note) => Ok(Proven { restored, canary, note }),
+            Err(refusal) => Err(Failed::after(restored.timeline, refusal)),
+        }
+    }
+
+    /// Takes a route, and says how far the model is from what it said.
+    fn looked_at(
+        &self,
+        route: Route,
+        context: Context,
+        clock: &mut Stopwatch,
+    ) -> Result<(Restored, Option<CanaryDistance>), Box<Failed>> {
         let mut restored = match route {
             Route::Direct | Route::Transcoded => self.restored(context),
             Route::Reprefilled => self.reprefilled(context),
@@ -152,15 +199,7 @@ impl<'a> Attempt<'a> {
         clock.lap("canary");
         let canary =
             self.document.canary.as_ref().zip(logits).map(|(canary, logits)| canary.distance(&logits));
-        let rule = decision.canary_rule(route);
-        match canary {
-            Some(distance) if !rule.accepts(&distance) => {
-                let refusal =
-                    Refusal::new(RefusalCode::CanaryFailed, format!("{distance}; required is: {rule}"));
-                Err(Failed::after(restored.timeline, refusal))
-            }
-            canary => Ok((restored, canary)),
-        }
+        Ok((restored, canary))
     }
 
     /// The saved KV, in this context's own form.
@@ -207,7 +246,7 @@ impl<'a> Attempt<'a> {
     ) -> Result<Restored, Box<Failed>> {
         let mut chat = chat_of(self.document, false);
         let stream = chat
-            .stream(self.template, self.model)
+            .stream(&self.template, &self.model)
             .map_err(|error| Refusal::new(RefusalCode::ChatTemplateDiffers, error))
             .and_then(|stream| accept(&chat).map(|()| stream))
             .and_then(|stream| fits(&stream, &context).map(|()| stream));

@@ -9,6 +9,7 @@ mod growing;
 mod keeping;
 mod numbers;
 mod places;
+mod proofs;
 mod routes;
 mod saving;
 mod store;

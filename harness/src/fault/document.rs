@@ -1,6 +1,6 @@
 //! Edits of session documents, by the names that session files and bare chat files use.
 
-use intact_format::session::DocumentV2_0 as Document;
+use intact_format::session::DocumentV2_1 as Document;
 use serde_json::Value;
 
 use super::{FaultError, inapplicable};

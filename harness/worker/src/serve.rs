@@ -290,7 +290,7 @@ impl Server {
             cells_compared: small(cells.cells),
             nmse_k: cells.keys,
             nmse_v: cells.values,
-            nmse_allowed: allowed,
+            nmse_allowed: allowed.any,
             logprob_distance: logits.max_logprob,
             notes: adopted.notes,
         })

@@ -8,6 +8,9 @@ use crate::route::{Refusal, RefusalCode};
 pub struct Apart {
     /// Cells that both hold, over all caches.
     pub cells: usize,
+    /// The greater normalised mean squared error of K and V in the first layer, which attention has not touched; 0 where
+    /// several caches share the layers, so that none is known to have the first one.
+    pub first: f64,
     /// Normalised mean squared error of K, or of a recurrent row.
     pub keys: f64,
     /// The same of V, or of a recurrent state.
@@ -21,8 +24,9 @@ impl Apart {
         if self.keys.is_nan() { self.keys } else { self.values.max(self.keys) }
     }
 
-    fn note(&mut self, cells: usize, keys: f64, values: f64) {
+    fn note(&mut self, cells: usize, first: f64, keys: f64, values: f64) {
         self.cells += cells;
+        self.first = worse(self.first, first);
         self.keys = worse(self.keys, keys);
         self.values = worse(self.values, values);
     }
@@ -37,6 +41,7 @@ pub fn apart(found: &State<'_>, wanted: &State<'_>) -> Result<Apart, Refusal> {
     if found.sections.len() != wanted.sections.len() {
         return Err(other_model("caches", found.sections.len(), wanted.sections.len()));
     }
+    let alone = found.sections.len() == 1;
     for (found, wanted) in found.sections.iter().zip(&wanted.sections) {
         match (found, wanted) {
             (Section::Attention(found), Section::Attention(wanted)) => {
@@ -44,7 +49,8 @@ pub fn apart(found: &State<'_>, wanted: &State<'_>) -> Result<Apart, Refusal> {
                 same_layers(&found.values, &wanted.values)?;
                 let distances = numbers(found, wanted)
                     .map_err(|error| Refusal::new(RefusalCode::KvTypeDiffers, error))?;
-                apart.note(distances.cells, distances.keys, distances.values);
+                let first = if alone { distances.first } else { 0.0 };
+                apart.note(distances.cells, first, distances.keys, distances.values);
             }
             (Section::Recurrent(found), Section::Recurrent(wanted)) => {
                 same_layers(&found.rows, &wanted.rows)?;
@@ -54,7 +60,7 @@ pub fn apart(found: &State<'_>, wanted: &State<'_>) -> Result<Apart, Refusal> {
                     continue;
                 }
                 let rows = furthest(&found.rows, &wanted.rows)?;
-                apart.note(found.positions.len(), rows, furthest(&found.states, &wanted.states)?);
+                apart.note(found.positions.len(), 0.0, rows, furthest(&found.states, &wanted.states)?);
             }
             _ => {
                 return Err(Refusal::new(
@@ -82,12 +88,13 @@ fn numbers(found: &Attention<'_>, wanted: &Attention<'_>) -> Result<Apart, Conve
             Some((at, order[there].1))
         })
         .collect();
-    let furthest = |found: &[Matrix<'_>], wanted: &[Matrix<'_>]| {
-        let layers = found.iter().zip(wanted).map(|(found, wanted)| found.apart(wanted, &pairs).nmse());
-        layers.fold(0.0, worse)
+    let by_layer = |found: &[Matrix<'_>], wanted: &[Matrix<'_>]| -> Vec<f64> {
+        found.iter().zip(wanted).map(|(found, wanted)| found.apart(wanted, &pairs).nmse()).collect()
     };
-    let (keys, values) = (furthest(&found.keys, &wanted.keys), furthest(&found.values, &wanted.values));
-    Ok(Apart { cells: pairs.len(), keys, values })
+    let (keys, values) = (by_layer(&found.keys, &wanted.keys), by_layer(&found.values, &wanted.values));
+    let first = worse(keys.first().copied().unwrap_or(0.0), values.first().copied().unwrap_or(0.0));
+    let furthest = |layers: Vec<f64>| layers.into_iter().fold(0.0, worse);
+    Ok(Apart { cells: pairs.len(), first, keys: furthest(keys), values: furthest(values) })
 }
 
 /// Caches without V say nothing of their rotation, or not what is meant; both are taken as they lie.

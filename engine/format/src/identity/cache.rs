@@ -56,20 +56,24 @@ const ENTRY_VERSION: u32 = 2;
 static WRITES: AtomicU64 = AtomicU64::new(0);
 const BLOCK: usize = 1 << 20;
 
+/// Where this user's caches are: `$INTACT_HOME`, else `~/.cache/intact`, else the system's folder for temporary files.
+#[must_use]
+pub fn user_folder() -> PathBuf {
+    let home = std::env::var_os("INTACT_HOME").map(PathBuf::from);
+    let cache = || std::env::home_dir().map(|home| home.join(".cache/intact"));
+    home.or_else(cache).unwrap_or_else(|| std::env::temp_dir().join("intact"))
+}
+
 impl IdentityCache {
     /// A cache in `folder`, which is made when the first entry is written.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
-    /// The cache of this user: `identities` under `$INTACT_HOME`, else under `~/.cache/intact`, else under the system's
-    /// folder for temporary files.
+    /// The cache of this user: `identities` in the [`user_folder`].
     #[must_use]
     pub fn of_user() -> Self {
-        let home = std::env::var_os("INTACT_HOME").map(PathBuf::from);
-        let cache = || std::env::home_dir().map(|home| home.join(".cache/intact"));
-        let home = home.or_else(cache).unwrap_or_else(|| std::env::temp_dir().join("intact"));
-        Self::new(home.join("identities"))
+        Self::new(user_folder().join("identities"))
     }
 
     /// The identity of the model file at `path`: remembered, else from its metadata and the hub's SHA-256 where the file

@@ -36,8 +36,6 @@ pub struct LoadSituation<'a> {
     pub tokens: u64,
     /// Context length of one sequence here.
     pub n_ctx: u32,
-    /// Whether the cache here is quantized, so that evaluating again loses a little.
-    pub quantized: bool,
     /// Whether transcoding is a declared loss, as [`crate::transcode::Steps::loss`] tells.
     pub lossy: bool,
     /// The routes that may be taken.
@@ -54,7 +52,6 @@ pub struct Decision {
     /// Why a better route is not taken; empty for the best one.
     pub because: String,
     canary: CanaryRule,
-    quantized: bool,
 }
 
 const IN_PLACE: &[Route] = &[Direct, Reprefilled, Replayed];
@@ -95,7 +92,6 @@ pub fn decide(situation: &LoadSituation<'_>) -> Result<Decision, Refusal> {
         fallbacks: allowed.collect(),
         because: if route == Direct { String::new() } else { because(situation) },
         canary: situation.differences.iter().filter_map(canary_rule).max().unwrap_or(CanaryRule::Exact),
-        quantized: situation.quantized,
     })
 }
 
@@ -105,17 +101,29 @@ impl Decision {
         std::iter::once(self.route).chain(self.fallbacks.iter().copied())
     }
 
-    /// How close the canary must be when `route` is taken.
+    /// How close the canary must be when `route` is taken. Tokens that are evaluated again by the same weights give the
+    /// right session by construction: there is nothing that the canary could refute.
     #[must_use]
     pub fn canary_rule(&self, route: Route) -> CanaryRule {
-        let evaluated = if self.quantized { CanaryRule::Lossy } else { CanaryRule::Floor };
         let of_route = match route {
             Direct => CanaryRule::Exact,
             Transcoded => CanaryRule::Floor,
-            Reprefilled => evaluated,
-            Replayed => CanaryRule::Reported,
+            Reprefilled | Replayed => CanaryRule::Reported,
         };
         self.canary.max(of_route)
+    }
+
+    /// Whether what is saved or the cache here is rounded so much that its loss has to be allowed for.
+    #[must_use]
+    pub fn loses(&self) -> bool {
+        self.canary == CanaryRule::Lossy
+    }
+
+    /// Whether the model here is the one that the session was saved with, in all that its logits depend on but for kernels
+    /// and the types of its cache.
+    #[must_use]
+    pub fn is_same_model(&self) -> bool {
+        self.canary < CanaryRule::Reported
     }
 }
 

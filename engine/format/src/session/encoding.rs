@@ -3,8 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::sealing::{opened, sealed_bytes, verbatim};
 use super::{
-    DocumentV1_0, DocumentV1_1, DocumentV2_0, Read, ReadError, SessionDocument, WriteError, Written, migrate,
+    DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, Read, ReadError, SessionDocument, WriteError,
+    Written, migrate,
 };
 use crate::version::FormatVersion;
 
@@ -18,20 +20,34 @@ struct Gate {
     format_version: Option<String>,
 }
 
+/// A document that is as this crate wrote it.
+enum Verbatim {
+    V2_0(DocumentV2_0),
+    V2_1(DocumentV2_1),
+}
+
 pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadError> {
     let mut notes = Vec::new();
     // What this crate wrote need not be parsed for its version and written again for its digest.
-    let verbatim = DocumentV2_0::verbatim(bytes);
-    let written_as = verbatim.as_ref().map_or_else(|| version(bytes), |_| Ok(FormatVersion::V2_0))?;
+    let verbatim = verbatim(bytes).map(Verbatim::V2_1).or_else(|| verbatim(bytes).map(Verbatim::V2_0));
+    let written_as = match &verbatim {
+        Some(Verbatim::V2_1(_)) => FormatVersion::V2_1,
+        Some(Verbatim::V2_0(_)) => FormatVersion::V2_0,
+        None => version(bytes)?,
+    };
     written_as.readable_by(newest.min(FormatVersion::CURRENT))?;
     let current = match (verbatim, written_as) {
-        (Some(document), _) => document,
+        (Some(Verbatim::V2_1(document)), _) => document,
+        (Some(Verbatim::V2_0(document)), _) => migrate::to_2_1(document),
         (None, FormatVersion::V1_0) => {
             let next = migrate::to_1_1(parse::<DocumentV1_0>(bytes, written_as)?, &mut notes);
-            migrate::to_2_0(next, &mut notes)
+            migrate::to_2_1(migrate::to_2_0(next, &mut notes))
         }
-        (None, FormatVersion::V1_1) => migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes),
-        (None, FormatVersion::V2_0) => parse::<DocumentV2_0>(bytes, written_as)?.opened()?,
+        (None, FormatVersion::V1_1) => {
+            migrate::to_2_1(migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes))
+        }
+        (None, FormatVersion::V2_0) => migrate::to_2_1(opened(parse::<DocumentV2_0>(bytes, written_as)?)?),
+        (None, FormatVersion::V2_1) => opened(parse::<DocumentV2_1>(bytes, written_as)?)?,
         (None, found) => return Err(ReadError::NoSuchVersion { found }),
     };
     let document = current.into_session()?;
@@ -42,18 +58,29 @@ pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadErro
 pub(super) fn write(document: &SessionDocument, version: FormatVersion) -> Result<Written, WriteError> {
     document.validate()?;
     let mut notes = Vec::new();
-    let current = DocumentV2_0::of(document);
+    let current = DocumentV2_1::of(document);
     let bytes = match version {
-        FormatVersion::V2_0 => {
-            let mut bytes = current.sealed_bytes()?;
+        FormatVersion::V2_1 => {
+            let mut bytes = sealed_bytes(&current)?;
             bytes.push(b'\n');
             // Messages and the image are text and integers, which JSON gives back as they were.
-            encode(&DocumentV2_0 { history: Vec::new(), image: None, ..current })?;
+            encode(&DocumentV2_1 { history: Vec::new(), image: None, ..current })?;
             bytes
         }
-        FormatVersion::V1_1 => encode(&migrate::back_to_1_1(current, &mut notes))?,
+        FormatVersion::V2_0 => {
+            let older = migrate::back_to_2_0(current, &mut notes);
+            let mut bytes = sealed_bytes(&older)?;
+            bytes.push(b'\n');
+            encode(&DocumentV2_0 { history: Vec::new(), image: None, ..older })?;
+            bytes
+        }
+        FormatVersion::V1_1 => {
+            let older = migrate::back_to_2_0(current, &mut notes);
+            encode(&migrate::back_to_1_1(older, &mut notes))?
+        }
         FormatVersion::V1_0 => {
-            let older = migrate::back_to_1_1(current, &mut notes);
+            let older = migrate::back_to_2_0(current, &mut notes);
+            let older = migrate::back_to_1_1(older, &mut notes);
             encode(&migrate::back_to_1_0(older, &mut notes))?
         }
         unknown => return Err(WriteError::UnknownVersion(unknown)),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DocumentV1_0, DocumentV1_1, DocumentV2_0, version_1_0, version_1_1, version_2_0};
+use super::{DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, version_1_0, version_1_1, version_2_0};
 use crate::manifest::Manifest;
 use crate::version::FormatVersion;
 
@@ -61,6 +61,44 @@ pub(super) fn to_2_0(document: DocumentV1_1, notes: &mut Vec<String>) -> Documen
         passport: None,
         canary: None,
         image: None,
+    }
+}
+
+/// 2.0 to 2.1: how far the model was from itself is not known, and measured again where it matters.
+pub(super) fn to_2_1(document: DocumentV2_0) -> DocumentV2_1 {
+    DocumentV2_1 {
+        format_version: FormatVersion::V2_1,
+        digest: None,
+        session_id: document.session_id,
+        saved_at: document.saved_at,
+        history: document.history,
+        manifest: document.manifest,
+        parameters: document.parameters,
+        sampler: document.sampler,
+        passport: document.passport,
+        canary: document.canary,
+        noise: None,
+        image: document.image,
+    }
+}
+
+/// 2.1 to 2.0.
+pub(super) fn back_to_2_0(document: DocumentV2_1, notes: &mut Vec<String>) -> DocumentV2_0 {
+    if document.noise.is_some() {
+        note(notes, "formats up to 2.0 cannot hold the model's measured noise: left out");
+    }
+    DocumentV2_0 {
+        format_version: FormatVersion::V2_0,
+        digest: None,
+        session_id: document.session_id,
+        saved_at: document.saved_at,
+        history: document.history,
+        manifest: document.manifest,
+        parameters: document.parameters,
+        sampler: document.sampler,
+        passport: document.passport,
+        canary: document.canary,
+        image: document.image,
     }
 }
 

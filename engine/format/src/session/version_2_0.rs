@@ -1,13 +1,12 @@
 //! Format 2.0: passport, parameters, canary, KV image, and a digest over all of it.
 
-use std::io::BufWriter;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Invalid;
+use super::sealing::{self, Sealed};
 use super::version_1_0::{kv_fields, span_of};
-use super::{Invalid, ReadError, SessionDocument};
 use crate::canary::Canary;
 use crate::digest::Digest;
 use crate::image::ImageReference;
@@ -16,12 +15,8 @@ use crate::media::{MediaFormat, MediaMetadata};
 use crate::message::{Message, Role};
 use crate::parameters::{Parameters, SamplerState};
 use crate::passport::Passport;
-use crate::session_id::SessionId;
 use crate::token::Token;
 use crate::version::FormatVersion;
-
-/// How a document begins, before its digest.
-const HEAD: &[u8] = br#"{"FormatVersion":"2.0""#;
 
 /// A session file of format 2.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,91 +113,20 @@ pub struct Media {
 }
 
 impl Document {
-    /// The document of a session, without its digest.
-    #[must_use]
-    pub fn of(session: &SessionDocument) -> Self {
-        Self {
-            format_version: FormatVersion::V2_0,
-            digest: None,
-            session_id: session.session_id.to_string(),
-            saved_at: session.saved_at,
-            history: session.history.iter().map(HistoryEntry::of).collect(),
-            manifest: session.manifest.clone(),
-            parameters: session.parameters.clone(),
-            sampler: session.sampler,
-            passport: session.passport.clone(),
-            canary: session.canary.clone(),
-            image: session.image.clone(),
-        }
-    }
-
-    /// The session.
-    ///
-    /// # Errors
-    /// [`Invalid`] where the fields of one message or the session's id cannot be.
-    pub fn into_session(self) -> Result<SessionDocument, Invalid> {
-        Ok(SessionDocument {
-            session_id: SessionId::new(self.session_id)?,
-            saved_at: self.saved_at,
-            history: self.history.into_iter().map(HistoryEntry::into_message).collect::<Result<_, _>>()?,
-            manifest: self.manifest,
-            parameters: self.parameters,
-            sampler: self.sampler,
-            passport: self.passport,
-            canary: self.canary,
-            image: self.image,
-        })
-    }
-
     /// The same document with the digest of its content.
     ///
     /// # Errors
     /// None in practice: every key is a string or an integer.
-    pub fn sealed(mut self) -> Result<Self, serde_json::Error> {
-        self.digest = None;
-        self.digest = Some(self.content_digest()?);
-        Ok(self)
+    pub fn sealed(self) -> Result<Self, serde_json::Error> {
+        sealing::sealed(self)
     }
+}
 
-    /// The bytes of a document without digest, once it is sealed: the digest is put in where it belongs.
-    pub(super) fn sealed_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut bytes = serde_json::to_vec(self)?;
-        let digest = format!(",\"Digest\":\"{}\"", Digest::of(&bytes));
-        bytes.splice(HEAD.len()..HEAD.len(), digest.into_bytes());
-        Ok(bytes)
-    }
+impl Sealed for Document {
+    const VERSION: FormatVersion = FormatVersion::V2_0;
 
-    /// The document that these bytes are, without its digest, if that is where [`Document::sealed_bytes`] puts it and the one
-    /// of the bytes around it.
-    pub(super) fn verbatim(bytes: &[u8]) -> Option<Self> {
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let rest = bytes.strip_prefix(HEAD)?.strip_prefix(b",\"Digest\":\"")?;
-        let end = rest.iter().position(|byte| *byte == b'"')?;
-        let declared: Digest = str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(HEAD).update(&rest[end + 1..]);
-        if declared != hasher.finalize().into() {
-            return None;
-        }
-        let document: Self = serde_json::from_slice(bytes).ok()?;
-        Some(Self { digest: None, ..document })
-    }
-
-    /// The document without its digest, which must be the one of its content.
-    ///
-    /// # Errors
-    /// [`ReadError::Unsealed`] without a digest, [`ReadError::Digest`] where it is another one.
-    pub fn opened(mut self) -> Result<Self, ReadError> {
-        let declared = self.digest.take().ok_or(ReadError::Unsealed)?;
-        let malformed = |source| ReadError::Malformed { version: FormatVersion::V2_0, source };
-        let actual = self.content_digest().map_err(malformed)?;
-        if declared == actual { Ok(self) } else { Err(ReadError::Digest { declared, actual }) }
-    }
-
-    fn content_digest(&self) -> Result<Digest, serde_json::Error> {
-        let mut hasher = blake3::Hasher::new();
-        serde_json::to_writer(BufWriter::new(&mut hasher), self)?;
-        Ok(hasher.finalize().into())
+    fn digest_mut(&mut self) -> &mut Option<Digest> {
+        &mut self.digest
     }
 }
 

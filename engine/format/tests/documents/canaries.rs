@@ -1,6 +1,7 @@
 //! The canary: equal logits are equal, and nothing else is.
 
-use intact_format::canary::{Canary, CanaryDistance, CanaryRule};
+use intact_format::canary::{Canary, CanaryDistance, CanaryRule, Standing};
+use intact_format::noise::Noise;
 use intact_format::token::{Position, Token};
 use proptest::prelude::*;
 
@@ -66,32 +67,40 @@ fn what_cannot_be_compared_is_infinitely_far() {
         let distance = canary.distance(&got);
         assert_eq!(distance, CanaryDistance::INCOMPARABLE);
         for rule in [CanaryRule::Exact, CanaryRule::Floor, CanaryRule::Lossy] {
-            assert!(!rule.accepts(&distance), "{rule}");
+            assert_eq!(rule.standing(&distance, Some(&noise(1.0))), Standing::Refuted, "{rule}");
         }
-        assert!(CanaryRule::Reported.accepts(&distance));
+        assert_eq!(CanaryRule::Reported.standing(&distance, None), Standing::Shown);
     }
 }
 
+/// Noise of so great a divergence.
+fn noise(kl: f32) -> Noise {
+    Noise { positions: 8, kl, logprob: 0.1, keys: None, values: None }
+}
+
 #[test]
-fn the_rules_tell_the_same_from_noise_from_other_weights() {
+fn what_logits_say_depends_on_how_far_the_model_is_from_itself() {
     let shifted = |by: f32| {
         let mut got = logits();
         got.iter_mut().enumerate().for_each(|(token, logit)| *logit += if token % 2 == 0 { by } else { -by });
         canary(&logits()).distance(&got)
     };
-    // (greatest change of a logit, exact, floor, lossy)
+    use Standing::{Open, Refuted, Shown};
+    // (greatest change of a logit, noise of the model, exact, floor)
     let table = [
-        (0.0, true, true, true),
-        (1e-6, false, true, true),
-        (0.04, false, true, true),
-        (0.1, false, false, true),
-        (1.0, false, false, false),
+        (0.0, None, Shown, Shown),
+        (1e-6, None, Refuted, Open),
+        (1e-6, Some(0.0), Refuted, Shown),
+        (0.04, Some(0.0), Refuted, Open),
+        (0.04, Some(1e-3), Refuted, Shown),
+        (1.0, Some(1e-3), Refuted, Open),
+        (1.0, Some(1.0), Refuted, Shown),
     ];
-    for (by, exact, floor, lossy) in table {
-        let distance = shifted(by);
-        let accepted =
-            [CanaryRule::Exact, CanaryRule::Floor, CanaryRule::Lossy].map(|rule| rule.accepts(&distance));
-        assert_eq!(accepted, [exact, floor, lossy], "{by}: {distance}");
+    for (by, of, exact, floor) in table {
+        let (distance, noise) = (shifted(by), of.map(noise));
+        let standing = [CanaryRule::Exact, CanaryRule::Floor, CanaryRule::Lossy]
+            .map(|rule| rule.standing(&distance, noise.as_ref()));
+        assert_eq!(standing, [exact, floor, floor], "{by}, {of:?}: {distance}");
     }
 }
 
@@ -115,7 +124,7 @@ proptest! {
         let canary = canary(&logits);
         let same = canary.distance(&logits);
         prop_assert_eq!(same.max_abs, 0.0);
-        prop_assert!(same.same_top1 && CanaryRule::Floor.accepts(&same) && CanaryRule::Lossy.accepts(&same), "{}", same);
+        prop_assert!(same.same_top1 && CanaryRule::Exact.standing(&same, None) == Standing::Shown, "{}", same);
 
         let at = canary.top_k[at.index(canary.top_k.len())].token.0;
         let mut got = logits.clone();
@@ -144,8 +153,10 @@ proptest! {
     ) {
         let got: Vec<_> = logits.iter().zip(noise).map(|(logit, noise)| logit + noise * size).collect();
         let distance = canary(&logits).distance(&got);
-        let accepted = [CanaryRule::Exact, CanaryRule::Floor, CanaryRule::Lossy, CanaryRule::Reported]
-            .map(|rule| rule.accepts(&distance));
-        prop_assert!(accepted.is_sorted(), "{:?} at {}", accepted, distance);
+        let measured = self::noise(1e-3);
+        let standing = [CanaryRule::Exact, CanaryRule::Floor, CanaryRule::Lossy, CanaryRule::Reported]
+            .map(|rule| rule.standing(&distance, Some(&measured)));
+        prop_assert!(standing.is_sorted_by_key(|standing| *standing != Standing::Refuted), "{:?}", standing);
+        prop_assert!(standing.is_sorted_by_key(|standing| *standing == Standing::Shown), "{:?}", standing);
     }
 }

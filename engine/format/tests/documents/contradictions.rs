@@ -5,7 +5,7 @@ use intact_format::canary::TopLogit;
 use intact_format::image::ImageReference;
 use intact_format::message::{KvSpan, KvStatus, Message, Role};
 use intact_format::route::RefusalCode;
-use intact_format::session::{self, DocumentV2_0, SessionDocument, WriteError};
+use intact_format::session::{self, DocumentV2_1, SessionDocument, WriteError};
 use intact_format::token::{Position, Token};
 use intact_format::version::FormatVersion;
 
@@ -155,7 +155,7 @@ fn a_contradiction_is_neither_written_nor_read() {
         let Err(WriteError::Invalid(contradiction)) = unwritten else { panic!("{what}: {unwritten:?}") };
         assert_eq!(contradiction.to_string(), message, "{what}");
 
-        let sealed = DocumentV2_0::of(&session).sealed().unwrap();
+        let sealed = DocumentV2_1::of(&session).sealed().unwrap();
         let unread =
             session::read(&serde_json::to_vec(&sealed).unwrap(), FormatVersion::CURRENT).unwrap_err();
         assert_eq!(unread.code(), RefusalCode::InvalidDocument, "{what}: {unread}");

@@ -25,8 +25,13 @@ fn file(version: FormatVersion) -> PathBuf {
     folder().join(format!("session-{version}.json"))
 }
 
-fn image_file() -> PathBuf {
-    file(FormatVersion::V2_0).with_extension("kv")
+fn image_file(version: FormatVersion) -> PathBuf {
+    folder().join(format!("session-{version}.kv"))
+}
+
+/// The versions that have an image.
+fn with_image() -> impl Iterator<Item = FormatVersion> {
+    FormatVersion::ALL.into_iter().filter(|version| *version >= FormatVersion::V2_0)
 }
 
 fn golden(version: FormatVersion) -> session::Read {
@@ -55,12 +60,14 @@ fn every_version_has_a_golden_file_that_is_read_as_what_it_was() {
 
 #[test]
 fn the_golden_image_is_read_as_the_state_it_was() {
-    let image = golden(FormatVersion::V2_0).document.image.expect("an image");
-    assert!(verify(&image_file(), Some(&image)).expect("a sidecar").is_sound());
-    let chunks = Sidecar::open(image_file()).unwrap().read_image(&image).unwrap();
-    let layout = Layout::by_id("0.6.0").expect("a layout that is known for good");
-    let state = assemble(&image, &chunks, &Target::blob(layout)).unwrap();
-    assert_eq!(Digest::of(&state).to_string(), GOLDEN_STATE);
+    for version in with_image() {
+        let image = golden(version).document.image.expect("an image");
+        assert!(verify(&image_file(version), Some(&image)).expect("a sidecar").is_sound());
+        let chunks = Sidecar::open(image_file(version)).unwrap().read_image(&image).unwrap();
+        let layout = Layout::by_id("0.6.0").expect("a layout that is known for good");
+        let state = assemble(&image, &chunks, &Target::blob(layout)).unwrap();
+        assert_eq!(Digest::of(&state).to_string(), GOLDEN_STATE, "{version}");
+    }
 }
 
 #[test]
@@ -85,7 +92,10 @@ fn write_missing_golden_files() {
         let mut session = sample::session();
         if version >= FormatVersion::V2_0 {
             let image = golden_image(u32::try_from(session.positions()).unwrap() - 1);
-            SidecarWriter::open(image_file(), Durable::default()).unwrap().append(&image.chunks).unwrap();
+            SidecarWriter::open(image_file(version), Durable::default())
+                .unwrap()
+                .append(&image.chunks)
+                .unwrap();
             session.image = Some(image.reference);
         }
         fs::write(file(version), session::write(&session, version).unwrap().bytes).unwrap();

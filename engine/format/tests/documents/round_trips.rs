@@ -2,7 +2,7 @@
 
 use intact_format::passport::Axis;
 use intact_format::route::{Refusal, RefusalCode};
-use intact_format::session::{self, DocumentV2_0, ReadError, SessionDocument, WriteError};
+use intact_format::session::{self, DocumentV2_1, ReadError, SessionDocument, WriteError};
 use intact_format::version::FormatVersion;
 use proptest::prelude::*;
 
@@ -18,6 +18,12 @@ fn read(bytes: &[u8]) -> session::Read {
 
 proptest! {
     #[test]
+    fn a_version_back_gives_the_session_without_what_is_new(session in sample::sessions()) {
+        let older = SessionDocument { noise: None, ..session.clone() };
+        prop_assert_eq!(read(&written(&session, FormatVersion::V2_0)).document, older);
+    }
+
+    #[test]
     fn the_newest_version_gives_back_the_very_session(session in sample::sessions()) {
         let back = read(&written(&session, FormatVersion::CURRENT));
         prop_assert_eq!(back.written_as, FormatVersion::CURRENT);
@@ -28,7 +34,7 @@ proptest! {
     #[test]
     fn the_newest_version_is_the_sealed_document_as_compact_json(session in sample::sessions()) {
         let bytes = written(&session, FormatVersion::CURRENT);
-        let sealed = DocumentV2_0::of(&session).sealed().unwrap();
+        let sealed = DocumentV2_1::of(&session).sealed().unwrap();
         prop_assert_eq!(bytes.strip_suffix(b"\n"), Some(&*serde_json::to_vec(&sealed).unwrap()));
     }
 
@@ -73,7 +79,7 @@ proptest! {
 
 #[test]
 fn a_newer_file_is_refused_for_its_version_whatever_else_is_in_it() {
-    for version in ["2.1", "3.0", "1.2"] {
+    for version in ["2.2", "3.0", "1.2"] {
         let newer = format!(r#"{{"Novelty":[1,2,3],"FormatVersion":"{version}","SessionId":7}}"#);
         let refused = session::read(newer.as_bytes(), FormatVersion::CURRENT).unwrap_err();
         assert_eq!(refused.code(), RefusalCode::FormatTooNew, "{refused}");
@@ -102,14 +108,19 @@ fn an_unknown_field_is_refused_in_every_version() {
 fn a_version_that_never_was_is_not_a_session() {
     let refused = session::read(br#"{"FormatVersion":"0.9"}"#, FormatVersion::CURRENT).unwrap_err();
     assert_eq!(refused.code(), RefusalCode::NotASessionFile);
-    insta::assert_snapshot!(refused, @"there is no session format 0.9; the formats are 1.0, 1.1, 2.0");
+    insta::assert_snapshot!(refused, @"there is no session format 0.9; the formats are 1.0, 1.1, 2.0, 2.1");
 }
 
 #[test]
 fn what_an_older_version_cannot_hold_is_said() {
     let notes = |version| session::write(&sample::session(), version).unwrap().notes.join("\n");
-    assert_eq!(notes(FormatVersion::V2_0), "");
+    assert_eq!(notes(FormatVersion::V2_1), "");
+    insta::assert_snapshot!(
+        notes(FormatVersion::V2_0),
+        @"formats up to 2.0 cannot hold the model's measured noise: left out"
+    );
     insta::assert_snapshot!(notes(FormatVersion::V1_1), @r"
+    formats up to 2.0 cannot hold the model's measured noise: left out
     formats 1.x cannot hold the KV image: left out
     formats 1.x cannot hold the canary: left out
     formats 1.x cannot hold the parameters: left out
@@ -118,6 +129,7 @@ fn what_an_older_version_cannot_hold_is_said() {
     formats 1.x cannot hold the digests of media: left out
     ");
     insta::assert_snapshot!(notes(FormatVersion::V1_0), @r"
+    formats up to 2.0 cannot hold the model's measured noise: left out
     formats 1.x cannot hold the KV image: left out
     formats 1.x cannot hold the canary: left out
     formats 1.x cannot hold the parameters: left out
@@ -166,5 +178,5 @@ fn a_number_that_json_cannot_say_is_not_written() {
 #[test]
 fn a_version_that_does_not_exist_is_not_written() {
     let refused = session::write(&sample::session(), FormatVersion::new(1, 2)).unwrap_err();
-    insta::assert_snapshot!(refused, @"format 1.2 cannot be written; the formats are 1.0, 1.1, 2.0");
+    insta::assert_snapshot!(refused, @"format 1.2 cannot be written; the formats are 1.0, 1.1, 2.0, 2.1");
 }

@@ -21,7 +21,6 @@ fn situation(differences: &[Difference]) -> LoadSituation<'_> {
         image: Present,
         tokens: 100,
         n_ctx: 4096,
-        quantized: false,
         lossy: false,
         policy: LoadPolicy::default(),
     }
@@ -167,23 +166,20 @@ fn a_policy_can_forbid_to_lose_precision() {
 
 #[test]
 fn how_close_the_canary_must_be_follows_from_route_and_axes() {
-    let rules = |change: fn(&mut Passport), quantized| {
+    let rules = |change: fn(&mut Passport)| {
         let differences = differing(change);
-        let decision =
-            decide(&LoadSituation { quantized, policy: LoadPolicy::ALL, ..situation(&differences) });
-        let decision = decision.unwrap();
+        let decision = decide(&LoadSituation { policy: LoadPolicy::ALL, ..situation(&differences) }).unwrap();
         Route::ALL.map(|route| decision.canary_rule(route))
     };
     use CanaryRule::{Exact, Floor, Lossy, Reported};
-    assert_eq!(rules(|_| (), false), [Exact, Floor, Floor, Reported]);
-    assert_eq!(rules(|_| (), true), [Exact, Floor, Lossy, Reported]);
-    assert_eq!(rules(|p| p.model.file = "renamed.gguf".to_owned(), false), [Exact, Floor, Floor, Reported]);
-    assert_eq!(rules(|p| p.machine.threads = 8, false), [Floor, Floor, Floor, Reported]);
-    assert_eq!(rules(|p| p.cache.type_k = KvType::Q4_0, true), [Lossy, Lossy, Lossy, Reported]);
-    assert_eq!(rules(|p| p.cache.type_k = KvType::F32, false), [Floor, Floor, Floor, Reported]);
-    assert_eq!(rules(|p| p.cache.rotation_k = 64, true), [Floor, Floor, Lossy, Reported]);
-    assert_eq!(rules(|p| p.cache.v_transposed = true, false), [Floor, Floor, Floor, Reported]);
-    assert_eq!(rules(|p| p.model.sha256 = "00".repeat(32), false), [Reported; 4]);
+    assert_eq!(rules(|_| ()), [Exact, Floor, Reported, Reported]);
+    assert_eq!(rules(|p| p.model.file = "renamed.gguf".to_owned()), [Exact, Floor, Reported, Reported]);
+    assert_eq!(rules(|p| p.machine.threads = 8), [Floor, Floor, Reported, Reported]);
+    assert_eq!(rules(|p| p.cache.type_k = KvType::Q4_0), [Lossy, Lossy, Reported, Reported]);
+    assert_eq!(rules(|p| p.cache.type_k = KvType::F32), [Floor, Floor, Reported, Reported]);
+    assert_eq!(rules(|p| p.cache.rotation_k = 64), [Floor, Floor, Reported, Reported]);
+    assert_eq!(rules(|p| p.cache.v_transposed = true), [Floor, Floor, Reported, Reported]);
+    assert_eq!(rules(|p| p.model.sha256 = "00".repeat(32)), [Reported; 4]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use intact_format::layout::MemoryShape;
 use intact_format::manifest::Manifest;
 use intact_format::media::{MediaFormat, MediaMetadata};
 use intact_format::message::{KvSpan, KvStatus, Message, Role};
+use intact_format::noise::Noise;
 use intact_format::parameters::{Parameters, RopeScalingType, SamplerState};
 use intact_format::passport::{Adapter, AdapterKind, CacheSettings, Machine, Passport, RopeSettings};
 use intact_format::session::SessionDocument;
@@ -24,7 +25,7 @@ pub(crate) const N_VOCAB: u32 = 260;
 pub(crate) fn passport() -> Passport {
     Passport {
         engine: "0.1.0".to_owned(),
-        format: FormatVersion::CURRENT,
+        format: FormatVersion::V2_0,
         release: "0.6.0".to_owned(),
         layout: Some("0.6.0".to_owned()),
         model: ModelIdentity {
@@ -122,7 +123,12 @@ pub(crate) fn session() -> SessionDocument {
     session.passport = Some(passport());
     session.manifest = Some(Manifest::of(&passport(), "madrid-trip.json".as_ref()));
     tokenize(&mut session);
+    session.noise = Some(noise());
     session
+}
+
+pub(crate) fn noise() -> Noise {
+    Noise { positions: 16, kl: 1.3e-3, logprob: 0.2, keys: Some(2.8e-4), values: Some(1.6e-3) }
 }
 
 /// Gives every message the tokens of its bytes, one after the other, and the session a canary and an image that fit.
@@ -213,6 +219,7 @@ prop_compose! {
         rope in proptest::option::of(finite()),
         seed in any::<u32>(),
         parts in any::<[bool; 4]>(),
+        noise in proptest::option::of((any::<u32>(), finite(), finite(), proptest::option::of(finite()))),
     ) -> SessionDocument {
         let mut session = SessionDocument::new(SessionId::new(id).expect("an id"));
         let system = system.map(|text| Message::new(0, Role::System, text));
@@ -235,6 +242,8 @@ prop_compose! {
                 session.passport = None;
             }
         }
+        session.noise = noise
+            .map(|(positions, kl, logprob, keys)| Noise { positions, kl, logprob, keys, values: keys });
         session.manifest = parts[3].then(|| Manifest::of(&passport(), "a.json".as_ref()));
         session.saved_at = parts[3].then(|| passport().saved_at);
         session

@@ -135,10 +135,11 @@ fn what_is_refused_does_not_fit_either() {
     let document = |edit: fn(&mut Value)| {
         let mut document = parsed(&session::write(&sample::session(), FormatVersion::CURRENT).unwrap().bytes);
         edit(&mut document);
-        check("session-2.0", &document)
+        check(&format!("session-{}", FormatVersion::CURRENT), &document)
     };
     assert_eq!(document(|_| ()), Ok(()));
-    let edits: [fn(&mut Value); 6] = [
+    let edits: [fn(&mut Value); 7] = [
+        |d| d["Noise"]["median"] = json!(1),
         |d| d["Novelty"] = json!(1),
         |d| drop(d.as_object_mut().unwrap().remove("Digest")),
         |d| d["Digest"] = json!("md5:00"),

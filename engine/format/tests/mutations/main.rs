@@ -18,7 +18,7 @@ use intact_format::foreign::ForeignFile;
 use intact_format::image::sidecar::verify;
 use intact_format::image::{Target, assemble};
 use intact_format::layout::{Container, LAYOUTS, Layout, encode, identify, parse};
-use intact_format::session::DocumentV2_0;
+use intact_format::session::DocumentV2_1;
 use intact_format::transcode::HeadSizes;
 
 use generated::{Noise, dense};
@@ -89,7 +89,7 @@ fn rearranged_frames_are_refused_or_the_same(saved: &Saved, noise: &mut Noise) -
 fn resealed_documents_stay_within_bounds(saved: &Saved, noise: &mut Noise) -> bool {
     let edited = json(&saved.files.document, noise);
     let sealed =
-        serde_json::from_slice::<DocumentV2_0>(&edited).ok().and_then(|document| document.sealed().ok());
+        serde_json::from_slice::<DocumentV2_1>(&edited).ok().and_then(|document| document.sealed().ok());
     let Some(sealed) = sealed else { return true };
     let document = serde_json::to_vec(&sealed).expect("a document is JSON");
     let outcome = saved.outcome(&Files { document, ..saved.files.clone() });

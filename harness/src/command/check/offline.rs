@@ -62,7 +62,7 @@ fn situation(
     n_ctx: u32,
     policy: LoadPolicy,
 ) -> LoadSituation<'_> {
-    LoadSituation { differences, image, tokens, n_ctx, quantized: false, lossy: false, policy }
+    LoadSituation { differences, image, tokens, n_ctx, lossy: false, policy }
 }
 
 /// Every axis but the time, which is none here.
