@@ -219,3 +219,24 @@ fn named<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
         format!("`{value}` is not one of {}", names.join(", "))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_compared_as_versions_and_not_as_text() {
+        for (format, keeps) in [
+            (None, true),
+            (Some("1.0"), false),
+            (Some("1.9"), false),
+            (Some("2.0"), true),
+            (Some("10.0"), true),
+        ] {
+            let recipe = Recipe { format: format.map(str::to_owned), ..Recipe::default() };
+            assert_eq!(recipe.keeps_parameters(), keeps, "{format:?}");
+        }
+        let without = Recipe { without_parameters: true, ..Recipe::default() };
+        assert!(!without.keeps_parameters());
+    }
+}

@@ -37,6 +37,10 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         a_release_without_a_worker_is_not_run,
     ),
     ("two runs give the same verdicts in the same order", two_runs_give_the_same_verdicts_in_the_same_order),
+    (
+        "parameters are judged whatever the axes are called",
+        parameters_are_judged_whatever_the_axes_are_called,
+    ),
     ("an adopted session is held to its writer's own", an_adopted_session_is_held_to_its_writers_own),
 ];
 
@@ -187,6 +191,22 @@ fn an_axis_that_the_control_comes_through_is_untested() {
         let note = control.note.as_deref().unwrap_or_default();
         assert_eq!(note.starts_with("Caught: blind/"), tested, "{misbehaviour}: {note}");
     }
+}
+
+fn parameters_are_judged_whatever_the_axes_are_called() {
+    let axis = "[[axes]]\nname = \"parameters\"\nabout = \"Where parameters come from.\"\nsets = [\"parameters\"]\n\
+                values = [\"saved\"]\n";
+    for other in ["", &axis.replace("name = \"parameters\"", "name = \"source\"")] {
+        let scene = Scene::new("forget-parameters", None);
+        scene.edit("intact.toml", axis, other);
+        for cell in scene.results().cells {
+            assert_eq!(cell.verdict, Verdict::Degraded, "{other:?}: {}: {}", cell.id, cell.message);
+        }
+    }
+    // A subject that the axis means nothing to has none to keep.
+    let scene = Scene::new("forget-parameters", None);
+    scene.edit("intact.toml", "name = \"engine\"", "name = \"engine\"\ninapplicable = [\"parameters\"]");
+    assert!(scene.results().cells.iter().all(|cell| cell.verdict == Verdict::Exact));
 }
 
 fn an_adopted_session_is_held_to_its_writers_own() {
