@@ -228,10 +228,15 @@ impl Engine {
     pub fn close(&mut self, id: &str) -> Result<(), EngineError> {
         let id = self.session(id)?.id.clone();
         if let Some(closed) = self.sessions.remove(&id) {
-            self.spares.keep(closed.timeline.into_context());
+            self.vacate(closed.timeline);
         }
         self.current = self.current.take().filter(|current| *current != id);
         Ok(())
+    }
+
+    /// Keeps the context that a session has left.
+    pub(crate) fn vacate(&mut self, timeline: Timeline) {
+        self.spares.keep(timeline.into_context());
     }
 
     /// The live sessions.
@@ -274,7 +279,7 @@ impl Engine {
         self.current = Some(id.clone());
         let Some(replaced) = self.sessions.insert(id.clone(), session) else { return false };
         tracing::info!(session = %id, "a live session was replaced by the loaded one");
-        self.spares.keep(replaced.timeline.into_context());
+        self.vacate(replaced.timeline);
         true
     }
 

@@ -1,6 +1,7 @@
 //! Chat sessions over llama.cpp that are saved, restored, verified, or refused with a reason.
 
 pub mod adopt;
+mod afresh;
 mod auto_save;
 pub mod blind;
 mod buffers;

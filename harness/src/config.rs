@@ -1,6 +1,7 @@
 //! `intact.toml`: subjects, models, the axes of the matrix, its constraints, plans and thresholds, all as data.
 
 mod check;
+mod contexts;
 mod error;
 mod layer;
 mod matrix;
@@ -16,6 +17,7 @@ use intact_protocol::Sampling;
 
 use crate::judge::Thresholds;
 use crate::results::Part;
+pub use contexts::Contexts;
 pub use error::{ConfigError, Wrong};
 use layer::layered;
 pub use layer::{OVERRIDES, Origin, PROFILE_VARIABLE};
@@ -191,6 +193,10 @@ pub struct Conversation {
     /// What is said after a load where the reply is sampled.
     #[serde(default = "default_question")]
     pub question: String,
+    /// Turns that a model of the user's is told over and over, until its session is longer than the smallest context and
+    /// than its window: tokenizers make very different numbers of tokens of one text.
+    #[serde(default)]
+    pub more: Vec<Turn>,
 }
 
 fn default_question() -> String {

@@ -12,8 +12,10 @@ pub struct Distance {
     /// Mean over the rows of the Kullback-Leibler divergence of the observed from the control's distribution, in
     /// nats. NaN where a logit is not finite.
     pub kl: f64,
-    /// Share of rows whose largest logit is at the control's token.
+    /// Share of rows whose largest logit is at the control's token, near-ties left aside.
     pub top1_agreement: f64,
+    /// The largest difference of a logit. NaN where one is not finite.
+    pub largest: f64,
 }
 
 impl Distance {
@@ -21,6 +23,13 @@ impl Distance {
     /// the agreement can be measured: the other distances are 0.
     #[must_use]
     pub fn between(control: &Logits, observed: &Logits) -> Option<Self> {
+        Self::between_with(control, observed, 0.0)
+    }
+
+    /// The same, where a row counts as a near-tie whose two largest logits in the control are no farther apart than
+    /// `near`: which of them is the larger one is no agreement and no disagreement.
+    #[must_use]
+    pub fn between_with(control: &Logits, observed: &Logits, near: f64) -> Option<Self> {
         let rows = control.rows().len();
         let alike = control.n_vocab() == observed.n_vocab() && control.oracle() == observed.oracle();
         if rows == 0 || rows != observed.rows().len() || !alike {
@@ -28,15 +37,20 @@ impl Distance {
         }
         let mut bit_equal = true;
         let (mut square_error, mut square, mut kl, mut agreeing) = (0.0, 0.0, 0.0, 0u32);
+        let mut largest = 0.0f64;
         for (control, observed) in control.rows().zip(observed.rows()) {
             for (&c, &o) in control.iter().zip(observed) {
                 bit_equal &= c.to_bits() == o.to_bits() && !c.is_nan();
                 let (c, o) = (f64::from(c), f64::from(o));
                 square_error += (o - c) * (o - c);
                 square += c * c;
+                // A number that is none stays: `max` would pass it over.
+                let off = (o - c).abs();
+                largest = if off > largest || off.is_nan() { off } else { largest };
             }
             kl += divergence(control, observed);
-            agreeing += u32::from(top(control).is_some() && top(control) == top(observed));
+            let same = top(control).is_some() && top(control) == top(observed);
+            agreeing += u32::from(same || top(observed).is_some() && margin(control) <= near && near > 0.0);
         }
         #[expect(clippy::cast_precision_loss, reason = "a count of rows is far below 2^52")]
         let count = rows as f64;
@@ -44,9 +58,10 @@ impl Distance {
         let nmse = if nmse.is_finite() { nmse } else { f64::NAN };
         let top1_agreement = f64::from(agreeing) / count;
         if control.oracle() == Oracle::Greedy {
-            return Some(Self { bit_equal, nmse: 0.0, kl: 0.0, top1_agreement });
+            return Some(Self { bit_equal, nmse: 0.0, kl: 0.0, top1_agreement, largest: 0.0 });
         }
-        Some(Self { bit_equal, nmse, kl: kl / count, top1_agreement })
+        let largest = if largest.is_finite() { largest } else { f64::NAN };
+        Some(Self { bit_equal, nmse, kl: kl / count, top1_agreement, largest })
     }
 }
 
@@ -119,6 +134,13 @@ fn log_normaliser(row: &[f32]) -> f64 {
     largest + row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln()
 }
 
+/// How far the largest logit is above the second largest; 0 where a logit is NaN.
+fn margin(row: &[f32]) -> f64 {
+    let Some(top) = top(row) else { return 0.0 };
+    let others = row.iter().enumerate().filter(|(token, _)| *token != top).map(|(_, &logit)| logit);
+    f64::from(row[top]) - f64::from(others.fold(f32::NEG_INFINITY, f32::max))
+}
+
 /// The token of the largest logit; `None` where a logit is NaN.
 fn top(row: &[f32]) -> Option<usize> {
     if row.iter().any(|logit| logit.is_nan()) {
@@ -155,6 +177,23 @@ mod tests {
         // Row 1: p = (e³/(2+e³)), q has it at another token: KL = (p₃ - p₁) · 3, halved by the equal row 0.
         let e3 = 3f64.exp();
         assert!((distance.kl - (e3 - 1.0) / (e3 + 2.0) * 3.0 / 2.0).abs() < 1e-12, "{}", distance.kl);
+    }
+
+    #[test]
+    fn which_of_two_near_equals_is_the_larger_one_says_nothing() {
+        let control = logits(&[[1.0, 2.0, 2.5], [0.0, 0.0, 3.0]]);
+        let observed = logits(&[[1.0, 2.6, 2.5], [0.0, 0.0, 3.0]]);
+        let agreement = |observed: &Logits, near| {
+            Distance::between_with(&control, observed, near).expect("same shape").top1_agreement
+        };
+        assert_eq!([0.0, 0.4, 0.5, 2.0].map(|near| agreement(&observed, near)), [0.5, 0.5, 1.0, 1.0]);
+        let wrong = logits(&[[1.0, 2.6, 2.5], [5.0, 0.0, 3.0]]);
+        assert_eq!(agreement(&wrong, 0.5), 0.5, "a clear choice counts");
+        let broken = logits(&[[f32::NAN, 2.0, 2.5], [0.0, 0.0, 3.0]]);
+        assert_eq!(agreement(&broken, 9.0), 0.5, "no choice agrees with nothing");
+        let distance = Distance::between(&control, &wrong).expect("same shape");
+        assert_eq!(distance.largest, 5.0);
+        assert!(Distance::between(&control, &broken).expect("same shape").largest.is_nan());
     }
 
     #[test]

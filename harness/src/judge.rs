@@ -1,132 +1,17 @@
 //! The judge: from what was seen in a cell to its verdict. A pure function; the table in its tests is its oracle.
 
-use intact_protocol::{AxisReport, Logits, Oracle, Receipt, Refusal};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+mod evidence;
+mod floor;
+mod thresholds;
+
+use intact_protocol::{AxisReport, Oracle, Receipt, Refusal};
 
 use crate::distance::{Distance, is_finite};
 use crate::verdict::Verdict;
 use crate::worker::WorkerError;
-
-/// When two sets of logits count as the same, each level with where its numbers come from.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Thresholds {
-    /// Tokens that a load may evaluate and still count as a restore: the one held back for the canary.
-    pub evaluations: u32,
-    /// A declared loss: a session whose cells were converted to another type may be so many times as far from the
-    /// control as the control is from the same session under the writer's settings.
-    pub declared_loss: f64,
-    /// The noise floor: what counts as `equivalent`.
-    pub floor: Level,
-    /// What a session that was evaluated again may differ by, because of other batch shapes.
-    pub recomputed: Level,
-    /// What is still usable: beyond it, a session is `corrupt`.
-    pub usable: Level,
-}
-
-/// One level of closeness: all three must hold.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Level {
-    /// Largest normalised mean square error.
-    pub nmse: f64,
-    /// Largest mean KL divergence, in nats.
-    pub kl: f64,
-    /// Smallest share of rows with the control's greedy token.
-    pub top1_agreement: f64,
-    /// Where the numbers come from.
-    pub source: String,
-}
-
-/// What was seen in a cell.
-#[derive(Debug, Clone)]
-pub enum Evidence {
-    /// The load reported success.
-    Loaded(Box<LoadedEvidence>),
-    /// The load was refused.
-    Refused {
-        /// What the subject said.
-        refusal: Refusal,
-        /// What became of live sessions.
-        harm: Harm,
-    },
-    /// The load failed in a way that the subject did not foresee.
-    Failed {
-        /// What the subject said.
-        message: String,
-        /// What became of live sessions.
-        harm: Harm,
-    },
-    /// The load reported success, and the session cannot be continued.
-    Unusable {
-        /// What the subject said of the load.
-        receipt: Receipt,
-        /// What it said afterwards.
-        message: String,
-    },
-    /// The subject cannot do what the cell asks.
-    Unsupported {
-        /// What the subject said.
-        message: String,
-    },
-    /// The worker failed.
-    Died(WorkerError),
-}
-
-/// What was seen after a load that reported success.
-#[derive(Debug, Clone)]
-pub struct LoadedEvidence {
-    /// What the subject said of the load.
-    pub receipt: Receipt,
-    /// Seconds from the request to load to its answer.
-    pub load_seconds: f64,
-    /// Tokens that were evaluated when the session was loaded before, where it was passed on.
-    pub evaluated_before: u32,
-    /// Tokens of the session that was saved.
-    pub saved_tokens: u32,
-    /// What the loaded chat differs in from the one that was saved, where the subject shows its chat.
-    pub history_difference: Option<String>,
-    /// Digest of the parameters that were saved, where the load was asked to restore them and the subject tells.
-    pub saved_parameters: Option<String>,
-    /// Logits of the loaded session over the forced continuation.
-    pub observed: Logits,
-    /// What was sampled from it, where that is comparable.
-    pub sampled: Option<Sampled>,
-    /// Logits of the uninterrupted session; or why there are none.
-    pub control: Result<Logits, String>,
-    /// How far the control is from the same session under the writer's settings, where only settings differ: what
-    /// the change of settings costs by itself.
-    pub cost_of_settings: Option<Distance>,
-    /// What became of other live sessions.
-    pub harm: Harm,
-}
-
-/// A sampled reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sampled {
-    /// Of the loaded session.
-    pub observed: String,
-    /// Of the uninterrupted one.
-    pub control: String,
-}
-
-impl Sampled {
-    /// Characters after which the replies are no longer the same; `None` where they are.
-    fn parts_after(&self) -> Option<usize> {
-        let pairs = self.observed.chars().zip(self.control.chars());
-        (self.observed != self.control).then(|| pairs.take_while(|(a, b)| a == b).count())
-    }
-}
-
-/// What became of live sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Harm {
-    /// They answer bit by bit as if nothing had happened.
-    None,
-    /// They do not: what is different.
-    Done(String),
-}
+pub use evidence::{Evidence, Harm, LoadedEvidence, Sampled};
+pub use floor::Floor;
+pub use thresholds::{Level, Limits, Thresholds};
 
 /// What became of the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,13 +26,16 @@ pub struct Judgement {
     pub distance: Option<Distance>,
     /// What was compared, where something was.
     pub oracle: Option<Oracle>,
+    /// What that was held against: how far sessions are apart that were never saved.
+    pub floor: Option<Floor>,
 }
 
 impl Judgement {
     /// A judgement without distances.
     #[must_use]
     pub fn plain(verdict: Verdict, code: Option<&str>, message: impl Into<String>) -> Self {
-        Self { verdict, code: code.map(str::to_owned), message: message.into(), distance: None, oracle: None }
+        let (code, message) = (code.map(str::to_owned), message.into());
+        Self { verdict, code, message, distance: None, oracle: None, floor: None }
     }
 }
 
@@ -239,7 +127,9 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
             return Judgement::plain(Verdict::HarnessError, Some("control"), message);
         }
     };
-    let Some(distance) = Distance::between(control, &loaded.observed) else {
+    let floor = loaded.floor();
+    let near = floor.map_or(0.0, |floor| floor.logit);
+    let Some(distance) = Distance::between_with(control, &loaded.observed, near) else {
         let message = format!(
             "The logits have {} rows of {}, the control's {} rows of {}.",
             loaded.observed.rows().len(),
@@ -258,6 +148,7 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
         message,
         distance: Some(distance),
         oracle: Some(oracle),
+        floor,
     }
 }
 
@@ -298,8 +189,13 @@ fn weigh(
     }
     let beyond_one = receipt.tokens_evaluated.max(loaded.evaluated_before) > thresholds.evaluations;
     let evaluated_again = recomputes || beyond_one && !adopted;
-    let floor = if evaluated_again { &thresholds.recomputed } else { &thresholds.floor };
-    if !(distance.bit_equal || floor.admits(distance)) {
+    let floor = loaded.floor();
+    let near = match (evaluated_again, loaded.noise) {
+        (false, _) => thresholds.equivalent.admits(distance, floor),
+        (true, Some(_)) => thresholds.recomputed.admits(distance, floor),
+        (true, None) => thresholds.unmeasured.admits(distance),
+    };
+    if !(distance.bit_equal || near) {
         let beyond = format!("{}; route `{}`", describe(distance), receipt.route);
         return if is_declared_loss(loaded, distance, thresholds) {
             let alone = loaded.cost_of_settings.map(describe).unwrap_or_default();
@@ -309,8 +205,15 @@ fn weigh(
                  far apart: {alone}."
             );
             (Verdict::Degraded, Some("declared-loss"), message)
-        } else if thresholds.usable.admits(distance) {
-            (Verdict::Degraded, Some("distance"), format!("Usable, but outside the noise floor: {beyond}."))
+        } else if thresholds.usable.admits(distance, floor) {
+            let apart = floor.map_or_else(String::new, |floor| {
+                format!(
+                    " (sessions that were never saved are NMSE {:.2e}, KL {:.2e} apart)",
+                    floor.nmse, floor.kl
+                )
+            });
+            let message = format!("Usable, but outside the noise floor: {beyond}{apart}.");
+            (Verdict::Degraded, Some("distance"), message)
         } else {
             (
                 Verdict::Corrupt,
@@ -318,6 +221,18 @@ fn weigh(
                 format!("The load reported success, and its {} are wrong: {beyond}.", what(loaded)),
             )
         };
+    }
+    // Greedy tokens are the same where they are: what lies below them is not known.
+    let unexplained = !distance.bit_equal && !evaluated_again && loaded.observed.oracle() != Oracle::Greedy;
+    let explanation = loaded.explanation();
+    if unexplained && explanation.is_none() {
+        let message = format!(
+            "Nothing that decides how logits are computed differs between the two sides, and the logits do: {}; route \
+             `{}`. They are near the control's, but what was restored is not what was saved.",
+            describe(distance),
+            receipt.route
+        );
+        return (Verdict::Degraded, Some(UNEXPLAINED), message);
     }
     if loaded.saved_parameters.is_some() && loaded.saved_parameters != receipt.parameters {
         let message = "The session came back without the parameters that were saved.".to_owned();
@@ -328,7 +243,7 @@ fn weigh(
         let unchanged = distance.bit_equal || !(evaluated_again || converted);
         // In the noise of the last bits a choice between near-equals differs sooner or later; at once, it is another seed,
         // or other penalties.
-        if unchanged || same == 0 && thresholds.floor.admits(distance) {
+        if unchanged || same == 0 && thresholds.equivalent.admits(distance, None) {
             let message = format!(
                 "The session came back, and it samples otherwise than the uninterrupted one does, from character {} of \
                  its next reply on: its sampler was not restored.",
@@ -354,7 +269,14 @@ fn weigh(
             let message = format!("{} tokens in a row are the same.", loaded.observed.rows().len());
             (Verdict::Equivalent, None, message)
         }
-        (false, _) => (Verdict::Equivalent, None, format!("Inside the noise floor: {}.", describe(distance))),
+        (false, _) => {
+            let message = format!(
+                "Inside the noise floor: {}, where {} differs.",
+                describe(distance),
+                explanation.unwrap_or("something")
+            );
+            (Verdict::Equivalent, None, message)
+        }
     }
 }
 
@@ -365,6 +287,9 @@ fn what(loaded: &LoadedEvidence) -> &'static str {
         Oracle::Greedy => "tokens",
     }
 }
+
+/// The code of a difference that nothing explains.
+pub const UNEXPLAINED: &str = "unexplained";
 
 /// The route that converts cells.
 const CONVERTING: &str = "transcoded";
@@ -417,14 +342,6 @@ fn describe(distance: Distance) -> String {
         distance.kl,
         distance.top1_agreement * 100.0
     )
-}
-
-impl Level {
-    /// Whether a distance is inside. NaN is inside nothing.
-    #[must_use]
-    pub fn admits(&self, distance: Distance) -> bool {
-        distance.nmse <= self.nmse && distance.kl <= self.kl && distance.top1_agreement >= self.top1_agreement
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Scenarios: what is asked of workers to save a session, to load it elsewhere, and to know what is right.
 
+mod growth;
 mod loading;
 mod step;
 
@@ -17,6 +18,7 @@ use crate::fault::SessionFiles;
 use crate::judge::Harm;
 use crate::recipe::{Place, SessionForm};
 use crate::worker::{Worker, WorkerError};
+pub use growth::Grown;
 pub use loading::LoadOutcome;
 pub use step::StepError;
 
@@ -199,7 +201,9 @@ impl Stage<'_> {
             SessionForm::Interrupted => {
                 self.say(&mut said, &conversation.question, Reply::Interrupted(INTERRUPTED))?;
             }
-            SessionForm::Pending => self.say(&mut said, &conversation.question, Reply::Interrupted(0))?,
+            SessionForm::Pending => {
+                self.say(&mut said, &conversation.question, Reply::Interrupted(0))?;
+            }
             SessionForm::CleanedUp | SessionForm::Long => self.clean_up(session)?,
             _ => {}
         }
@@ -227,7 +231,8 @@ impl Stage<'_> {
         }
     }
 
-    fn say(&mut self, so_far: &mut Said, text: &str, reply: Reply<'_>) -> Result<(), StepError> {
+    /// Says something, and gives the tokens of the session then; 0 where the reply was interrupted.
+    fn say(&mut self, so_far: &mut Said, text: &str, reply: Reply<'_>) -> Result<u32, StepError> {
         let (forced, cancel_after) = match reply {
             Reply::Forced(reply) => (Some(reply.to_owned()), None),
             Reply::Interrupted(after) => (None, Some(after)),
@@ -245,13 +250,18 @@ impl Stage<'_> {
         let mut note = |role, text: &str| so_far.history.push(Message { role, text: text.to_owned() });
         note(Role::User, text);
         match self.ask(Request::Say(say)) {
-            Ok(Replied::Say(said)) => note(Role::Assistant, &said.text),
-            Ok(other) => return Err(mismatch("say", &other)),
+            Ok(Replied::Say(said)) => {
+                note(Role::Assistant, &said.text);
+                Ok(said.tokens)
+            }
+            Ok(other) => Err(mismatch("say", &other)),
             Err(StepError::Refused { refusal, .. })
-                if cancel_after.is_some() && refusal.code == CANCELLED => {}
-            Err(error) => return Err(error),
+                if cancel_after.is_some() && refusal.code == CANCELLED =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     fn start(&mut self, session: &str, system: Option<String>) -> Result<(), StepError> {
@@ -303,11 +313,37 @@ impl Stage<'_> {
         tokens: u32,
         file: &Path,
     ) -> Result<Logits, StepError> {
+        self.scored(session, text, tokens, file, false)
+    }
+
+    /// The same of a copy of the session that is evaluated again, in another batch shape; the session stays as it is.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub fn score_afresh(
+        &mut self,
+        session: &str,
+        text: &str,
+        tokens: u32,
+        file: &Path,
+    ) -> Result<Logits, StepError> {
+        self.scored(session, text, tokens, file, true)
+    }
+
+    fn scored(
+        &mut self,
+        session: &str,
+        text: &str,
+        tokens: u32,
+        file: &Path,
+        afresh: bool,
+    ) -> Result<Logits, StepError> {
         let score = Score {
             session: session.to_owned(),
             text: text.to_owned(),
             max_tokens: tokens,
             path: file.to_owned(),
+            afresh,
         };
         match self.ask(Request::Score(score))? {
             Replied::Score(scored) => Logits::read(&scored.path)

@@ -14,7 +14,7 @@ use super::{Chat, Prompt, Timeline};
 use crate::cancel::CancelToken;
 use crate::cleanup::{self, MessageSize};
 use crate::error::EngineError;
-use crate::llama::{LlamaError, Model, Sampler, Stage, Token};
+use crate::llama::{Model, Sampler, Stage, Token};
 use crate::probe::Probe;
 use crate::sampler;
 use crate::template::ChatTemplate;
@@ -269,18 +269,8 @@ impl Session {
         let mut tokens = self.model().tokenize(text, false, false);
         tokens.truncate(max_tokens);
         let start = self.timeline.tokens().len();
-        if tokens.len() > self.timeline.room() {
-            return Err(LlamaError::Full { tokens: tokens.len(), position: start }.into());
-        }
-        let first =
-            self.timeline.settled_logits()?.ok_or_else(|| EngineError::Empty { id: self.id.clone() })?;
-        let mut rows = vec![first.to_vec()];
-        for (at, &token) in tokens.iter().enumerate() {
-            self.timeline.push(token)?;
-            let last = at + 1 == tokens.len();
-            let row = if last { self.timeline.settled_logits()? } else { self.timeline.logits()? };
-            rows.extend(row.map(<[f32]>::to_vec));
-        }
+        let rows =
+            self.timeline.scored(&tokens)?.ok_or_else(|| EngineError::Empty { id: self.id.clone() })?;
         if !tokens.is_empty() {
             self.chat.push(Role::Assistant, self.model().text(&tokens));
             self.chat.note_run(start, &tokens);

@@ -212,6 +212,26 @@ impl Timeline {
         self.logits()
     }
 
+    /// Appends tokens, each evaluated alone, and gives the logits after the last token there was and after each of them;
+    /// `None` for an empty stream.
+    ///
+    /// # Errors
+    /// When there is no room or evaluation fails.
+    pub fn scored(&mut self, tokens: &[Token]) -> Result<Option<Vec<Vec<f32>>>, LlamaError> {
+        if tokens.len() > self.room() {
+            return Err(LlamaError::Full { tokens: tokens.len(), position: self.tokens.len() });
+        }
+        let Some(first) = self.settled_logits()? else { return Ok(None) };
+        let mut rows = vec![first.to_vec()];
+        for (at, &token) in tokens.iter().enumerate() {
+            self.push(token)?;
+            let last = at + 1 == tokens.len();
+            let row = if last { self.settled_logits()? } else { self.logits()? };
+            rows.extend(row.map(<[f32]>::to_vec));
+        }
+        Ok(Some(rows))
+    }
+
     /// Makes the last token pending again.
     ///
     /// # Errors

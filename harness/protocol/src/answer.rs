@@ -98,6 +98,9 @@ pub enum Replied {
     Bye,
 }
 
+/// The ability to score a session [afresh](crate::Score::afresh).
+pub const AFRESH: &str = "afresh";
+
 /// Who the worker is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hello {
@@ -117,7 +120,7 @@ pub struct Hello {
     /// Session file versions that it writes and reads; empty for a foreign subject.
     #[serde(default)]
     pub formats: Vec<String>,
-    /// Named abilities, such as `layout:11/4` or `vision`.
+    /// Named abilities, such as `layout:11/4`, `vision` or [`AFRESH`].
     #[serde(default)]
     pub features: Vec<String>,
 }
@@ -134,6 +137,9 @@ pub struct Opened {
     pub n_vocab: u32,
     /// Context length of one session that the settings gave.
     pub n_ctx: u32,
+    /// Length of the model's sliding window, in tokens, where it has one.
+    #[serde(default)]
+    pub window: Option<u32>,
     /// What the layout self-probe found: a layout id, or why images are opaque.
     #[serde(default)]
     pub layout: String,

@@ -16,8 +16,8 @@ mod orphan;
 mod request;
 
 pub use answer::{
-    Adopted, Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal, Replied,
-    Said, Saved, Scored, Timings,
+    AFRESH, Adopted, Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal,
+    Replied, Said, Saved, Scored, Timings,
 };
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
 pub use logits::{Logits, LogitsError, Oracle};

@@ -329,6 +329,11 @@ pub struct Score {
     /// Where the logits go: a [`crate::Logits`] file. Row 0 is the distribution after the session's last token,
     /// row `i` the one after the `i`-th forced token.
     pub path: PathBuf,
+    /// Do that with a copy of the session whose tokens are evaluated again from the first one on, in another batch shape
+    /// than turn by turn; the session itself is not advanced. What differs is noise that no save has made. Asked only of
+    /// workers whose features name it: [`crate::AFRESH`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub afresh: bool,
 }
 
 /// Arguments of `forget`.

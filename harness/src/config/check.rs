@@ -56,6 +56,9 @@ pub(super) fn check(config: &Config) -> Checked {
             return Err(general(format!("subject `{name}` needs either `command` or `installed`")));
         }
     }
+    if let Some(message) = config.thresholds.fault() {
+        return Err(general(message));
+    }
     config.forbid.iter().try_for_each(|forbid| check_filter(config, &forbid.when))?;
     for block in config.plans.values().flat_map(|plan| &plan.blocks) {
         for axis in block.axes.iter().chain(&block.each).chain(&block.strengthen) {

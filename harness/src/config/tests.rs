@@ -45,6 +45,11 @@ fn an_impossible_value_is_refused_at_its_place() {
         ("when = \"!weights(same)", "when = \"!!&weights(same)", "expected a predicate"),
         ("version = 1", "version = 2", "version 2"),
         ("name = \"qwen2\"", "name = \"llama\"", "two model entries"),
+        (
+            "times = 16.0",
+            "times = 1.0",
+            "`thresholds.usable` is stricter than `thresholds.recomputed` in `times`",
+        ),
         ("axes = [\"fault\", \"scenario\"]", "axes = [\"faults\", \"scenario\"]", "did you mean `fault`?"),
     ] {
         let message = error(|text| text.replacen(from, to, 1));

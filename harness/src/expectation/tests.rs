@@ -119,7 +119,7 @@ fn a_tolerance_bounds_what_degraded_may_mean() {
     let text = "[[expect]]\nwhen = \"kv(q8_0)\"\noutcome = [\"degraded\"]\nreason = \"r\"\ntolerance = { nmse = 1e-3 }\n";
     let expectations = parse(text).expect("sound");
     for (nmse, passes) in [(1e-4, true), (1e-2, false), (f64::NAN, false)] {
-        let distance = Distance { bit_equal: false, nmse, kl: 0.0, top1_agreement: 1.0 };
+        let distance = Distance { bit_equal: false, nmse, kl: 0.0, top1_agreement: 1.0, largest: 0.0 };
         let mut judgement = Judgement::plain(Verdict::Degraded, None, "why");
         judgement.distance = Some(distance);
         assert_eq!(expectations.compare(&cell("q8_0"), &judgement).finding.is_none(), passes, "{nmse}");

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{FolderError, at};
 use crate::files::{beside, folder_of, put_in_place};
 use crate::journal::Journal;
+use crate::judge::Floor;
 use crate::results::Environment;
 use crate::scenario::StepError;
 
@@ -72,6 +73,9 @@ pub enum Content {
         bystander: Result<StoredFile, StepError>,
         /// What is sampled from it, where it is.
         sampled: Option<Result<String, StepError>>,
+        /// How far the session is from itself in another batch shape, where that was measured.
+        #[serde(default)]
+        noise: Option<Floor>,
     },
     /// It could not be made.
     Failed {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distance::Distance;
 use crate::journal::Journal;
-use crate::judge::Judgement;
+use crate::judge::{Floor, Judgement};
 use crate::results::{Dims, Environment};
 use crate::verdict::Verdict;
 
@@ -80,6 +80,9 @@ pub struct Outcome {
     /// reader's.
     #[serde(default)]
     pub floor: Option<Measured>,
+    /// How far sessions are apart that were never saved: what the distance was held against.
+    #[serde(default)]
+    pub noise: Option<Floor>,
     /// What was compared with the control: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
@@ -114,8 +117,11 @@ pub struct Measured {
     pub nmse: Option<f64>,
     /// Mean Kullback-Leibler divergence, in nats.
     pub kl: Option<f64>,
-    /// Share of rows with the control's greedy token.
+    /// Share of rows with the control's greedy token, near-ties left aside.
     pub top1_agreement: f64,
+    /// The largest difference of a logit.
+    #[serde(default)]
+    pub largest: Option<f64>,
 }
 
 impl From<Distance> for Measured {
@@ -126,6 +132,7 @@ impl From<Distance> for Measured {
             nmse: finite(distance.nmse),
             kl: finite(distance.kl),
             top1_agreement: distance.top1_agreement,
+            largest: finite(distance.largest),
         }
     }
 }
@@ -137,6 +144,7 @@ impl From<Measured> for Distance {
             nmse: measured.nmse.unwrap_or(f64::NAN),
             kl: measured.kl.unwrap_or(f64::NAN),
             top1_agreement: measured.top1_agreement,
+            largest: measured.largest.unwrap_or(f64::NAN),
         }
     }
 }
@@ -151,6 +159,7 @@ impl Outcome {
             message: judgement.message,
             distance: judgement.distance.map(Measured::from),
             floor: None,
+            noise: judgement.floor,
             oracle: judgement.oracle,
             distances: Vec::new(),
             receipt: None,
@@ -177,6 +186,7 @@ impl Outcome {
             message: self.message.clone(),
             distance: self.distance.map(Distance::from),
             oracle: self.oracle,
+            floor: self.noise,
         }
     }
 }
@@ -208,7 +218,8 @@ mod tests {
     use super::*;
 
     fn judged(cell: &str, verdict: Verdict) -> Event {
-        let distance = Distance { bit_equal: false, nmse: f64::NAN, kl: 0.25, top1_agreement: 0.5 };
+        let distance =
+            Distance { bit_equal: false, nmse: f64::NAN, kl: 0.25, top1_agreement: 0.5, largest: 2.0 };
         let judgement = Judgement { distance: Some(distance), ..Judgement::plain(verdict, Some("c"), "why") };
         Event::Judged(Box::new(Judged { cell: cell.into(), outcome: Outcome::plain(judgement) }))
     }

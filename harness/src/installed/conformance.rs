@@ -114,8 +114,13 @@ impl Probe {
 
     fn score(&mut self, scratch: &Path, name: &str) -> Result<Option<Logits>, WorkerError> {
         let path = scratch.join(name);
-        let score =
-            Score { session: SESSION.into(), text: CONTINUATION.into(), max_tokens: 8, path: path.clone() };
+        let score = Score {
+            session: SESSION.into(),
+            text: CONTINUATION.into(),
+            max_tokens: 8,
+            path: path.clone(),
+            afresh: false,
+        };
         let Some(Replied::Score(scored)) =
             self.ask("score forced tokens into a file", Request::Score(score))?
         else {

@@ -1,16 +1,18 @@
-use intact_protocol::{AxisReport, Oracle, Timings};
+use intact_protocol::{AxisReport, Logits, Oracle, Timings};
 use proptest::prelude::*;
 
 use super::*;
 
 fn thresholds() -> Thresholds {
-    let level = |nmse, kl, top1_agreement| Level { nmse, kl, top1_agreement, source: "a test".into() };
+    let level =
+        |times, nmse, kl, top1_agreement| Level { times, nmse, kl, top1_agreement, source: "a test".into() };
     Thresholds {
         evaluations: 1,
         declared_loss: 2.0,
-        floor: level(1e-5, 1e-4, 1.0),
-        recomputed: level(1e-3, 1e-2, 1.0),
-        usable: level(1e-2, 5e-2, 0.9),
+        equivalent: level(2.0, 1e-5, 1e-4, 1.0),
+        recomputed: level(4.0, 1e-5, 1e-4, 1.0),
+        unmeasured: Limits { nmse: 1e-3, kl: 1e-2, top1_agreement: 1.0, source: "a test".into() },
+        usable: level(8.0, 1e-2, 5e-2, 0.9),
     }
 }
 
@@ -49,6 +51,9 @@ fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
         history_difference: None,
         saved_parameters: None,
         cost_of_settings: None,
+        noise: None,
+        differs: Some("the release".into()),
+        means_otherwise: false,
         sampled: None,
         observed: logits(observed),
         control: Ok(logits(&CONTROL)),
@@ -143,7 +148,7 @@ fn what_is_sampled_must_be_the_same_as_far_as_the_logits_are() {
 
 #[test]
 fn a_converted_session_may_lose_what_its_settings_cost_and_no_more() {
-    let cost = |nmse, kl| Some(Distance { bit_equal: false, nmse, kl, top1_agreement: 0.5 });
+    let cost = |nmse, kl| Some(Distance { bit_equal: false, nmse, kl, top1_agreement: 0.5, largest: 9.0 });
     for (route, cost_of_settings, expected) in [
         ("transcoded", cost(1.0, 1.0), (Verdict::Degraded, Some("declared-loss"))),
         ("transcoded", cost(1e-3, 1.0), (Verdict::Corrupt, Some("logits"))),
@@ -153,9 +158,124 @@ fn a_converted_session_may_lose_what_its_settings_cost_and_no_more() {
         ("direct", cost(1.0, 1.0), (Verdict::Corrupt, Some("logits"))),
     ] {
         let mut evidence = loaded(receipt(route, 99, 1), &FAR);
-        evidence.cost_of_settings = cost_of_settings;
+        (evidence.cost_of_settings, evidence.means_otherwise) = (cost_of_settings, true);
         let (found, code) = verdict_of(evidence);
         assert_eq!((found, code.as_deref()), expected, "{route} {cost_of_settings:?}");
+    }
+}
+
+/// A distance of logits that was measured between sessions that were never saved.
+const fn floor(nmse: f64, kl: f64) -> Option<Floor> {
+    Some(Floor { nmse, kl, logit: 0.0 })
+}
+
+#[test]
+fn a_session_may_be_as_far_off_as_those_that_were_never_saved() {
+    // OFF is at an NMSE of 3e-4 and a KL of 1.1e-4; FAR at 9e-2 and 4.5e-2.
+    for (route, observed, noise, expected) in [
+        ("transcoded", &OFF, None, Verdict::Degraded),
+        ("transcoded", &OFF, floor(1e-4, 1e-3), Verdict::Degraded),
+        ("transcoded", &OFF, floor(2e-4, 1e-3), Verdict::Equivalent),
+        ("transcoded", &OFF, floor(2e-4, 1e-5), Verdict::Degraded),
+        ("reprefilled", &OFF, floor(1e-4, 1e-3), Verdict::Recomputed),
+        ("reprefilled", &OFF, floor(1e-5, 1e-3), Verdict::Degraded),
+        ("reprefilled", &OFF, floor(0.0, 0.0), Verdict::Degraded),
+        ("reprefilled", &FAR, floor(1.5e-2, 1e-2), Verdict::Degraded),
+        ("reprefilled", &FAR, floor(3e-2, 2e-2), Verdict::Recomputed),
+        ("reprefilled", &FAR, floor(1e-3, 1e-2), Verdict::Corrupt),
+        ("reprefilled", &WRONG, floor(2e-2, 2e-2), Verdict::Corrupt),
+        ("reprefilled", &NAN, floor(f64::INFINITY, f64::INFINITY), Verdict::Corrupt),
+    ] {
+        let mut evidence = loaded(receipt(route, 99, 1), observed);
+        evidence.noise = noise;
+        let judgement = judge(&Evidence::Loaded(Box::new(evidence)), &thresholds());
+        assert_eq!(judgement.verdict, expected, "{route} {observed:?} {noise:?}: {}", judgement.message);
+        assert_eq!(judgement.floor, noise, "what it was held against is told");
+    }
+}
+
+#[test]
+fn what_another_kernel_costs_counts_and_what_another_type_costs_is_a_loss() {
+    let apart = Some(Distance { bit_equal: false, nmse: 1e-3, kl: 1e-3, top1_agreement: 1.0, largest: 0.0 });
+    for (means_otherwise, expected) in
+        [(false, (Verdict::Equivalent, None)), (true, (Verdict::Degraded, Some("declared-loss")))]
+    {
+        let mut evidence = loaded(receipt("transcoded", 99, 1), &OFF);
+        (evidence.cost_of_settings, evidence.means_otherwise) = (apart, means_otherwise);
+        let (verdict, code) = verdict_of(evidence);
+        assert_eq!((verdict, code.as_deref()), expected);
+    }
+}
+
+#[test]
+fn near_ties_are_no_disagreement() {
+    const TIE: [[f32; 2]; 2] = [[4.0, 1.0], [3.99, 4.0]];
+    const TURNED: [[f32; 2]; 2] = [[4.0, 1.0], [4.0, 3.99]];
+    for (logit, expected) in [(0.0, Verdict::Corrupt), (0.001, Verdict::Corrupt), (0.02, Verdict::Recomputed)]
+    {
+        let mut evidence = loaded(receipt("reprefilled", 0, 99), &TURNED);
+        evidence.control = Ok(logits(&TIE));
+        evidence.noise = Some(Floor { nmse: 1e-4, kl: 1e-3, logit });
+        assert_eq!(verdict_of(evidence).0, expected, "{logit}");
+    }
+}
+
+#[test]
+fn where_nothing_differs_only_the_same_bits_pass() {
+    let axis = |axis: &str, consequence: &str| AxisReport {
+        axis: axis.into(),
+        saved: "then".into(),
+        here: "now".into(),
+        consequence: consequence.into(),
+        reason: "it is".into(),
+    };
+    let unexplained = (Verdict::Degraded, Some("unexplained"));
+    for (route, observed, differs, axes, expected) in [
+        ("direct", &NEAR, None, vec![], unexplained),
+        ("blind", &NEAR, None, vec![], unexplained),
+        ("transcoded", &NEAR, None, vec![], unexplained),
+        ("direct", &NEAR, None, vec![axis("saved-at", "harmless"), axis("backend", "same")], unexplained),
+        ("direct", &NEAR, None, vec![axis("backend", "harmless")], (Verdict::Equivalent, None)),
+        ("direct", &NEAR, Some("threads"), vec![], (Verdict::Equivalent, None)),
+        ("direct", &CONTROL, None, vec![], (Verdict::Exact, None)),
+        ("direct", &WRONG, None, vec![], (Verdict::Corrupt, Some("logits"))),
+        ("reprefilled", &NEAR, None, vec![], (Verdict::Recomputed, None)),
+    ] {
+        let mut evidence = loaded(receipt(route, 99, 1), observed);
+        evidence.differs = differs.map(str::to_owned);
+        evidence.receipt.axes = axes;
+        // However noisy the model is.
+        evidence.noise = floor(1e-4, 1e-2);
+        let (verdict, code) = verdict_of(evidence);
+        assert_eq!((verdict, code.as_deref()), expected, "{route} {observed:?} {differs:?}");
+        assert!(expected.1 != Some("unexplained") || !verdict.passes());
+    }
+}
+
+#[test]
+fn no_level_is_stricter_than_one_inside_it() {
+    let sound = thresholds();
+    assert_eq!(sound.fault(), None);
+    type Change = fn(&mut Thresholds);
+    let broken: [(&str, Change); 9] = [
+        ("`thresholds.usable` is stricter than `thresholds.recomputed` in `top1_agreement`", |thresholds| {
+            (thresholds.equivalent.top1_agreement, thresholds.recomputed.top1_agreement) = (0.9, 0.8);
+            thresholds.unmeasured.top1_agreement = 0.9;
+        }),
+        ("in `times`", |thresholds| thresholds.recomputed.times = 1.0),
+        ("in `times`", |thresholds| thresholds.usable.times = 1.0),
+        ("in `nmse`", |thresholds| thresholds.recomputed.nmse = 1e-6),
+        ("in `nmse`", |thresholds| thresholds.usable.nmse = 1e-4),
+        ("in `kl`", |thresholds| thresholds.usable.kl = f64::NAN),
+        ("`thresholds.unmeasured` is stricter", |thresholds| thresholds.unmeasured.kl = 1e-6),
+        ("stricter than `thresholds.unmeasured`", |thresholds| thresholds.unmeasured.kl = 1.0),
+        ("in `top1_agreement`", |thresholds| thresholds.equivalent.top1_agreement = 0.5),
+    ];
+    for (named, change) in broken {
+        let mut thresholds = sound.clone();
+        change(&mut thresholds);
+        let fault = thresholds.fault().unwrap_or_default();
+        assert!(fault.contains(named), "{named}: {fault}");
     }
 }
 

@@ -162,6 +162,7 @@ impl Desk {
             text: CONTINUATION.into(),
             max_tokens: SCORED,
             path: path.clone(),
+            afresh: false,
         };
         self.ask(Request::Score(score))?;
         let logits = Logits::read(&path)?;

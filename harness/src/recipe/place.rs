@@ -36,6 +36,35 @@ impl Place {
         variable.into_iter().collect()
     }
 
+    /// Names of what chooses other kernels here than there, or another order of the same sums. Other weights, adapters or
+    /// positions are none of it: what they computed is not what is computed here, however near it comes.
+    #[must_use]
+    pub fn computes_otherwise(&self, there: &Self) -> Vec<&'static str> {
+        let (mine, theirs) = (&self.settings, &there.settings);
+        let differing = [
+            ("the subject", self.subject != there.subject),
+            ("the release", self.release != there.release),
+            ("the type of K", mine.type_k != theirs.type_k),
+            ("the type of V", mine.type_v != theirs.type_v),
+            ("rotation", self.unrotated != there.unrotated),
+            ("flash attention", mine.flash_attention != theirs.flash_attention),
+            ("the batch size", mine.n_batch != theirs.n_batch || mine.n_ubatch != theirs.n_ubatch),
+            ("the number of threads", mine.threads != theirs.threads),
+        ];
+        differing.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// Whether two sessions that are held here and there differ by more than by the last bits of what is computed: K and V
+    /// are kept in another type or turned otherwise, or other positions or adapters make another model of it.
+    #[must_use]
+    pub fn means_otherwise(&self, there: &Self) -> bool {
+        let (mine, theirs) = (&self.settings, &there.settings);
+        (&mine.type_k, &mine.type_v, self.unrotated) != (&theirs.type_k, &theirs.type_v, there.unrotated)
+            || (mine.rope_freq_base, mine.rope_freq_scale, mine.yarn_ext_factor)
+                != (theirs.rope_freq_base, theirs.rope_freq_scale, theirs.yarn_ext_factor)
+            || (&self.adapter, &self.control_vector) != (&there.adapter, &there.control_vector)
+    }
+
     /// The same but for how replies are sampled.
     #[must_use]
     pub fn sampling_as(&self, other: &Self) -> Self {

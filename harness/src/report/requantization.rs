@@ -250,7 +250,13 @@ mod tests {
             notes: Vec::new(),
             timings: intact_protocol::Timings::default(),
         };
-        let floor = Measured { bit_equal: false, nmse: Some(0.5), kl: Some(0.75), top1_agreement: 1.0 };
+        let floor = Measured {
+            bit_equal: false,
+            nmse: Some(0.5),
+            kl: Some(0.75),
+            top1_agreement: 1.0,
+            largest: None,
+        };
         let dims = [("kv", "q8_0"), ("scenario", "resume"), ("writer", writer), ("reader", reader)];
         Cell {
             receipt: Some(receipt),

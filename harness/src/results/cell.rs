@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dims;
 use crate::folder::Measured;
+use crate::judge::Floor;
 use crate::verdict::Verdict;
 
 /// One writer × one reader × one scenario, and what became of the session.
@@ -34,12 +35,18 @@ pub struct Cell {
     pub nmse: Option<f64>,
     /// Mean Kullback-Leibler divergence from the control, in nats. `None` where not comparable or not a number.
     pub kl: Option<f64>,
-    /// Share of rows with the control's greedy token.
+    /// Share of rows with the control's greedy token, or where the control's two likeliest ones are a near-tie: no farther
+    /// apart than logits of sessions that were never saved.
     pub top1_agreement: Option<f64>,
     /// How far apart two sessions are that were never saved, one with the writer's release and settings and one with the
     /// reader's: what the change costs by itself. `None` where nothing changes, or where one of them could not be held.
     #[serde(default)]
     pub floor: Option<Measured>,
+    /// What the distances were held against: how far sessions are apart that were never saved, in another batch shape on
+    /// either side, and from side to side where the settings that differ lose nothing by themselves. `None` where that
+    /// could not be measured: the thresholds' own numbers counted alone then.
+    #[serde(default)]
+    pub noise: Option<Floor>,
     /// What was compared with the control: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
@@ -155,6 +162,7 @@ pub(crate) fn sample_cell(id: &str) -> Cell {
         kl: None,
         top1_agreement: None,
         floor: None,
+        noise: None,
         oracle: None,
         saved_bytes: None,
         load_seconds: None,

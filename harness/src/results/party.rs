@@ -79,4 +79,7 @@ pub struct ModelInfo {
     pub path: PathBuf,
     /// Length of the file in bytes.
     pub bytes: u64,
+    /// What a reader should know of it, such as that its template has no place for a system prompt.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use intact_protocol::{Loaded, Logits, ParameterSource};
@@ -13,9 +14,10 @@ use super::phase::{Prepared, Scene, Seating, Stock, timed};
 use super::saved::Artifacts;
 use super::seat::{Seats, Sitting};
 use crate::distance::{Distance, by_position, weakened};
+use crate::environment;
 use crate::fault::{FaultError, SessionFiles};
 use crate::folder::{Measured, Outcome};
-use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Sampled};
+use crate::judge::{Evidence, Floor, Harm, Judgement, LoadedEvidence, Sampled};
 use crate::recipe::{LoadOperation, Scenario, SessionForm};
 use crate::results::Dims;
 use crate::scenario::{
@@ -28,6 +30,8 @@ use crate::worker::WorkerError;
 struct Truth<'a> {
     control: &'a Control,
     cost_of_settings: Option<Distance>,
+    noise: Option<Floor>,
+    differs: Option<String>,
 }
 
 /// Why a cell has no evidence.
@@ -137,7 +141,9 @@ impl Seats<'_> {
         let dir = self.scene.dir.join("cells").join(name);
         fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
         let artifact = struck(cell, artifact, artifacts, &dir, self.scene.seed)?;
-        let truth = Truth { control: &control, cost_of_settings: cost };
+        let differs = differs(cell, artifacts);
+        let truth =
+            Truth { control: &control, cost_of_settings: cost, noise: noise(cell, controls), differs };
         let first = self.load_and_look(cell, &cell.reader, &artifact, &truth, &dir)?;
         let third = match cell.recipe.scenario {
             Scenario::Relay => &cell.reader,
@@ -235,10 +241,10 @@ impl Seats<'_> {
         let untouched = control.bystander.clone()?;
         let replaces = cell.recipe.scenario == Scenario::Replace;
         let mut sitting = self.sit(&cell.subject, seating)?;
-        let (turns, conversation) = (SessionForm::Turns, &scene.config.conversation);
-        sitting.stage.hold(BYSTANDER, Script::Bystander, turns, conversation)?;
+        let (turns, conversation) = (SessionForm::Turns, Arc::clone(&seating.conversation));
+        sitting.stage.hold(BYSTANDER, Script::Bystander, turns, &conversation)?;
         if replaces {
-            sitting.stage.hold(SESSION, Script::Bystander, turns, conversation)?;
+            sitting.stage.hold(SESSION, Script::Bystander, turns, &conversation)?;
         }
         let (outcome, load_seconds) = timed(|| load(&mut sitting.stage, cell, artifact));
         let outcome = outcome?;
@@ -352,7 +358,7 @@ fn harm(
     untouched: &Logits,
     dir: &Path,
 ) -> Result<Harm, WorkerError> {
-    let (text, tokens) = (&scene.config.conversation.continuation, scene.config.run.scored_tokens);
+    let (text, tokens) = (&sitting.conversation.continuation, scene.config.run.scored_tokens);
     for session in live {
         let file = dir.join(format!("{session}-after.logits"));
         let harm = sitting.stage.harm(session, text, tokens, &file, untouched)?;
@@ -426,8 +432,29 @@ fn seen(
         sampled,
         control,
         cost_of_settings: truth.cost_of_settings,
+        noise: truth.noise,
+        differs: truth.differs.clone(),
+        means_otherwise: cell.reader.place.means_otherwise(&cell.writer.place),
         harm,
     }))
+}
+
+/// How far the uninterrupted sessions of both sides are from themselves in another batch shape.
+fn noise(cell: &Prepared<'_>, controls: &Controls) -> Option<Floor> {
+    let sides = [cell.control(), cell.writers_control()];
+    let measured = sides.iter().filter_map(|side| controls.get(side)?.as_ref().ok()?.noise);
+    measured.reduce(Floor::or)
+}
+
+/// What differs between the two sides so that the last bits of logits may.
+fn differs(cell: &Prepared<'_>, artifacts: &Artifacts) -> Option<String> {
+    let mut names = cell.reader.place.computes_otherwise(&cell.writer.place);
+    let writer = artifacts.get(&cell.artifact(Script::Session)).and_then(|saved| saved.writer.as_ref());
+    let here = environment::here();
+    let moved = writer
+        .is_some_and(|writer| (&writer.environment.cpu, &writer.environment.arch) != (&here.cpu, &here.arch));
+    names.extend(moved.then_some("the machine"));
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// What the change from the writer's to the reader's settings costs a session that is never interrupted.

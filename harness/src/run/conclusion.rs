@@ -181,6 +181,7 @@ fn assembled(
         kl: distance.and_then(|distance| distance.kl),
         top1_agreement: distance.map(|distance| distance.top1_agreement),
         floor: outcome.floor,
+        noise: outcome.noise,
         oracle,
         saved_bytes: outcome.saved_bytes,
         load_seconds: outcome.load_seconds,

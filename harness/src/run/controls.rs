@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use intact_protocol::{Logits, ParameterSource};
+use intact_protocol::{AFRESH, Logits, ParameterSource};
 
 use super::phase::{Prepared, Scene, Seating, numbered};
 use super::saved::identity;
 use super::seat::{Seats, Sitting};
 use super::{elsewhere, parallel};
+use crate::distance::Distance;
 use crate::folder::{ArtifactEntry, ArtifactStore, Content, FolderError, StoredFile, WriterIdentity};
 use crate::interrupt;
+use crate::judge::Floor;
 use crate::recipe::{Place, SessionForm};
 use crate::scenario::{BYSTANDER, SESSION, Script, StepError};
 
@@ -32,6 +34,8 @@ pub(super) struct Control {
     pub bystander: Result<Logits, StepError>,
     /// What is sampled from the first one, where it is.
     pub sampled: Option<Result<String, StepError>>,
+    /// How far it is from itself in another batch shape, where the subject can evaluate it in one.
+    pub noise: Option<Floor>,
 }
 
 /// Every control that cells are compared with.
@@ -155,11 +159,13 @@ impl Scene<'_> {
         dir: &Path,
     ) -> Result<Control, StepError> {
         let bystander =
-            self.uninterrupted(sitting, (BYSTANDER, Script::Bystander, SessionForm::Turns), dir)?;
-        let session = self.uninterrupted(sitting, (SESSION, Script::Session, form), dir)?;
+            self.uninterrupted(sitting, (BYSTANDER, Script::Bystander, SessionForm::Turns), dir, false)?;
+        let session = self.uninterrupted(sitting, (SESSION, Script::Session, form), dir, true)?;
         let samples = seating.place.settings.sampling.is_some();
         let sampled = samples.then(|| self.sampled(sitting, form)).transpose()?;
-        Ok(Control { session, bystander, sampled })
+        let noise = session.as_ref().ok().and_then(|(_, noise)| *noise);
+        let logits = |held: Result<(Logits, Option<Floor>), StepError>| held.map(|(logits, _)| logits);
+        Ok(Control { session: logits(session), bystander: logits(bystander), sampled, noise })
     }
 
     /// The outer error is the worker's death, the inner one what the subject said.
@@ -168,15 +174,24 @@ impl Scene<'_> {
         sitting: &mut Sitting<'_>,
         (session, script, form): (&str, Script, SessionForm),
         dir: &Path,
-    ) -> Result<Result<Logits, StepError>, StepError> {
+        twice: bool,
+    ) -> Result<Result<(Logits, Option<Floor>), StepError>, StepError> {
         let file = dir.join(format!("{}.logits", script.name()));
         let made = fs::create_dir_all(dir).map_err(|error| StepError::Failed {
             op: "score",
             message: format!("{}: {error}", dir.display()),
         });
+        let twice = twice && sitting.hello.features.iter().any(|feature| feature == AFRESH);
         let logits = made
-            .and_then(|()| sitting.stage.hold(session, script, form, &self.config.conversation))
-            .and_then(|_| self.score(sitting, session, form, &file));
+            .and_then(|()| sitting.stage.hold(session, script, form, sitting.conversation))
+            .and_then(|_| self.break_silence(sitting, session, form))
+            .and_then(|()| {
+                let afresh = if twice { self.afresh(sitting, session, &file)? } else { None };
+                // Nobody has to break the silence a second time.
+                let logits = self.score(sitting, session, SessionForm::Turns, &file)?;
+                let apart = afresh.and_then(|afresh| Distance::between(&logits, &afresh));
+                Ok((logits, apart.map(Floor::of)))
+            });
         match logits {
             Err(error @ StepError::Worker { .. }) => Err(error),
             logits => {
@@ -186,14 +201,28 @@ impl Scene<'_> {
         }
     }
 
+    /// The session's logits in another batch shape. One that cannot be evaluated in one has none.
+    fn afresh(
+        &self,
+        sitting: &mut Sitting<'_>,
+        session: &str,
+        file: &Path,
+    ) -> Result<Option<Logits>, StepError> {
+        let (text, tokens) = (&sitting.conversation.continuation, self.config.run.scored_tokens);
+        match sitting.stage.score_afresh(session, text, tokens, file) {
+            Ok(logits) => Ok(Some(logits)),
+            Err(error @ StepError::Worker { .. }) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// What a session that nothing happened to is made to say by sampling.
     fn sampled(
         &self,
         sitting: &mut Sitting<'_>,
         form: SessionForm,
     ) -> Result<Result<String, StepError>, StepError> {
-        let conversation = &self.config.conversation;
-        let held = sitting.stage.hold(SESSION, Script::Session, form, conversation);
+        let held = sitting.stage.hold(SESSION, Script::Session, form, sitting.conversation);
         let text = held.and_then(|_| self.sample(sitting, SESSION));
         match text {
             Err(error @ StepError::Worker { .. }) => Err(error),
@@ -214,10 +243,11 @@ impl Scene<'_> {
             Logits::read(&file).map_err(|error| StepError::Failed { op: "score", message: error.to_string() })
         };
         Some(match &entry.content {
-            Content::Control { session, bystander, sampled } => Ok(Control {
+            Content::Control { session, bystander, sampled, noise } => Ok(Control {
                 session: logits(session),
                 bystander: logits(bystander),
                 sampled: sampled.clone(),
+                noise: *noise,
             }),
             Content::Failed { error } => Err(error.clone()),
             Content::Session { .. } => return None,
@@ -253,6 +283,7 @@ pub(super) fn keep(
             session: keep("session", &control.session)?,
             bystander: keep("bystander", &control.bystander)?,
             sampled: control.sampled.clone(),
+            noise: control.noise,
         },
         Err(error) => Content::Failed { error: error.clone() },
     };

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use super::models::Models;
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
-use crate::config::{Config, ModelChoice};
+use crate::config::{Config, InForce, ModelChoice};
 use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{Filter, FilterError, Subject};
 use crate::plan::{Plan, PlannedCell, Setting};
 use crate::results::{Dims, Results};
+
+/// The plan for models of the user's, where there is one and none is named.
+const REAL: &str = "real";
 
 /// What a run reads before it starts anything.
 pub(super) struct Inputs {
@@ -28,7 +31,7 @@ impl Inputs {
     pub(super) fn read(options: &RunOptions) -> Result<Self, RunError> {
         let beside = Path::new("intact.toml");
         let found = options.config.as_deref().or_else(|| beside.is_file().then_some(beside));
-        let config = Config::in_force(found, options.profile.as_deref())?.config;
+        let InForce { config, origins } = Config::in_force(found, options.profile.as_deref())?;
         let filter = options.filter.as_deref().map(|text| read_filter(text, &config)).transpose()?;
         let neighbour =
             found.map(|path| path.with_file_name("expectations.toml")).filter(|path| path.is_file());
@@ -37,7 +40,12 @@ impl Inputs {
             None => (DEFAULT_EXPECTATIONS.to_owned(), PathBuf::from("the built-in expectations.toml")),
         };
         let expectations = Expectations::parse(&expectations_text, &path, &config)?;
-        let plan = options.plan.clone().unwrap_or_else(|| config.run.plan.clone());
+        let plan = options.plan.clone().unwrap_or_else(|| {
+            // What a profile or the environment says is said of this run.
+            let for_models = !options.models.is_empty() && !origins.contains_key("run.plan");
+            let real = config.plans.contains_key(REAL).then_some(REAL).filter(|_| for_models);
+            real.unwrap_or(&config.run.plan).to_owned()
+        });
         let previous = options.previous.as_deref().map(Results::read).transpose()?;
         let previous = previous.into_iter().flat_map(|results| results.cells).map(|cell| cell.dims).collect();
         let config_path = found.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use intact_fixtures::AdapterKind;
 
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
-use crate::config::{AdapterConfig, Config, ModelChoice, ModelConfig};
+use crate::config::{AdapterConfig, Config, Conversation, ModelChoice, ModelConfig};
 use crate::model_file::unopened;
 use crate::recipe::Place;
 use crate::results::ModelInfo;
-use crate::scenario::{Adapter, Stage};
+use crate::scenario::{Adapter, Grown, Stage};
 
 /// The models of a run.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ struct Model {
     identity: String,
     variants: BTreeMap<String, PathBuf>,
     adapters: BTreeMap<String, Vec<Adapter>>,
+    /// What is said to it, where that is not what is configured.
+    conversation: Option<Arc<Conversation>>,
+    /// What a reader should know of it.
+    notes: Vec<String>,
 }
 
 impl Models {
@@ -52,7 +57,18 @@ impl Models {
         subjects: &Subjects,
     ) -> Result<Self, RunError> {
         let fixture = |id: &str| Ok(intact_fixtures::cached(id)?);
-        Self::gather(config, choice, options, subjects, &fixture)
+        let mut models = Self::gather(config, choice, options, subjects, &fixture)?;
+        if !options.models.is_empty() {
+            models.models.iter_mut().try_for_each(|model| model.converse(config, subjects))?;
+        }
+        Ok(models)
+    }
+
+    /// What is said to a model.
+    pub(super) fn conversation(&self, name: &str, config: &Config) -> Arc<Conversation> {
+        let own = self.models.iter().find(|model| model.name == name);
+        let own = own.and_then(|model| model.conversation.clone());
+        own.unwrap_or_else(|| Arc::new(config.conversation.clone()))
     }
 
     fn gather(
@@ -121,6 +137,7 @@ impl Models {
             family: model.family.clone(),
             path: model.path.clone(),
             bytes: std::fs::metadata(&model.path).map_or(0, |metadata| metadata.len()),
+            notes: model.notes.clone(),
         };
         self.models.iter().map(info).collect()
     }
@@ -167,6 +184,8 @@ fn configured(
         path: fixture(id)?,
         identity: format!("fixture {id} {:?} {:?}", model.variants, model.adapters),
         adapters: adapters.collect::<Result<_, RunError>>()?,
+        conversation: None,
+        notes: Vec::new(),
         variants: variants.collect::<Result<_, RunError>>()?,
     })
 }
@@ -192,7 +211,40 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
         .map_err(|error| unusable(unopened(&error.to_string(), &path, &worker.log())))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
     let identity = content(&path).map_err(|error| unusable(error.to_string()))?;
-    Ok(Model { name, family, path, identity, variants: BTreeMap::new(), adapters: BTreeMap::new() })
+    let (variants, adapters) = (BTreeMap::new(), BTreeMap::new());
+    Ok(Model { name, family, path, identity, variants, adapters, conversation: None, notes: opened.notes })
+}
+
+impl Model {
+    /// Lets the conversation grow until the axes mean with this model's tokens what they say.
+    fn converse(&mut self, config: &Config, subjects: &Subjects) -> Result<(), RunError> {
+        let unusable = |reason: String| RunError::Model { path: self.path.clone(), reason };
+        let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
+        let contexts = config.contexts();
+        let mut place = Place::default();
+        place.settings.n_ctx = contexts.usual;
+        let started = subjects.worker(subject, &place);
+        let (mut worker, _) = started.map_err(|error| unusable(error.to_string()))?;
+        // A first message can take long on a busy machine, and says nothing of the subject.
+        let timeout = Duration::from_secs(config.run.cell_timeout_seconds());
+        let mut stage = Stage { worker: &mut worker, timeout, deadline: None };
+        let opened = stage.open(&self.path, &place, &[]).map_err(|error| unusable(error.to_string()))?;
+        let (above, passed) = contexts.to_outgrow(opened.n_ctx, opened.window);
+        match stage.grow(&config.conversation, above) {
+            Ok(Grown { conversation, tokens, notes }) => {
+                self.notes.push(format!("The session that is saved and loaded has {tokens} tokens."));
+                self.notes.extend(notes);
+                self.conversation = Some(Arc::new(conversation));
+            }
+            Err(error) => self.notes.push(format!("The conversation cannot be held: {error}.")),
+        }
+        if let Some(window) = opened.window.filter(|_| !passed) {
+            self.notes.push(format!(
+                "Its sliding window of {window} tokens is longer than the sessions: what leaves a window is not tried."
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Tells files apart without reading all of one: its length, and the hash of its beginning and of its end.

@@ -1,7 +1,7 @@
 //! The phases of a run: sessions are saved once, controls are held once, then every cell is played and judged.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use intact_protocol::{Logits, TINY_MODEL};
@@ -13,7 +13,7 @@ use super::saved::{self, Artifacts};
 use super::seat::{Seats, Sitting};
 use super::subjects::Subjects;
 use super::{Progress, parallel};
-use crate::config::Config;
+use crate::config::{Config, Conversation};
 use crate::fault::Fault;
 use crate::folder::{ArtifactStore, FolderError, Outcome};
 use crate::interrupt;
@@ -68,6 +68,8 @@ pub(super) struct Seating {
     pub model: PathBuf,
     pub place: Place,
     pub adapters: Vec<Adapter>,
+    /// What is said to it.
+    pub conversation: Arc<Conversation>,
 }
 
 impl Seating {
@@ -182,7 +184,8 @@ impl Scene<'_> {
                 let none = || stop(Verdict::Filtered, None, "the model has no such adapter");
                 adapters.extend_from_slice(named.ok_or_else(none)?);
             }
-            Ok::<_, Box<Outcome>>(Seating { name, model, place: place.clone(), adapters })
+            let conversation = self.models.conversation(&recipe.model, self.config);
+            Ok::<_, Box<Outcome>>(Seating { name, model, place: place.clone(), adapters, conversation })
         };
         let variant = if strange { Some("another model") } else { recipe.reader_model.as_deref() };
         let reader_name = match variant {
@@ -204,7 +207,7 @@ impl Scene<'_> {
 
     /// Samples a reply to the question.
     pub(super) fn sample(&self, sitting: &mut Sitting<'_>, session: &str) -> Result<String, StepError> {
-        sitting.stage.sample(session, &self.config.conversation.question, self.config.run.sampled_tokens)
+        sitting.stage.sample(session, &sitting.conversation.question, self.config.run.sampled_tokens)
     }
 
     /// Scores the continuation. In a session that says nothing, something is said first.
@@ -215,16 +218,23 @@ impl Scene<'_> {
         form: SessionForm,
         file: &Path,
     ) -> Result<Logits, StepError> {
+        self.break_silence(sitting, session, form)?;
+        let (text, tokens) = (&sitting.conversation.continuation, self.config.run.scored_tokens);
+        sitting.stage.score(session, text, tokens, file)
+    }
+
+    /// Says something in a session that says nothing.
+    pub(super) fn break_silence(
+        &self,
+        sitting: &mut Sitting<'_>,
+        session: &str,
+        form: SessionForm,
+    ) -> Result<(), StepError> {
         if form == SessionForm::Empty {
             let turns = SessionForm::Turns;
-            sitting.stage.hold(session, Script::Bystander, turns, &self.config.conversation)?;
+            sitting.stage.hold(session, Script::Bystander, turns, sitting.conversation)?;
         }
-        sitting.stage.score(
-            session,
-            &self.config.conversation.continuation,
-            self.config.run.scored_tokens,
-            file,
-        )
+        Ok(())
     }
 
     /// Judges.

@@ -159,8 +159,7 @@ impl Seats<'_> {
         let mut writer = None;
         let artifact = self.sit(&key.subject, &cell.writer).and_then(|mut sitting| {
             writer = Some(identity(&sitting));
-            let conversation = &sitting.config.conversation;
-            let history = sitting.stage.hold(SESSION, key.script, key.form, conversation)?;
+            let history = sitting.stage.hold(SESSION, key.script, key.form, sitting.conversation)?;
             let artifact = sitting.stage.save(SESSION, dir, key.format.as_deref())?;
             sitting.stage.forget(SESSION)?;
             Ok(Artifact { history, ..artifact })

@@ -6,7 +6,7 @@ use std::time::Instant;
 use intact_protocol::Hello;
 
 use super::phase::{Scene, Seating};
-use crate::config::Config;
+use crate::config::Conversation;
 use crate::scenario::{Stage, StepError};
 use crate::worker::Worker;
 
@@ -39,8 +39,8 @@ pub(super) struct Sitting<'a> {
     pub stage: Stage<'a>,
     /// What it said of itself.
     pub hello: &'a Hello,
-    /// What is said in cells.
-    pub config: &'a Config,
+    /// What is said.
+    pub conversation: &'a Conversation,
 }
 
 /// Workers that a thread keeps; more would only hold memory.
@@ -72,9 +72,9 @@ impl<'a> Seats<'a> {
             let mut place = wanted.place.clone();
             place.settings.threads = place.settings.threads.or(Some(self.scene.threads_for(&wanted.model)));
             stage.open(&wanted.model, &place, &wanted.adapters)?;
-            seat.open = Some(wanted.clone());
         }
-        Ok(Sitting { stage, hello: &seat.hello, config: self.scene.config })
+        let open = seat.open.insert(wanted.clone());
+        Ok(Sitting { stage, hello: &seat.hello, conversation: &open.conversation })
     }
 
     /// Keeps the worker if it behaved, else lets the next one who sits down start another.

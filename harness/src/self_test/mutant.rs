@@ -3,7 +3,7 @@
 use super::{Mutated, rightly};
 use crate::exit::Exit;
 use crate::gate;
-use crate::judge::{Evidence, Harm, Judgement, LoadedEvidence, Thresholds, judge};
+use crate::judge::{Evidence, Floor, Harm, Judgement, LoadedEvidence, Thresholds, judge};
 use crate::results::FindingKind;
 use crate::verdict::Verdict;
 use crate::worker::WorkerError;
@@ -39,13 +39,28 @@ const JUDGES: &[(&str, Judge)] = &[
     }),
     ("the noise floor is too high", |evidence, thresholds| {
         let mut thresholds = thresholds.clone();
-        (thresholds.floor.nmse, thresholds.floor.kl, thresholds.floor.top1_agreement) = (1.0, 10.0, 0.0);
+        (thresholds.equivalent.nmse, thresholds.equivalent.kl, thresholds.equivalent.top1_agreement) =
+            (1.0, 10.0, 0.0);
         rightly(evidence, &thresholds)
     }),
     ("there is no noise floor", |evidence, thresholds| {
         let mut thresholds = thresholds.clone();
-        (thresholds.floor.nmse, thresholds.floor.kl) = (0.0, 0.0);
+        (thresholds.equivalent.nmse, thresholds.equivalent.kl) = (0.0, 0.0);
         rightly(evidence, &thresholds)
+    }),
+    ("a difference that nothing explains is noise", |evidence, thresholds| {
+        rightly(&loaded(evidence, |loaded| loaded.differs = Some("something".into())), thresholds)
+    }),
+    ("nothing explains a difference", |evidence, thresholds| {
+        let silent = |loaded: &mut LoadedEvidence| {
+            loaded.differs = None;
+            loaded.receipt.axes.clear();
+        };
+        rightly(&loaded(evidence, silent), thresholds)
+    }),
+    ("the noise is taken to be large", |evidence, thresholds| {
+        let noisy = Floor { nmse: 1.0, kl: 10.0, logit: 100.0 };
+        rightly(&loaded(evidence, |loaded| loaded.noise = Some(noisy)), thresholds)
     }),
     ("everything is usable", |evidence, thresholds| {
         let mut thresholds = thresholds.clone();
@@ -55,7 +70,7 @@ const JUDGES: &[(&str, Judge)] = &[
     }),
     ("nothing outside the floor is usable", |evidence, thresholds| {
         let mut thresholds = thresholds.clone();
-        thresholds.usable = thresholds.floor.clone();
+        thresholds.usable = thresholds.equivalent.clone();
         rightly(evidence, &thresholds)
     }),
     ("a refusal without a code is as good as one with", |evidence, thresholds| {

@@ -96,6 +96,7 @@ const Details = (packed) => {
     kl: packed.kl[cell],
     agreement: packed.agreement[cell],
     floor: packed.floor[cell],
+    noise: packed.noise[cell],
     expected: expectations[packed.expected[cell]],
     receipt: receipt(packed.receipt[cell]),
     log: packed.log[cell].map(text),

@@ -54,6 +54,7 @@ const Drawer = (cells, drawer, { open, closed, around }) => {
         ['tokens restored', detail.restored], ['tokens evaluated', detail.evaluated],
         ['NMSE of the logits', known(detail.nmse, number)],
         ['KL divergence', known(detail.kl, nats)],
+        ['judged by the noise of sessions never saved', known(detail.noise, ([nmse, kl]) => `NMSE ${number(nmse)}, KL ${nats(kl)}`)],
         ['KL between two sessions never saved, one on each side', known(detail.floor, nats)],
         ['same greedy token', known(detail.agreement, (share) => `${(share * 100).toFixed(0)} % of positions`)],
         ['canary distance', known(receipt?.canary, number)],

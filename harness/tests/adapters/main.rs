@@ -160,8 +160,13 @@ impl Desk {
     /// Scores four tokens after the session that was loaded.
     fn score(&mut self) -> Outcome {
         let path = self.folder.path().join("scored.logits");
-        let score =
-            Score { session: "loaded".into(), text: "And so it went on.".into(), max_tokens: 4, path };
+        let score = Score {
+            session: "loaded".into(),
+            text: "And so it went on.".into(),
+            max_tokens: 4,
+            path,
+            afresh: false,
+        };
         self.worker.ask(Request::Score(score), PATIENCE, &mut |_| {}).expect("an answer")
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use intact_harness::exit::Exit;
+use intact_harness::judge::Floor;
 use intact_harness::results::{
     AxisControl, AxisInfo, Cell, ClaimOutcome, ClaimResult, Counts, Coverage, Environment, Expected, Finding,
     FindingKind, Gate, ModelInfo, Part, PlanInfo, RESULTS_VERSION, Results, RunInfo, SubjectInfo,
@@ -167,6 +168,7 @@ fn model(name: &str) -> ModelInfo {
         family: name.into(),
         path: format!("/models/{name}.gguf").into(),
         bytes: 1_000_000,
+        notes: Vec::new(),
     }
 }
 
@@ -228,6 +230,7 @@ pub(crate) fn cell(subject: &str, model: &str, off_base: &[(&str, &str)], verdic
         kl: restored.then_some(if exact { 0.0 } else { 1.5e-5 }),
         top1_agreement: restored.then_some(1.0),
         floor: None,
+        noise: Some(Floor { nmse: 1.5e-5, kl: 2.5e-4, logit: 0.125 }),
         oracle: None,
         saved_bytes: None,
         load_seconds: None,

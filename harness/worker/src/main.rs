@@ -1,6 +1,7 @@
 //! `intact-worker`: the engine, or the blind path, behind the worker protocol on standard input and output.
 
 mod connection;
+mod damage;
 mod outcome;
 mod pace;
 mod serve;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use damage::Damage;
 use intact_engine::llama::{Container, quantize};
 use pace::Delay;
 use serve::Server;
@@ -30,6 +32,9 @@ struct Arguments {
     /// Take this share longer for every load, for example 10%: shows that a performance gate notices.
     #[arg(long, hide = true, value_name = "SHARE", default_value = "0%")]
     slow_load: Delay,
+    /// Zero a part of what a load has restored, after every check: shows that the judge notices.
+    #[arg(long, hide = true, value_enum)]
+    damage: Option<Damage>,
     /// Do one piece of work instead, and leave.
     #[command(subcommand)]
     work: Option<Work>,
@@ -97,7 +102,9 @@ fn main() -> ExitCode {
             }
         };
     }
-    match connection::run(Server::new(arguments.subject, arguments.container, arguments.slow_load), output) {
+    let server =
+        Server::new(arguments.subject, arguments.container, arguments.slow_load).damaging(arguments.damage);
+    match connection::run(server, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("intact-worker: {error}");

@@ -16,12 +16,13 @@ use intact_format::parameters::Parameters;
 use intact_format::route::LoadPolicy;
 use intact_format::version::{FormatVersion, VersionParseError};
 use intact_protocol::{
-    Adopt, Adopted, Check, Checked, CleanUp, Floor, Hello, Load, Loaded, Logits, Open, Opened, Outcome,
-    PROTOCOL, ParameterSource, Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score, Scored,
-    Start, Timings,
+    AFRESH, Adopt, Adopted, Check, Checked, CleanUp, Floor, Hello, Load, Loaded, Logits, Open, Opened,
+    Outcome, PROTOCOL, ParameterSource, Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score,
+    Scored, Start, Timings,
 };
 
 use crate::Subject;
+use crate::damage::Damage;
 use crate::outcome::{axis, failure, history, message, receipt, small, timings, told, unsupported};
 use crate::pace::{self, Delay, LARGEST_FLOOR, timed, total};
 use crate::settings::{context_parameters, sample_as};
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     subject: Subject,
     container: Container,
     load_delay: Delay,
+    damage: Option<Damage>,
     engine: Option<Engine>,
 }
 
@@ -42,7 +44,12 @@ const VERIFYING: [&str; 2] = ["adopt", "check"];
 
 impl Server {
     pub(crate) fn new(subject: Subject, container: Container, load_delay: Delay) -> Self {
-        Self { subject, container, load_delay, engine: None }
+        Self { subject, container, load_delay, damage: None, engine: None }
+    }
+
+    /// One that zeroes a part of whatever it has loaded by reusing what was saved.
+    pub(crate) fn damaging(self, damage: Option<Damage>) -> Self {
+        Self { damage, ..self }
     }
 
     /// Carries out one request. `event` gets the pieces of a streamed reply.
@@ -84,7 +91,7 @@ impl Server {
             versions: BTreeMap::from([("llama-cpp-sys-2".to_owned(), llama::LLAMA_PACKAGE.to_owned())]),
             operations: operations.map(|operation| (*operation).to_owned()).collect(),
             formats: if blind { Vec::new() } else { formats },
-            features: Vec::new(),
+            features: vec![AFRESH.to_owned()],
         }
     }
 
@@ -122,6 +129,7 @@ impl Server {
             memory: memory.name().to_owned(),
             n_vocab: small(engine.model().n_vocab()),
             n_ctx: passport.cache.n_ctx,
+            window: memory.window.filter(|window| *window > 0).map(small),
             layout: probe.describe(),
             notes: [overridden(&open.settings, passport.cache.n_ctx), engine.notes()].concat(),
         };
@@ -227,6 +235,7 @@ impl Server {
 
     fn load(&mut self, load: &Load) -> Result<Loaded, Failure> {
         let (subject, container, delay) = (self.subject, self.container, self.load_delay);
+        let damage = self.damage;
         let engine = self.engine()?;
         let (session, receipt) = if subject == Subject::Blind {
             #[expect(unsafe_code, reason = "the blind subject is there to show what comes of it")]
@@ -268,6 +277,10 @@ impl Server {
             .map_err(failed)?;
             (loaded.id.to_string(), receipt(loaded.receipt, took))
         };
+        if let Some(damage) = damage.filter(|_| receipt.tokens_restored > 0) {
+            let struck = damage.strike(engine, &session);
+            struck.map_err(|message| Box::new(Outcome::Error { message }))?;
+        }
         let live = engine.session(&session).map_err(failed)?;
         let messages = history(live.chat().messages());
         Ok(Loaded { harm: harm(live)?, session, receipt, history: Some(messages) })
@@ -329,8 +342,14 @@ impl Server {
     fn score(&mut self, score: Score) -> Result<Scored, Failure> {
         let engine = self.engine()?;
         let n_vocab = engine.model().n_vocab();
-        let session = engine.session_mut(&score.session).map_err(failed)?;
-        let (tokens, rows) = session.score(&score.text, score.max_tokens as usize).map_err(failed)?;
+        let most = score.max_tokens as usize;
+        let scored = if score.afresh {
+            engine.score_afresh(&score.session, &score.text, most)
+        } else {
+            let session = engine.session_mut(&score.session);
+            session.and_then(|session| session.score(&score.text, most))
+        };
+        let (tokens, rows) = scored.map_err(failed)?;
         let mut logits = Logits::new(n_vocab);
         rows.iter().for_each(|row| logits.push(row));
         logits.write(&score.path).map_err(|error| Box::new(Outcome::Error { message: error.to_string() }))?;

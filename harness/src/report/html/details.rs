@@ -27,6 +27,7 @@ pub(super) struct Details<'a> {
     kl: Vec<Option<f64>>,
     agreement: Vec<Option<f64>>,
     floor: Vec<Option<f64>>,
+    noise: Vec<Option<[f64; 2]>>,
     expected: Vec<usize>,
     receipt: Vec<Option<Loaded>>,
     log: Vec<Vec<usize>>,
@@ -107,6 +108,7 @@ impl<'a> Details<'a> {
         self.kl.push(cell.kl.map(rounded));
         self.agreement.push(cell.top1_agreement.map(rounded));
         self.floor.push(cell.floor.and_then(|floor| floor.kl).map(rounded));
+        self.noise.push(cell.noise.map(|noise| [rounded(noise.nmse), rounded(noise.kl)]));
         self.expected.push(tables.expectations.place(told(&cell.expected)));
         self.receipt.push(cell.receipt.as_ref().map(|receipt| tables.loaded(receipt)));
         self.log.push(cell.log.iter().map(|line| tables.texts.place(line)).collect());

@@ -129,6 +129,7 @@ impl Worker {
             text: "Which has the shortest queue?".into(),
             max_tokens: 16,
             path: path.clone(),
+            afresh: false,
         }));
         let logits = Logits::read(&path).expect("logits");
         logits.rows().map(|row| row.iter().map(|logit| logit.to_bits()).collect()).collect()
