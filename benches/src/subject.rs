@@ -15,7 +15,7 @@ use intact_format::image::Durable;
 use intact_format::kv_type::KvType;
 use intact_format::layout::{Attention, Container as Bytes, Section, encode};
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
-use intact_format::place::FileSink;
+use intact_format::place::{FileSink, Replaces};
 use intact_format::route::{LoadPolicy, RefusalCode, Route};
 use intact_format::session::{SessionDocument, read, write};
 use intact_format::token::Token;
@@ -122,7 +122,7 @@ impl Subject {
     /// # Errors
     /// The engine's.
     pub fn save_unflushed(&mut self, path: &Path) -> Result<Saved, Failure> {
-        let mut sink = FileSink::new(path, Durable::unflushed());
+        let mut sink = FileSink::new(path, Replaces::Session, Durable::unflushed());
         Ok(self.engine.save_to(SESSION, &mut sink, &SaveOptions::to(path))?)
     }
 

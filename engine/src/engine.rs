@@ -9,6 +9,7 @@ use std::sync::Arc;
 use intact_format::identity::{IdentityCache, ModelIdentity, ModelWatch};
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
 use intact_format::passport::{Adapter, AdapterKind, Passport};
+use intact_format::place::KnownFiles;
 use intact_format::session_id::SessionId;
 use intact_format::transcode::HeadSizes;
 
@@ -40,6 +41,7 @@ pub struct Engine {
     pub(crate) forced: ContextParameters,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) current: Option<SessionId>,
+    pub(crate) files: KnownFiles,
     forget_layouts: bool,
     adapters: Vec<Adapter>,
     fragmented: bool,
@@ -94,6 +96,7 @@ impl Engine {
             forced: options.context,
             sessions: BTreeMap::new(),
             current: None,
+            files: KnownFiles::default(),
             forget_layouts: options.forget_layouts,
             adapters,
             fragmented: options.fragmented,
@@ -154,7 +157,7 @@ impl Engine {
     /// When the id is taken or cannot be one, or llama.cpp cannot create the context.
     pub fn start(&mut self, options: StartOptions) -> Result<SessionId, EngineError> {
         let id = match options.id {
-            Some(id) => SessionId::new(id)?,
+            Some(id) => SessionId::portable(id)?,
             None => self.generated_id()?,
         };
         if self.sessions.contains_key(&id) {
@@ -230,6 +233,7 @@ impl Engine {
         if let Some(closed) = self.sessions.remove(&id) {
             self.vacate(closed.timeline);
         }
+        self.files.forget(id.as_str());
         self.current = self.current.take().filter(|current| *current != id);
         Ok(())
     }
@@ -276,6 +280,7 @@ impl Engine {
     /// Makes a session live and current. A live one of the same id is dropped; says whether there was one.
     pub(crate) fn register(&mut self, session: Session) -> bool {
         let id = session.id.clone();
+        self.files.forget(id.as_str());
         self.current = Some(id.clone());
         let Some(replaced) = self.sessions.insert(id.clone(), session) else { return false };
         tracing::info!(session = %id, "a live session was replaced by the loaded one");

@@ -28,11 +28,11 @@ pub mod template;
 pub use auto_save::{AutoSave, AutoSavePolicy, OpenedSession, Turn};
 pub use engine::Engine;
 pub use error::EngineError;
-pub use intact_format::place::{SIDECAR_EXTENSION, sidecar_path};
+pub use intact_format::place::{SIDECAR_EXTENSION, find_sidecar, sidecar_path};
 pub use replay::{Replay, Replayed};
 pub use request::{
-    Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, SaveOptions, Saved, StartOptions,
-    Timings, Transcoding,
+    Check, EngineOptions, LoadOptions, LoadParameters, Loaded, Receipt, Replace, SaveOptions, Saved,
+    StartOptions, Timings, Transcoding,
 };
 
 #[cfg(doctest)]

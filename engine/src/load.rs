@@ -48,7 +48,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] with a code and the axes to blame; live sessions are as they were then.
     pub fn load(&mut self, path: &Path, options: &LoadOptions) -> Result<Loaded, EngineError> {
-        self.carry_out(&mut FileSource::new(path), Some(path), options)
+        let mut source = FileSource::new(path);
+        let loaded = self.carry_out(&mut source, Some(path), options)?;
+        if let Some(document) = source.document_read() {
+            self.files.note(loaded.id.as_str(), path, document);
+        }
+        Ok(loaded)
     }
 
     /// Loads a session from any place that holds a document and chunks, as [`Engine::load`] does from a file. A manifest

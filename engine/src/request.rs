@@ -75,6 +75,20 @@ pub struct SaveOptions {
     pub format: Option<FormatVersion>,
     /// Write the manifest file beside it too.
     pub manifest: bool,
+    /// What it may take the place of.
+    pub replace: Replace,
+}
+
+/// What a save to a file may take the place of. Only ever a session file: nothing else is replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Replace {
+    /// The session's own file: the one that it was loaded from or saved to, unless somebody else has saved to it since.
+    #[default]
+    Own,
+    /// Whatever session is there.
+    Any,
+    /// Nothing: there must be no such file.
+    Never,
 }
 
 /// What a save wrote.

@@ -6,6 +6,7 @@ mod pipeline;
 mod tail;
 mod whole;
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use intact_format::manifest::Manifest;
 use intact_format::noise::Noise;
 use intact_format::parameters::SamplerState;
 use intact_format::passport::Passport;
-use intact_format::place::{FileSink, SessionSink, sidecar_path};
+use intact_format::place::{FileSink, OutputError, PlaceError, Replaces, SessionSink, sidecar_path};
 use intact_format::session::{SessionDocument, write};
 use intact_format::version::FormatVersion;
 
@@ -23,7 +24,7 @@ use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::passport;
-use crate::request::{SaveOptions, Saved, Timings};
+use crate::request::{Replace, SaveOptions, Saved, Timings};
 
 /// What a save notes where the image would have no proof.
 const UNPROVEN: &str =
@@ -37,22 +38,32 @@ impl Engine {
     /// Saves a live session into a file, and its KV beside it. Blocks until everything is on the disk.
     ///
     /// # Errors
-    /// As [`Engine::save_to`], and when the manifest cannot be written.
+    /// As [`Engine::save_to`], when the file may not be replaced ([`Replace`]), and when the manifest cannot be written.
     pub fn save(&mut self, id: &str, options: &SaveOptions) -> Result<Saved, EngineError> {
         let mut clock = Stopwatch::start();
         let path = match &options.path {
             Some(path) => path.clone(),
             None => Self::default_path(&self.session(id)?.id),
         };
-        let mut sink = FileSink::new(&path, Durable::default());
-        let options = SaveOptions { path: Some(path.clone()), ..options.clone() };
+        let replaces = match options.replace {
+            Replace::Own => self.files.replaces(id, &path),
+            Replace::Any => Replaces::Session,
+            Replace::Never => Replaces::Nothing,
+        };
+        let manifest = options.manifest.then(|| Manifest::path_of(&path));
+        manifest.as_deref().map_or(Ok(()), unless_foreign)?;
+        let mut sink = FileSink::new(&path, replaces, Durable::default());
+        let options = SaveOptions { path: Some(path), ..options.clone() };
         let (mut saved, document) = self.save_document(id, &mut sink, &options, &mut clock)?;
-        saved.files = vec![path.clone()];
+        let file = sink.file();
+        saved.files = vec![file.to_owned()];
         if document.image.is_some() {
-            saved.files.push(sidecar_path(&path));
+            saved.files.push(sidecar_path(file));
         }
-        if let Some(manifest) = document.manifest.filter(|_| options.manifest) {
-            let path = Manifest::path_of(&path);
+        if let Some(document) = sink.saved() {
+            self.files.note(id, file, document);
+        }
+        if let (Some(manifest), Some(path)) = (document.manifest, manifest) {
             let bytes = manifest.write().map_err(|error| failed("write", &path)(io::Error::other(error)))?;
             Durable::default().replace(&path, &bytes).map_err(failed("write", &path))?;
             saved.bytes += bytes.len() as u64;
@@ -126,6 +137,7 @@ impl Engine {
         session.remember(document.image.as_ref());
         if let Some(remark) = &committed.remark {
             tracing::warn!(session = %session.id, %remark, "the session is saved");
+            notes.push(format!("The session is saved, but {remark}."));
         }
         let saved = Saved {
             path,
@@ -148,6 +160,20 @@ impl Engine {
         }
         let (parameters, passport) = (session.parameters.clone(), session.passport.clone());
         Ok(self.noise(&parameters, &passport))
+    }
+}
+
+/// Fails where something else than a manifest is in its place.
+fn unless_foreign(path: &Path) -> Result<(), EngineError> {
+    let foreign = || PlaceError::from(OutputError::Foreign { path: path.to_owned() });
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => Err(foreign().into()),
+        Ok(_) => {
+            let bytes = fs::read(path).map_err(failed("read", path))?;
+            Manifest::read(&bytes).map(drop).map_err(|_| foreign().into())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("read", path)(error)),
     }
 }
 

@@ -108,7 +108,8 @@ fn save(
         cancel_after: None,
         stream: false,
     };
-    let save = Save { session: session.clone(), path: path.to_owned(), format: None, manifest: false };
+    let save =
+        Save { session: session.clone(), path: path.to_owned(), format: None, manifest: false, own: false };
     let requests = [
         Request::Open(Box::new(open)),
         Request::Say(say),

@@ -289,8 +289,13 @@ impl Stage<'_> {
             op: "save",
             message: format!("{}: {error}", dir.display()),
         })?;
-        let save =
-            Save { session: session.to_owned(), path, format: format.map(str::to_owned), manifest: false };
+        let save = Save {
+            session: session.to_owned(),
+            path,
+            format: format.map(str::to_owned),
+            manifest: false,
+            own: false,
+        };
         match self.ask(Request::Save(save))? {
             Replied::Save(saved) => Ok(Artifact {
                 files: session_files(&saved.files)?,

@@ -21,6 +21,7 @@ pub mod route;
 pub mod schema;
 pub mod session;
 pub mod session_id;
+pub mod text;
 pub mod token;
 pub mod transcode;
 pub mod version;

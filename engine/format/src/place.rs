@@ -9,13 +9,17 @@ mod copy;
 mod error;
 mod file;
 mod forward;
+mod known;
 mod memory;
+mod output;
 mod shelf;
 
 pub use copy::{copy, read_chunk};
 pub use error::PlaceError;
-pub use file::{FileSink, FileSource, SIDECAR_EXTENSION, sidecar_path};
+pub use file::{FileSink, FileSource, SIDECAR_EXTENSION, find_sidecar, sidecar_path};
+pub use known::KnownFiles;
 pub use memory::Memory;
+pub use output::{OutputError, Replaces, admit, output};
 pub use shelf::{Folder, Shelf};
 
 use crate::image::{Chunk, ChunkId, ImageReference};

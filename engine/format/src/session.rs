@@ -26,6 +26,7 @@ mod version_2_1;
 
 use jiff::Timestamp;
 
+pub(crate) use encoding::SEALED;
 pub use error::{Invalid, ReadError, WriteError};
 pub use version_1_0::Document as DocumentV1_0;
 pub use version_1_1::Document as DocumentV1_1;

@@ -32,6 +32,22 @@ pub enum SessionIdError {
         /// The character.
         character: char,
     },
+    /// A character that other systems do not allow in the name of a file.
+    #[error(
+        "a new session id cannot contain {character:?}: it is also the name of the session's file, and not every system allows that"
+    )]
+    Unportable {
+        /// The character.
+        character: char,
+    },
+    /// The name of a device on some systems.
+    #[error(
+        "a new session id cannot be `{name}`: it is also the name of the session's file, and Windows takes that for a device"
+    )]
+    Device {
+        /// The name.
+        name: String,
+    },
     /// `.`, `..`, or a dot or space at the end.
     #[error("a session id cannot end in a dot or a space: it is also the name of the session's file")]
     Ending,
@@ -60,6 +76,34 @@ impl SessionId {
             return Err(SessionIdError::Ending);
         }
         Ok(Self(text))
+    }
+
+    /// The id `text` of a new session, whose file can have it as its name on every system. Sessions that are there may have
+    /// been named less carefully.
+    ///
+    /// # Errors
+    /// [`SessionIdError`] where `text` cannot be one.
+    pub fn portable(text: impl Into<String>) -> Result<Self, SessionIdError> {
+        let id = Self::new(text)?;
+        Self::unportable(&id.0).map_or(Ok(id), Err)
+    }
+
+    /// Why not every system can have a file of this name.
+    pub(crate) fn unportable(name: &str) -> Option<SessionIdError> {
+        if let Some(character) = name.chars().find(|c| c.is_control() || "<>:\"/\\|?*".contains(*c)) {
+            return Some(SessionIdError::Unportable { character });
+        }
+        if name.ends_with(['.', ' ']) {
+            return Some(SessionIdError::Ending);
+        }
+        let stem = name.split('.').next().unwrap_or_default().trim_end().to_uppercase();
+        let numbered = |of: &str| {
+            let number = stem.strip_prefix(of).unwrap_or_default();
+            matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+        };
+        let is_device = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str());
+        (is_device || numbered("COM") || numbered("LPT"))
+            .then(|| SessionIdError::Device { name: name.to_owned() })
     }
 
     /// The text of the id.

@@ -4,12 +4,12 @@
 //! key to be made or unpacked.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use intact_format::image::{Chunk, ChunkId, ImageReference};
+use intact_format::image::{Chunk, ChunkId, Durable, ImageReference, NewFile};
 use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
 use intact_format::route::RefusalCode;
 use tar::{Archive, Builder, EntryType, Header};
@@ -20,7 +20,8 @@ const CHUNKS: &str = "chunks/";
 /// A bundle being written. Until the commit there is only a temporary file beside it.
 pub struct BundleSink {
     path: PathBuf,
-    archive: Builder<tempfile::NamedTempFile>,
+    /// None once it was committed.
+    archive: Option<Builder<NewFile>>,
     chunks: BTreeMap<ChunkId, u64>,
 }
 
@@ -40,18 +41,18 @@ impl BundleSink {
     /// When no file can be made beside it.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, PlaceError> {
         let path = path.into();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
-            .map_err(|error| PlaceError::unwritable("create", &path, error))?;
-        Ok(Self { archive: Builder::new(file), chunks: BTreeMap::new(), path })
+        let begun = Durable::default().begin(&path);
+        let file = begun.map_err(|error| PlaceError::unwritable("create", &path, error))?;
+        Ok(Self { archive: Some(Builder::new(file)), chunks: BTreeMap::new(), path })
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), PlaceError> {
         let mut header = Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o600);
-        self.archive
-            .append_data(&mut header, name, bytes)
+        let archive = self.archive.as_mut().ok_or_else(|| io::Error::other("it was committed"));
+        archive
+            .and_then(|archive| archive.append_data(&mut header, name, bytes))
             .map_err(|error| PlaceError::unwritable("write", &self.path, error))
     }
 }
@@ -74,11 +75,11 @@ impl SessionSink for BundleSink {
     fn commit(&mut self, document: &[u8], _: Option<&ImageReference>) -> Result<Committed, PlaceError> {
         self.append(DOCUMENT, document)?;
         let error = |error| PlaceError::unwritable("write", &self.path, error);
-        self.archive.finish().map_err(error)?;
-        let file = self.archive.get_mut();
-        file.flush().and_then(|()| file.as_file().sync_all()).map_err(error)?;
-        fs::rename(file.path(), &self.path).map_err(error)?;
-        Ok(Committed { bytes: document.len() as u64, remark: None })
+        let archive = self.archive.take().ok_or_else(|| error(io::Error::other("it was committed")))?;
+        let unflushed = archive.into_inner().and_then(NewFile::put_in_place).map_err(error)?;
+        let remark = unflushed
+            .map(|error| format!("the folder was not flushed, and a power cut may take it back: {error}"));
+        Ok(Committed { bytes: document.len() as u64, remark })
     }
 }
 
@@ -90,6 +91,10 @@ impl BundleSource {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, PlaceError> {
         let path = path.into();
         let unreadable = |error| PlaceError::unreadable("read", &path, error);
+        // A pipe would be waited for.
+        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(no_bundle(&path, "it is no regular file"));
+        }
         let file = File::open(&path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         let mut archive = Archive::new(file);

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use age::{DecryptError, Decryptor};
+use intact_format::text::without_byte_order_mark;
 
 use crate::envelope::Envelope;
 use crate::error::SealError;
@@ -26,6 +27,7 @@ impl Form {
     /// The form of a document's bytes. Whatever is neither wrapped nor sealed counts as plain.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
+        let bytes = without_byte_order_mark(bytes);
         if bytes.starts_with(AGE) {
             Self::Sealed
         } else if Envelope::is_one(bytes) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{PlaceError, ReadParts, SessionSource};
+use intact_format::text::without_byte_order_mark;
 
 use crate::chunk::StoredChunk;
 use crate::document::{self, Form};
@@ -38,9 +39,9 @@ impl Opened {
     pub fn read(bytes: Vec<u8>, keys: &Keys, sealed_only: bool) -> Result<Self, SealError> {
         let form = Form::of(&bytes);
         let (envelope, lock) = match form {
-            Form::Sealed => document::unseal(&bytes, keys)?,
+            Form::Sealed => document::unseal(without_byte_order_mark(&bytes), keys)?,
             Form::Plain | Form::Wrapped if sealed_only => return Err(SealError::NotSealed),
-            Form::Wrapped => (bytes, None),
+            Form::Wrapped => (without_byte_order_mark(&bytes).to_vec(), None),
             Form::Plain => {
                 return Ok(Self { form, document: bytes, lock: None, secret: None, stored: HashMap::new() });
             }

@@ -46,6 +46,20 @@ fn refusal(path: &Path) -> PlaceError {
 }
 
 #[test]
+fn what_has_come_to_be_under_its_name_stays_and_so_does_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("one.intact");
+    let mut sink = BundleSink::create(&path).expect("a bundle");
+    fs::write(&path, "somebody else's").expect("written");
+    sink.commit(DOCUMENT, None).expect_err("it is there by now");
+    drop(sink);
+    assert_eq!(fs::read(&path).expect("there"), b"somebody else's");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    let error = BundleSource::open(Path::new("/dev/null")).expect_err("a device");
+    assert_eq!(error.code, Some(RefusalCode::NotASessionFile), "{error}");
+}
+
+#[test]
 fn what_was_packed_is_unpacked() {
     let folder = tempfile::tempdir().expect("a folder");
     let (first, second) = (folder.path().join("one.intact"), folder.path().join("two.intact"));

@@ -38,7 +38,17 @@ pub(super) struct Given {
 pub(super) fn put_all<'c, E: From<PlaceError>>(
     count: usize,
     sink: &mut dyn SessionSink,
+    make: impl FnMut(usize, Vec<u8>) -> Result<Payload<'c>, E>,
+) -> Result<Given, E> {
+    put_named(count, sink, make, Chunk::behind)
+}
+
+/// The same, with another way to name chunks.
+fn put_named<'c, E: From<PlaceError>>(
+    count: usize,
+    sink: &mut dyn SessionSink,
     mut make: impl FnMut(usize, Vec<u8>) -> Result<Payload<'c>, E>,
+    name: impl Fn(usize, Cow<'c, [u8]>) -> Chunk<'c> + Copy + Send,
 ) -> Result<Given, E> {
     let hashers = thread::available_parallelism().map_or(1, usize::from).min(HASHERS).min(count);
     thread::scope(|scope| {
@@ -49,7 +59,7 @@ pub(super) fn put_all<'c, E: From<PlaceError>>(
         let writer = scope.spawn(move || write(sink, &to_write, &used));
         for _ in 0..hashers {
             let (to_hash, named) = (Arc::clone(&to_hash), named.clone());
-            scope.spawn(move || hash(&to_hash, &named));
+            scope.spawn(move || hash(&to_hash, &named, name));
         }
         drop((to_hash, named));
 
@@ -82,11 +92,31 @@ pub(super) fn put_all<'c, E: From<PlaceError>>(
     })
 }
 
-fn hash<'c>(payloads: &Mutex<Receiver<(usize, Payload<'c>)>>, named: &Sender<(usize, Chunk<'c>)>) {
+/// What a hasher hands on: a chunk and its number, or none when it panicked.
+type Named<'c> = Option<(usize, Chunk<'c>)>;
+
+/// Tells the writer of a panic: it would wait for a chunk that never comes, and everybody else for the writer.
+struct Alarm<'s, 'c>(&'s Sender<Named<'c>>);
+
+impl Drop for Alarm<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Without a writer nobody waits.
+            let _ = self.0.send(None);
+        }
+    }
+}
+
+fn hash<'c>(
+    payloads: &Mutex<Receiver<(usize, Payload<'c>)>>,
+    named: &Sender<Named<'c>>,
+    name: impl Fn(usize, Cow<'c, [u8]>) -> Chunk<'c>,
+) {
+    let _alarm = Alarm(named);
     loop {
         let next = payloads.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((at, Payload { bytes, skipped })) = next else { return };
-        if named.send((at, Chunk::behind(skipped, bytes))).is_err() {
+        if named.send(Some((at, name(skipped, bytes)))).is_err() {
             return;
         }
     }
@@ -94,12 +124,13 @@ fn hash<'c>(payloads: &Mutex<Receiver<(usize, Payload<'c>)>>, named: &Sender<(us
 
 fn write(
     sink: &mut dyn SessionSink,
-    chunks: &Receiver<(usize, Chunk<'_>)>,
+    chunks: &Receiver<Named<'_>>,
     used: &Sender<Vec<u8>>,
 ) -> Result<Given, PlaceError> {
     let mut given = Given::default();
     let mut waiting = BTreeMap::new();
-    for (at, chunk) in chunks {
+    // After a panic nothing is finished: the panic goes on when all threads have ended.
+    while let Ok(Some((at, chunk))) = chunks.recv() {
         waiting.insert(at, chunk);
         while let Some(chunk) = waiting.remove(&given.chunks.len()) {
             given.written += sink.put(&chunk)?;
@@ -109,4 +140,50 @@ fn write(
         }
     }
     Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
+    use intact_format::place::Memory;
+
+    use super::*;
+
+    /// Runs it on another thread; fails when it has not ended after a while.
+    fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || done.send(work()));
+        ended.recv_timeout(Duration::from_secs(60)).expect("it hangs")
+    }
+
+    fn payload(at: usize) -> Result<Payload<'static>, PlaceError> {
+        Ok(Payload { bytes: vec![u8::try_from(at % 251).unwrap_or(0); 1000].into(), skipped: 0 })
+    }
+
+    #[test]
+    fn chunks_arrive_in_order() {
+        let given = ends(|| put_all(40, &mut Memory::default(), |at, _| payload(at)));
+        let expected: Vec<_> =
+            (0..40).map(|at| Chunk::new(payload(at).expect("one").bytes).entry()).collect();
+        assert_eq!(given.expect("given").chunks, expected);
+    }
+
+    #[test]
+    fn a_hasher_that_panics_ends_the_save_with_its_panic_and_leaves_nobody_waiting() {
+        for bad in [0, 1, 20, 39] {
+            let outcome = ends(move || {
+                let name = move |skipped, bytes: Cow<'static, [u8]>| {
+                    assert!(usize::from(bytes[0]) != bad, "a panic that this test wants");
+                    Chunk::behind(skipped, bytes)
+                };
+                catch_unwind(AssertUnwindSafe(|| {
+                    put_named(40, &mut Memory::default(), |at, _| payload(at), name).map(|given| given.chunks)
+                }))
+                .is_err()
+            });
+            assert!(outcome, "the panic at {bad} goes on");
+        }
+    }
 }

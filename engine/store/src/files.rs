@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use tokio::runtime::Runtime;
-
 use crate::address;
+use crate::blocking::Blocking;
 use crate::error::StoreError;
 use crate::objects::Objects;
 
 /// Files by their names, of plain ASCII, at a place that a store could be at. Every call blocks until it is done.
 pub struct Files {
     objects: Objects,
-    runtime: Runtime,
+    requests: Blocking,
 }
 
 impl Files {
@@ -33,8 +32,7 @@ impl Files {
     }
 
     fn over(objects: Objects) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Self { objects, runtime: runtime.map_err(StoreError::Runtime)? })
+        Ok(Self { objects, requests: Blocking::new()? })
     }
 
     /// Where it is.
@@ -48,7 +46,7 @@ impl Files {
     /// # Errors
     /// When they cannot be listed.
     pub fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
-        let mut names = self.runtime.block_on(self.objects.names(folder))?;
+        let mut names = self.requests.wait(self.objects.names(folder))?;
         names.sort_unstable();
         Ok(names)
     }
@@ -58,7 +56,7 @@ impl Files {
     /// # Errors
     /// When it cannot be read.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.runtime.block_on(self.objects.get(&name))
+        self.requests.wait(self.objects.get(&name))
     }
 
     /// Makes a file, or replaces it. Nobody sees a part of it.
@@ -66,7 +64,7 @@ impl Files {
     /// # Errors
     /// When it cannot be written.
     pub fn put(&self, name: &str, content: Vec<u8>) -> Result<(), StoreError> {
-        self.runtime.block_on(self.objects.put(&name, content))
+        self.requests.wait(self.objects.put(&name, content))
     }
 
     /// Whether there is such a file.
@@ -74,7 +72,7 @@ impl Files {
     /// # Errors
     /// When the place does not say.
     pub fn holds(&self, name: &str) -> Result<bool, StoreError> {
-        self.runtime.block_on(self.objects.holds(name))
+        self.requests.wait(self.objects.holds(name))
     }
 }
 
@@ -87,6 +85,19 @@ impl fmt::Debug for Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_can_be_used_and_dropped_inside_asynchronous_code() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let files = Files::at("memory:").unwrap();
+            files.put("a", b"x".to_vec()).unwrap();
+            assert!(files.holds("a").unwrap());
+            drop(files);
+            let store = crate::SessionStore::create("memory:").unwrap();
+            assert!(store.sessions().unwrap().is_empty());
+        });
+    }
 
     #[test]
     fn a_folder_is_made_only_where_that_is_asked_for() {

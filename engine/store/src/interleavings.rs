@@ -17,11 +17,13 @@ use intact_format::session_id::SessionId;
 use object_store::path::Path;
 use proptest::prelude::*;
 
+use crate::bring::Brought;
 use crate::error::StoreError;
 use crate::head::{self, Head, Summary};
 use crate::key::{Generation, Key};
 use crate::objects::Objects;
 use crate::save::{Draft, Expected};
+use crate::surroundings::{PATIENCE, Surroundings};
 use crate::sweep::Collection;
 use crate::{read, remove, save, sweep};
 use world::{Fate, Process, World};
@@ -31,6 +33,8 @@ use world::{Fate, Process, World};
 enum Task {
     /// Saves a session with these chunks, whatever is there.
     Save { session: u8, chunks: Vec<u8> },
+    /// The same; the chunks are brought one by one before.
+    Bring { session: u8, chunks: Vec<u8> },
     /// Loads a session, adds a chunk, and saves it with that chunk alone, if nobody else has saved it meanwhile.
     Continue { session: u8, chunk: u8 },
     /// Loads a session and removes it, if nobody else has saved it meanwhile.
@@ -116,9 +120,36 @@ async fn perform(
             let chunks: Vec<_> = chunks.iter().map(|chunk| Chunk::new(payload(*chunk))).collect();
             let needs: Vec<_> = chunks.iter().map(Chunk::id).collect();
             let draft = draft(*session, &document, &needs, &chunks);
-            let saved = save::save(objects, process, &draft, Expected::Anything).await?;
+            let saved = save::save(objects, process, &draft, Expected::Anything, &Brought::default()).await?;
             log.borrow_mut().saves.push((*session, saved.generation, document, process_time(process)));
             Ok(())
+        }
+        Task::Bring { session, chunks } => {
+            let document = format!("{process} {number} brought {chunks:?}").into_bytes();
+            let chunks: Vec<_> = chunks.iter().map(|chunk| Chunk::new(payload(*chunk))).collect();
+            let needs: Vec<_> = chunks.iter().map(Chunk::id).collect();
+            let start = process.elapsed();
+            let mut brought = Brought::default();
+            let mut outcome = Ok(());
+            for chunk in &chunks {
+                outcome = brought.bring(objects, process, std::slice::from_ref(chunk)).await;
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            let draft = draft(*session, &document, &needs, &[]);
+            let saved = match outcome {
+                Ok(()) => save::save(objects, process, &draft, Expected::Anything, &brought).await,
+                Err(error) => Err(error),
+            };
+            let released = brought.release(objects).await;
+            let saved = match saved {
+                // What was announced a day ago counts no longer.
+                Err(StoreError::NotSupplied { .. }) if process.elapsed() - start > PATIENCE => return Ok(()),
+                saved => saved?,
+            };
+            log.borrow_mut().saves.push((*session, saved.generation, document, process_time(process)));
+            released
         }
         Task::Continue { session, chunk } => {
             let opened = read::open(objects, &name(*session)).await?;
@@ -127,7 +158,9 @@ async fn perform(
             let needs: Vec<_> = old.chain([chunk[0].id()]).collect();
             let document = format!("{process} {number} after {}", opened.generation).into_bytes();
             let draft = draft(*session, &document, &needs, &chunk);
-            let saved = save::save(objects, process, &draft, Expected::At(opened.generation)).await;
+            let saved =
+                save::save(objects, process, &draft, Expected::At(opened.generation), &Brought::default())
+                    .await;
             let saved = match saved {
                 // Its last save, and with it its chunks, went before this one came to be.
                 Err(StoreError::NotSupplied { .. })
@@ -158,7 +191,6 @@ async fn perform(
 }
 
 fn process_time(process: &Process) -> Duration {
-    use crate::surroundings::Surroundings;
     process.elapsed()
 }
 
@@ -306,6 +338,8 @@ fn tasks() -> impl Strategy<Value = Task> {
     prop_oneof![
         3 => (session.clone(), proptest::collection::vec(0_u8..3, 0..3))
             .prop_map(|(session, chunks)| Task::Save { session, chunks }),
+        2 => (session.clone(), proptest::collection::vec(0_u8..3, 0..3))
+            .prop_map(|(session, chunks)| Task::Bring { session, chunks }),
         2 => (session.clone(), 0_u8..3).prop_map(|(session, chunk)| Task::Continue { session, chunk }),
         2 => session.clone().prop_map(|session| Task::Remove { session }),
         1 => session.prop_map(|session| Task::Load { session }),

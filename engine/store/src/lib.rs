@@ -30,6 +30,10 @@
 //!    the caller expected another save, gives up with a conflict.
 //! 5. Remove the intent.
 //!
+//! Who does not want to have all chunks in memory brings some ahead: puts an intent that names them, reads all sweeps, and
+//! stores what is missing, as in 1 to 3. These intents stay until the save is over. The save names and looks for every payload
+//! all the same; where one that was brought is gone, because a day has passed, it fails before it publishes anything.
+//!
 //! # Collecting garbage
 //!
 //! 1. List the payloads, then read all heads: what no head names is garbage, it seems.
@@ -53,6 +57,8 @@
 //! before, after, or hours before they are carried out, processes that are killed, and hours that pass.
 
 mod address;
+mod blocking;
+mod bring;
 mod contents;
 mod error;
 mod files;

@@ -1,12 +1,13 @@
 //! A session of the store as a place that the engine saves to and loads from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource, Shelf};
 use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
 
+use crate::bring::Brought;
 use crate::error::StoreError;
 use crate::head::{BlobReference, Summary};
 use crate::hold::Held;
@@ -15,14 +16,25 @@ use crate::read::Opened;
 use crate::save::{Draft, Expected, Saved};
 use crate::store::SessionStore;
 
-/// A save into a store. Chunks are kept in memory until the commit, which stores those that are missing.
+/// Bytes of chunks that are kept in memory for the commit. What is more is stored before.
+const KEPT: usize = 16 << 20;
+
+/// A save into a store. Some chunks are kept in memory until the commit, which stores those that are missing; of a large
+/// image, the others are stored ahead of it.
 #[derive(Debug)]
 pub struct StoreSink<'s> {
     store: &'s SessionStore,
     session: SessionId,
     expected: Expected,
     held: Option<Held>,
+    /// Lengths of the chunks that are held.
+    lengths: HashMap<ChunkId, u64>,
+    /// Chunks that were stored ahead.
+    brought: Brought,
+    /// Chunks that wait for the commit, their ids, and their bytes.
     chunks: Vec<Chunk<'static>>,
+    waiting: HashSet<ChunkId>,
+    kept: usize,
     saved: Option<Saved>,
 }
 
@@ -37,7 +49,18 @@ pub struct StoreSource<'s> {
 
 impl<'s> StoreSink<'s> {
     pub(crate) fn new(store: &'s SessionStore, session: SessionId, expected: Expected) -> Self {
-        Self { store, session, expected, held: None, chunks: Vec::new(), saved: None }
+        Self {
+            store,
+            session,
+            expected,
+            held: None,
+            lengths: HashMap::new(),
+            brought: Brought::default(),
+            chunks: Vec::new(),
+            waiting: HashSet::new(),
+            kept: 0,
+            saved: None,
+        }
     }
 
     /// What the commit did, once it did.
@@ -47,30 +70,46 @@ impl<'s> StoreSink<'s> {
     }
 
     /// The last save's chunks, which stay until this save is committed or given up.
-    fn held(&mut self) -> Result<&Held, StoreError> {
-        match &mut self.held {
-            Some(held) => Ok(held),
-            empty => Ok(empty.insert(self.store.hold(&self.session)?)),
+    fn hold(&mut self) -> Result<(), StoreError> {
+        if self.held.is_none() {
+            let held = self.held.insert(self.store.hold(&self.session)?);
+            self.lengths = held.chunks.iter().map(|chunk| (chunk.id, chunk.bytes)).collect();
         }
+        Ok(())
     }
 
-    fn give_up(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.store.release(held);
+    /// Stores the chunks that wait.
+    fn bring(&mut self) -> Result<(), StoreError> {
+        self.store.bring(&self.chunks, &mut self.brought)?;
+        self.chunks.clear();
+        self.waiting.clear();
+        self.kept = 0;
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        let (held, brought) = (self.held.take(), std::mem::take(&mut self.brought));
+        if held.is_some() || !brought.is_empty() {
+            self.store.release(held.unwrap_or_default(), brought);
         }
     }
 }
 
 impl SessionSink for StoreSink<'_> {
     fn holds(&mut self, id: ChunkId, bytes: u64) -> Result<bool, PlaceError> {
-        let held = self.held().map_err(unwritten)?;
-        Ok(held.chunks.iter().any(|chunk| chunk.id == id && chunk.bytes == bytes))
+        self.hold().map_err(unwritten)?;
+        Ok(self.lengths.get(&id) == Some(&bytes))
     }
 
-    /// Keeps the chunk for the commit, which says what was written.
+    /// Keeps the chunk, or stores it with those that are kept; the commit says what was written.
     fn put(&mut self, chunk: &Chunk<'_>) -> Result<u64, PlaceError> {
-        if !self.chunks.iter().any(|kept| kept.id() == chunk.id()) {
-            self.chunks.push(Chunk::new(chunk.payload().to_vec()));
+        if self.brought.chunks.contains_key(&chunk.id()) || !self.waiting.insert(chunk.id()) {
+            return Ok(0);
+        }
+        self.kept += chunk.payload().len();
+        self.chunks.push(chunk.to_static());
+        if self.kept > KEPT {
+            self.bring().map_err(unwritten)?;
         }
         Ok(0)
     }
@@ -84,10 +123,11 @@ impl SessionSink for StoreSink<'_> {
             needs,
             chunks: &self.chunks,
         };
-        let saved = self.store.save(&draft, self.expected);
-        self.give_up();
+        let saved = self.store.save_brought(&draft, self.expected, &self.brought);
+        self.let_go();
         let saved = saved.map_err(unwritten)?;
         self.chunks.clear();
+        self.waiting.clear();
         self.saved = Some(saved);
         Ok(Committed { bytes: saved.new_bytes, remark: None })
     }
@@ -95,7 +135,7 @@ impl SessionSink for StoreSink<'_> {
 
 impl Drop for StoreSink<'_> {
     fn drop(&mut self) {
-        self.give_up();
+        self.let_go();
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use intact_format::image::{Chunk, ChunkId};
 use intact_format::session_id::SessionId;
 
+use crate::bring::Brought;
 use crate::error::StoreError;
 use crate::head::{self, BlobReference, Content, Head, Intent, Summary, VERSION};
 use crate::history::{self, History};
@@ -87,18 +88,20 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Saves a session.
+/// Saves a session, some of whose chunks may have been brought before.
 pub(crate) async fn save(
     objects: &Objects,
     surroundings: &dyn Surroundings,
     draft: &Draft<'_>,
     expected: Expected,
+    brought: &Brought,
 ) -> Result<Saved, StoreError> {
     let document = Chunk::new(draft.document);
     let saving = Saving {
         objects,
         draft,
         expected,
+        brought,
         key: SessionKey::of(&draft.session),
         mark: surroundings.mark(),
         payloads: draft.chunks.iter().chain([&document]).map(|chunk| (chunk.id(), chunk.payload())).collect(),
@@ -140,6 +143,7 @@ struct Saving<'a> {
     objects: &'a Objects,
     draft: &'a Draft<'a>,
     expected: Expected,
+    brought: &'a Brought,
     key: SessionKey,
     mark: Mark,
     payloads: HashMap<ChunkId, &'a [u8]>,
@@ -198,8 +202,8 @@ impl Saving<'_> {
             .map(|reference| (reference.id, reference))
             .collect();
         let store = |(id, bytes)| {
-            let before =
-                before.get(&id).copied().filter(|reference: &BlobReference| reference.bytes == bytes);
+            let before = self.brought.chunks.get(&id).or(before.get(&id)).copied();
+            let before = before.filter(|reference: &BlobReference| reference.bytes == bytes);
             self.store_one(id, bytes, before, condemnation)
         };
         let chunks = stream::iter(self.chunks().map(store)).buffered(CONCURRENCY).try_collect().await?;
@@ -220,7 +224,7 @@ impl Saving<'_> {
         let key = Key::Blob(name);
         let found = self.objects.head(&key).await?;
         if found.is_some_and(|found| found.bytes == bytes) {
-            return Ok(stored(false));
+            return Ok(stored(self.brought.new.contains(&id)));
         }
         let content = self.payload(id, before).await?;
         if found.is_some() {

@@ -9,9 +9,10 @@ use intact_format::session_id::SessionId;
 use jiff::Timestamp;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use tokio::runtime::{Handle, Runtime};
 
 use crate::address;
+use crate::blocking::Blocking;
+use crate::bring::Brought;
 use crate::contents::ReadContents;
 use crate::error::StoreError;
 use crate::head::{self, Marker, VERSION};
@@ -32,7 +33,7 @@ use crate::verify::{self, Verification};
 pub struct SessionStore {
     objects: Objects,
     surroundings: Box<dyn Surroundings>,
-    runtime: Runtime,
+    requests: Blocking,
 }
 
 impl SessionStore {
@@ -63,9 +64,7 @@ impl SessionStore {
     }
 
     fn over_objects(objects: Objects, create: bool) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(StoreError::Runtime)?;
-        let store = Self { objects, surroundings: Box::new(Machine::new()), runtime };
+        let store = Self { objects, surroundings: Box::new(Machine::new()), requests: Blocking::new()? };
         store.wait(admit(&store.objects, create))?;
         Ok(store)
     }
@@ -82,7 +81,22 @@ impl SessionStore {
     /// When the store cannot be written, or has another save than `expected`. Then the session is as it was, except after
     /// [`StoreError::Backend`]: a request to publish that was not answered may have been carried out.
     pub fn save(&self, draft: &Draft<'_>, expected: Expected) -> Result<Saved, StoreError> {
-        self.wait(save::save(&self.objects, &*self.surroundings, draft, expected))
+        self.save_brought(draft, expected, &Brought::default())
+    }
+
+    /// The same, after some chunks were brought.
+    pub(crate) fn save_brought(
+        &self,
+        draft: &Draft<'_>,
+        expected: Expected,
+        brought: &Brought,
+    ) -> Result<Saved, StoreError> {
+        self.wait(save::save(&self.objects, &*self.surroundings, draft, expected, brought))
+    }
+
+    /// Stores chunks for a save to come.
+    pub(crate) fn bring(&self, chunks: &[Chunk<'_>], brought: &mut Brought) -> Result<(), StoreError> {
+        self.wait(brought.bring(&self.objects, &*self.surroundings, chunks))
     }
 
     /// Opens the latest save of a session and reads its document.
@@ -180,25 +194,22 @@ impl SessionStore {
         self.wait(hold::hold(&self.objects, &*self.surroundings, session))
     }
 
-    /// Lets go of what was held.
-    pub(crate) fn release(&self, held: Held) {
-        if let Err(error) = self.wait(hold::release(&self.objects, held)) {
+    /// Lets go of what was held and brought.
+    pub(crate) fn release(&self, held: Held, brought: Brought) {
+        let released = async {
+            hold::release(&self.objects, held).await?;
+            brought.release(&self.objects).await
+        };
+        if let Err(error) = self.wait(released) {
             tracing::warn!(%error, "the announcement of a save stays behind; garbage collection removes it in a day");
         }
     }
 
-    /// Waits for a request. In a thread that runs asynchronous code, which must not be waited in, another thread does.
     fn wait<T: Send>(
         &self,
         request: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        if Handle::try_current().is_err() {
-            return self.runtime.block_on(request);
-        }
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| self.runtime.block_on(request));
-            waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        self.requests.wait(request)
     }
 }
 

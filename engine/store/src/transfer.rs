@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{ChunkId, Durable, ImageReference};
-use intact_format::place::{self, FileSink, sidecar_path};
+use intact_format::place::{self, Committed, FileSink, Replaces, find_sidecar, sidecar_path};
 use intact_format::session_id::SessionId;
 
 use crate::contents::{self, Contents, ReadContents};
@@ -25,6 +25,8 @@ pub struct Exported {
     pub files: Vec<PathBuf>,
     /// Bytes written.
     pub bytes: u64,
+    /// What did not work afterwards; the session is written all the same.
+    pub remark: Option<String>,
 }
 
 impl SessionStore {
@@ -32,11 +34,13 @@ impl SessionStore {
     /// a session that `read` opens only what it needs is written, of others all that was saved.
     ///
     /// # Errors
-    /// When there is no such session, it is damaged, or the files cannot be written; an old file is whole then.
+    /// When there is no such session, it is damaged, or the files cannot be written or may not be replaced; an old file is
+    /// whole then.
     pub fn export(
         &self,
         session: &SessionId,
         file: &Path,
+        replaces: Replaces,
         read: &ReadContents<'_>,
     ) -> Result<Exported, StoreError> {
         let opened = self.session(session)?;
@@ -50,11 +54,12 @@ impl SessionStore {
             Err(source) => return Err(StoreError::Session { session: session.clone(), source }),
         };
         let mut source = StoreSource::of(self, opened);
-        let mut sink = FileSink::new(file, Durable::default());
-        let bytes = place::copy(&mut source, &document, image.as_ref(), &mut sink)?.bytes;
+        let mut sink = FileSink::new(file, replaces, Durable::default());
+        let Committed { bytes, remark } = place::copy(&mut source, &document, image.as_ref(), &mut sink)?;
+        let file = sink.file();
         let sidecar = image.is_some().then(|| sidecar_path(file));
         let files = [file.to_owned()].into_iter().chain(sidecar).collect();
-        Ok(Exported { generation, files, bytes })
+        Ok(Exported { generation, files, bytes, remark })
     }
 
     /// Saves a session file with its sidecar in the store, as they are: what is encrypted stays encrypted.
@@ -71,7 +76,7 @@ impl SessionStore {
         let Contents { session, summary, image } =
             read(&document).map_err(|source| StoreError::SessionFile { path: file.to_owned(), source })?;
         let chunks = match &image {
-            Some(image) => Sidecar::open(sidecar_path(file))?.read_image(image)?,
+            Some(image) => Sidecar::open(find_sidecar(file))?.read_image(image)?,
             None => Vec::new(),
         };
         let needs: Vec<(ChunkId, u64)> = image.iter().flat_map(ImageReference::chunk_ids).collect();

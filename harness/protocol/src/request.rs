@@ -254,6 +254,10 @@ pub struct Save {
     /// Also write the manifest file beside it.
     #[serde(default)]
     pub manifest: bool,
+    /// Replace only what this session was loaded from or saved to, unless somebody else has saved to it since. Otherwise
+    /// any session file is replaced. For subjects that know whose file is whose.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }
 
 /// Where a loaded session takes its parameters from.

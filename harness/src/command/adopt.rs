@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use intact_format::place::sidecar_path;
+use intact_format::text::without_byte_order_mark;
 use intact_protocol::{Adopt as AdoptRequest, Adopted, Message, Outcome, Replied, Request, Role, Save};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use super::output::show;
+use super::stored::unless_taken;
 use super::table::plain;
 use super::worker::{ModelArguments, Session, told};
 use crate::exit::Exit;
@@ -90,7 +91,7 @@ impl Adopt {
         fs::File::open(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
         let path = absolute(&self.file)?;
         let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
-        Failure::unless_free(&[&out, &sidecar_path(&out)])?;
+        unless_taken(&out)?;
         let history = self.history.as_deref().map(messages).transpose()?;
         let session = self.session.clone().unwrap_or_else(|| name(&out));
         let mut worker = self.model.open()?;
@@ -129,7 +130,7 @@ impl Report {
 }
 
 fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<PathBuf>, Failure> {
-    let request = Save { session, path, format: None, manifest: false };
+    let request = Save { session, path, format: None, manifest: false, own: true };
     match worker.ask(Request::Save(request), PATIENCE, &mut |_| {})? {
         Ok(Replied::Save(saved)) => Ok(saved.files),
         other => Err(Failure::setup(told(&other)).exit(Exit::NoVerdict)),
@@ -139,7 +140,7 @@ fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<Path
 /// The conversation of a file.
 fn messages(path: &Path) -> Result<Vec<Message>, Failure> {
     let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-    let given: Vec<GivenMessage> = serde_json::from_slice(&bytes).map_err(|error| {
+    let given: Vec<GivenMessage> = serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| {
         Failure::setup(format!("{} is not an array of messages: {error}", path.display()))
             .help("write [{\"role\": \"user\", \"content\": \"...\"}, ...] with the roles system, user and assistant")
     })?;

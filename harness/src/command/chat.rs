@@ -1,17 +1,20 @@
 //! `intact chat`: talk to a model in the terminal, save the session, load it again.
 
+mod files;
+mod input;
 mod kept;
 mod line;
 mod sealing;
 
-use std::collections::BTreeSet;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use intact_format::image::Durable;
 use intact_format::place::{FileSink, FileSource, sidecar_path};
+use intact_format::route::RefusalCode;
+use intact_format::session_id::SessionId;
 use intact_protocol::{Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say};
 use intact_seal::Form;
 
@@ -19,10 +22,12 @@ use super::Failure;
 use super::check::route;
 use super::keys::LockArguments;
 use super::scratch::ScratchArguments;
-use super::stored::{form_name, refused, unless_mixed};
+use super::stored::{form_name, refused};
 use super::table::plain;
 use super::worker::{Answered, ModelArguments, Session, told};
 use crate::exit::Exit;
+use files::{FLAG, Files, unless_untold};
+use input::Input;
 use kept::Kept;
 use line::Line;
 use sealing::{Plain, Readable, Sealing};
@@ -31,7 +36,8 @@ use sealing::{Plain, Readable, Sealing};
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 const HELP: &str = "\
-/save [FILE]  save the session (default: the store, else <session>.json)
+/save [FILE]  save the session (default: the store, else <session>.json); only what it came from is replaced
+/save --replace [FILE]  the same, over whatever session is there
 /load FILE    load a session and go on with it
 /new [ID]     start a new session
 /help         this text
@@ -41,7 +47,7 @@ Anything else is said to the model. A message that starts with / is written with
 /// Talk to a model in the terminal; save the session and load it again
 ///
 /// /save [FILE] saves, /load FILE loads, /quit leaves, /help lists the rest. Reads standard input line by line, so
-/// that a conversation can also be piped in.
+/// that a conversation can also be piped in; where it is, the exit code is that of the worst that went wrong.
 ///
 /// A sealed or compressed session stays what it is when it is saved again. With --recipient or --sealed all sessions are
 /// saved sealed, and those that are not are refused. The worker gets no keys: it reads and writes a plain session in a
@@ -89,16 +95,18 @@ struct Conversation {
     worker: Option<Session>,
     kept: Option<Kept>,
     sealing: Sealing,
+    files: Files,
+    /// The worst that went wrong.
+    worst: Exit,
     id: String,
     system: Option<String>,
     max_tokens: Option<u32>,
     greedy: bool,
-    /// Files that are there and could not be loaded: another session is not put over them.
-    not_loaded: BTreeSet<PathBuf>,
 }
 
 impl Chat {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        SessionId::new(self.session.as_str()).map_err(Failure::setup)?;
         let sealing = Sealing::of(&self.lock, self.scratch)?;
         let kept = self.store.as_deref().map(Kept::open).transpose()?;
         let worker = self.model.open()?;
@@ -114,11 +122,12 @@ impl Chat {
             worker: Some(worker),
             kept,
             sealing,
+            files: Files::default(),
+            worst: Exit::Fine,
             id: self.session,
             system: self.system,
             max_tokens: self.max_tokens,
             greedy: self.greedy,
-            not_loaded: BTreeSet::new(),
         };
         let begun = match &self.load {
             Some(file) => conversation.load(file),
@@ -133,15 +142,18 @@ impl Chat {
             failure.report();
         }
         prompt(interactive);
-        for line in io::stdin().lock().lines() {
-            match Line::parse(&line.map_err(|error| Failure::setup(format!("standard input: {error}")))?) {
-                Line::Quit => break,
-                line => conversation.tell(&line),
+        let mut input = Input::new(io::stdin().lock());
+        while let Some(line) = input.line() {
+            match line.map(|line| Line::parse(&line)) {
+                Ok(Line::Quit) => break,
+                Ok(line) => conversation.tell(&line),
+                Err(failure) => conversation.report(&failure),
             }
             prompt(interactive);
         }
-        conversation.leave();
-        Ok(Exit::Fine)
+        let worst = conversation.leave();
+        // Who sits in front of it has read what went wrong.
+        Ok(if interactive { Exit::Fine } else { worst })
     }
 }
 
@@ -162,14 +174,21 @@ impl Conversation {
             }
             Line::Unknown(command) => Err(Failure::setup(format!("there is no command {command}"))
                 .help("/help lists the commands; a message that starts with / is written with //")),
-            Line::Save(file) => self.save(file.clone()),
+            Line::Save { file, replace } => self.save(file.clone(), *replace),
             Line::Load(file) => self.load(file),
             Line::LoadWhat => Err(Failure::setup("load which file?").help("/load FILE")),
             Line::New(id) => self.start_anew(id.clone()),
             Line::Message(text) => self.say(text),
         };
         if let Err(failure) = done {
-            failure.report();
+            self.report(&failure);
+        }
+    }
+
+    fn report(&mut self, failure: &Failure) {
+        let exit = failure.report();
+        if exit.code() > self.worst.code() {
+            self.worst = exit;
         }
     }
 
@@ -204,31 +223,33 @@ impl Conversation {
         }
     }
 
-    fn save(&mut self, file: Option<PathBuf>) -> Result<(), Failure> {
+    fn save(&mut self, file: Option<PathBuf>, replace: bool) -> Result<(), Failure> {
         let form = self.sealing.form(&self.id).map_err(Failure::setup);
         let saved = form.and_then(|form| match file {
             None if self.kept.is_some() => self.save_in_store(form),
-            None => self.save_to(&PathBuf::from(format!("{}.json", self.id)), form),
-            Some(file) => self.save_to(&file, form),
+            None => self.save_to(&PathBuf::from(format!("{}.json", self.id)), form, replace),
+            Some(file) => self.save_to(&file, form, replace),
         });
         saved.map(|words| eprintln!("{words}")).map_err(|failure| failure.but("not saved"))
     }
 
-    fn save_to(&mut self, file: &Path, form: Form) -> Result<String, Failure> {
+    fn save_to(&mut self, file: &Path, form: Form, replace: bool) -> Result<String, Failure> {
         let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
-        if path.canonicalize().is_ok_and(|path| self.not_loaded.contains(&path)) {
-            let name = file.display();
-            return Err(Failure::setup(format!("{name} could not be loaded, and this is another session"))
-                .help("name another file, or remove that one first"));
-        }
-        unless_mixed(&path, form == Form::Sealed)?;
+        let (path, replaces) = self.files.admit(&self.id, &path, form == Form::Sealed, replace)?;
         if form == Form::Plain {
-            return Ok(saved_words(&self.write(path)?));
+            let saved = self.write(path.clone(), !replace)?;
+            self.files.note(&self.id, &path, Files::content(&path));
+            return Ok(saved_words(&saved));
         }
         let scratch = self.sealing.scratch()?;
-        let saved = self.write(scratch.file())?;
-        let sink = FileSink::new(&path, Durable::default());
-        let bytes = self.sealing.put(&self.id, &scratch, sink).map_err(|error| refused(file, &error))?;
+        let saved = self.write(scratch.file(), false)?;
+        let mut sink = FileSink::new(&path, replaces, Durable::default());
+        let put = self.sealing.put(&self.id, &scratch, &mut sink);
+        let bytes = put.map_err(|error| match error.code {
+            Some(RefusalCode::FileExists | RefusalCode::FileChanged) => Failure::setup(&error).help(FLAG),
+            _ => refused(file, &error),
+        })?;
+        self.files.note(&self.id, &path, sink.saved());
         let files = vec![path.clone(), sidecar_path(&path)];
         Ok(format!("{} ({})", saved_words(&Saved { bytes, files, ..saved }), form_name(form)))
     }
@@ -237,34 +258,38 @@ impl Conversation {
         let scratch = if form == Form::Plain { None } else { Some(self.sealing.scratch()?) };
         let none = || Failure::setup("there is no store");
         let folder = scratch.as_ref().or(self.kept.as_ref().map(Kept::folder));
-        self.write(folder.ok_or_else(none)?.file())?;
+        self.write(folder.ok_or_else(none)?.file(), false)?;
         let kept = self.kept.as_mut().ok_or_else(none)?;
         let words = kept.keep(&self.id, scratch.as_ref(), &mut self.sealing)?;
         Ok(if form == Form::Plain { words } else { format!("{words} ({})", form_name(form)) })
     }
 
-    /// Has the worker write the session to a file.
-    fn write(&mut self, path: PathBuf) -> Result<Saved, Failure> {
-        let save = Save { session: self.id.clone(), path, format: None, manifest: false };
+    /// Has the worker write the session to a file, which must be its own or may be any session's.
+    fn write(&mut self, path: PathBuf, own: bool) -> Result<Saved, Failure> {
+        unless_untold(&path)?;
+        let save = Save { session: self.id.clone(), path, format: None, manifest: false, own };
         match self.ask(Request::Save(save), &mut |_| {})? {
             Ok(Replied::Save(saved)) => Ok(saved),
+            Err(Outcome::Refused(refusal))
+                if [RefusalCode::FileExists, RefusalCode::FileChanged]
+                    .iter()
+                    .any(|code| code.as_str() == refusal.code) =>
+            {
+                Err(Failure::setup(refusal.message).help(FLAG))
+            }
             other => Err(Failure::setup(told(&other))),
         }
     }
 
     fn load(&mut self, file: &Path) -> Result<(), Failure> {
         let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
+        // What is read may be newer than this; then the next save is refused, and nothing is lost.
+        let content = Files::content(&path);
         let source = FileSource::new(&path);
-        let there = path.canonicalize();
-        let opened = self.sealing.open(file.display(), source, Plain::In(path));
-        let read = self.read(opened);
-        if let Ok(there) = there {
-            match read {
-                Ok(()) => self.not_loaded.remove(&there),
-                Err(_) => self.not_loaded.insert(there),
-            };
-        }
-        read
+        let opened = self.sealing.open(file.display(), source, Plain::In(path.clone()));
+        self.read(opened)?;
+        self.files.note(&self.id, &path, content);
+        Ok(())
     }
 
     /// Goes on with the session where the store has it. The inner failure is that of the load.
@@ -281,6 +306,7 @@ impl Conversation {
     /// Has the worker load a session that was opened.
     fn read(&mut self, opened: Result<Readable, Failure>) -> Result<(), Failure> {
         let load = |readable: Readable| {
+            unless_untold(&readable.file)?;
             let load = Load {
                 path: readable.file.clone(),
                 session: None,
@@ -291,6 +317,7 @@ impl Conversation {
             };
             match self.ask(Request::Load(load), &mut |_| {})? {
                 Ok(Replied::Load(loaded)) => {
+                    self.files.forget(&loaded.session);
                     self.id.clone_from(&loaded.session);
                     eprintln!("{}", loaded_words(&loaded));
                     self.sealing.loaded(&loaded.session, readable);
@@ -309,12 +336,16 @@ impl Conversation {
     }
 
     fn start_anew(&mut self, id: Option<String>) -> Result<(), Failure> {
+        if let Some(id) = &id {
+            SessionId::portable(id.as_str()).map_err(Failure::setup)?;
+        }
         let forget = intact_protocol::Forget { session: self.id.clone() };
         let fresh = id.is_none();
         self.id = id.unwrap_or_else(|| self.id.clone());
         if fresh {
             // A session that was never started cannot be forgotten, and need not be.
             let _outcome = self.ask(Request::Forget(forget), &mut |_| {})?;
+            self.files.forget(&self.id);
         }
         eprintln!("session {} starts with your next message", self.id);
         Ok(())
@@ -327,6 +358,7 @@ impl Conversation {
             .ok_or_else(|| Failure::setup("the worker is gone and could not be restarted"))?;
         worker.ask(request, PATIENCE, on_text).map_err(|died| {
             self.worker = self.worker.take().and_then(|dead| dead.restart().ok());
+            self.files.clear();
             died.also(match self.worker {
                 Some(_) => {
                     "the worker was restarted; what was live in it is gone, saved sessions can be loaded"
@@ -336,10 +368,12 @@ impl Conversation {
         })
     }
 
-    fn leave(self) {
+    /// Lets the worker go. Gives the worst that went wrong.
+    fn leave(self) -> Exit {
         if let Some(worker) = self.worker {
             worker.leave();
         }
+        self.worst
     }
 }
 

@@ -72,7 +72,8 @@ impl Failure {
 
     /// Nothing is overwritten: none of these files may be there.
     pub(super) fn unless_free(files: &[&Path]) -> Result<(), Self> {
-        match files.iter().find(|file| file.exists()) {
+        // A link that leads nowhere is there too.
+        match files.iter().find(|file| file.symlink_metadata().is_ok()) {
             Some(there) => Err(Self::setup(format!("{} is there already", there.display()))
                 .help("name another file with --out; nothing is overwritten")),
             None => Ok(()),

@@ -2,10 +2,11 @@
 
 use std::env;
 use std::fs::{self, OpenOptions};
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use intact_format::text::without_byte_order_mark;
 use intact_seal::{ExposeSecret, KeyError, Keys, Lock, Recipient, generate};
 
 use super::Failure;
@@ -54,8 +55,8 @@ impl KeyArguments {
             keys = keys.with_passphrase(passphrase).map_err(wrong)?;
         }
         for path in &self.key {
-            let file = fs::File::open(path).map_err(|error| Failure::unreadable(path, &error))?;
-            keys = keys.with_identities(BufReader::new(file)).map_err(|error| {
+            let text = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+            keys = keys.with_identities(without_byte_order_mark(&text)).map_err(|error| {
                 Failure::setup(format!("{}: {error}", path.display())).help("`intact key FILE` makes one")
             })?;
         }
@@ -67,7 +68,7 @@ impl KeyArguments {
             return Ok(env::var(PASSPHRASE).ok().filter(|it| !it.is_empty()));
         };
         let text = fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
-        Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+        Ok(Some(text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().to_owned()))
     }
 }
 

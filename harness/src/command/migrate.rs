@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use intact_format::image::Durable;
 use intact_format::layout::Layout;
-use intact_format::place::{FileSink, SessionSink, sidecar_path};
+use intact_format::place::{FileSink, PlaceError, Replaces, SessionSink, sidecar_path};
 use intact_format::session::{self, ReadError, SessionDocument};
 use intact_format::transcode::{MigrateError, Migrated, migrate};
 use intact_format::version::FormatVersion;
@@ -17,7 +17,7 @@ use super::Failure;
 use super::check::release;
 use super::keys::LockArguments;
 use super::output::show;
-use super::stored::{Stored, refused};
+use super::stored::{Stored, beside, refused, tell, unless_taken};
 use super::table::plain;
 use crate::exit::Exit;
 use crate::tags::Release;
@@ -67,8 +67,8 @@ impl Migrate {
         let release = release(&self.to_tag)?;
         let mut stored = Stored::open(&self.file, &self.lock.keys)?;
         let old = stored.read().map_err(|error| unread(&self.file, &error))?.document;
-        let out = self.out.clone().unwrap_or_else(|| beside(&self.file, release));
-        Failure::unless_free(&[&out, &sidecar_path(&out)])?;
+        let out = self.out.clone().unwrap_or_else(|| beside(&self.file, &format!("-{}.json", release.tag)));
+        unless_taken(&out)?;
         let sealer = self.sealer(&stored)?;
         let migrated = migrated(&self.file, &mut stored, &old, release)?;
         write(&out, &migrated, sealer)?;
@@ -148,9 +148,11 @@ fn write(out: &Path, migrated: &Migrated, sealer: Option<Sealer>) -> Result<(), 
     let written = session::write(&document, FormatVersion::CURRENT).map_err(|error| failed(&error))?;
     let put = |sink: &mut dyn SessionSink| {
         migrated.chunks.iter().try_for_each(|chunk| sink.put(chunk).map(|_| ()))?;
-        sink.commit(&written.bytes, document.image.as_ref()).map(|_| ())
+        let committed = sink.commit(&written.bytes, document.image.as_ref())?;
+        tell(committed.remark.as_deref());
+        Ok::<_, PlaceError>(())
     };
-    let mut file = FileSink::new(out, Durable::default());
+    let mut file = FileSink::new(out, Replaces::Nothing, Durable::default());
     let put = match sealer {
         Some(mut sealer) => put(&mut SealedSink::new(&mut sealer, file)),
         None => put(&mut file),
@@ -168,11 +170,6 @@ pub(super) fn unread(file: &Path, error: &ReadError) -> Failure {
 pub(super) fn layout(release: &Release) -> Result<&'static Layout, Failure> {
     let unknown = || Failure::setup(format!("the state layout of {} is not known", release.tag));
     Layout::by_id(&release.layout).ok_or_else(unknown)
-}
-
-fn beside(file: &Path, release: &Release) -> PathBuf {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!("{stem}-{}.json", release.tag))
 }
 
 /// The time, to the second.

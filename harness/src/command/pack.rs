@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{Durable, ImageReference};
-use intact_format::place::{FileSink, FileSource, SessionSource, copy, sidecar_path};
+use intact_format::place::{FileSink, FileSource, Replaces, SessionSource, copy, find_sidecar, output};
 use intact_format::session;
 use intact_format::version::FormatVersion;
 use intact_seal::{BundleSink, BundleSource, Form};
 
 use super::Failure;
 use super::seal::free;
-use super::stored::refused;
+use super::stored::{beside, not_written, refused, tell};
 use crate::exit::Exit;
 
 /// Put a session file and its KV image into one file
@@ -43,7 +43,8 @@ pub(super) struct Unpack {
 impl Pack {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
         let failed = |error| refused(&self.file, &error);
-        let out = self.out.clone().unwrap_or_else(|| self.file.with_extension("intact"));
+        let out = self.out.clone().unwrap_or_else(|| beside(&self.file, ".intact"));
+        output(&out).map_err(|error| not_written(&error, ""))?;
         Failure::unless_free(&[&out])?;
         let mut source = FileSource::new(&self.file);
         let document = source.document().map_err(failed)?;
@@ -58,13 +59,14 @@ impl Pack {
             Form::Wrapped | Form::Sealed => self.everything()?,
         };
         let mut sink = BundleSink::create(&out).map_err(failed)?;
-        copy(&mut source, &document, image.as_ref(), &mut sink).map_err(failed)?;
+        let committed = copy(&mut source, &document, image.as_ref(), &mut sink).map_err(failed)?;
+        tell(committed.remark.as_deref());
         println!("{}", out.display());
         Ok(Exit::Fine)
     }
 
     fn everything(&self) -> Result<Option<ImageReference>, Failure> {
-        let path = sidecar_path(&self.file);
+        let path = find_sidecar(&self.file);
         if !path.exists() {
             return Ok(None);
         }
@@ -86,8 +88,9 @@ impl Unpack {
                 .map_err(|error| Failure::setup(format!("{}: {error}", self.file.display())))?;
         }
         let image = Some(source.image()).filter(|image| image.chunk_ids().next().is_some());
-        let mut sink = FileSink::new(&out, Durable::default());
-        copy(&mut source, &document, image.as_ref(), &mut sink).map_err(failed)?;
+        let mut sink = FileSink::new(&out, Replaces::Nothing, Durable::default());
+        let committed = copy(&mut source, &document, image.as_ref(), &mut sink).map_err(failed)?;
+        tell(committed.remark.as_deref());
         println!("{}", out.display());
         Ok(Exit::Fine)
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use intact_format::image::Durable;
-use intact_format::place::{FileSink, FileSource, PlaceError, SessionSink, SessionSource, copy};
+use intact_format::place::{FileSink, FileSource, PlaceError, Replaces, SessionSink, SessionSource, copy};
 use intact_format::route::RefusalCode;
 use intact_format::session::{self, SessionDocument};
 use intact_format::session_id::SessionId;
@@ -13,6 +13,7 @@ use intact_seal::SealedSource;
 use tempfile::TempDir;
 
 use super::Failure;
+use super::stored::tell;
 use super::table::plain;
 
 /// A folder in memory, on Linux.
@@ -77,18 +78,23 @@ impl Scratch {
         self.0.path().join("session.json")
     }
 
+    /// Whatever session is here is replaced.
+    fn sink(&self) -> FileSink {
+        FileSink::new(self.file(), Replaces::Session, Durable::unflushed())
+    }
+
     /// Writes a session here as a plain one. Where its chunks cannot be read or do not open it is written without them, so
     /// that its tokens can be evaluated again.
     pub(super) fn take<S: SessionSource>(&self, source: &mut SealedSource<S>) -> Result<Taken, PlaceError> {
         let document = source.document()?;
         let SessionDocument { session_id: session, image, .. } = read(&document)?;
-        let mut sink = FileSink::new(self.file(), Durable::unflushed());
+        let mut sink = self.sink();
         let remark = match copy(source, &document, image.as_ref(), &mut sink) {
             Ok(_) => None,
             Err(error)
                 if matches!(error.code, Some(RefusalCode::ImageMissing | RefusalCode::ImageDamaged)) =>
             {
-                FileSink::new(self.file(), Durable::unflushed()).commit(&document, None)?;
+                self.sink().commit(&document, None)?;
                 Some(error)
             }
             Err(error) => return Err(error),
@@ -101,7 +107,9 @@ impl Scratch {
         let mut source = FileSource::new(self.file());
         let document = source.document()?;
         let image = read(&document)?.image;
-        copy(&mut source, &document, image.as_ref(), &mut sink).map(|committed| committed.bytes)
+        let committed = copy(&mut source, &document, image.as_ref(), &mut sink)?;
+        tell(committed.remark.as_deref());
+        Ok(committed.bytes)
     }
 }
 

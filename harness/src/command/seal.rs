@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use intact_format::image::Durable;
-use intact_format::place::{FileSink, SessionSink, copy, sidecar_path};
+use intact_format::place::{FileSink, Replaces, SessionSink, copy};
 use intact_seal::{Compression, SealOptions, SealedSink, Sealer, Sharing};
 
 use super::Failure;
 use super::keys::{KeyArguments, LockArguments};
-use super::stored::{Stored, refused};
+use super::stored::{Stored, beside, refused, tell, unless_taken};
 use crate::exit::Exit;
 
 /// Encrypt a session file with its KV image, compress it, or both
@@ -69,7 +69,8 @@ impl Seal {
         }
         let out = free(&self.file, self.out.as_deref(), "sealed")?;
         let mut sealer = Sealer::new(options).map_err(Failure::setup)?;
-        let mut sink = SealedSink::new(&mut sealer, FileSink::new(&out, Durable::default()));
+        let file = FileSink::new(&out, Replaces::Nothing, Durable::default());
+        let mut sink = SealedSink::new(&mut sealer, file);
         rewrite(&self.file, &self.lock.keys, &mut sink)?;
         println!("{}", out.display());
         eprintln!("{} is still there, as it was.", self.file.display());
@@ -80,7 +81,7 @@ impl Seal {
 impl Unseal {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
         let out = free(&self.file, self.out.as_deref(), "plain")?;
-        rewrite(&self.file, &self.keys, &mut FileSink::new(&out, Durable::default()))?;
+        rewrite(&self.file, &self.keys, &mut FileSink::new(&out, Replaces::Nothing, Durable::default()))?;
         println!("{}", out.display());
         Ok(Exit::Fine)
     }
@@ -90,15 +91,15 @@ impl Unseal {
 fn rewrite(file: &Path, keys: &KeyArguments, sink: &mut dyn SessionSink) -> Result<(), Failure> {
     let mut stored = Stored::open(file, keys)?;
     let read = stored.read().map_err(|error| Failure::setup(format!("{}: {error}", file.display())))?;
-    copy(&mut stored.source, &stored.document, read.document.image.as_ref(), sink)
+    let committed = copy(&mut stored.source, &stored.document, read.document.image.as_ref(), sink)
         .map_err(|error| refused(file, &error))?;
+    tell(committed.remark.as_deref());
     Ok(())
 }
 
 /// The file to write, which must not be there yet: the one that was named, or one beside the old one.
 pub(super) fn free(file: &Path, named: Option<&Path>, what: &str) -> Result<PathBuf, Failure> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let out = named.map_or_else(|| file.with_file_name(format!("{stem}-{what}.json")), Path::to_owned);
-    Failure::unless_free(&[&out, &sidecar_path(&out)])?;
+    let out = named.map_or_else(|| beside(file, &format!("-{what}.json")), Path::to_owned);
+    unless_taken(&out)?;
     Ok(out)
 }

@@ -3,10 +3,12 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use intact_format::image::{Chunk, ImageReference};
-use intact_format::place::{FileSource, PlaceError, SessionSource, read_chunk, sidecar_path};
+use intact_format::place::{
+    FileSource, OutputError, PlaceError, SessionSource, output, read_chunk, sidecar_path,
+};
 use intact_format::route::RefusalCode;
 use intact_format::session;
 use intact_format::version::FormatVersion;
@@ -14,6 +16,7 @@ use intact_seal::{Form, SealedSource};
 
 use super::Failure;
 use super::keys::KeyArguments;
+use super::table::plain;
 
 /// Bytes at the start of a document that tell its form.
 const FORM: u64 = 64;
@@ -83,6 +86,38 @@ pub(super) fn unless_mixed(file: &Path, sealing: bool) -> Result<(), Failure> {
             .help("name another file; what was plain would stay readable in the image beside it")),
         _ => Ok(()),
     }
+}
+
+/// Says on standard error what did not work after a session was saved.
+pub(super) fn tell(remark: Option<&str>) {
+    if let Some(remark) = remark {
+        eprintln!("note: {}", plain(remark));
+    }
+}
+
+/// A session file that may not be written, with the option that lets it, where there is one.
+pub(super) fn not_written(error: &OutputError, flag: &str) -> Failure {
+    let failure = Failure::setup(error);
+    match error.code() {
+        Some(RefusalCode::FileExists | RefusalCode::FileChanged) => failure.help(flag),
+        Some(code) => failure.help(code.next_step()),
+        None => failure,
+    }
+}
+
+/// A new session file can be written there: neither it nor its image is there.
+pub(super) fn unless_taken(out: &Path) -> Result<(), Failure> {
+    let file = output(out).map_err(|error| not_written(&error, ""))?;
+    Failure::unless_free(&[out, &sidecar_path(&file)])
+}
+
+/// The name of a file beside `file`: its own without `.json`, and what is put behind.
+pub(super) fn beside(file: &Path, behind: &str) -> PathBuf {
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let stem = if is_json { file.file_stem() } else { file.file_name() };
+    let mut name = stem.unwrap_or_default().to_owned();
+    name.push(behind);
+    file.with_file_name(name)
 }
 
 /// A place's failure with a file, with what to do about it.

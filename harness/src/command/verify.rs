@@ -10,7 +10,7 @@ use intact_format::gguf::Gguf;
 use intact_format::identity::{IdentityError, model_files};
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
-use intact_format::place::sidecar_path;
+use intact_format::place::find_sidecar;
 use intact_format::version::FormatVersion;
 use intact_seal::Form;
 use serde::Serialize;
@@ -99,7 +99,7 @@ fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failur
     };
     let document = Finding::whole("document", format!("{form}format {}, {vouched}", read.written_as));
     let image = read.document.image.as_ref().map(|reference| match stored.form() {
-        Form::Plain => image(&sidecar_path(file), Some(reference)),
+        Form::Plain => image(&find_sidecar(file), Some(reference)),
         Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
     });
     Ok([document].into_iter().chain(image).collect())

@@ -65,7 +65,8 @@ impl Probe {
         }
         self.ask("hold a conversation with forced replies", Request::Say(say()))?;
         let path = scratch.join("probe.json");
-        let save = Save { session: SESSION.into(), path: path.clone(), format: None, manifest: false };
+        let save =
+            Save { session: SESSION.into(), path: path.clone(), format: None, manifest: false, own: false };
         let saved = self.ask("save it", Request::Save(save))?;
         let before = self.score(scratch, "before.logits")?;
         if let Some(Replied::Save(saved)) = saved {
@@ -146,6 +147,7 @@ impl Probe {
             path: scratch.join("nobody.json"),
             format: None,
             manifest: false,
+            own: false,
         };
         let outcome = match self.worker.ask(Request::Save(save), PATIENCE, &mut |_| {})? {
             Answer::Refused(refusal) if !refusal.code.is_empty() => Outcome::Met(refusal.message),

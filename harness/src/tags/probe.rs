@@ -85,7 +85,8 @@ pub fn probe(release: &Release, worker: &Path, model: &Path) -> Result<Probed, P
         stream: false,
     };
     carried_out(&mut worker, Request::Say(say))?;
-    let save = Save { session: "probe".into(), path: path.clone(), format: None, manifest: false };
+    let save =
+        Save { session: "probe".into(), path: path.clone(), format: None, manifest: false, own: false };
     carried_out(&mut worker, Request::Save(save))?;
     let load = Load {
         path,

@@ -140,7 +140,8 @@ impl Desk {
             cancel_after: None,
             stream: false,
         }));
-        let save = Save { session: "kept".into(), path: desk.document(), format: None, manifest: false };
+        let save =
+            Save { session: "kept".into(), path: desk.document(), format: None, manifest: false, own: false };
         desk.ok(Request::Save(save));
         desk.ok(Request::Forget(Forget { session: "kept".into() }));
         desk

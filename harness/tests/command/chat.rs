@@ -1,7 +1,7 @@
 //! `chat` and `check` with a worker: conversations, saves and loads, and what does not end them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,6 +35,131 @@ fn with(folder: &TempDir, worker: &Path, arguments: &[&str], lines: &[&str]) -> 
     said(&child.wait_with_output().expect("ended"))
 }
 
+/// The same in any folder, with any bytes piped in.
+fn chat_in(folder: &Path, model: &Path, input: &[u8]) -> Said {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_intact"))
+        .arg("chat")
+        .arg("--model")
+        .arg(model)
+        .arg("--worker")
+        .arg(fake_worker())
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    child.stdin.take().expect("piped").write_all(input).expect("written");
+    said(&child.wait_with_output().expect("ended"))
+}
+
+#[test]
+fn a_line_that_is_not_text_is_left_out_and_the_talk_goes_on() {
+    let folder = scene();
+    let model = folder.path().join("model.gguf");
+    let said = chat_in(folder.path(), &model, b"\xef\xbb\xbfHello\n\xff\xfe\nAgain\n/save\n");
+    assert_eq!(said.code, 96, "{}", said.err);
+    assert!(said.err.contains("line 2 is not text in UTF-8") && said.err.contains("saved "), "{}", said.err);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+}
+
+#[test]
+fn a_session_is_saved_over_its_own_file_and_over_no_other() {
+    let folder = scene();
+    let [old, model] = ["old.json", "model.gguf"].map(|name| folder.path().join(name));
+    let first =
+        with(&folder, fake_worker(), &["chat"], &["Hello", "/save old.json", "More", "/save old.json"]);
+    assert_eq!(first.code, 0, "its own file: {}", first.err);
+    let before = [&old, &model].map(|file| fs::read(file).expect("there"));
+
+    let lines = [
+        "Other",
+        "/save old.json",
+        "/save model.gguf",
+        "/save --replace model.gguf",
+        "/save chat.kv",
+        "/save session.manifest.json",
+        "/save mine.json",
+        "/new",
+        "Another",
+        "/save mine.json",
+    ];
+    let other = with(&folder, fake_worker(), &["chat"], &lines);
+    assert_eq!(other.code, 96, "{}", other.err);
+    assert_eq!(other.err.matches("not saved: ").count(), 6, "{}", other.err);
+    assert!(other.err.contains("/save --replace FILE"), "the flag is named: {}", other.err);
+    assert_eq!(before, [&old, &model].map(|file| fs::read(file).expect("there")));
+    assert!(!folder.path().join("chat.kv").exists());
+
+    let forced =
+        with(&folder, fake_worker(), &["chat"], &["Other", "/save --replace old.json", "/save old.json"]);
+    assert_eq!(forced.code, 0, "{}", forced.err);
+    assert_ne!(fs::read(&old).expect("there"), before[0]);
+    let loaded = with(&folder, fake_worker(), &["chat"], &["/load old.json", "Go on", "/save old.json"]);
+    assert_eq!(loaded.code, 0, "what was loaded is its own: {}", loaded.err);
+}
+
+#[test]
+fn what_somebody_else_has_saved_meanwhile_is_not_lost() {
+    let folder = scene();
+    with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);
+    let mut slow = Command::new(env!("CARGO_BIN_EXE_intact"))
+        .args(["chat", "--model", "model.gguf", "--load", "chat.json", "--worker"])
+        .arg(fake_worker())
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut stdin = slow.stdin.take().expect("piped");
+    writeln!(stdin, "A slow turn").expect("written");
+    // It has loaded when it answers.
+    let mut answer = [0];
+    slow.stdout.as_mut().expect("piped").read_exact(&mut answer).expect("an answer");
+    let quick =
+        with(&folder, fake_worker(), &["chat"], &["/load chat.json", "A quick turn", "/save chat.json"]);
+    assert_eq!(quick.code, 0, "{}", quick.err);
+    let saved = fs::read(folder.path().join("chat.json")).expect("there");
+    writeln!(stdin, "/save chat.json").expect("written");
+    drop(stdin);
+    let slow = said(&slow.wait_with_output().expect("ended"));
+    assert_eq!(slow.code, 96, "{}", slow.err);
+    assert!(slow.err.contains("somebody else has saved to it"), "{}", slow.err);
+    assert_eq!(fs::read(folder.path().join("chat.json")).expect("there"), saved);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_the_worker_cannot_be_told_is_refused_and_the_worker_lives_on() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = scene();
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"odd\xff"));
+    fs::create_dir(&odd).expect("a folder");
+    let said =
+        chat_in(&odd, &folder.path().join("model.gguf"), b"Hello\n/save a.json\n/load a.json\nAgain\n");
+    assert_eq!(said.code, 96, "{}", said.err);
+    assert!(said.err.contains("is not in UTF-8") && !said.err.contains("restarted"), "{}", said.err);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+    assert_eq!(fs::read_dir(&odd).expect("a folder").count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_special_files_are_not_written_through() {
+    let folder = scene();
+    let path = folder.path();
+    std::os::unix::fs::symlink("precious", path.join("r.json.tmp")).expect("a link");
+    fs::write(path.join("precious"), "mine").expect("written");
+    assert!(Command::new("mkfifo").arg(path.join("pipe.json")).status().expect("mkfifo").success());
+    let lines = ["Hello", "/save r.json", "/save pipe.json", "/save --replace pipe.json", "/load pipe.json"];
+    let said = with(&folder, fake_worker(), &["chat"], &lines);
+    assert_eq!(said.code, 96, "{}", said.err);
+    assert_eq!(said.err.matches("it is a named pipe").count(), 3, "{}", said.err);
+    assert_eq!(fs::read(path.join("precious")).expect("there"), b"mine");
+}
+
 #[test]
 fn a_conversation_is_saved_and_loaded_and_goes_on() {
     let folder = scene();
@@ -56,7 +181,7 @@ fn errors_are_told_and_end_nothing() {
     let lines =
         ["/nonsense", "/load", "/load gone.json", "/save", "/help", "Hello", "/save", "/quit", "never said"];
     let said = with(&folder, fake_worker(), &["chat"], &lines);
-    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(said.code, 96, "piped in, it ends with the worst that happened: {}", said.err);
     for told in [
         "there is no command /nonsense",
         "load which file?",
@@ -121,7 +246,7 @@ fn a_worker_that_dies_is_replaced_and_the_chat_goes_on() {
     fs::set_permissions(&dying, fs::Permissions::from_mode(0o755)).expect("executable");
 
     let said = with(&folder, &dying, &["chat"], &["Hello", "/save", "Hello again", "/quit"]);
-    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(said.code, 96, "{}", said.err);
     assert!(said.err.contains("the worker died during `save`"), "{}", said.err);
     assert!(said.err.contains("the worker was restarted"), "{}", said.err);
     assert_eq!(said.out.lines().count(), 2, "{}", said.out);

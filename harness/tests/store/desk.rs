@@ -74,7 +74,9 @@ impl Desk {
     /// Every session's id and what was said in it, read back chunk by chunk through an export.
     pub(crate) fn export(&self, session: &str, folder: &Path) -> Exported {
         let file = folder.join("exported.json");
-        let _ = fs::remove_file(file.with_extension("kv"));
+        for file in [&file, &file.with_extension("kv")] {
+            let _ = fs::remove_file(file);
+        }
         let said = self.run([OsStr::new("export"), session.as_ref(), "--to".as_ref(), file.as_ref()]);
         assert_eq!(said.code, Some(0), "{session}: {}", said.err);
         read(&file)

@@ -9,7 +9,7 @@ use intact_engine::llama::Container;
 use intact_engine::preset::Preset;
 use intact_engine::session::{Generation, Session};
 use intact_engine::{
-    Engine, EngineError, EngineOptions, LoadOptions, LoadParameters, SaveOptions, StartOptions,
+    Engine, EngineError, EngineOptions, LoadOptions, LoadParameters, Replace, SaveOptions, StartOptions,
 };
 use intact_engine::{llama, passport};
 use intact_format::parameters::Parameters;
@@ -217,7 +217,8 @@ impl Server {
         }
         let format =
             save.format.as_deref().map(str::parse::<FormatVersion>).transpose().map_err(unknown_format)?;
-        let options = SaveOptions { path: Some(save.path), format, manifest: save.manifest };
+        let replace = if save.own { Replace::Own } else { Replace::Any };
+        let options = SaveOptions { path: Some(save.path), format, manifest: save.manifest, replace };
         let (saved, took) = timed(|| engine.save(&save.session, &options)).map_err(failed)?;
         if let Some(harm) = harm(engine.session(&save.session).map_err(failed)?)? {
             return Err(Box::new(Outcome::Error { message: format!("while the session was saved: {harm}") }));

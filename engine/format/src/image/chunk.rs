@@ -83,6 +83,12 @@ impl<'a> Chunk<'a> {
         (self.id, self.payload().len() as u64)
     }
 
+    /// The same, with a copy of the payload. It need not be hashed again.
+    #[must_use]
+    pub fn to_static(&self) -> Chunk<'static> {
+        Chunk { id: self.id, bytes: self.payload().to_vec().into(), skipped: 0 }
+    }
+
     /// The BLAKE3 hash of the payload.
     #[must_use]
     pub const fn id(&self) -> ChunkId {

@@ -1,16 +1,17 @@
 //! Writes that survive a power cut, and a way for tests to cut the power.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::flusher::Flusher;
+use super::temporary::Temporary;
 
 /// Where the steps of a save go: to the disk, or to the disk until a fuse blows.
 ///
-/// Every byte written and every other step (sync, rename, truncate) costs one unit of the fuse. When it is spent, the step
+/// Every byte written and every other step (create, sync, rename, truncate) costs one unit of the fuse. When it is spent, the step
 /// under way is left half done and it and all later ones fail, as if the process had been killed there.
 #[derive(Clone, Debug, Default)]
 pub struct Durable {
@@ -39,31 +40,34 @@ impl Durable {
         self.fuse.as_ref().map(|fuse| fuse.load(Ordering::SeqCst))
     }
 
-    /// Replaces the content of `path`: temporary file beside it, fsync, rename, fsync of the folder. Whoever reads `path`
-    /// finds the old content or the new one.
+    /// Replaces the content of `path`, which keeps its mode: temporary file beside it, fsync, rename, fsync of the folder.
+    /// Whoever reads `path` finds the old content or the new one. Gives what did not work once the new content was in place:
+    /// the flush of the folder, which some file systems do not have.
     ///
     /// # Errors
     /// As the file system does; then `path` has its old content.
-    pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.prepare(path, content)?.put_in_place()
+    pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<Option<io::Error>> {
+        self.prepare(path, content)?.put_in_place(Onto::Anything)
+    }
+
+    /// Begins a file that is to be at `path`, where nothing may be by then. Until [`NewFile::put_in_place`] it has another name.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn begin(&self, path: &Path) -> io::Result<NewFile> {
+        let (file, temporary) = Temporary::create(path, None, self)?;
+        Ok(NewFile { path: path.to_owned(), file, temporary })
     }
 
     /// The first half of [`Durable::replace`]: the new content is on the disk, under another name.
     ///
     /// # Errors
     /// As the file system does.
-    pub(crate) fn prepare<'p>(&'p self, path: &'p Path, content: &[u8]) -> io::Result<Prepared<'p>> {
-        let temporary = temporary(path);
-        let mut file = self.create(&temporary)?;
-        let written = self.write(&mut file, content).and_then(|()| self.sync(&file));
-        let prepared = Prepared { durable: self, temporary, path, _locked: file };
-        match written {
-            Ok(()) => Ok(prepared),
-            Err(error) => {
-                prepared.discard();
-                Err(error)
-            }
-        }
+    pub(crate) fn prepare<'p>(&self, path: &'p Path, content: &[u8]) -> io::Result<Prepared<'p>> {
+        let (mut file, temporary) = Temporary::create(path, permissions_of(path).as_ref(), self)?;
+        self.write(&mut file, content)?;
+        self.sync(&file)?;
+        Ok(Prepared { temporary, path, _locked: file })
     }
 
     /// Is what was flushed on the disk?
@@ -76,11 +80,19 @@ impl Durable {
         if self.fuse.is_some() || self.unflushed { None } else { Flusher::of(file).ok() }
     }
 
-    /// Creates or empties a file, under a lock that ends when it is closed.
-    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
+    /// Makes a file that must not be there, without following links, with these permissions from the start.
+    pub(super) fn create(&self, path: &Path, permissions: Option<&Permissions>) -> io::Result<File> {
         self.spend(1)?;
-        let file = locked(path)?;
-        file.set_len(0)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        let Some(permissions) = permissions else { return options.open(path) };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+            options.mode(permissions.mode() & 0o600);
+        }
+        let file = options.open(path)?;
+        file.set_permissions(permissions.clone())?;
         Ok(file)
     }
 
@@ -104,18 +116,39 @@ impl Durable {
         file.set_len(length)
     }
 
-    /// Renames over `to` and flushes its folder.
+    /// Renames over `to`.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.spend(1)?;
-        fs::rename(from, to)?;
-        self.spend(1)?;
-        if self.unflushed { Ok(()) } else { sync_folder(to) }
+        fs::rename(from, to)
     }
 
-    /// Removes a temporary file, if the process still lives.
-    pub(super) fn discard(&self, path: &Path) {
+    /// Renames to a name that must not be there.
+    pub(super) fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.spend(1)?;
+        match fs::hard_link(from, to) {
+            Ok(()) => {
+                self.discard(from);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // Not every file system has links. Between the look and the rename somebody may make the file.
+            Err(_) if fs::symlink_metadata(to).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        }
+    }
+
+    /// Flushes the folder that a name is in: the name itself is on the disk then.
+    ///
+    /// # Errors
+    /// As the file system does; some flush no folders.
+    pub fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
+        self.spend(1)?;
+        if self.unflushed { Ok(()) } else { sync_folder(path) }
+    }
+
+    /// Removes a file that this process made, if it still lives. A temporary file that stays is removed by a later save.
+    pub(crate) fn discard(&self, path: &Path) {
         if self.spend(1).is_ok() {
-            // The file may never have been made, and a left-over one is overwritten by the next save.
             let _ = fs::remove_file(path);
         }
     }
@@ -133,14 +166,53 @@ impl Durable {
     }
 }
 
+/// A file on its way to its name. It goes when this is dropped before.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: File,
+    temporary: Temporary,
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.durable().write(&mut self.file, bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile {
+    /// Puts what was written on the disk, then under its name. Gives what did not work once it was there, as
+    /// [`Durable::replace`] does.
+    ///
+    /// # Errors
+    /// As the file system does, and when something has come to be at that name, which stays.
+    pub fn put_in_place(mut self) -> io::Result<Option<io::Error>> {
+        self.temporary.durable().sync(&self.file)?;
+        self.temporary.put_at(&self.path, Onto::Nothing)?;
+        Ok(self.temporary.durable().sync_folder_of(&self.path).err())
+    }
+}
+
 /// New content of a file, on the disk under another name.
 #[derive(Debug)]
 pub(crate) struct Prepared<'p> {
-    durable: &'p Durable,
-    temporary: PathBuf,
+    temporary: Temporary,
     path: &'p Path,
-    /// Nobody else prepares the same file meanwhile.
+    /// Nobody takes it for something that was left behind.
     _locked: File,
+}
+
+/// What may be at a name that something is put at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Onto {
+    /// Nothing.
+    Nothing,
+    /// Whatever is there.
+    Anything,
 }
 
 impl Prepared<'_> {
@@ -148,51 +220,82 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// As the file system does; then the file has its old content.
-    pub(crate) fn put_in_place(self) -> io::Result<()> {
-        let renamed = self.durable.rename(&self.temporary, self.path);
-        if renamed.is_err() {
-            self.discard();
-        }
-        renamed
-    }
-
-    /// Gives the new content up.
-    pub(crate) fn discard(self) {
-        self.durable.discard(&self.temporary);
+    pub(crate) fn put_in_place(mut self, onto: Onto) -> io::Result<Option<io::Error>> {
+        self.temporary.put_at(self.path, onto)?;
+        Ok(self.temporary.durable().sync_folder_of(self.path).err())
     }
 }
 
-/// The name under which a new content of `path` is prepared.
-pub(super) fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    path.with_file_name(name)
-}
-
-/// Opens, or makes, and locks the file that has this name: it may be renamed or removed while this process waits.
-pub(super) fn locked(path: &Path) -> io::Result<File> {
+/// Opens and locks the regular file that has this name; none where there is none. It may be renamed or removed while this
+/// process waits.
+pub(crate) fn locked(path: &Path, options: &OpenOptions) -> io::Result<Option<File>> {
     loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let named = match fs::symlink_metadata(path) {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !named.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {}", kind_of(&named))));
+        }
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
         file.lock()?;
         if is_current(&file, path)? {
-            return Ok(file);
+            return Ok(Some(file));
         }
     }
 }
 
+/// The permissions of the regular file that has this name.
+pub(crate) fn permissions_of(path: &Path) -> Option<Permissions> {
+    fs::symlink_metadata(path).ok().filter(Metadata::is_file).map(|found| found.permissions())
+}
+
+/// What is not a regular file, in words.
+pub(crate) fn kind_of(found: &Metadata) -> &'static str {
+    let kind = found.file_type();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let special = [
+            (kind.is_fifo(), "a named pipe"),
+            (kind.is_socket(), "a socket"),
+            (kind.is_block_device() || kind.is_char_device(), "a device"),
+        ];
+        if let Some((_, name)) = special.into_iter().find(|(is_one, _)| *is_one) {
+            return name;
+        }
+    }
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a folder"
+    } else if kind.is_file() {
+        "a regular file"
+    } else {
+        "no regular file"
+    }
+}
+
+/// Does the file still have this name?
 #[cfg(unix)]
-fn is_current(file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_current(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let locked = file.metadata()?;
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(named) => Ok(named.dev() == locked.dev() && named.ino() == locked.ino()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
+/// Does the file still have this name?
 #[cfg(not(unix))]
-fn is_current(_: &File, _: &Path) -> io::Result<bool> {
+pub(super) fn is_current(_: &File, _: &Path) -> io::Result<bool> {
     // A locked file cannot be replaced there.
     Ok(true)
 }

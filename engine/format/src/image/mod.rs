@@ -10,14 +10,17 @@ mod gather;
 mod grow;
 mod reference;
 pub mod sidecar;
+mod temporary;
 
 pub use assemble::{Target, assemble, part, state};
 pub use chunk::{Chunk, ChunkMismatch};
 pub use cut::{Cut, CutOptions, CutPlan, DEFAULT_CHUNK_TOKENS, cut, cut_opaque};
-pub use durable::Durable;
+pub use durable::{Durable, NewFile};
+pub(crate) use durable::{Onto, Prepared, kind_of, locked, permissions_of};
 pub use error::ImageError;
 pub use gather::{Gathering, Pieces};
 pub use grow::{Growth, grow};
 pub use reference::{
     CellImage, ChunkId, ChunkIdError, ChunkReference, ImageReference, OpaqueChunk, OpaqueImage, SectionImage,
 };
+pub(crate) use temporary::sweep;

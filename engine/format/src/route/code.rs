@@ -29,6 +29,22 @@ codes! {
     FileUnreadable "file-unreadable"
         "the file cannot be read"
         "check its permissions and the disk";
+    /// No session file can have that name, or something else than a file has it.
+    FileNameUnusable "file-name-unusable"
+        "no session can be saved under this name"
+        "name another file, best one that ends in .json";
+    /// It is there and is no session file.
+    FileForeign "file-foreign"
+        "the file is no session file, and is never replaced"
+        "name another file, or remove this one yourself";
+    /// A session file is there that the session neither came from nor was saved to.
+    FileExists "file-exists"
+        "a session is saved there already"
+        "save to another file; load the session that is there first; or say that it may be replaced";
+    /// Somebody else has saved to the file meanwhile.
+    FileChanged "file-changed"
+        "somebody else has saved to the file since"
+        "save to another file; load what is there and go on with that; or say that it may be replaced";
     /// It is encrypted and no key was given.
     KeyMissing "key-missing"
         "the session file is encrypted"

@@ -8,10 +8,11 @@ use super::{
     DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, Read, ReadError, SessionDocument, WriteError,
     Written, migrate,
 };
+use crate::text::without_byte_order_mark;
 use crate::version::FormatVersion;
 
 /// What a file encrypted with age starts with.
-const SEALED: &[u8] = b"age-encryption.org/";
+pub(crate) const SEALED: &[u8] = b"age-encryption.org/";
 
 /// The one field that every version has.
 #[derive(Deserialize)]
@@ -28,6 +29,7 @@ enum Verbatim {
 
 pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadError> {
     let mut notes = Vec::new();
+    let bytes = without_byte_order_mark(bytes);
     // What this crate wrote need not be parsed for its version and written again for its digest.
     let verbatim = verbatim(bytes).map(Verbatim::V2_1).or_else(|| verbatim(bytes).map(Verbatim::V2_0));
     let written_as = match &verbatim {
@@ -96,6 +98,9 @@ fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
     }
     if bytes.starts_with(SEALED) {
         return Err(ReadError::Sealed);
+    }
+    if [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(not_a_session("it is text in UTF-16; session files are in UTF-8".to_owned()));
     }
     let gate: Gate = serde_json::from_slice(bytes).map_err(|error| {
         let text = bytes.trim_ascii();

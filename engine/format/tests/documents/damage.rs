@@ -76,9 +76,16 @@ fn a_document_whose_digest_was_taken_out_is_refused() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped() {
+    let marked = [b"\xEF\xBB\xBF".as_slice(), &file()].concat();
+    let read = session::read(&marked, FormatVersion::CURRENT).unwrap();
+    assert_eq!(read, session::read(&file(), FormatVersion::CURRENT).unwrap());
+}
+
+#[test]
 fn other_files_are_not_sessions() {
     let deep = "[".repeat(100_000);
-    let table: [(&[u8], RefusalCode); 11] = [
+    let table: [(&[u8], RefusalCode); 12] = [
         (b"", RefusalCode::NotASessionFile),
         (b"\0\0\0", RefusalCode::NotASessionFile),
         (b"qsgg\x04\0\0\0", RefusalCode::NotASessionFile),
@@ -88,7 +95,8 @@ fn other_files_are_not_sessions() {
         (b"{\"FormatVersion\":2}", RefusalCode::NotASessionFile),
         (b"{\"FormatVersion\":\"two\"}", RefusalCode::NotASessionFile),
         (b"{\"FormatVersion\":\"1.0\",\"FormatVersion\":\"1.0\"}", RefusalCode::NotASessionFile),
-        (b"\xEF\xBB\xBF{\"FormatVersion\":\"1.0\"}", RefusalCode::NotASessionFile),
+        (b"\xEF\xBB\xBF{}", RefusalCode::NotASessionFile),
+        (b"\xFF\xFE{\0}\0", RefusalCode::NotASessionFile),
         (deep.as_bytes(), RefusalCode::NotASessionFile),
     ];
     for (bytes, code) in table {

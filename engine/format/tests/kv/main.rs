@@ -1,6 +1,7 @@
 //! KV state: layouts, images, sidecars.
 
 mod conversions;
+mod files;
 mod gathering;
 mod generated;
 mod images;

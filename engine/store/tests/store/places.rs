@@ -1,15 +1,16 @@
 //! The store as a place for the engine, and the way between it and files.
 
 use std::fs;
+use std::time::Duration;
 
 use intact_format::image::sidecar::SidecarWriter;
 use intact_format::image::{Chunk, Durable, ImageReference};
 use intact_format::message::{Message, Role};
-use intact_format::place::{SessionSink, SessionSource, Shelf};
+use intact_format::place::{Replaces, SessionSink, SessionSource, Shelf};
 use intact_format::session::{self, SessionDocument};
 use intact_format::version::FormatVersion;
 use intact_seal::{Keys, Lock, SealOptions, SealedShelf};
-use intact_store::{Expected, StoreError, plain};
+use intact_store::{Collection, Expected, StoreError, plain};
 
 use crate::desk::{chunk, id, load, memory};
 
@@ -57,6 +58,38 @@ fn a_place_keeps_a_save_and_asks_for_nothing_twice() {
 }
 
 #[test]
+fn of_a_large_image_some_chunks_are_in_memory_and_the_others_are_stored_ahead() {
+    let store = memory();
+    let chunks: Vec<_> = (0..40).map(|number| chunk(number, 1 << 20)).collect();
+    let put = |sink: &mut dyn SessionSink| {
+        for chunk in &chunks {
+            sink.put(chunk).unwrap();
+            assert_eq!(sink.put(chunk).unwrap(), 0, "a second time");
+        }
+    };
+    let mut sink = store.sink(id("chat"), Expected::Absent);
+    put(&mut sink);
+    let ahead = store.statistics().unwrap().unused_bytes >> 20;
+    assert!((20..40).contains(&ahead), "{ahead} MiB are stored before the commit");
+    let now = Collection { grace: Duration::ZERO, dry_run: false };
+    assert_eq!(store.collect(now).unwrap().removed, 0, "they are relied on");
+    sink.commit(&document("one"), Some(&image(&chunks))).unwrap();
+    let saved = sink.saved().unwrap();
+    assert_eq!((saved.new_payloads, saved.shared_payloads), (41, 0));
+    drop(sink);
+    let mut source = store.source(id("chat"));
+    source.document().unwrap();
+    source.locate(&image(&chunks)).unwrap();
+    assert_eq!(store.collect(now).unwrap().removed, 0);
+
+    let mut sink = store.sink(id("other"), Expected::Absent);
+    chunks.iter().for_each(|one| drop(sink.put(&Chunk::new([one.payload(), b"x"].concat()))));
+    drop(sink);
+    assert!(store.collect(now).unwrap().removed > 20, "what was given up is garbage");
+    assert_eq!(store.sessions().unwrap().len(), 1);
+}
+
+#[test]
 fn a_save_that_is_given_up_leaves_no_trace() {
     let store = memory();
     let before = {
@@ -91,7 +124,7 @@ fn a_session_goes_from_files_into_a_store_and_back_byte_by_byte() {
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
 
     let back = folder.path().join("back.json");
-    let exported = store.export(&id("chat"), &back, &plain).unwrap();
+    let exported = store.export(&id("chat"), &back, Replaces::Nothing, &plain).unwrap();
     assert_eq!(exported.files, std::slice::from_ref(&back));
     assert_eq!(fs::read(back).unwrap(), bytes);
 }

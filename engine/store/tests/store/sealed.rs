@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use intact_format::image::{Chunk, Durable, ImageReference};
-use intact_format::place::{FileSink, PlaceError, SessionSink};
+use intact_format::place::{FileSink, PlaceError, Replaces, SessionSink};
 use intact_format::session;
 use intact_format::version::FormatVersion;
 use intact_seal::{Keys, Lock, Opened, SealOptions, SealedSink, Sealer};
@@ -76,7 +76,9 @@ fn a_session_in_the_place_of_another_is_found_with_the_key() {
     let broken: Vec<_> = found.broken.into_iter().collect();
     assert_eq!(broken, [(id("ada"), "its document is of session `chat`".to_owned())]);
     let folder = tempfile::tempdir().unwrap();
-    let refused = store.export(&id("ada"), &folder.path().join("ada.json"), &with(PASSPHRASE)).unwrap_err();
+    let refused = store
+        .export(&id("ada"), &folder.path().join("ada.json"), Replaces::Nothing, &with(PASSPHRASE))
+        .unwrap_err();
     assert!(matches!(refused, StoreError::OtherSession { .. }), "{refused}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -94,7 +96,11 @@ fn a_session_whose_encryption_was_removed_is_broken_where_only_sealed_ones_are_a
 fn a_session_comes_out_as_it_is_stored_with_and_without_a_key_and_goes_in_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chat.json");
-    save(FileSink::new(&file, Durable::default()), "chat", &[chunk(1, 100), chunk(2, 200)]);
+    save(
+        FileSink::new(&file, Replaces::Nothing, Durable::default()),
+        "chat",
+        &[chunk(1, 100), chunk(2, 200)],
+    );
     let store = memory();
     let refused = store.import(&file, Expected::Absent, &closed).unwrap_err();
     assert!(matches!(refused, StoreError::SessionFile { .. }), "{refused}");
@@ -105,7 +111,7 @@ fn a_session_comes_out_as_it_is_stored_with_and_without_a_key_and_goes_in_with_i
     let (keyless, keyed): (&ReadContents<'_>, _) = (&closed, with(PASSPHRASE));
     for (name, contents_of) in [("a", keyless), ("b", &keyed)] {
         let out = folder.path().join(name).with_extension("json");
-        assert_eq!(store.export(&id("chat"), &out, contents_of).unwrap().files.len(), 2);
+        assert_eq!(store.export(&id("chat"), &out, Replaces::Session, contents_of).unwrap().files.len(), 2);
         for extension in ["json", "kv"] {
             let [one, other] = [&file, &out].map(|file| fs::read(file.with_extension(extension)).unwrap());
             assert_eq!(one.len(), other.len(), "{name}.{extension}");

@@ -9,8 +9,13 @@ pub(super) enum Line {
     Empty,
     /// Something to say to the model.
     Message(String),
-    /// Save, to this file or the default one.
-    Save(Option<PathBuf>),
+    /// Save, to this file or the default one, also over a session that is there.
+    Save {
+        /// The file.
+        file: Option<PathBuf>,
+        /// Whether a session that is there is replaced.
+        replace: bool,
+    },
     /// Load this file.
     Load(PathBuf),
     /// Load, but no file was named.
@@ -38,7 +43,15 @@ impl Line {
         let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let rest = Some(rest.trim()).filter(|rest| !rest.is_empty());
         match (name, rest) {
-            ("save", file) => Self::Save(file.map(PathBuf::from)),
+            ("save", rest) => {
+                let (replace, file) = match rest.unwrap_or_default().strip_prefix("--replace") {
+                    Some(file) if file.is_empty() || file.starts_with(char::is_whitespace) => {
+                        (true, Some(file.trim()))
+                    }
+                    _ => (false, rest),
+                };
+                Self::Save { file: file.filter(|file| !file.is_empty()).map(PathBuf::from), replace }
+            }
             ("load", Some(file)) => Self::Load(PathBuf::from(file)),
             ("load", None) => Self::LoadWhat,
             ("new", id) => Self::New(id.map(str::to_owned)),
@@ -56,13 +69,17 @@ mod tests {
     #[test]
     fn a_line_is_a_command_a_message_or_nothing() {
         let path = |file: &str| PathBuf::from(file);
+        let save = |file: Option<&str>, replace| Line::Save { file: file.map(PathBuf::from), replace };
         for (line, means) in [
             ("", Line::Empty),
             ("  ", Line::Empty),
             ("hello there", Line::Message("hello there".into())),
             ("//etc is a folder", Line::Message("/etc is a folder".into())),
-            ("/save", Line::Save(None)),
-            ("/save my chat.json ", Line::Save(Some(path("my chat.json")))),
+            ("/save", save(None, false)),
+            ("/save my chat.json ", save(Some("my chat.json"), false)),
+            ("/save --replace my chat.json ", save(Some("my chat.json"), true)),
+            ("/save --replace", save(None, true)),
+            ("/save --replacement.json", save(Some("--replacement.json"), false)),
             ("/load a.json", Line::Load(path("a.json"))),
             ("/load", Line::LoadWhat),
             ("/new", Line::New(None)),

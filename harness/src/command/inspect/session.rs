@@ -10,7 +10,7 @@ use intact_format::manifest::Manifest;
 use intact_format::message::{KvStatus, Message};
 use intact_format::parameters::Parameters;
 use intact_format::passport::Passport;
-use intact_format::place::sidecar_path;
+use intact_format::place::find_sidecar;
 use intact_format::session::SessionDocument;
 use serde::Serialize;
 
@@ -260,7 +260,7 @@ fn image(image: &ImageReference) -> Vec<(String, String)> {
 }
 
 fn beside(file: &Path) -> Beside {
-    let file = sidecar_path(file);
+    let file = find_sidecar(file);
     match Sidecar::open(&file) {
         Ok(sidecar) => Beside { bytes: Some(sidecar.length()), problem: None, file },
         Err(error) => Beside { bytes: None, problem: Some(error.to_string()), file },

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use intact_format::place::{Replaces, admit, output};
 use intact_format::session_id::SessionId;
 use intact_seal::Form;
 use intact_store::Expected;
@@ -12,7 +13,7 @@ use super::{Desk, failed, reading};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::keys::KeyArguments;
-use crate::command::stored::{form_name, unless_mixed};
+use crate::command::stored::{form_name, not_written, tell, unless_mixed};
 use crate::exit::Exit;
 
 /// Write a session as a file with its image beside it
@@ -27,6 +28,10 @@ pub(super) struct Export {
     /// The session file [default: <session>.json]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+
+    /// Write over a session file that is there
+    #[arg(long)]
+    replace: bool,
 
     #[command(flatten)]
     keys: KeyArguments,
@@ -73,8 +78,13 @@ impl Export {
         let file = self.to.unwrap_or_else(|| session.default_file_name().into());
         let store = desk.open()?;
         let form = Form::of(&store.session(&session).map_err(failed)?.document);
+        let flag = "--replace writes over a session file";
+        output(&file).map_err(|error| not_written(&error, flag))?;
         unless_mixed(&file, form == Form::Sealed)?;
-        let written = store.export(&session, &file, &reading(&self.keys)?).map_err(failed)?;
+        let replaces = if self.replace { Replaces::Session } else { Replaces::Nothing };
+        admit(&file, replaces).map_err(|error| not_written(&error, flag))?;
+        let written = store.export(&session, &file, replaces, &reading(&self.keys)?).map_err(failed)?;
+        tell(written.remark.as_deref());
         let exported = Exported {
             session: session.to_string(),
             form: form_name(form),

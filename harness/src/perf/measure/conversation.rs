@@ -123,7 +123,13 @@ impl Conversation {
     }
 
     pub(super) fn save(&mut self, path: &Path) -> Answered<Saved> {
-        let save = Save { session: SESSION.to_owned(), path: path.to_owned(), format: None, manifest: false };
+        let save = Save {
+            session: SESSION.to_owned(),
+            path: path.to_owned(),
+            format: None,
+            manifest: false,
+            own: false,
+        };
         self.ask(Request::Save(save), |replied| match replied {
             Replied::Save(saved) => Some(saved),
             _ => None,

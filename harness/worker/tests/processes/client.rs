@@ -154,7 +154,13 @@ pub(crate) fn fixture(id: &str) -> PathBuf {
 }
 
 pub(crate) fn save(session: &str, path: &Path) -> Request {
-    Request::Save(Save { session: session.into(), path: path.into(), format: None, manifest: false })
+    Request::Save(Save {
+        session: session.into(),
+        path: path.into(),
+        format: None,
+        manifest: false,
+        own: false,
+    })
 }
 
 pub(crate) fn load(path: &Path) -> Request {

@@ -1,15 +1,16 @@
 //! Saving: one writer at a time, append, flush, compact.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::frame::{FRAME_HEADER_BYTES, Header, SIDECAR_HEADER_BYTES, sidecar_header};
 use super::reader::{Scan, is_intact, scan};
 use super::{Frame, SidecarError};
-use crate::image::durable::{Durable, locked, temporary};
+use crate::image::durable::{Durable, Onto, locked, permissions_of};
 use crate::image::flusher::Flusher;
+use crate::image::temporary::Temporary;
 use crate::image::{Chunk, ChunkId};
 
 /// A sidecar under an exclusive lock, until dropped. Hold it until the session document that refers to the new chunks has
@@ -20,6 +21,12 @@ pub struct SidecarWriter {
     file: File,
     scan: Scan,
     durable: Durable,
+    /// A new file gets its name when it is sealed: under its name there is never one that is not whole.
+    unplaced: Option<Temporary>,
+    /// It was made by this writer and has its name.
+    is_new: bool,
+    /// Where what this writer wrote begins.
+    start: u64,
     /// Frames at the start that were there when the file was opened, and may be damaged where they are not sealed.
     found: usize,
     /// Bytes written since the last seal.
@@ -55,10 +62,46 @@ impl SidecarWriter {
     /// # Errors
     /// When the file system refuses, or the file is there and is not a sidecar of this version.
     pub fn open(path: impl Into<PathBuf>, durable: Durable) -> Result<Self, SidecarError> {
-        let path = path.into();
-        let mut file = locked(&path).map_err(SidecarError::io(&path, "lock"))?;
+        Self::open_like(path.into(), None, durable)
+    }
+
+    /// The same; a new sidecar gets these permissions.
+    pub(crate) fn open_like(
+        path: PathBuf,
+        permissions: Option<&Permissions>,
+        durable: Durable,
+    ) -> Result<Self, SidecarError> {
+        match locked(&path, OpenOptions::new().read(true).write(true)) {
+            Ok(Some(file)) => Self::over(file, path, durable),
+            Ok(None) => Self::new(path, permissions, durable),
+            Err(error) => Err(SidecarError::io(&path, "lock")(error)),
+        }
+    }
+
+    /// One that is not there yet.
+    fn new(path: PathBuf, permissions: Option<&Permissions>, durable: Durable) -> Result<Self, SidecarError> {
+        let made = Temporary::create(&path, permissions, &durable);
+        let (mut file, temporary) = made.map_err(SidecarError::io(&path, "create"))?;
+        durable.write(&mut file, &sidecar_header()).map_err(SidecarError::io(&path, "write the header"))?;
+        let start = SIDECAR_HEADER_BYTES;
+        Ok(Self {
+            path,
+            file,
+            scan: Scan::empty(),
+            durable,
+            unplaced: Some(temporary),
+            is_new: false,
+            start,
+            found: 0,
+            unsealed: 0,
+            flusher: None,
+        })
+    }
+
+    /// One that is there.
+    fn over(mut file: File, path: PathBuf, durable: Durable) -> Result<Self, SidecarError> {
         let length = file.metadata().map_err(SidecarError::io(&path, "measure"))?.len();
-        // A kill while the file was made leaves it shorter than its header; it holds nothing yet.
+        // A kill while the file was made, by versions that made it under its name, left it shorter than its header.
         if length < SIDECAR_HEADER_BYTES {
             restart(&mut file, length, &path, &durable)?;
         }
@@ -70,8 +113,19 @@ impl SidecarWriter {
             scan.damage.retain(|damage| !damage.torn_tail);
             scan.length = scan.end;
         }
-        let found = scan.frames.len();
-        Ok(Self { path, file, scan, durable, found, unsealed: 0, flusher: None })
+        let (found, start) = (scan.frames.len(), scan.end);
+        Ok(Self {
+            path,
+            file,
+            scan,
+            durable,
+            unplaced: None,
+            is_new: false,
+            start,
+            found,
+            unsealed: 0,
+            flusher: None,
+        })
     }
 
     /// Appends the chunks that are not there yet and flushes them to the disk: [`SidecarWriter::put`] for each, then
@@ -122,15 +176,36 @@ impl SidecarWriter {
     /// When the file system refuses. The chunks that were there before stay readable.
     pub fn seal(&mut self) -> Result<u64, SidecarError> {
         let start = self.scan.end;
-        if self.scan.frames.iter().any(|frame| !frame.sealed) {
+        let is_unsealed = self.scan.frames.iter().any(|frame| !frame.sealed);
+        if is_unsealed || self.unplaced.is_some() {
             let struck = self.strike_out_damaged()?;
             self.flush().map_err(SidecarError::io(&self.path, "flush"))?;
-            self.write_seal()?;
+            if is_unsealed {
+                self.write_seal()?;
+            }
             if struck {
                 self.scan = scan(&mut self.file, &self.path)?;
             }
         }
-        Ok(self.scan.end - start)
+        let written = self.scan.end - start;
+        self.place()?;
+        Ok(written)
+    }
+
+    /// Has this writer made the file? Then its name may not have reached the disk yet.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Takes back what this writer has written, as far as the file system lets it. Nothing may refer to it yet.
+    pub(crate) fn give_up(mut self) {
+        // It ends before the file is cut, and its errors are about what is given up.
+        drop(self.flusher.take());
+        if self.is_new {
+            self.durable.discard(&self.path);
+        } else if self.unplaced.is_none() && self.scan.end > self.start {
+            let _ = self.durable.truncate(&self.file, self.start);
+        }
     }
 
     /// Whether more than half of the file is not in `keep`.
@@ -147,6 +222,25 @@ impl SidecarWriter {
         self.scan.length.saturating_sub(SIDECAR_HEADER_BYTES) > kept.saturating_mul(2).saturating_add(4096)
     }
 
+    /// Gives a new file its name. Where another process has made one meanwhile, the chunks go there.
+    fn place(&mut self) -> Result<(), SidecarError> {
+        let Some(mut temporary) = self.unplaced.take() else { return Ok(()) };
+        match temporary.put_at(&self.path, Onto::Nothing) {
+            Ok(()) => self.is_new = true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let theirs = Self::open(&self.path, self.durable.clone())?;
+                let mut mine = std::mem::replace(self, theirs);
+                let ids: Vec<_> = mine.scan.frames.iter().map(|frame| frame.id).collect();
+                for id in ids {
+                    self.put(&mine.scan.read(&mut mine.file, &mine.path, id)?)?;
+                }
+                self.seal()?;
+            }
+            Err(error) => return Err(SidecarError::io(&self.path, "name")(error)),
+        }
+        Ok(())
+    }
+
     /// Writes a new file with the chunks of `keep` alone and renames it into place. Only after the document that refers to
     /// exactly these chunks is on the disk.
     ///
@@ -154,13 +248,14 @@ impl SidecarWriter {
     /// When the file system refuses or a chunk of `keep` is damaged; then the old file stays.
     pub fn compact(&mut self, keep: &HashSet<ChunkId>) -> Result<Compacted, SidecarError> {
         let before = self.scan.length;
-        let temporary = temporary(&self.path);
-        let compacted = self.copy_kept(&temporary, keep);
-        let (file, scan) = compacted.inspect_err(|_| self.durable.discard(&temporary))?;
-        self.durable.rename(&temporary, &self.path).map_err(SidecarError::io(&self.path, "replace"))?;
+        let (file, scan, mut temporary) = self.copy_kept(keep)?;
+        temporary.put_at(&self.path, Onto::Anything).map_err(SidecarError::io(&self.path, "replace"))?;
         let after = scan.length;
         // Every frame was read when it was copied.
         (self.file, self.scan, self.found) = (file, scan, 0);
+        self.start = self.scan.end;
+        // A power cut may bring the old file back, which has these chunks too. What comes later is flushed with the folder of
+        // the document that refers to it.
         Ok(Compacted { before, after })
     }
 
@@ -205,7 +300,7 @@ impl SidecarWriter {
         Ok(struck)
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.unsealed = 0;
         match self.flusher.take() {
             Some(flusher) => flusher.finish(),
@@ -230,15 +325,19 @@ impl SidecarWriter {
         self.durable.write(&mut self.file, bytes).map_err(SidecarError::io(&self.path, "append"))
     }
 
-    fn copy_kept(&mut self, temporary: &Path, keep: &HashSet<ChunkId>) -> Result<(File, Scan), SidecarError> {
-        let io = |what| SidecarError::io(temporary, what);
+    fn copy_kept(&mut self, keep: &HashSet<ChunkId>) -> Result<(File, Scan, Temporary), SidecarError> {
+        let io = |what| SidecarError::io(&self.path, what);
         // The lock moves with the name: whoever waits for the old file finds that it was replaced.
-        let file = self.durable.create(temporary).map_err(io("create"))?;
+        let made = Temporary::create(&self.path, permissions_of(&self.path).as_ref(), &self.durable);
+        let (file, temporary) = made.map_err(io("make a copy of"))?;
         let mut copy = Self {
-            path: temporary.to_owned(),
+            path: self.path.clone(),
             file,
             scan: Scan::empty(),
             durable: self.durable.clone(),
+            unplaced: None,
+            is_new: false,
+            start: SIDECAR_HEADER_BYTES,
             found: 0,
             unsealed: 0,
             flusher: None,
@@ -252,13 +351,21 @@ impl SidecarWriter {
                 copy.write_chunk(&chunk)?;
             }
         }
-        copy.flush().map_err(io("flush"))?;
+        copy.flush().map_err(SidecarError::io(&self.path, "flush"))?;
         copy.write_seal()?;
-        Ok((copy.file, copy.scan))
+        Ok((copy.file, copy.scan, temporary))
     }
 }
 
+/// Begins a file anew that is shorter than its header, where what it has is the beginning of one.
 fn restart(file: &mut File, length: u64, path: &Path, durable: &Durable) -> Result<(), SidecarError> {
+    let mut there = Vec::new();
+    file.seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_end(&mut there))
+        .map_err(SidecarError::io(path, "read the header"))?;
+    if !sidecar_header().starts_with(&there) {
+        return Err(SidecarError::NotASidecar { path: path.to_owned() });
+    }
     // A file that was cut once is flushed by some file systems when it is closed.
     if length > 0 {
         durable.truncate(file, 0).map_err(SidecarError::io(path, "empty"))?;
