@@ -1,9 +1,10 @@
 //! Files that are written whole: a reader finds what was there before or what is there now, and never a part of either.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use intact_format::image::Durable;
 use tempfile::NamedTempFile;
 
 /// Writes a file so that it is there whole or not at all: under a new name beside it, which nobody can foresee, and then
@@ -13,16 +14,14 @@ use tempfile::NamedTempFile;
 /// Those of the system, and [`io::ErrorKind::InvalidInput`] where something else than a file has that name.
 pub(crate) fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     let path = target(path)?;
-    let folder = folder_of(&path);
-    let there = match fs::symlink_metadata(&path) {
+    match fs::symlink_metadata(&path) {
         Ok(there) if !there.is_file() => return Err(no_file(&path)),
-        Ok(there) => Some(there.permissions()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let mut temporary = beside(folder)?;
-    temporary.write_all(bytes.as_ref())?;
-    put_in_place(temporary, &path, there)
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // It is there by then. Not every file system can flush a folder, and that would be no reason to call it missing.
+    let _unflushed = Durable::default().replace(&path, bytes.as_ref())?;
+    Ok(())
 }
 
 /// The same, where what is there must be ours by what is in it. Something else is not replaced.

@@ -93,7 +93,13 @@ impl Desk {
                 stream: false,
             }))?;
         }
-        let save = Save { session: SESSION.into(), path: document.clone(), format: None, manifest: false };
+        let save = Save {
+            session: SESSION.into(),
+            path: document.clone(),
+            format: None,
+            manifest: false,
+            own: false,
+        };
         self.ask(Request::Save(save))?;
         let logits = self.score()?;
         let state = document.with_extension("kv");

@@ -220,13 +220,8 @@ fn nothing_is_saved_over_a_file_that_could_not_be_loaded() {
     fs::write(folder.path().join("model.gguf"), "other weights").expect("written");
     let lines = ["/load chat.json", "Hello", "/save", "/save ./chat.json", "/save other.json"];
     let said = with(&folder, fake_worker(), &["chat"], &lines);
-    assert_eq!((said.code, saved()), (0, before), "{}", said.err);
-    assert_eq!(
-        said.err.matches("could not be loaded, and this is another session").count(),
-        2,
-        "{}",
-        said.err
-    );
+    assert_eq!((said.code, saved()), (100, before), "{}", said.err);
+    assert_eq!(said.err.matches("was neither loaded nor saved here before").count(), 2, "{}", said.err);
     assert!(folder.path().join("other.json").is_file(), "{}", said.err);
 
     fs::write(folder.path().join("model.gguf"), "weights").expect("written");

@@ -230,7 +230,7 @@ fn a_request_that_cannot_be_written_costs_no_worker() {
     use std::os::unix::ffi::OsStringExt;
     let path = std::ffi::OsString::from_vec(b"/tmp/\xff/a.json".to_vec()).into();
     let mut worker = start(&command("nothing", None));
-    let save = intact_protocol::Save { session: "a".into(), path, format: None, manifest: false };
+    let save = intact_protocol::Save { session: "a".into(), path, format: None, manifest: false, own: false };
     let error = worker.ask(Request::Save(save), LONG, &mut |_| {}).expect_err("no line");
     assert!(matches!(error, WorkerError::Unwritable { op: "save", .. }), "{error}");
     assert!(error.leaves_worker_alive() && error.to_string().contains("UTF-8"), "{error}");
