@@ -10,6 +10,8 @@ use crate::llama::{ContextSettings, FlashAttention, Model};
 
 /// Most sequences that llama.cpp gives a context.
 const MAX_SEQUENCES: u32 = 256;
+/// Sequences of the longest context that a file may ask for.
+const USUAL_SEQUENCES: u64 = 8;
 /// Most threads that ggml starts.
 const MAX_THREADS: u32 = 512;
 /// Fewest tokens of a context: what finds out about its memory evaluates some, and so does every message.
@@ -41,7 +43,8 @@ pub(crate) fn excess(
         let length = parameters.context_size.unwrap_or(0);
         u64::from(length) * u64::from(parameters.n_seq_max.unwrap_or(1).max(1))
     };
-    let most = u64::from(most).max(cells(own));
+    // Some sequences beside the session's are no surprise; hundreds of the whole trained context are.
+    let most = (u64::from(most) * USUAL_SEQUENCES).max(cells(own));
     let together = (cells(parameters) > most).then(|| {
         format!("ContextSize times NSeqMax is {}, and at most {most} is possible", cells(parameters))
     });

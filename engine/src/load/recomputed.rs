@@ -7,7 +7,7 @@ use intact_format::transcode::HeadSizes;
 
 use crate::context::settings;
 use crate::engine::Engine;
-use crate::llama::{Context, LlamaError};
+use crate::llama::{Context, LlamaError, Part};
 use crate::probe::{Probe, Understood};
 use crate::session::Timeline;
 
@@ -15,6 +15,8 @@ use crate::session::Timeline;
 const SAMPLE: usize = 32;
 /// Context length that is enough for them.
 const CONTEXT: u32 = 256;
+/// Most bytes that a state may have which can only be read whole: loads are to take little more memory than the state.
+const MOST_READ: usize = 16 << 20;
 /// Fewest cells that say anything.
 const FEWEST: usize = 8;
 
@@ -46,6 +48,9 @@ impl Engine {
             return Ok(Recomputed::Unknown("no context is like this one".to_owned()));
         };
         settings.n_ctx = Some(restored.context().n_ctx().min(CONTEXT));
+        if !alone(restored, here) && restored.context().state_size(Part::Whole) > MOST_READ {
+            return Ok(Recomputed::Unknown("the whole of a large state would have to be read".to_owned()));
+        }
         let mut context = Context::new(&self.model, &settings).map_err(failed)?;
         let own = Probe::of(&mut context, &HeadSizes::of(&self.identity.shape), false).map_err(failed)?;
         let Some(own) = own.understood() else {
@@ -82,15 +87,17 @@ impl Engine {
 
 /// The state of a session, of its first tokens alone where these can be read alone.
 fn cells(restored: &mut Timeline, here: &Understood, tokens: usize) -> Result<Vec<u8>, LlamaError> {
-    let alone = restored.memory().can_be_cut()
-        && restored.context().scratch().is_some()
-        && here.shape.sections.len() == 1;
-    if alone {
+    if alone(restored, here) {
         let mut bytes = Vec::new();
         restored.slice(0..tokens, &mut bytes)?;
         return Ok(bytes);
     }
     Ok(restored.state()?.into_bytes())
+}
+
+/// Whether a range of cells can be read without the rest.
+fn alone(restored: &Timeline, here: &Understood) -> bool {
+    restored.memory().can_be_cut() && restored.context().scratch().is_some() && here.shape.sections.len() == 1
 }
 
 fn failed(error: LlamaError) -> Refusal {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use intact_engine::llama::Part;
-use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, sidecar_path};
+use intact_engine::{Engine, EngineOptions, LoadOptions, Replace, SaveOptions, sidecar_path};
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{CutOptions, ImageReference, Target, assemble, cut};
 use intact_format::kv_type::KvType;
@@ -42,7 +42,8 @@ fn live_state(engine: &mut Engine, id: &str) -> Vec<u8> {
 
 /// Saves, and compares what is there together with the session's own state.
 fn save_and_compare(engine: &mut Engine, id: &str, file: &Path, what: &str) {
-    engine.save(id, &SaveOptions::to(file)).expect("saved");
+    let options = SaveOptions { replace: Replace::Any, ..SaveOptions::to(file) };
+    engine.save(id, &options).expect("saved");
     let there = state(file).0;
     if engine.session(id).expect("live").timeline().memory().can_be_cut() {
         assert!(there == live_state(engine, id), "{what}: the chunks are not the session's KV");
@@ -170,7 +171,8 @@ fn what_the_place_has_lost_is_written_again() {
         // Another session's file, which has none of the chunks.
         start(&mut engine, "other");
         say(&mut engine, "other", TURNS[2]);
-        engine.save("other", &SaveOptions::to(&file)).expect("saved over it");
+        let options = SaveOptions { replace: Replace::Any, ..SaveOptions::to(&file) };
+        engine.save("other", &options).expect("saved over it");
         save_and_compare(&mut engine, "it", &file, model);
         assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}");
     }

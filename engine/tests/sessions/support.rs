@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use intact_engine::session::Generation;
-use intact_engine::{Engine, EngineError, EngineOptions, LoadOptions, Loaded, SaveOptions, StartOptions};
+use intact_engine::{
+    Engine, EngineError, EngineOptions, LoadOptions, Loaded, Replace, SaveOptions, StartOptions,
+};
 use intact_format::parameters::{ContextParameters, Parameters};
 use intact_format::session::{SessionDocument, read, write};
 use intact_format::version::FormatVersion;
@@ -84,7 +86,8 @@ pub(crate) fn uninterrupted(model: &str) -> Vec<Vec<u32>> {
 }
 
 pub(crate) fn save(engine: &mut Engine, id: &str, path: &Path) {
-    engine.save(id, &SaveOptions::to(path)).expect("saved");
+    let options = SaveOptions { replace: Replace::Any, ..SaveOptions::to(path) };
+    engine.save(id, &options).expect("saved");
 }
 
 pub(crate) fn load(engine: &mut Engine, path: &Path) -> Loaded {

@@ -12,6 +12,7 @@ use intact_fixtures::AdapterKind;
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
 use crate::config::{AdapterConfig, Config, Conversation, ModelChoice, ModelConfig};
+use crate::environment;
 use crate::model_file::unopened;
 use crate::recipe::Place;
 use crate::results::ModelInfo;
@@ -59,7 +60,10 @@ impl Models {
         let fixture = |id: &str| Ok(intact_fixtures::cached(id)?);
         let mut models = Self::gather(config, choice, options, subjects, &fixture)?;
         if !options.models.is_empty() {
-            models.models.iter_mut().try_for_each(|model| model.converse(config, subjects))?;
+            // As many as a cell has: on a busy machine threads that wait for each other by spinning never come to an end.
+            let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
+            let threads = u32::try_from((environment::cores() / jobs).max(1)).unwrap_or(1);
+            models.models.iter_mut().try_for_each(|model| model.converse(config, subjects, threads))?;
         }
         Ok(models)
     }
@@ -217,12 +221,13 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
 
 impl Model {
     /// Lets the conversation grow until the axes mean with this model's tokens what they say.
-    fn converse(&mut self, config: &Config, subjects: &Subjects) -> Result<(), RunError> {
+    fn converse(&mut self, config: &Config, subjects: &Subjects, threads: u32) -> Result<(), RunError> {
         let unusable = |reason: String| RunError::Model { path: self.path.clone(), reason };
         let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
         let contexts = config.contexts();
         let mut place = Place::default();
         place.settings.n_ctx = contexts.usual;
+        place.settings.threads = Some(threads);
         let started = subjects.worker(subject, &place);
         let (mut worker, _) = started.map_err(|error| unusable(error.to_string()))?;
         // A first message can take long on a busy machine, and says nothing of the subject.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::cli::{Said, fake_worker, said};
+use super::cli::{Said, fake_worker, line, said};
 
 /// A folder with something that the fake worker takes for a model.
 fn scene() -> TempDir {
@@ -59,7 +59,11 @@ fn a_line_that_is_not_text_is_left_out_and_the_talk_goes_on() {
     let model = folder.path().join("model.gguf");
     let said = chat_in(folder.path(), &model, b"\xef\xbb\xbfHello\n\xff\xfe\nAgain\n/save\n");
     assert_eq!(said.code, 96, "{}", said.err);
-    assert!(said.err.contains("line 2 is not text in UTF-8") && said.err.contains("saved "), "{}", said.err);
+    assert!(
+        line(&said.err).contains("line 2 is not text in UTF-8") && said.err.contains("saved "),
+        "{}",
+        said.err
+    );
     assert_eq!(said.out.lines().count(), 2, "{}", said.out);
 }
 
@@ -125,7 +129,7 @@ fn what_somebody_else_has_saved_meanwhile_is_not_lost() {
     drop(stdin);
     let slow = said(&slow.wait_with_output().expect("ended"));
     assert_eq!(slow.code, 96, "{}", slow.err);
-    assert!(slow.err.contains("somebody else has saved to it"), "{}", slow.err);
+    assert!(line(&slow.err).contains("somebody else has saved to it"), "{}", slow.err);
     assert_eq!(fs::read(folder.path().join("chat.json")).expect("there"), saved);
 }
 
@@ -140,7 +144,7 @@ fn a_path_that_the_worker_cannot_be_told_is_refused_and_the_worker_lives_on() {
     let said =
         chat_in(&odd, &folder.path().join("model.gguf"), b"Hello\n/save a.json\n/load a.json\nAgain\n");
     assert_eq!(said.code, 96, "{}", said.err);
-    assert!(said.err.contains("is not in UTF-8") && !said.err.contains("restarted"), "{}", said.err);
+    assert!(line(&said.err).contains("is not in UTF-8") && !said.err.contains("restarted"), "{}", said.err);
     assert_eq!(said.out.lines().count(), 2, "{}", said.out);
     assert_eq!(fs::read_dir(&odd).expect("a folder").count(), 0);
 }
@@ -156,7 +160,7 @@ fn links_and_special_files_are_not_written_through() {
     let lines = ["Hello", "/save r.json", "/save pipe.json", "/save --replace pipe.json", "/load pipe.json"];
     let said = with(&folder, fake_worker(), &["chat"], &lines);
     assert_eq!(said.code, 96, "{}", said.err);
-    assert_eq!(said.err.matches("it is a named pipe").count(), 3, "{}", said.err);
+    assert_eq!(line(&said.err).matches("it is a named pipe").count(), 3, "{}", said.err);
     assert_eq!(fs::read(path.join("precious")).expect("there"), b"mine");
 }
 
@@ -221,7 +225,12 @@ fn nothing_is_saved_over_a_file_that_could_not_be_loaded() {
     let lines = ["/load chat.json", "Hello", "/save", "/save ./chat.json", "/save other.json"];
     let said = with(&folder, fake_worker(), &["chat"], &lines);
     assert_eq!((said.code, saved()), (100, before), "{}", said.err);
-    assert_eq!(said.err.matches("was neither loaded nor saved here before").count(), 2, "{}", said.err);
+    assert_eq!(
+        line(&said.err).matches("was neither loaded nor saved here before").count(),
+        2,
+        "{}",
+        said.err
+    );
     assert!(folder.path().join("other.json").is_file(), "{}", said.err);
 
     fs::write(folder.path().join("model.gguf"), "weights").expect("written");

@@ -59,3 +59,8 @@ fn built(program: &str) -> PathBuf {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     there
 }
+
+/// What was said, without the marks of its lines.
+pub(crate) fn line(text: &str) -> String {
+    text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+}

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::cli::{Said, intact, said, worker};
+use super::cli::{Said, intact, line, said, worker};
 
 const PASSPHRASE: &str = "correct horse";
 /// Something that is said, and that nobody else may read.
@@ -54,10 +54,19 @@ impl Scene {
 
     /// Runs `chat` so, which has to end well.
     fn chat(&self, arguments: &[&str], passphrase: Option<&str>, lines: &[&str]) -> String {
+        self.chat_to(0, arguments, passphrase, lines)
+    }
+
+    /// Runs `chat` so; something that it is asked for is refused.
+    fn refused(&self, arguments: &[&str], passphrase: Option<&str>, lines: &[&str]) -> String {
+        self.chat_to(96, arguments, passphrase, lines)
+    }
+
+    fn chat_to(&self, code: i32, arguments: &[&str], passphrase: Option<&str>, lines: &[&str]) -> String {
         let words: Vec<_> =
             ["chat", "--greedy", "--max-tokens", "4"].iter().chain(arguments).copied().collect();
         let said = self.run(&words, passphrase, lines);
-        assert_eq!(said.code, 0, "{}", said.err);
+        assert_eq!(said.code, code, "{}", said.err);
         assert!(!passphrase.is_some_and(|passphrase| said.err.contains(passphrase)), "{}", said.err);
         line(&said.err)
     }
@@ -74,11 +83,6 @@ impl Scene {
         let recipient = intact([Path::new("key"), &file]).out.trim_end().to_owned();
         (file.display().to_string(), recipient)
     }
-}
-
-/// What was said, without the marks of its lines.
-fn line(text: &str) -> String {
-    text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
 }
 
 fn is_sealed(file: &Path) -> bool {
@@ -140,7 +144,7 @@ fn a_session_for_a_recipient_is_saved_when_it_is_said_for_whom() {
     assert!(is_sealed(&file));
     let before = [&file, &file.with_extension("kv")].map(|file| fs::read(file).expect("read"));
     let opened = ["--load", "chat.json", "--key", &key];
-    let told = scene.chat(&opened, None, &["And the map?", "/save", "/save other.json"]);
+    let told = scene.refused(&opened, None, &["And the map?", "/save", "/save other.json"]);
     assert!(told.contains("loaded chat: direct") && told.contains("see --recipient"), "{told}");
     assert_eq!(told.matches("not saved: the session is to stay encrypted").count(), 2, "{told}");
     assert_eq!(before, [&file, &file.with_extension("kv")].map(|file| fs::read(file).expect("read")));
@@ -157,18 +161,19 @@ fn neither_is_written_over_the_other() {
     let scene = Scene::new();
     let sealed = scene.sealed("chat");
     let before = fs::read(&sealed).expect("read");
-    let told = scene.chat(&["--session", "open"], None, &["Hello", "/save chat.json", "/save"]);
+    let told = scene.refused(&["--session", "open"], None, &["Hello", "/save chat.json", "/save"]);
     assert!(told.contains("not saved: ") && told.contains("is sealed, and this session is not"), "{told}");
     assert_eq!(fs::read(&sealed).expect("read"), before);
 
     // Also not when another session takes the id of a sealed one.
     let open = scene.file("open.json");
     let before = fs::read(&open).expect("read");
-    let told = scene.chat(
+    let told = scene.refused(
         &["--load", "chat.json"],
         Some(PASSPHRASE),
-        &["/new", "Hello", "/save", "/save open.json"],
+        &["/new", "Hello", "/save", "/save --replace chat.json", "/save --replace open.json"],
     );
+    assert!(told.contains("neither loaded nor saved here"), "the talk that was loaded stays: {told}");
     assert!(told.contains("(sealed)") && told.contains("is there and not sealed"), "{told}");
     assert_eq!(fs::read(&open).expect("read"), before);
     assert!(is_sealed(&sealed));
