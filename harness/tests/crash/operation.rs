@@ -164,6 +164,15 @@ pub(crate) const OPERATIONS: [Operation; 9] = [
     },
 ];
 
+/// An incremental save that flushes nothing, as is right for what is thrown away afterwards, and for nothing else.
+pub(crate) const CARELESS: Operation = Operation {
+    name: "a careless save",
+    prepare: |root| prepared(root, 1),
+    run: |root| put(&mut FileSink::new(root.join("it.json"), Replaces::Session, Durable::unflushed()), 2),
+    check: saved,
+    ..PLAIN
+};
+
 fn told(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
