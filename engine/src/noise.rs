@@ -33,6 +33,8 @@ const SINGLE: usize = 8;
 const FIRST: usize = 8;
 /// Fewest tokens that say anything.
 const FEWEST: usize = 16;
+/// Most bytes of a state whose cells are compared: running states of some models are a hundred megabytes.
+const MOST_READ: usize = 16 << 20;
 /// Context length that is enough.
 const CONTEXT: u32 = 256;
 
@@ -108,7 +110,8 @@ struct Bench {
 struct Evaluated {
     /// A row for each of the last [`SINGLE`] tokens.
     logits: Vec<Vec<f32>>,
-    state: SequenceState,
+    /// None where it is large: measuring is to take little memory.
+    state: Option<SequenceState>,
 }
 
 impl Bench {
@@ -121,7 +124,7 @@ impl Bench {
             self.context.evaluate(&[*token], before.len() + at)?;
             logits.push(self.context.logits());
         }
-        Ok(Evaluated { logits, state: self.context.state(Part::Whole)? })
+        Ok(Evaluated { logits, state: self.state()? })
     }
 
     /// The end in one batch with what comes before it, but for the first few.
@@ -129,7 +132,12 @@ impl Bench {
         let (first, rest) = tokens.split_at(FIRST);
         self.context.evaluate(first, 0)?;
         let logits = self.context.evaluate_each(rest, first.len(), SINGLE)?;
-        Ok(Evaluated { logits, state: self.context.state(Part::Whole)? })
+        Ok(Evaluated { logits, state: self.state()? })
+    }
+
+    fn state(&self) -> Result<Option<SequenceState>, LlamaError> {
+        let small = self.context.state_size(Part::Whole) <= MOST_READ;
+        small.then(|| self.context.state(Part::Whole)).transpose()
     }
 
     /// Whether V is stored transposed, as it is without flash attention.
@@ -156,11 +164,11 @@ fn between(tokens: &[Token], one: (&Probe, &Evaluated), other: (&Probe, &Evaluat
     Some(noise)
 }
 
-/// Errors of K and V between two states, where they are understood and hold numbers.
+/// Errors of K and V between two states, where they were read, are understood and hold numbers.
 #[expect(clippy::cast_possible_truncation, reason = "distances need no more than a float's precision")]
 fn cells(one: (&Probe, &Evaluated), other: (&Probe, &Evaluated)) -> Option<(f32, f32)> {
-    let one = one.0.understood()?.parse(one.1.state.bytes()).ok()?;
-    let other = other.0.understood()?.parse(other.1.state.bytes()).ok()?;
+    let one = one.0.understood()?.parse(one.1.state.as_ref()?.bytes()).ok()?;
+    let other = other.0.understood()?.parse(other.1.state.as_ref()?.bytes()).ok()?;
     let apart = apart(&one, &other).ok()?;
     let numbers = (apart.keys as f32, apart.values as f32);
     (apart.cells > 0 && numbers.0.is_finite() && numbers.1.is_finite()).then_some(numbers)
