@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod keys;
 mod kind;
+mod measure;
 mod migrate;
 mod models;
 mod noise;

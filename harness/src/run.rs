@@ -1,5 +1,6 @@
 //! A run: plan, write phase, read phase, judgement, results.
 
+mod budget;
 mod cell;
 mod conclusion;
 mod controls;
@@ -20,7 +21,7 @@ mod subjects;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -85,6 +86,8 @@ pub struct RunOptions {
     pub witness: Option<Arc<Mutex<Vec<Evidence>>>>,
     /// A cell that does not end as expected is not played once more.
     pub no_retry: bool,
+    /// Leave out the cells that tell least where the others take so long already.
+    pub budget: Option<Duration>,
     /// Where the run is going to be kept: another run than what is there already is refused before it begins.
     /// [`Depot::keep`] keeps it when it has ended.
     pub depot: Option<Depot>,
@@ -260,12 +263,15 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
     let earlier = folder.events()?;
     let before: f64 = earlier.iter().map(Event::seconds).sum();
     let session = Session::begin(&setup, &folder, log, earlier, progress, options)?;
-    session.play(&cells, 0)?;
+    session.play_within(&cells, options.budget)?;
     if !options.no_retry {
         session.play(&cells, 1)?;
     }
     let seconds = clock.elapsed().as_secs_f64();
     let outcomes = session.end(seconds)?;
+    let left_out = cells.iter().filter(|cell| session::is_left_out(&outcomes, &cell.id));
+    let left_out = left_out.map(|cell| cell.id.as_str());
+    let notes = options.budget.and_then(|budget| budget::note(left_out, budget)).into_iter().collect();
     let conclusion = Conclusion {
         inputs: &setup.inputs,
         manifest: &setup.manifest,
@@ -277,7 +283,7 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         environment: environment::here(),
         seconds: before + seconds,
         jobs: setup.jobs,
-        notes: Vec::new(),
+        notes,
     };
     let results = conclusion.results();
     results.write(&folder.file(RESULTS))?;

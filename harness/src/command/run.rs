@@ -1,10 +1,12 @@
 //! `intact run`: judge a matrix of save and load round trips, and write the reports.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::measure::duration;
 use super::progress::Shown;
 use super::selection::{Keeping, Selection, Workforce, command_line, keep};
 use super::summary::summary;
@@ -53,7 +55,15 @@ pub(super) struct Run {
     /// Do not play cells once more that did not end as expected
     #[arg(long)]
     no_retry: bool,
+
+    /// Leave out the cells that tell least, where all would take longer than this, and name them: 90s, 10m, 1h
+    /// [default: 10m with --model, none otherwise]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    budget: Option<Duration>,
 }
+
+/// How long a model of the user's may take.
+const USUAL_BUDGET: Duration = Duration::from_secs(10 * 60);
 
 /// Options that the run which is gone on with has settled.
 const SETTLED: [&str; 9] =
@@ -78,6 +88,7 @@ impl Run {
         };
         let options = self.workforce.at(RunOptions {
             no_retry: self.no_retry,
+            budget: self.budget.or_else(|| (!options.models.is_empty()).then_some(USUAL_BUDGET)),
             depot: self.keeping.depot()?,
             command: command_line(),
             ..options

@@ -2,7 +2,6 @@
 
 mod collect;
 mod list;
-mod measure;
 mod prune;
 mod transfer;
 mod verify;

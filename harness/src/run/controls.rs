@@ -98,10 +98,11 @@ fn uncontained(seating: &Seating) -> Seating {
 }
 
 impl Scene<'_> {
-    /// Every uninterrupted session that the cells are compared with, held once.
-    pub(super) fn controls(&self, cells: &[&Prepared<'_>]) -> Controls {
+    /// Every uninterrupted session that the cells are compared with and that is not there yet, held once.
+    pub(super) fn controls(&self, cells: &[&Prepared<'_>], there: &Controls) -> Controls {
         let readers = cells.iter().map(|cell| (cell.control(), cell.controls_seating()));
-        let wanted: BTreeMap<ControlKey, Seating> = readers.chain(writers(cells)).collect();
+        let mut wanted: BTreeMap<ControlKey, Seating> = readers.chain(writers(cells)).collect();
+        wanted.retain(|key, _| !there.contains_key(key));
         let (here, absent): (BTreeMap<_, _>, BTreeMap<_, _>) =
             wanted.into_iter().partition(|(key, seating)| {
                 let release = seating.place.release.as_deref();

@@ -80,6 +80,7 @@ impl Seating {
 }
 
 /// What cells are played with.
+#[derive(Default)]
 pub(super) struct Stock {
     pub artifacts: Artifacts,
     pub controls: Controls,
@@ -91,15 +92,18 @@ impl Scene<'_> {
         cells.iter().map(|cell| self.prepare_one(cell)).collect()
     }
 
-    /// Makes what the cells are played with, or fetches what was made elsewhere.
-    pub(super) fn stock(&self, cells: &[Ready<'_>]) -> Stock {
+    /// Makes what the cells are played with beside what there is, or fetches what was made elsewhere.
+    pub(super) fn stock(&self, cells: &[Ready<'_>], mut there: Stock) -> Stock {
         let ready: Vec<&Prepared<'_>> = cells.iter().filter_map(|cell| cell.as_ref().ok()).collect();
-        let wanted = self.sessions(&ready);
-        let artifacts = match self.elsewhere {
+        let mut wanted = self.sessions(&ready);
+        wanted.retain(|key, _| !there.artifacts.contains_key(key));
+        there.artifacts.extend(match self.elsewhere {
             Some(_) => self.fetch(&wanted),
             None => self.save(wanted, &|_, _| ()),
-        };
-        Stock { artifacts, controls: self.controls(&ready) }
+        });
+        let controls = self.controls(&ready, &there.controls);
+        there.controls.extend(controls);
+        there
     }
 
     /// Plays every cell, and tells `played` what became of it. Cells that an interruption reaches are left out.

@@ -1,6 +1,9 @@
 //! Cells being played, and what is known of them so far, in memory and on disk.
 
+use std::fs;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -8,7 +11,7 @@ use super::conclusion::{Outcomes, is_expected, verdict};
 use super::phase::{Ready, Stock};
 use super::reproduce::Reproduction;
 use super::setup::Setup;
-use super::{Progress, RunError, RunOptions};
+use super::{Progress, RunError, RunOptions, budget};
 use crate::environment;
 use crate::folder::{Event, EventLog, FolderError, Judged, Outcome, RunFolder, outcomes};
 use crate::interrupt;
@@ -57,6 +60,38 @@ impl<'a> Session<'a> {
         Ok(record.outcomes)
     }
 
+    /// Plays every cell that has not been played yet, as far as they fit into a time if there is one.
+    pub(super) fn play_within(
+        &self,
+        cells: &[PlannedCell],
+        budget: Option<Duration>,
+    ) -> Result<(), RunError> {
+        let Some(budget) = budget else { return self.play(cells, 0) };
+        let due: Vec<PlannedCell> = cells.iter().filter(|cell| self.is_due(cell, 0)).cloned().collect();
+        let began = Instant::now();
+        let scratch = self.folder.scratch()?;
+        let (mut played, mut stock) = (0, Stock::default());
+        for (batch, cells) in budget::batches(&due).iter().enumerate() {
+            if interrupt::requested() {
+                break;
+            }
+            if !budget::fits(cells.len(), played, began.elapsed(), budget) {
+                cells.iter().for_each(|cell| self.played(cell, budget::left_out(budget)));
+                continue;
+            }
+            if batch == 1 {
+                let rest = budget::estimate(due.len() - played, played, began.elapsed());
+                self.progress.phase(&budget::forecast(rest, budget), 0);
+            }
+            let folder = scratch.path().join(format!("batch-{batch}"));
+            fs::create_dir(&folder)
+                .map_err(|error| RunError::Folder { path: folder.clone(), reason: error.to_string() })?;
+            stock = self.play_batch(cells, 0, &folder, stock)?;
+            played += cells.len();
+        }
+        Ok(())
+    }
+
     /// Plays every cell that has been played so often, and did not end as expected if at all.
     pub(super) fn play(&self, cells: &[PlannedCell], pass: u32) -> Result<(), RunError> {
         let due: Vec<PlannedCell> = cells.iter().filter(|cell| self.is_due(cell, pass)).cloned().collect();
@@ -67,16 +102,27 @@ impl<'a> Session<'a> {
             self.progress.phase("playing again what was not expected", due.len());
         }
         let scratch = self.folder.scratch()?;
-        let scene = self.setup.scene(scratch.path(), pass, self.progress);
-        let ready: Vec<Ready<'_>> = scene.prepare(&due);
-        let stock: Stock = scene.stock(&ready);
-        scene.play(&due, &ready, &stock, &|cell, outcome| self.played(cell, outcome));
+        self.play_batch(&due, pass, scratch.path(), Stock::default()).map(drop)
+    }
+
+    /// Plays cells with what there is already and what they need besides.
+    fn play_batch(
+        &self,
+        due: &[PlannedCell],
+        pass: u32,
+        scratch: &Path,
+        stock: Stock,
+    ) -> Result<Stock, RunError> {
+        let scene = self.setup.scene(scratch, pass, self.progress);
+        let ready: Vec<Ready<'_>> = scene.prepare(due);
+        let stock = scene.stock(&ready, stock);
+        scene.play(due, &ready, &stock, &|cell, outcome| self.played(cell, outcome));
         for (cell, ready) in due.iter().zip(&ready) {
             if self.is_unexpected(cell) {
                 scene.keep(ready, &stock, &self.folder.artifacts())?;
             }
         }
-        self.lock().broken.take().map_or(Ok(()), |error| Err(error.into()))
+        self.lock().broken.take().map_or(Ok(stock), |error| Err(error.into()))
     }
 
     fn is_due(&self, cell: &PlannedCell, pass: u32) -> bool {
@@ -136,6 +182,12 @@ impl Record {
     }
 }
 
+/// Whether there was no time for a cell.
+pub(super) fn is_left_out(outcomes: &Outcomes, cell: &str) -> bool {
+    let attempts = outcomes.get(cell).map_or(&[][..], Vec::as_slice);
+    attempts.iter().any(|outcome| outcome.code.as_deref() == Some(budget::LEFT_OUT))
+}
+
 /// Cells of an earlier attempt at the run that are to be played again, and why.
 fn again(
     cells: &[PlannedCell],
@@ -147,6 +199,9 @@ fn again(
     let reason = |cell: &PlannedCell| {
         let attempts = outcomes.get(&cell.id)?;
         let unknown = [Verdict::NotRun, Verdict::HarnessError];
+        if is_left_out(outcomes, &cell.id) {
+            return Some("there was no time for it");
+        }
         if attempts.iter().all(|outcome| unknown.contains(&outcome.verdict)) {
             return Some("it has no verdict");
         }

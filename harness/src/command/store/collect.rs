@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use intact_store::{Collected, Collection};
 
-use super::measure::duration;
+use super::super::measure::duration;
 use super::{Desk, failed};
 use crate::command::Failure;
 use crate::command::inspect::bytes;

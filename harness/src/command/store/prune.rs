@@ -6,8 +6,8 @@ use clap::Args;
 use intact_store::Retention;
 use serde::Serialize;
 
+use super::super::measure::{duration, size};
 use super::list::{Row, sessions};
-use super::measure::{duration, size};
 use super::{Desk, failed};
 use crate::command::Failure;
 use crate::command::inspect::bytes;

@@ -1,0 +1,183 @@
+//! A time budget: cells are played in batches, those first that tell most, and what there is no time for is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::folder::Outcome;
+use crate::judge::Judgement;
+use crate::plan::PlannedCell;
+use crate::recipe::INAPPLICABLE;
+use crate::results::Part;
+use crate::verdict::Verdict;
+
+/// The code of cells that there was no time for.
+pub(super) const LEFT_OUT: &str = "budget";
+
+/// Judged cells of a batch, with their unprotected ones. Workers are started anew for each batch, and a model is opened in
+/// each, so few of them would cost more than they spare; the first is smaller, because the estimate waits for it.
+const BATCH: usize = 12;
+/// Judged cells of the first batch.
+const FIRST: usize = 4;
+
+/// Cells in the batches in which they are played, the most telling first.
+pub(super) fn batches(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
+    let groups = by_telling(cells);
+    let (first, rest) = groups.split_at(FIRST.min(groups.len()));
+    let batches = std::iter::once(first).chain(rest.chunks(BATCH));
+    batches.map(<[_]>::concat).filter(|batch| !batch.is_empty()).collect()
+}
+
+/// Whether a batch of so many cells fits into a budget, after so many were played in some time. The first always does:
+/// nothing is known before it.
+pub(super) fn fits(cells: usize, played: usize, took: Duration, budget: Duration) -> bool {
+    played == 0 || took + estimate(cells, played, took) <= budget
+}
+
+/// What so many cells take, where so many took some time.
+pub(super) fn estimate(cells: usize, played: usize, took: Duration) -> Duration {
+    #[expect(clippy::cast_precision_loss, reason = "numbers of cells")]
+    took.mul_f64(cells as f64 / played.max(1) as f64)
+}
+
+/// What becomes of a cell that there is no time for: it is filtered, and nothing is known of it.
+pub(super) fn left_out(budget: Duration) -> Outcome {
+    let message = format!(
+        "Left out to stay within the budget of {}: other cells tell more. Nothing is known of it",
+        told(budget)
+    );
+    Outcome::plain(Judgement::plain(Verdict::Filtered, Some(LEFT_OUT), message))
+}
+
+/// What is said of cells that were left out, if any were.
+pub(super) fn note<'c>(cells: impl Iterator<Item = &'c str>, budget: Duration) -> Option<String> {
+    let cells: Vec<&str> = cells.collect();
+    let count = cells.len();
+    let (were, names) = (if count == 1 { "cell was" } else { "cells were" }, cells.join(", "));
+    let note = format!("{count} {were} left out to stay within the budget of {}: {names}", told(budget));
+    (count > 0).then_some(note)
+}
+
+/// What is said of the time that the rest takes.
+pub(super) fn forecast(rest: Duration, budget: Duration) -> String {
+    format!("about {} more for the whole plan, of a budget of {}", told(rest), told(budget))
+}
+
+/// Cells in groups, the most telling first: a judged cell with the unprotected ones in its place. Plans name first what
+/// tells most.
+fn by_telling(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
+    let place = |cell: &PlannedCell, left_out: &BTreeSet<&str>| -> Vec<(String, String)> {
+        let dims = cell
+            .dims
+            .iter()
+            .filter(|(name, _)| !WHO.contains(&name.as_str()) && !left_out.contains(name.as_str()));
+        dims.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let judged: Vec<&PlannedCell> = cells.iter().filter(|cell| cell.part == Part::Judged).collect();
+    let mut groups: Vec<Vec<PlannedCell>> = judged.iter().map(|cell| vec![(*cell).clone()]).collect();
+    let mut places: BTreeMap<BTreeSet<&str>, BTreeMap<Vec<(String, String)>, usize>> = BTreeMap::new();
+    let mut alone = Vec::new();
+    for cell in cells.iter().filter(|cell| cell.part == Part::Control) {
+        let missing = cell.dims.iter().filter(|(_, value)| *value == INAPPLICABLE);
+        let missing: BTreeSet<&str> = missing.map(|(name, _)| name.as_str()).collect();
+        let known = places.entry(missing.clone()).or_insert_with(|| {
+            // The first of equals.
+            let all = judged.iter().enumerate().rev();
+            all.map(|(index, cell)| (place(cell, &missing), index)).collect()
+        });
+        match known.get(&place(cell, &missing)) {
+            Some(index) => groups[*index].push(cell.clone()),
+            None => alone.push(vec![cell.clone()]),
+        }
+    }
+    groups.extend(alone);
+    groups
+}
+
+/// Dimensions that say who plays a cell.
+const WHO: [&str; 3] = ["subject", "writer", "reader"];
+
+/// A time for a person.
+fn told(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 90.0 {
+        return format!("{seconds:.0} s");
+    }
+    let minutes = seconds / 60.0;
+    if minutes < 10.0 && (minutes - minutes.round()).abs() > 0.05 {
+        format!("{minutes:.1} minutes")
+    } else {
+        format!("{minutes:.0} minutes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_by_what_others_took_is_left_out() {
+        let (second, budget) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert!(fits(1000, 0, Duration::ZERO, second), "nothing is known yet");
+        for (cells, played, took, expected) in
+            [(10, 10, 20, true), (20, 10, 20, true), (21, 10, 20, false), (1, 10, 60, false)]
+        {
+            assert_eq!(
+                fits(cells, played, second * took, budget),
+                expected,
+                "{cells} after {played} in {took} s"
+            );
+        }
+    }
+
+    #[test]
+    fn batches_hold_every_cell_once_and_in_order() {
+        let cells: Vec<PlannedCell> = (0..40)
+            .map(|at| PlannedCell {
+                id: at.to_string(),
+                dims: [("subject".to_owned(), "engine".to_owned()), ("n".to_owned(), at.to_string())].into(),
+                part: Part::Judged,
+                filtered: None,
+            })
+            .collect();
+        let batches = batches(&cells);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 12, 12, 12]);
+        let ids: Vec<&str> = batches.iter().flatten().map(|cell| cell.id.as_str()).collect();
+        assert_eq!(ids, cells.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_left_out_is_named() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(note([].into_iter(), minute), None);
+        let told = note(["a", "b"].into_iter(), minute).expect("a note");
+        assert_eq!(told, "2 cells were left out to stay within the budget of 60 s: a, b");
+    }
+
+    #[test]
+    fn an_unprotected_cell_goes_with_the_first_judged_one_in_its_place() {
+        let cell = |id: &str, part, dims: &[(&str, &str)]| PlannedCell {
+            id: id.to_owned(),
+            dims: dims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            part,
+            filtered: None,
+        };
+        let cells = [
+            cell("a", Part::Judged, &[("subject", "engine"), ("kv", "f16"), ("format", "2.0")]),
+            cell("b", Part::Judged, &[("subject", "engine"), ("kv", "q8_0"), ("format", "2.0")]),
+            cell("c", Part::Judged, &[("subject", "engine"), ("kv", "f16"), ("format", "1.0")]),
+            cell("x", Part::Control, &[("subject", "blind"), ("kv", "f16"), ("format", "-")]),
+            cell("y", Part::Control, &[("subject", "blind"), ("kv", "q8_0"), ("format", "-")]),
+            cell("z", Part::Control, &[("subject", "blind"), ("kv", "q4_0"), ("format", "-")]),
+        ];
+        let groups = by_telling(&cells);
+        let ids = |group: &Vec<PlannedCell>| group.iter().map(|cell| cell.id.clone()).collect::<String>();
+        assert_eq!(groups.iter().map(ids).collect::<Vec<_>>(), ["ax", "by", "c", "z"]);
+    }
+
+    #[test]
+    fn times_are_told_as_a_person_would() {
+        let told =
+            [4.4, 89.0, 90.0, 150.0, 600.0, 4000.0].map(|seconds| told(Duration::from_secs_f64(seconds)));
+        assert_eq!(told, ["4 s", "89 s", "1.5 minutes", "2.5 minutes", "10 minutes", "67 minutes"]);
+    }
+}
