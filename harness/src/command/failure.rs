@@ -110,7 +110,11 @@ impl Failure {
     fn rendered(&self, fancy: bool) -> String {
         let theme = if fancy { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let mut text = String::new();
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            // Whoever searches a log for a message finds it in one line.
+            .with_wrap_lines(fancy)
+            .with_links(false);
         match handler.render_report(&mut text, self) {
             Ok(()) => text.trim_end().to_owned(),
             Err(_) => self.message.clone(),

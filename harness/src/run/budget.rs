@@ -65,7 +65,7 @@ pub(super) fn forecast(rest: Duration, budget: Duration) -> String {
 /// Cells in groups, the most telling first: a judged cell with the unprotected ones in its place. Plans name first what
 /// tells most.
 fn by_telling(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
-    let place = |cell: &PlannedCell, left_out: &BTreeSet<&str>| -> Vec<(String, String)> {
+    let place = |cell: &PlannedCell, left_out: &BTreeSet<&str>| -> Place {
         let dims = cell
             .dims
             .iter()
@@ -74,7 +74,7 @@ fn by_telling(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
     };
     let judged: Vec<&PlannedCell> = cells.iter().filter(|cell| cell.part == Part::Judged).collect();
     let mut groups: Vec<Vec<PlannedCell>> = judged.iter().map(|cell| vec![(*cell).clone()]).collect();
-    let mut places: BTreeMap<BTreeSet<&str>, BTreeMap<Vec<(String, String)>, usize>> = BTreeMap::new();
+    let mut places: BTreeMap<BTreeSet<&str>, BTreeMap<Place, usize>> = BTreeMap::new();
     let mut alone = Vec::new();
     for cell in cells.iter().filter(|cell| cell.part == Part::Control) {
         let missing = cell.dims.iter().filter(|(_, value)| *value == INAPPLICABLE);
@@ -92,6 +92,9 @@ fn by_telling(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
     groups.extend(alone);
     groups
 }
+
+/// The values of a cell's dimensions, by name.
+type Place = Vec<(String, String)>;
 
 /// Dimensions that say who plays a cell.
 const WHO: [&str; 3] = ["subject", "writer", "reader"];
