@@ -3,6 +3,7 @@
 mod adopt;
 mod chat;
 mod cli;
+mod damage;
 mod files;
 mod help;
 mod perf;
