@@ -158,7 +158,8 @@ pub struct ModelConfig {
     /// a GGUF file.
     #[serde(default)]
     pub path: Option<PathBuf>,
-    /// Other files that a reader may open instead, by the name that axes use: ids of fixtures.
+    /// Other models that a reader may open instead, by the name that axes use: ids of fixtures, or GGUF files where the
+    /// model is a file.
     #[serde(default)]
     pub variants: BTreeMap<String, String>,
     /// Adapters that may be applied together, by the name that axes use for them.

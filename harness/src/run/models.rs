@@ -29,6 +29,8 @@ struct Model {
     name: String,
     family: String,
     path: PathBuf,
+    /// Whether it is a file of the user's, and none that was made for this.
+    is_own: bool,
     /// What it is, wherever it lies.
     identity: String,
     variants: BTreeMap<String, PathBuf>,
@@ -59,11 +61,12 @@ impl Models {
     ) -> Result<Self, RunError> {
         let fixture = |id: &str| Ok(intact_fixtures::cached(id)?);
         let mut models = Self::gather(config, choice, options, subjects, &fixture)?;
-        if !options.models.is_empty() {
+        if models.models.iter().any(|model| model.is_own) && !config.conversation.more.is_empty() {
             // As many as a cell has: on a busy machine threads that wait for each other by spinning never come to an end.
             let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
             let threads = u32::try_from((environment::cores() / jobs).max(1)).unwrap_or(1);
-            models.models.iter_mut().try_for_each(|model| model.converse(config, subjects, threads))?;
+            let mut own = models.models.iter_mut().filter(|model| model.is_own);
+            own.try_for_each(|model| model.converse(config, subjects, threads))?;
         }
         Ok(models)
     }
@@ -173,7 +176,13 @@ fn configured(
     fixture: &dyn Fn(&str) -> Result<PathBuf, RunError>,
 ) -> Result<Model, RunError> {
     if let Some(path) = &model.path {
-        return named(path, model.name.clone(), subjects, timeout);
+        let own = named(path, model.name.clone(), subjects, timeout)?;
+        let variants = model.variants.iter().map(|(name, path)| Ok((name.clone(), sibling(path.as_ref())?)));
+        let variants = variants.collect::<Result<BTreeMap<_, _>, RunError>>()?;
+        let identities = variants.iter().map(|(name, (_, identity))| format!(" {name} {identity}"));
+        let identity = own.identity.clone() + &identities.collect::<String>();
+        let variants = variants.into_iter().map(|(name, (path, _))| (name, path)).collect();
+        return Ok(Model { variants, identity, ..own });
     }
     let id = model.fixture.as_deref().unwrap_or(&model.name);
     let family = intact_fixtures::find(id).map(|entry| entry.family.memory.clone());
@@ -190,6 +199,7 @@ fn configured(
         adapters: adapters.collect::<Result<_, RunError>>()?,
         conversation: None,
         notes: Vec::new(),
+        is_own: false,
         variants: variants.collect::<Result<_, RunError>>()?,
     })
 }
@@ -201,6 +211,15 @@ fn applied(
     let known = intact_fixtures::adapters().iter().find(|entry| entry.id == adapter.fixture);
     let kind = known.map_or(AdapterKind::Lora, |entry| entry.kind);
     Ok(Adapter { kind, path: fixture(&adapter.fixture)?, scale: adapter.scale })
+}
+
+/// A file that a reader may open instead of a model of the user's, and what tells it from others.
+fn sibling(path: &Path) -> Result<(PathBuf, String), RunError> {
+    let unusable =
+        |error: std::io::Error| RunError::Model { path: path.to_owned(), reason: error.to_string() };
+    let path = path.canonicalize().map_err(unusable)?;
+    let identity = content(&path).map_err(unusable)?;
+    Ok((path, identity))
 }
 
 /// A model by file: the first judged subject is asked of what kind it is.
@@ -216,7 +235,17 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
     let identity = content(&path).map_err(|error| unusable(error.to_string()))?;
     let (variants, adapters) = (BTreeMap::new(), BTreeMap::new());
-    Ok(Model { name, family, path, identity, variants, adapters, conversation: None, notes: opened.notes })
+    Ok(Model {
+        name,
+        family,
+        path,
+        identity,
+        variants,
+        adapters,
+        conversation: None,
+        notes: opened.notes,
+        is_own: true,
+    })
 }
 
 impl Model {

@@ -13,10 +13,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use damage::Damage;
 use intact_engine::llama::{Container, quantize};
 use pace::Delay;
-use serve::Server;
+use serve::{Sabotage, Server};
 use tracing_subscriber::EnvFilter;
 
 /// Serves the worker protocol (JSON Lines) on standard input and output.
@@ -32,9 +31,8 @@ struct Arguments {
     /// Take this share longer for every load, for example 10%: shows that a performance gate notices.
     #[arg(long, hide = true, value_name = "SHARE", default_value = "0%")]
     slow_load: Delay,
-    /// Zero a part of what a load has restored, after every check: shows that the judge notices.
-    #[arg(long, hide = true, value_enum)]
-    damage: Option<Damage>,
+    #[command(flatten)]
+    sabotage: Sabotage,
     /// Do one piece of work instead, and leave.
     #[command(subcommand)]
     work: Option<Work>,
@@ -102,8 +100,8 @@ fn main() -> ExitCode {
             }
         };
     }
-    let server =
-        Server::new(arguments.subject, arguments.container, arguments.slow_load).damaging(arguments.damage);
+    let server = Server::new(arguments.subject, arguments.container, arguments.slow_load)
+        .sabotaged(arguments.sabotage);
     match connection::run(server, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

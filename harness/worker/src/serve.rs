@@ -32,8 +32,19 @@ pub(crate) struct Server {
     subject: Subject,
     container: Container,
     load_delay: Delay,
-    damage: Option<Damage>,
+    sabotage: Sabotage,
     engine: Option<Engine>,
+}
+
+/// What is done wrong on purpose: shows that the checks and the judge notice.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Sabotage {
+    /// Zero a part of what a load has restored, after every check.
+    #[arg(long, hide = true, value_enum)]
+    damage: Option<Damage>,
+    /// Take the weights of every model for those with this SHA-256: what the hash says is no help then.
+    #[arg(long, hide = true, value_name = "SHA-256")]
+    assume_weights: Option<String>,
 }
 
 /// An outcome that is no success, on its way out of a handler.
@@ -44,12 +55,12 @@ const VERIFYING: [&str; 2] = ["adopt", "check"];
 
 impl Server {
     pub(crate) fn new(subject: Subject, container: Container, load_delay: Delay) -> Self {
-        Self { subject, container, load_delay, damage: None, engine: None }
+        Self { subject, container, load_delay, sabotage: Sabotage::default(), engine: None }
     }
 
-    /// One that zeroes a part of whatever it has loaded by reusing what was saved.
-    pub(crate) fn damaging(self, damage: Option<Damage>) -> Self {
-        Self { damage, ..self }
+    /// One that does this wrong.
+    pub(crate) fn sabotaged(self, sabotage: Sabotage) -> Self {
+        Self { sabotage, ..self }
     }
 
     /// Carries out one request. `event` gets the pieces of a streamed reply.
@@ -120,6 +131,7 @@ impl Server {
             parameters,
             context,
             forget_layouts: open.forget_layouts,
+            assumed_sha256: self.sabotage.assume_weights.clone(),
             ..EngineOptions::default()
         })
         .map_err(failed)?;
@@ -236,7 +248,7 @@ impl Server {
 
     fn load(&mut self, load: &Load) -> Result<Loaded, Failure> {
         let (subject, container, delay) = (self.subject, self.container, self.load_delay);
-        let damage = self.damage;
+        let damage = self.sabotage.damage;
         let engine = self.engine()?;
         let (session, receipt) = if subject == Subject::Blind {
             #[expect(unsafe_code, reason = "the blind subject is there to show what comes of it")]
