@@ -3,10 +3,10 @@
 mod adopt;
 mod chat;
 mod cli;
-mod damage;
 mod files;
 mod help;
 mod perf;
 mod releases;
+mod sabotage;
 mod sealed_chat;
 mod sealing;
