@@ -8,6 +8,7 @@ mod config;
 mod expect;
 mod failure;
 mod filters;
+mod guard;
 mod init;
 mod inspect;
 mod keys;
@@ -45,6 +46,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
+use crate::fleeting;
 use crate::printing;
 use failure::Failure;
 
@@ -92,6 +94,8 @@ enum Command {
     SelfTest(self_test::SelfTesting),
     #[command(hide = true)]
     FakeWorker(self_test::FakeWorker),
+    #[command(hide = true)]
+    Guard(guard::Guard),
     Subjects(subjects::Subjects),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -122,6 +126,7 @@ Exit codes:
 pub fn main() -> ExitCode {
     panic::install();
     printing::begin();
+    fleeting::may_guard();
     let exit = match Arguments::parse().command.carry_out() {
         Ok(exit) => exit,
         Err(failure) => failure.report(),
@@ -143,6 +148,7 @@ impl Command {
             Self::Config(config) => config.carry_out(),
             Self::SelfTest(test) => test.carry_out(),
             Self::FakeWorker(worker) => worker.carry_out(),
+            Self::Guard(guard) => guard.carry_out(),
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),

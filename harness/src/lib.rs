@@ -20,6 +20,7 @@ pub mod expectation;
 pub mod fault;
 mod files;
 pub mod filter;
+mod fleeting;
 pub mod folder;
 pub mod gate;
 pub mod hub;

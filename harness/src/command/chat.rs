@@ -51,7 +51,7 @@ Anything else is said to the model. A message that starts with / is written with
 ///
 /// A sealed or compressed session stays what it is when it is saved again. With --recipient or --sealed all sessions are
 /// saved sealed, and those that are not are refused. The worker gets no keys: it reads and writes a plain session in a
-/// folder (--scratch) that only you can read and that is removed at once, unless this command is killed.
+/// folder (--scratch) that only you can read and that is removed at once, also when this command is interrupted or killed.
 #[derive(Debug, Args)]
 pub(super) struct Chat {
     #[command(flatten)]

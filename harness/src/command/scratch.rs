@@ -10,11 +10,11 @@ use intact_format::session::{self, SessionDocument};
 use intact_format::session_id::SessionId;
 use intact_format::version::FormatVersion;
 use intact_seal::SealedSource;
-use tempfile::TempDir;
 
 use super::Failure;
 use super::stored::tell;
 use super::table::plain;
+use crate::fleeting::FleetingFolder;
 
 /// A folder in memory, on Linux.
 const MEMORY: &str = "/dev/shm";
@@ -28,9 +28,9 @@ pub(super) struct ScratchArguments {
     scratch: Option<PathBuf>,
 }
 
-/// A folder that only this user can read, with room for one session; gone when dropped.
+/// A folder that only this user can read, with room for one session; gone when dropped, and however this process ends.
 #[derive(Debug)]
-pub(super) struct Scratch(TempDir);
+pub(super) struct Scratch(FleetingFolder);
 
 /// A session that was written as a plain one.
 #[derive(Debug)]
@@ -53,12 +53,12 @@ impl Taken {
 impl ScratchArguments {
     /// A new folder.
     pub(super) fn make(&self) -> Result<Scratch, Failure> {
-        let made = match &self.scratch {
-            Some(folder) => builder().tempdir_in(folder),
-            None if Path::new(MEMORY).is_dir() => builder().tempdir_in(MEMORY),
-            None => builder().tempdir(),
+        let folder = match &self.scratch {
+            Some(folder) => folder.clone(),
+            None if Path::new(MEMORY).is_dir() => MEMORY.into(),
+            None => std::env::temp_dir(),
         };
-        let folder = made.map_err(|error| {
+        let folder = FleetingFolder::make(&folder).map_err(|error| {
             Failure::setup(format!("there is no room for a session that is opened: {error}"))
                 .help("name a folder with --scratch, best one that is not on a disk")
         })?;
@@ -69,7 +69,7 @@ impl ScratchArguments {
 impl Scratch {
     /// A folder for sessions that are plain anyway.
     pub(super) fn ordinary() -> Result<Self, Failure> {
-        let made = builder().tempdir();
+        let made = FleetingFolder::make(&std::env::temp_dir());
         made.map(Self).map_err(|error| Failure::setup(format!("no folder for temporary files: {error}")))
     }
 
@@ -113,35 +113,7 @@ impl Scratch {
     }
 }
 
-/// Folders that only this user can read.
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("intact-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder
-}
-
 fn read(document: &[u8]) -> Result<SessionDocument, PlaceError> {
     let read = session::read(document, FormatVersion::CURRENT);
     read.map(|read| read.document).map_err(|error| PlaceError::new(Some(error.code()), error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_folder_is_for_this_user_alone_and_gone_with_all_that_is_in_it() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let folder = tempfile::tempdir().unwrap();
-        let scratch = ScratchArguments { scratch: Some(folder.path().to_owned()) }.make().unwrap();
-        std::fs::write(scratch.file(), "plain").unwrap();
-        let own = scratch.file().parent().unwrap().to_owned();
-        assert_eq!(own.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        drop(scratch);
-        assert!(!own.exists());
-    }
 }

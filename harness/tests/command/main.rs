@@ -5,6 +5,8 @@ mod chat;
 mod cli;
 mod files;
 mod help;
+#[cfg(unix)]
+mod killed;
 mod perf;
 mod releases;
 mod sabotage;
