@@ -43,6 +43,7 @@ pub mod results;
 pub mod run;
 pub mod scenario;
 pub mod schemas;
+mod seen;
 pub mod self_test;
 pub mod suspects;
 pub mod tags;

@@ -81,6 +81,20 @@ impl StoredChunk {
         Ok((form, stored))
     }
 
+    /// Can that many bytes be made of those that are stored? Nothing was read, and no room was made for any.
+    pub(crate) fn check(&self, sealed: bool) -> Result<(), SealError> {
+        let encoded = self.stored_bytes.checked_sub(if sealed { OVERHEAD as u64 } else { 0 });
+        let encoded = encoded.ok_or(SealError::Chunk { id: self.id })?;
+        let is_possible = match self.encoding {
+            Encoding::Plain => self.bytes == encoded,
+            Encoding::Zstd { .. } => self.bytes <= encoded.saturating_mul(MOST_RATIO),
+        };
+        if is_possible {
+            return Ok(());
+        }
+        Err(SealError::Bomb { id: self.id, stored: self.stored_bytes, bytes: self.bytes })
+    }
+
     /// The chunk of its stored form.
     pub(crate) fn open(&self, secret: Option<&Secret>, stored: Vec<u8>) -> Result<Chunk<'static>, SealError> {
         let unreadable = || SealError::Chunk { id: self.id };

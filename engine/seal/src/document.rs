@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use age::{DecryptError, Decryptor};
 use intact_format::text::without_byte_order_mark;
+use zeroize::Zeroizing;
 
 use crate::envelope::Envelope;
 use crate::error::SealError;
@@ -53,7 +54,7 @@ pub(crate) fn seal(envelope: &[u8], lock: &Lock) -> Result<Vec<u8>, SealError> {
 
 /// Decrypts an envelope, which is never longer than the file. Gives the lock along with it where a passphrase opened it:
 /// recipients are not named in the file.
-pub(crate) fn unseal(bytes: &[u8], keys: &Keys) -> Result<(Vec<u8>, Option<Lock>), SealError> {
+pub(crate) fn unseal(bytes: &[u8], keys: &Keys) -> Result<(Zeroizing<Vec<u8>>, Option<Lock>), SealError> {
     let decryptor = Decryptor::new_buffered(bytes).map_err(|error| SealError::damaged(error.to_string()))?;
     let is_passphrase = decryptor.is_scrypt();
     let (what, given) = if is_passphrase {
@@ -85,8 +86,8 @@ pub(crate) fn unseal(bytes: &[u8], keys: &Keys) -> Result<(Vec<u8>, Option<Lock>
     Err(wrong)
 }
 
-fn read(mut opened: impl Read, length: usize) -> Result<Vec<u8>, SealError> {
-    let mut envelope = Vec::with_capacity(length);
+fn read(mut opened: impl Read, length: usize) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let mut envelope = Zeroizing::new(Vec::with_capacity(length));
     opened
         .read_to_end(&mut envelope)
         .map_err(|_| SealError::damaged("it does not decrypt to its end: it was changed or cut short"))?;

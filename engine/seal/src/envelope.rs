@@ -3,13 +3,18 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use crate::chunk::StoredChunk;
 use crate::error::SealError;
+use crate::sign::{Author, Signed, Signer};
 
-/// The version that is written and read.
-const VERSION: &str = "1.0";
+/// The version of an envelope that nobody has signed.
+const UNSIGNED: &str = "1.0";
+/// The version of one that somebody has signed. Who knows only the former refuses it.
+const SIGNED: &str = "1.1";
 /// What a wrapped document starts with.
 const START: &[u8] = b"{\"IntactEnvelope\":";
 
@@ -17,9 +22,12 @@ const START: &[u8] = b"{\"IntactEnvelope\":";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Envelope {
-    /// `1.0`. First, so that the form can be told from the first bytes.
+    /// First, so that the form can be told from the first bytes.
     #[serde(rename = "IntactEnvelope")]
     version: String,
+    /// Who vouches for everything else here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed: Option<Signed>,
     /// What the chunks' keys are derived from; where there is one, every chunk is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<Secret>,
@@ -30,9 +38,8 @@ pub(crate) struct Envelope {
 }
 
 /// What chunk keys are derived from: 32 random bytes.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Secret([u8; 32]);
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Zeroizing<[u8; 32]>);
 
 /// Only the version, to tell a newer envelope from a damaged one.
 #[derive(Deserialize)]
@@ -43,15 +50,34 @@ struct Gate {
 
 impl Envelope {
     pub(crate) fn new(secret: Option<Secret>, chunks: Vec<StoredChunk>, document: String) -> Self {
-        Self { version: VERSION.to_owned(), secret, chunks, document }
+        Self { version: UNSIGNED.to_owned(), signed: None, secret, chunks, document }
+    }
+
+    /// The same, signed.
+    pub(crate) fn sign(self, signer: &Signer) -> Result<Self, SealError> {
+        let unsigned = Self { version: SIGNED.to_owned(), signed: None, ..self };
+        let signed = signer.sign(&unsigned.write()?);
+        Ok(Self { signed: Some(signed), ..unsigned })
+    }
+
+    /// Who has signed it. What is signed is what was read and not how it was written, so it is written anew.
+    pub(crate) fn author(&self) -> Result<Option<Author>, SealError> {
+        let Some(signed) = &self.signed else { return Ok(None) };
+        let unsigned = Self { signed: None, ..self.clone() };
+        match signed.author_of(&unsigned.write()?) {
+            Some(author) => Ok(Some(author)),
+            None => Err(SealError::damaged("its signature is wrong: it was changed after it was signed")),
+        }
     }
 
     pub(crate) fn is_one(bytes: &[u8]) -> bool {
         bytes.starts_with(START)
     }
 
-    pub(crate) fn write(&self) -> Result<Vec<u8>, SealError> {
-        serde_json::to_vec(self).map_err(|error| SealError::Cannot { reason: error.to_string() })
+    pub(crate) fn write(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        serde_json::to_vec(self)
+            .map(Zeroizing::new)
+            .map_err(|error| SealError::Cannot { reason: error.to_string() })
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, SealError> {
@@ -60,10 +86,15 @@ impl Envelope {
             SealError::damaged(format!("no envelope at line {}, column {}", error.line(), error.column()))
         };
         let gate: Gate = serde_json::from_slice(bytes).map_err(damaged)?;
-        if gate.version != VERSION {
-            return Err(SealError::TooNew { found: gate.version.chars().take(20).collect(), known: VERSION });
+        if ![UNSIGNED, SIGNED].contains(&gate.version.as_str()) {
+            return Err(SealError::TooNew { found: gate.version.chars().take(20).collect(), known: SIGNED });
         }
         let envelope: Self = serde_json::from_slice(bytes).map_err(damaged)?;
+        if envelope.signed.is_some() != (envelope.version == SIGNED) {
+            return Err(SealError::damaged(
+                "its version says that it is signed and it is not, or the other way round",
+            ));
+        }
         let mut seen = HashSet::new();
         if envelope.chunks.iter().all(|chunk| seen.insert(chunk.id)) {
             Ok(envelope)
@@ -79,31 +110,32 @@ impl Envelope {
 
 impl Secret {
     pub(crate) fn random() -> Result<Self, SealError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| SealError::Cannot { reason: error.to_string() })?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut_slice())
+            .map_err(|error| SealError::Cannot { reason: error.to_string() })?;
         Ok(Self(bytes))
     }
 
-    pub(crate) const fn of(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub(crate) fn of(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
     }
 
-    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-impl From<Secret> for String {
-    fn from(secret: Secret) -> Self {
-        blake3::Hash::from_bytes(secret.0).to_hex().to_string()
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(blake3::Hash::from_bytes(*self.0).to_hex().as_str())
     }
 }
 
-impl TryFrom<String> for Secret {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes())).map_err(|_| "64 hexadecimal digits")
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let hash = blake3::Hash::from_hex(text.as_bytes());
+        hash.map(|hash| Self::of(*hash.as_bytes())).map_err(|_| D::Error::custom("64 hexadecimal digits"))
     }
 }
 

@@ -4,6 +4,8 @@ use intact_format::image::{ChunkId, ChunkMismatch};
 use intact_format::place::PlaceError;
 use intact_format::route::{Refusal, RefusalCode};
 
+use crate::sign::Author;
+
 /// Why a session cannot be sealed, or a sealed one not opened. Holds no key, passphrase or content.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -24,6 +26,12 @@ pub enum SealError {
         "the session is not encrypted, and only encrypted ones are accepted here: its encryption was removed, or it never had one"
     )]
     NotSealed,
+    /// Only sessions that certain people have signed are accepted.
+    #[error("{}", untrusted(by.as_ref()))]
+    NotTrusted {
+        /// Who has signed it, if anybody.
+        by: Option<Author>,
+    },
     /// Nothing says for whom a session that is sealed is to be saved.
     #[error(
         "the session is to stay encrypted, and nothing says for whom: give its recipients, which a sealed file does not name, or a passphrase"
@@ -67,7 +75,7 @@ pub enum SealError {
     #[error(transparent)]
     Mismatch(#[from] ChunkMismatch),
     /// A chunk that would become too large.
-    #[error("chunk {id} says that its {stored} bytes become {bytes}, more than compression makes of a chunk")]
+    #[error("chunk {id} says that its {stored} bytes become {bytes}, which nothing can make of them")]
     Bomb {
         /// The chunk.
         id: ChunkId,
@@ -92,6 +100,7 @@ impl SealError {
             Self::KeyMissing { .. } | Self::NoLock => RefusalCode::KeyMissing,
             Self::KeyWrong { .. } => RefusalCode::KeyWrong,
             Self::NotSealed => RefusalCode::NotSealed,
+            Self::NotTrusted { .. } => RefusalCode::NotSigned,
             Self::TooNew { .. } => RefusalCode::FormatTooNew,
             Self::TooHard { .. } | Self::Damaged { .. } | Self::Cannot { .. } => RefusalCode::InvalidDocument,
             Self::UnknownChunk { .. } | Self::Chunk { .. } | Self::Mismatch(_) | Self::Bomb { .. } => {
@@ -102,6 +111,16 @@ impl SealError {
 
     pub(crate) fn damaged(reason: impl Into<String>) -> Self {
         Self::Damaged { reason: reason.into() }
+    }
+}
+
+fn untrusted(by: Option<&Author>) -> String {
+    match by {
+        Some(author) => format!("the session is signed by {author}, whose sessions are not trusted here"),
+        None => {
+            "the session is not signed, and only those are accepted that somebody who is trusted has signed"
+                .into()
+        }
     }
 }
 

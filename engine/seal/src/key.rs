@@ -8,6 +8,8 @@ use std::sync::Arc;
 use age::secrecy::{ExposeSecret, SecretString};
 use age::{Identity, IdentityFile, scrypt, x25519};
 
+use crate::sign::Author;
+
 /// Rounds of scrypt, as a power of two: 64 MiB and a few tenths of a second for each guess at a passphrase, and for each
 /// save and load with one.
 const WORK: u8 = 16;
@@ -27,11 +29,12 @@ pub enum Lock {
 #[derive(Clone)]
 pub struct Recipient(x25519::Recipient);
 
-/// What opens sealed sessions: passphrases and secret keys, tried one after the other.
+/// What opens sealed sessions: passphrases and secret keys, tried one after the other; and whose sessions are believed.
 #[derive(Clone, Default)]
 pub struct Keys {
     passphrases: Vec<SecretString>,
     identities: Vec<Arc<dyn Identity + Send + Sync>>,
+    trusted: Vec<Author>,
 }
 
 /// Why something is not a key. Does not repeat what was given.
@@ -51,6 +54,11 @@ pub enum KeyError {
     /// No passphrase.
     #[error("the passphrase is empty")]
     EmptyPassphrase,
+    /// Not the public key of a signature.
+    #[error(
+        "the key that signatures are checked with looks like `sign1` and 64 digits and letters up to f; this is not one"
+    )]
+    Author,
     /// A list of nobody.
     #[error("there is no recipient to seal for")]
     NoRecipient,
@@ -120,7 +128,19 @@ impl Keys {
         Ok(self)
     }
 
-    /// True without any key.
+    /// From now on, only sessions are opened that this author, or another one that is trusted, has signed.
+    #[must_use]
+    pub fn trusting(mut self, author: Author) -> Self {
+        self.trusted.push(author);
+        self
+    }
+
+    /// May a session be opened that this author has signed, or nobody?
+    pub(crate) fn trusts(&self, author: Option<Author>) -> bool {
+        self.trusted.is_empty() || author.is_some_and(|author| self.trusted.contains(&author))
+    }
+
+    /// True without any key that opens something.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.passphrases.is_empty() && self.identities.is_empty()
@@ -162,6 +182,23 @@ impl Identity for Borrowed<'_> {
 
 fn secret(passphrase: String) -> Result<SecretString, KeyError> {
     if passphrase.is_empty() { Err(KeyError::EmptyPassphrase) } else { Ok(passphrase.into()) }
+}
+
+/// The first secret key of a key file.
+pub(crate) fn identity(text: &str) -> Result<x25519::Identity, KeyError> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.next().ok_or(KeyError::NoIdentity)?;
+    first.parse().map_err(|_| KeyError::Identity)
+}
+
+impl Recipient {
+    /// The public key that belongs to the first secret key of a key file, as `age-keygen` and [`generate`] write it.
+    ///
+    /// # Errors
+    /// When there is none in it.
+    pub fn of_key_file(text: &str) -> Result<Self, KeyError> {
+        identity(text).map(|identity| Self(identity.to_public()))
+    }
 }
 
 impl FromStr for Recipient {

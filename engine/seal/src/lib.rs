@@ -15,8 +15,12 @@
 //! secret store an equal chunk once; who can see the store then sees which sessions have chunks in common, and who has the
 //! secret can tell whether a chunk that he can guess is there.
 //!
+//! Encryption says for whom a session is, and not by whom: whoever has the public key of a recipient can seal one for him. With
+//! a [`Signer`] an envelope says that too, and [`Keys::trusting`] has only such sessions accepted. Neither keeps an older
+//! save of a session from being put in the place of a newer one.
+//!
 //! What is opened is trusted no more than a plain file: the document has its digest, every chunk its hash, and lengths are
-//! bounded before anything is allocated.
+//! bounded by what is stored before anything is allocated.
 
 mod bundle;
 mod chunk;
@@ -28,12 +32,14 @@ mod opener;
 mod plane;
 mod sealer;
 mod shelf;
+mod sign;
 
 pub use age::secrecy::ExposeSecret;
 pub use bundle::{BundleSink, BundleSource};
 pub use document::Form;
 pub use error::SealError;
 pub use key::{KeyError, Keys, Lock, Recipient, generate};
-pub use opener::{Opened, SealedSource};
+pub use opener::{Opened, Origin, SealedSource};
 pub use sealer::{Compression, SealOptions, SealedSink, Sealer, Sharing};
 pub use shelf::SealedShelf;
+pub use sign::{Author, Signer};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{PlaceError, ReadParts, SessionSource};
 use intact_format::text::without_byte_order_mark;
+use zeroize::Zeroizing;
 
 use crate::chunk::StoredChunk;
 use crate::document::{self, Form};
@@ -12,6 +13,7 @@ use crate::envelope::{Envelope, Secret};
 use crate::error::SealError;
 use crate::key::{Keys, Lock};
 use crate::sealer::{Sealer, stored_image};
+use crate::sign::Author;
 
 /// A document that was opened, and how to open its chunks.
 #[derive(Debug)]
@@ -19,8 +21,22 @@ pub struct Opened {
     form: Form,
     document: Vec<u8>,
     lock: Option<Lock>,
+    author: Option<Author>,
     secret: Option<Secret>,
     stored: HashMap<ChunkId, StoredChunk>,
+}
+
+/// Who can have written a session, as far as its file shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Whoever has the secret key of this public one.
+    Signed(Author),
+    /// Whoever knows the passphrase.
+    Passphrase,
+    /// Whoever has the public key of a recipient, which is no secret.
+    Anybody,
+    /// Whoever can write the file: it is not encrypted.
+    Unsealed,
 }
 
 /// A place whose sessions are opened on their way out.
@@ -32,26 +48,51 @@ pub struct SealedSource<S> {
 
 impl Opened {
     /// Opens a document of any form. With `sealed_only`, which is right wherever all sessions are sealed, one that is not
-    /// is refused: its encryption may have been stripped by whoever wants it to be believed.
+    /// is refused: its encryption may have been stripped by whoever wants it to be believed. Where the keys name authors, one
+    /// that none of them has signed is refused too.
     ///
     /// # Errors
-    /// Without the right key; when it is damaged, of a newer version, or not sealed and has to be.
+    /// Without the right key; when it is damaged, of a newer version, or not sealed or signed and has to be.
     pub fn read(bytes: Vec<u8>, keys: &Keys, sealed_only: bool) -> Result<Self, SealError> {
         let form = Form::of(&bytes);
         let (envelope, lock) = match form {
             Form::Sealed => document::unseal(without_byte_order_mark(&bytes), keys)?,
             Form::Plain | Form::Wrapped if sealed_only => return Err(SealError::NotSealed),
-            Form::Wrapped => (without_byte_order_mark(&bytes).to_vec(), None),
+            Form::Wrapped => (Zeroizing::new(without_byte_order_mark(&bytes).to_vec()), None),
+            Form::Plain if !keys.trusts(None) => return Err(SealError::NotTrusted { by: None }),
             Form::Plain => {
-                return Ok(Self { form, document: bytes, lock: None, secret: None, stored: HashMap::new() });
+                return Ok(Self {
+                    form,
+                    document: bytes,
+                    lock: None,
+                    author: None,
+                    secret: None,
+                    stored: HashMap::new(),
+                });
             }
         };
-        let (secret, chunks, document) = Envelope::read(&envelope)?.into_parts();
+        let envelope = Envelope::read(&envelope)?;
+        let author = envelope.author()?;
+        if !keys.trusts(author) {
+            return Err(SealError::NotTrusted { by: author });
+        }
+        let (secret, chunks, document) = envelope.into_parts();
         if secret.is_some() != (form == Form::Sealed) {
             return Err(SealError::damaged("its chunks are encrypted and it is not, or the other way round"));
         }
         let stored = chunks.into_iter().map(|chunk| (chunk.id, chunk)).collect();
-        Ok(Self { form, document: document.into_bytes(), lock, secret, stored })
+        Ok(Self { form, document: document.into_bytes(), lock, author, secret, stored })
+    }
+
+    /// Who can have written it.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        match (self.author, self.form, &self.lock) {
+            (Some(author), ..) => Origin::Signed(author),
+            (None, Form::Sealed, Some(_)) => Origin::Passphrase,
+            (None, Form::Sealed, None) => Origin::Anybody,
+            (None, Form::Plain | Form::Wrapped, _) => Origin::Unsealed,
+        }
     }
 
     /// The form that it had.
@@ -89,6 +130,7 @@ impl Opened {
         }
         let forms = image.chunk_ids().map(|(id, bytes)| {
             let form = self.stored(id)?;
+            form.check(self.secret.is_some())?;
             if form.bytes == bytes { Ok(form.clone()) } else { Err(SealError::Chunk { id }) }
         });
         Ok(stored_image(&forms.collect::<Result<Vec<_>, _>>()?))
@@ -115,6 +157,12 @@ impl<S: SessionSource> SealedSource<S> {
         self.opened.form()
     }
 
+    /// Who can have written it.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.opened.origin()
+    }
+
     /// For the next save of the session. See [`Sealer::resume`].
     #[must_use]
     pub fn sealer(&self) -> Sealer {
@@ -137,6 +185,8 @@ impl<S: SessionSource> SessionSource for SealedSource<S> {
             return self.inner.read(id, payload);
         }
         let form = opened.stored(id)?;
+        form.check(opened.secret.is_some())?;
+        // The place has located it, so there is that much.
         let length = usize::try_from(form.stored_bytes).map_err(|_| SealError::Chunk { id })?;
         let mut stored = vec![0; length];
         self.inner.read(form.stored_id, &mut stored)?;

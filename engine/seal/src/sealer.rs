@@ -12,6 +12,7 @@ use crate::envelope::{Envelope, Secret};
 use crate::error::SealError;
 use crate::key::Lock;
 use crate::opener::Opened;
+use crate::sign::Signer;
 
 /// What is done to a session at rest.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct SealOptions {
     pub sharing: Sharing,
     /// How its chunks are compressed.
     pub compression: Compression,
+    /// Who vouches for it. Only a session that is encrypted or compressed can say so.
+    pub signer: Option<Signer>,
 }
 
 /// Which encrypted sessions store an equal chunk once.
@@ -110,8 +113,16 @@ impl Sealer {
             lock: opened.lock().cloned(),
             sharing: Sharing::Session,
             compression: if is_compressed { Compression::Zstd } else { Compression::None },
+            signer: None,
         };
         Self { options, secret: secret.cloned(), stored: stored.clone() }
+    }
+
+    /// The same, whose saves this signer vouches for, or nobody. Who signed the session before is not asked.
+    #[must_use]
+    pub fn signing(mut self, signer: Option<Signer>) -> Self {
+        self.options.signer = signer;
+        self
     }
 
     /// What it does to a session.
@@ -165,10 +176,15 @@ impl Sealer {
         let stored = image.map(|_| stored_image(&forms));
         let document =
             std::str::from_utf8(document).map_err(|_| SealError::damaged("a document that is not text"))?;
-        let envelope = Envelope::new(self.secret.clone(), forms, document.to_owned()).write()?;
+        let envelope = Envelope::new(self.secret.clone(), forms, document.to_owned());
+        let envelope = match &self.options.signer {
+            Some(signer) => envelope.sign(signer)?,
+            None => envelope,
+        };
+        let envelope = envelope.write()?;
         let wrapped = match &self.options.lock {
             Some(lock) => document::seal(&envelope, lock)?,
-            None => envelope,
+            None => envelope.to_vec(),
         };
         Ok((wrapped, stored))
     }

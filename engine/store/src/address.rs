@@ -56,7 +56,12 @@ fn local(given: &str, folder: &FilePath, create: bool) -> Result<Objects, StoreE
     }
     let files = LocalFileSystem::new_with_prefix(folder).map_err(|why| refused(given, why))?;
     // A save that returned has to survive a power cut.
-    Ok(Objects::new(Arc::new(files.with_fsync(true)), Path::default(), given.to_owned()))
+    let files: Arc<dyn ObjectStore> = Arc::new(files.with_fsync(true));
+    #[cfg(unix)]
+    let objects = Objects::local(files, folder, given.to_owned());
+    #[cfg(not(unix))]
+    let objects = Objects::new(files, Path::default(), given.to_owned());
+    Ok(objects)
 }
 
 fn remote(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), String> {

@@ -95,6 +95,49 @@ pub enum StoreError {
         /// The two hashes.
         source: ChunkMismatch,
     },
+    /// Something has another length than is known of it.
+    #[error(
+        "{key} has {found} bytes and not {expected}: it is damaged, or what refers to it is; it was not read"
+    )]
+    WrongLength {
+        /// The object.
+        key: String,
+        /// What refers to it says so.
+        expected: u64,
+        /// What it has.
+        found: u64,
+    },
+    /// A document of the store is longer than any.
+    #[error("{key} has {found} bytes, and such a document has {most} at most; it was not read")]
+    TooLong {
+        /// The object.
+        key: String,
+        /// What it has.
+        found: u64,
+        /// The most that is read.
+        most: u64,
+    },
+    /// Something else than a file or folder of the store lies in its place.
+    #[error(
+        "{key} is {what}, which no store has; nothing was read, written or removed there: see who put it there, and remove it"
+    )]
+    Irregular {
+        /// The object, or the folder.
+        key: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The last number of a session is in use.
+    #[error(
+        "session `{session}` cannot be saved or removed any more: {key} has the last number that there is, which no store \
+         reaches by itself; remove that file if it is not wanted, or save under another id"
+    )]
+    NumbersUsedUp {
+        /// The session.
+        session: SessionId,
+        /// The head with that number.
+        key: String,
+    },
     /// A save named a chunk that it did not bring and the store does not have.
     #[error(
         "chunk {id} is neither in the store nor part of this save; save the session with its whole image"

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address;
 use crate::blocking::Blocking;
 use crate::error::StoreError;
-use crate::objects::Objects;
+use crate::objects::{Length, Objects};
 
 /// Files by their names, of plain ASCII, at a place that a store could be at. Every call blocks until it is done.
 pub struct Files {
@@ -56,7 +56,7 @@ impl Files {
     /// # Errors
     /// When it cannot be read.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.requests.wait(self.objects.get(&name))
+        self.requests.wait(self.objects.get(&name, Length::Any))
     }
 
     /// Makes a file, or replaces it. Nobody sees a part of it.

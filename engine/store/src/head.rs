@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::key::{BlobName, Generation, Mark};
+use crate::key::{BlobName, Generation, Mark, SessionKey};
 
 /// Version of these documents. A reader refuses a newer one.
 pub(crate) const VERSION: u32 = 1;
+/// Bytes of a session at most: a petabyte. A head that says more is damaged, or somebody's who wants sums to overflow.
+const MOST_BYTES: u64 = 1 << 50;
 
 /// `store.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +113,19 @@ pub enum DocumentError {
     /// It is not such a document.
     #[error("it is damaged: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// It says that a session has more bytes than any has.
+    #[error(
+        "it says that the session has more than {MOST_BYTES} bytes, which none has: it is damaged, or made up"
+    )]
+    Absurd,
+    /// It is of another session or another save than its name says.
+    #[error("it is that of save {generation} of session `{session}`, and its name is that of another")]
+    Misplaced {
+        /// The session.
+        session: SessionId,
+        /// The save.
+        generation: Generation,
+    },
 }
 
 /// The version alone, whatever else a newer document says.
@@ -140,6 +155,18 @@ impl Head {
             Content::Removed => (None, [].as_slice()),
         };
         document.into_iter().chain(chunks.iter().copied())
+    }
+
+    /// Is it what its name says, and can it be true?
+    pub(crate) fn check(&self, session: SessionKey, generation: Generation) -> Result<(), DocumentError> {
+        if SessionKey::of(&self.session) != session || self.generation != generation {
+            return Err(DocumentError::Misplaced {
+                session: self.session.clone(),
+                generation: self.generation,
+            });
+        }
+        let sum = self.blobs().try_fold(0_u64, |sum, blob| sum.checked_add(blob.bytes));
+        if sum.is_none_or(|sum| sum > MOST_BYTES) { Err(DocumentError::Absurd) } else { Ok(()) }
     }
 
     pub(crate) const fn is_removal(&self) -> bool {

@@ -7,9 +7,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use crate::error::StoreError;
-use crate::head::{self, Head};
-use crate::key::{Folder, Generation, Key, SessionKey};
-use crate::objects::{CONCURRENCY, Listed, Objects};
+use crate::head::{self, DocumentError, Head};
+use crate::key::{BlobName, Folder, Generation, Key, SessionKey};
+use crate::objects::{CONCURRENCY, Found, Listed, Objects};
 use crate::surroundings::LIMIT;
 
 /// How often something is read again because others changed it meanwhile.
@@ -26,6 +26,35 @@ pub(crate) struct History {
     pub(crate) generations: Generations,
     /// The head of the latest save; none where there never was one, or where it was removed long ago.
     pub(crate) latest: Option<Head>,
+}
+
+/// All sessions of a store, and what cannot be read of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Histories {
+    pub(crate) sessions: Vec<History>,
+    /// The latest heads of the other sessions.
+    pub(crate) unreadable: Vec<Unreadable>,
+    /// Links in the place of a session or a head. What is behind them is not looked at.
+    pub(crate) links: Vec<String>,
+}
+
+/// The latest head of a session, which cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) key: Key,
+    pub(crate) why: String,
+    /// The version that it has, where a newer program wrote it.
+    pub(crate) newer: Option<u32>,
+    /// When it was stored. What it needs was stored before.
+    pub(crate) stored: Timestamp,
+    /// What it needs, where it says that at least.
+    pub(crate) needs: Option<Vec<BlobName>>,
+}
+
+/// A head that was looked at.
+enum Looked {
+    Head(Box<Head>),
+    Unreadable { error: StoreError, needs: Option<Vec<BlobName>> },
 }
 
 impl Generations {
@@ -79,17 +108,53 @@ pub(crate) async fn one(objects: &Objects, key: SessionKey) -> Result<History, S
     Err(StoreError::Contended { what: "reading a session", tries: TRIES })
 }
 
-/// The histories of all sessions, in no order.
-pub(crate) async fn all(objects: &Objects) -> Result<Vec<History>, StoreError> {
-    let listed = objects.list(Folder::Sessions).await?;
-    let histories = by_session(&listed).into_iter().map(|(key, generations)| async move {
-        let Some((generation, _)) = generations.latest() else { return one(objects, key).await };
-        match read(objects, key, generation).await? {
-            Some(head) => Ok(History { key, generations, latest: Some(head) }),
-            None => one(objects, key).await,
-        }
+/// The histories of all sessions, in no order. One that cannot be read is no reason not to read the others.
+pub(crate) async fn all(objects: &Objects) -> Result<Histories, StoreError> {
+    let Found { objects: listed, links } = objects.survey(Folder::Sessions).await?;
+    let looked = by_session(&listed).into_iter().map(|(key, generations)| async move {
+        let Some((generation, stored)) = generations.latest() else { return one(objects, key).await.map(Ok) };
+        Ok(match look(objects, key, generation).await? {
+            Some(Looked::Head(head)) => Ok(History { key, generations, latest: Some(*head) }),
+            Some(Looked::Unreadable { error, needs }) => {
+                Err(unreadable(Key::Head(key, generation), &error, stored, needs))
+            }
+            // A later save has taken its place.
+            None => Ok(one(objects, key).await?),
+        })
     });
-    stream::iter(histories).buffer_unordered(CONCURRENCY).try_collect().await
+    let looked: Vec<Result<History, Unreadable>> =
+        stream::iter(looked).buffer_unordered(CONCURRENCY).try_collect().await?;
+    let mut histories = Histories {
+        links: links.into_iter().filter(|link| is_in_place(link)).collect(),
+        ..Histories::default()
+    };
+    for looked in looked {
+        match looked {
+            Ok(history) => histories.sessions.push(history),
+            Err(unreadable) => histories.unreadable.push(unreadable),
+        }
+    }
+    Ok(histories)
+}
+
+/// Is it where a session or a head would be?
+fn is_in_place(link: &str) -> bool {
+    let mut parts = link.split('/').skip(1);
+    let is_session = parts.next().is_some_and(|session| session.parse::<SessionKey>().is_ok());
+    let is_head = parts.next().is_none_or(|file| file.strip_suffix(".json").is_some_and(is_number));
+    is_session && is_head && parts.next().is_none()
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn unreadable(key: Key, error: &StoreError, stored: Timestamp, needs: Option<Vec<BlobName>>) -> Unreadable {
+    let newer = match error {
+        StoreError::Document { source: DocumentError::Newer { found }, .. } => Some(*found),
+        _ => None,
+    };
+    Unreadable { key, why: error.to_string(), newer, stored, needs }
 }
 
 /// One head; none where it is gone.
@@ -98,10 +163,37 @@ pub(crate) async fn read(
     session: SessionKey,
     generation: Generation,
 ) -> Result<Option<Head>, StoreError> {
+    match look(objects, session, generation).await? {
+        None => Ok(None),
+        Some(Looked::Head(head)) => Ok(Some(*head)),
+        Some(Looked::Unreadable { error, .. }) => Err(error),
+    }
+}
+
+/// One head, readable or not; none where it is gone. An error says that nobody knows.
+async fn look(
+    objects: &Objects,
+    session: SessionKey,
+    generation: Generation,
+) -> Result<Option<Looked>, StoreError> {
     let key = Key::Head(session, generation);
-    let Some(bytes) = objects.get(&key).await? else { return Ok(None) };
-    let head = head::read(&bytes).map_err(|source| StoreError::Document { key: key.to_string(), source })?;
-    Ok(Some(head))
+    let unread = |error, needs| Ok(Some(Looked::Unreadable { error, needs }));
+    let bytes = match objects.document(&key).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(error @ (StoreError::TooLong { .. } | StoreError::Irregular { .. })) => {
+            return unread(error, None);
+        }
+        Err(error) => return Err(error),
+    };
+    let document = |source| StoreError::Document { key: key.to_string(), source };
+    match head::read::<Head>(&bytes) {
+        Err(source) => unread(document(source), None),
+        Ok(head) => match head.check(session, generation) {
+            Ok(()) => Ok(Some(Looked::Head(Box::new(head)))),
+            Err(source) => unread(document(source), Some(head.blobs().map(|blob| blob.name()).collect())),
+        },
+    }
 }
 
 fn by_session(listed: &[Listed]) -> BTreeMap<SessionKey, Generations> {

@@ -62,10 +62,18 @@ impl Mark {
 }
 
 impl Generation {
-    /// The one after this.
+    /// The greatest one, by the twelve digits that its name has. Nobody reaches it by saving.
+    pub(crate) const GREATEST: Self = Self(999_999_999_999);
+
+    /// The one after this; none after the greatest.
     #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+    pub const fn next(self) -> Option<Self> {
+        if self.0 < Self::GREATEST.0 { Some(Self(self.0 + 1)) } else { None }
+    }
+
+    /// Can a save have this number?
+    const fn is_possible(self) -> bool {
+        self.0 > 0 && self.0 <= Self::GREATEST.0
     }
 }
 
@@ -105,7 +113,9 @@ impl Key {
             ["store.json"] => Self::Marker,
             ["chunks", _, name] => Self::Blob(name.parse().ok()?),
             ["sessions", session, file] => {
-                Self::Head(session.parse().ok()?, Generation(json_stem(file)?.parse().ok()?))
+                let generation = Generation(json_stem(file)?.parse().ok()?);
+                // An absurd number is not a store's, and would be in the way of all others.
+                Self::Head(session.parse().ok()?, Some(generation).filter(|number| number.is_possible())?)
             }
             ["intents", file] => Self::Intent(json_stem(file)?.parse().ok()?),
             ["sweeps", file] => Self::Sweep(json_stem(file)?.parse().ok()?),
@@ -241,7 +251,8 @@ mod tests {
         prop_oneof![
             Just(Key::Marker),
             (id, proptest::option::of(mark.clone())).prop_map(|(id, mark)| Key::Blob(BlobName { id, mark })),
-            (any::<[u8; 20]>(), any::<u64>()).prop_map(|(s, n)| Key::Head(SessionKey(s), Generation(n))),
+            (any::<[u8; 20]>(), 1..=Generation::GREATEST.0)
+                .prop_map(|(s, n)| Key::Head(SessionKey(s), Generation(n))),
             mark.clone().prop_map(Key::Intent),
             mark.prop_map(Key::Sweep),
         ]
@@ -260,6 +271,17 @@ mod tests {
                 prop_assert_eq!(key.to_string(), text);
             }
         }
+    }
+
+    #[test]
+    fn no_head_has_an_absurd_number() {
+        let session = SessionKey([7; 20]);
+        for number in [0, Generation::GREATEST.0 + 1, u64::MAX] {
+            let path = Path::parse(Key::Head(session, Generation(number)).to_string()).unwrap();
+            assert_eq!(Key::parse(&path), None, "{number}");
+        }
+        assert_eq!(Generation::GREATEST.next(), None);
+        assert_eq!(Generation(1).next(), Some(Generation(2)));
     }
 
     #[test]

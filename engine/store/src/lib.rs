@@ -53,6 +53,15 @@
 //! Superseded heads stay for an hour, because who lists a folder while one file is made and another removed may see neither.
 //! A removed session leaves a head that says so for a day, so that its numbers are not used twice.
 //!
+//! # What others may have put there
+//!
+//! Whoever can write to a store can destroy what is in it, and no more than that. In a folder no link is followed: what is
+//! behind one is neither read, written nor removed, and only regular files are opened (`local.rs`). Lengths are compared with
+//! what refers to them before anything is read. A head that cannot be read, or cannot be true, is named, and hides no other
+//! session; what it may need is spared: what it lists, or, where it lists nothing, all that was stored before it. Numbers of
+//! saves have twelve digits, so that none can be used up. An older save in the place of a newer one looks like it: only who
+//! has seen the newer one can tell.
+//!
 //! `interleavings.rs` runs this protocol under every order of requests that a random search finds, with requests that fail
 //! before, after, or hours before they are carried out, processes that are killed, and hours that pass.
 
@@ -69,6 +78,8 @@ mod hold;
 mod interleavings;
 mod key;
 mod listing;
+#[cfg(unix)]
+mod local;
 mod objects;
 mod place;
 mod read;
@@ -87,7 +98,7 @@ pub use error::StoreError;
 pub use files::Files;
 pub use head::{BlobReference, DocumentError, Summary};
 pub use key::{Generation, Mark};
-pub use listing::{Entry, Statistics};
+pub use listing::{Entry, Listing, Statistics, Unread};
 pub use place::{StoreSink, StoreSource};
 pub use read::Opened;
 pub use retention::{Prune, Retention};

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::head::{BlobReference, Content, Head, Summary};
 use crate::history;
 use crate::key::{BlobName, Generation, Key, SessionKey};
-use crate::objects::{CONCURRENCY, Objects};
+use crate::objects::{CONCURRENCY, Length, Objects};
 
 /// How often a payload that arrives damaged is asked for again: the request may have been damaged, not the payload.
 const TRIES: u32 = 3;
@@ -83,7 +83,7 @@ async fn payload(
     generation: Generation,
     reference: &BlobReference,
 ) -> Result<Chunk<'static>, StoreError> {
-    match verified(objects, reference.name()).await? {
+    match verified(objects, reference).await? {
         Some(chunk) => Ok(chunk),
         // Garbage collection may have followed a newer save.
         None if saved(objects, session).await?.is_none_or(|head| head.generation != generation) => {
@@ -93,20 +93,49 @@ async fn payload(
     }
 }
 
-/// A payload whose bytes are what its name says; none where there is none.
+/// A payload whose bytes are what its name says, and as many as were stored; none where there is none.
 pub(crate) async fn verified(
     objects: &Objects,
-    name: BlobName,
+    reference: &BlobReference,
 ) -> Result<Option<Chunk<'static>>, StoreError> {
-    let key = Key::Blob(name);
+    let key = Key::Blob(reference.name());
     let mut tries = 0;
     loop {
-        let Some(bytes) = objects.get(&key).await? else { return Ok(None) };
+        let Some(bytes) = objects.get(&key, Length::Exactly(reference.bytes)).await? else { return Ok(None) };
         tries += 1;
-        match Chunk::verified(name.id, bytes) {
+        match Chunk::verified(reference.id, bytes) {
             Ok(chunk) => return Ok(Some(chunk)),
             Err(_) if tries < TRIES => {}
             Err(source) => return Err(StoreError::Damaged { key: key.to_string(), source }),
+        }
+    }
+}
+
+/// Whether a payload is what its name says.
+pub(crate) enum Sound {
+    /// It is, and has so many bytes.
+    Yes(u64),
+    No,
+    Gone,
+}
+
+/// Whether a payload is what its name says, however long it is: its bytes are not kept in memory.
+pub(crate) async fn sound(objects: &Objects, name: BlobName) -> Result<Sound, StoreError> {
+    let key = Key::Blob(name);
+    let mut tries = 0;
+    loop {
+        let (found, bytes) = match objects.hash(&key).await {
+            Ok(Some(hashed)) => hashed,
+            Ok(None) => return Ok(Sound::Gone),
+            Err(StoreError::Irregular { .. }) => return Ok(Sound::No),
+            Err(error) => return Err(error),
+        };
+        tries += 1;
+        if found == name.id {
+            return Ok(Sound::Yes(bytes));
+        }
+        if tries == TRIES {
+            return Ok(Sound::No);
         }
     }
 }

@@ -22,7 +22,10 @@ pub(crate) async fn remove(
     if history.saved().is_none() || history.number() != generation {
         return Ok(false);
     }
-    let next = generation.next();
+    let next = generation.next().ok_or_else(|| StoreError::NumbersUsedUp {
+        session: session.clone(),
+        key: Key::Head(key, generation).to_string(),
+    })?;
     let written_by = surroundings.mark();
     let head = Head {
         version: VERSION,

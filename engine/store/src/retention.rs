@@ -7,7 +7,7 @@ use intact_format::session_id::SessionId;
 use jiff::Timestamp;
 
 use crate::history::age;
-use crate::listing::Entry;
+use crate::listing::{Entry, Unread};
 
 /// What to keep. A session stays if every rule that is given keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct Prune {
     pub kept: Vec<Entry>,
     /// Sessions that go, the latest saved first.
     pub removed: Vec<Entry>,
+    /// Sessions that were to go and could not be removed, and why. They are among those that stay.
+    pub failed: Vec<(SessionId, String)>,
+    /// What cannot be read of the store, and was left alone.
+    pub unreadable: Vec<Unread>,
 }
 
 impl Retention {
@@ -45,16 +49,16 @@ impl Retention {
                 .map(|payload| (payload.name(), payload.bytes))
                 .collect::<HashSet<_>>()
                 .iter()
-                .map(|(_, bytes)| bytes)
-                .sum();
+                .fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes));
             let is_recent = self
                 .within
                 .is_none_or(|within| entry.summary.saved_at.is_none_or(|then| age(now, then) <= within));
             let is_counted = self.sessions.is_none_or(|most| prune.kept.len() < most);
             // Older ones that happen to be small do not outlive a newer one that did not fit.
-            is_full |= is_recent && is_counted && self.bytes.is_some_and(|most| bytes + added > most);
+            is_full |=
+                is_recent && is_counted && self.bytes.is_some_and(|most| bytes.saturating_add(added) > most);
             if is_recent && is_counted && !is_full {
-                bytes += added;
+                bytes = bytes.saturating_add(added);
                 counted.extend(own.iter().map(|payload| payload.name()));
                 prune.kept.push(entry.clone());
             } else {
@@ -71,14 +75,14 @@ impl Prune {
     pub fn freed_bytes(&self) -> u64 {
         let kept: HashSet<_> = self.kept.iter().flat_map(|entry| &entry.payloads).collect();
         let gone: HashSet<_> = self.removed.iter().flat_map(|entry| &entry.payloads).collect();
-        gone.difference(&kept).map(|payload| payload.bytes).sum()
+        gone.difference(&kept).fold(0, |sum, payload| sum.saturating_add(payload.bytes))
     }
 
     /// The same, where sessions that were saved anew meanwhile stayed after all.
     pub(crate) fn only(self, removed: &HashSet<SessionId>) -> Self {
         let (gone, stayed): (Vec<_>, Vec<_>) =
             self.removed.into_iter().partition(|entry| removed.contains(&entry.session));
-        Self { kept: [self.kept, stayed].concat(), removed: gone }
+        Self { kept: [self.kept, stayed].concat(), removed: gone, ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::head::{self, BlobReference, Content, Head, Intent, Summary, VERSION};
 use crate::history::{self, History};
 use crate::key::{BlobName, Generation, Key, Mark, SessionKey};
-use crate::objects::{CONCURRENCY, Objects};
+use crate::objects::{CONCURRENCY, Length, Objects};
 use crate::surroundings::{Deadline, Surroundings};
 use crate::sweeping::Condemnation;
 
@@ -170,7 +170,9 @@ impl Saving<'_> {
         let Some(generation) = self.publish(history, &stored, deadline).await? else {
             return Ok(Outcome::Late);
         };
-        let bytes = |stored: &[&Stored]| stored.iter().map(|stored| stored.reference.bytes).sum();
+        let bytes = |stored: &[&Stored]| {
+            stored.iter().map(|stored| stored.reference.bytes).fold(0, u64::saturating_add)
+        };
         let all = std::iter::once(&stored.document).chain(&stored.chunks);
         let (new, shared): (Vec<_>, Vec<_>) = all.partition(|stored| stored.is_new);
         Ok(Outcome::Published(Saved {
@@ -226,7 +228,7 @@ impl Saving<'_> {
         if found.is_some_and(|found| found.bytes == bytes) {
             return Ok(stored(self.brought.new.contains(&id)));
         }
-        let content = self.payload(id, before).await?;
+        let content = self.payload(id, bytes, before).await?;
         if found.is_some() {
             // Of another length, so damaged.
             self.objects.put(&key, content).await?;
@@ -236,12 +238,21 @@ impl Saving<'_> {
     }
 
     /// The bytes of a payload: brought by the caller, or those that are about to be removed.
-    async fn payload(&self, id: ChunkId, before: Option<BlobReference>) -> Result<Vec<u8>, StoreError> {
+    async fn payload(
+        &self,
+        id: ChunkId,
+        bytes: u64,
+        before: Option<BlobReference>,
+    ) -> Result<Vec<u8>, StoreError> {
         if let Some(payload) = self.payloads.get(&id) {
             return Ok(payload.to_vec());
         }
         let name = before.map_or_else(|| BlobName::plain(id), |reference| reference.name());
-        let there = self.objects.get(&Key::Blob(name)).await?;
+        let there = match self.objects.get(&Key::Blob(name), Length::Exactly(bytes)).await {
+            // It is damaged.
+            Err(StoreError::WrongLength { .. }) => None,
+            there => there?,
+        };
         there.filter(|content| ChunkId::of(content) == id).ok_or(StoreError::NotSupplied { id })
     }
 
@@ -254,7 +265,7 @@ impl Saving<'_> {
     ) -> Result<Option<Generation>, Failed> {
         for _ in 0..TRIES {
             self.check(&history)?;
-            let generation = history.number().next();
+            let generation = history.number().next().ok_or_else(|| self.used_up(history.number()))?;
             let head = self.written(&self.head(generation, stored))?;
             if deadline.is_over() {
                 return Ok(None);
@@ -269,6 +280,11 @@ impl Saving<'_> {
             history = history::one(self.objects, self.key).await?;
         }
         Err(StoreError::Contended { what: "saving a session", tries: TRIES }.into())
+    }
+
+    fn used_up(&self, last: Generation) -> StoreError {
+        let key = Key::Head(self.key, last).to_string();
+        StoreError::NumbersUsedUp { session: self.draft.session.clone(), key }
     }
 
     /// Whether the head of that number is this save's: a request whose answer got lost is made again.

@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::head::{self, Marker, VERSION};
 use crate::hold::{self, Held};
 use crate::key::{Generation, Key};
-use crate::listing::{self, Entry, Statistics};
+use crate::listing::{self, Entry, Listing, Statistics};
 use crate::objects::Objects;
 use crate::place::{StoreSink, StoreSource};
 use crate::read::{self, Opened};
@@ -128,11 +128,19 @@ impl SessionStore {
         StoreSource::new(self, session)
     }
 
-    /// All sessions, the latest saved first.
+    /// All sessions that can be read, the latest saved first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn sessions(&self) -> Result<Vec<Entry>, StoreError> {
+        self.listing().map(|listing| listing.sessions)
+    }
+
+    /// The same, with what cannot be read: one bad head does not hide the others.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn listing(&self) -> Result<Listing, StoreError> {
         self.wait(listing::sessions(&self.objects))
     }
 
@@ -158,24 +166,34 @@ impl SessionStore {
     /// # Errors
     /// When the store cannot be read or written; sessions that were removed before stay removed.
     pub fn prune(&self, retention: &Retention, dry_run: bool) -> Result<Prune, StoreError> {
-        let entries = self.sessions()?;
-        let prune = retention.apply(&entries, Timestamp::now());
+        let Listing { sessions, unreadable } = self.listing()?;
+        let mut prune = Prune { unreadable, ..retention.apply(&sessions, Timestamp::now()) };
         if dry_run {
             return Ok(prune);
         }
         let mut removed = HashSet::new();
         for entry in &prune.removed {
-            if self.remove(&entry.session, entry.generation)? {
-                removed.insert(entry.session.clone());
+            match self.remove(&entry.session, entry.generation) {
+                Ok(true) => {
+                    removed.insert(entry.session.clone());
+                }
+                Ok(false) => {}
+                // That is about this session alone.
+                Err(error @ (StoreError::NumbersUsedUp { .. } | StoreError::Irregular { .. })) => {
+                    prune.failed.push((entry.session.clone(), error.to_string()));
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(prune.only(&removed))
     }
 
-    /// Removes what no session needs. Safe while others save.
+    /// Removes what no session needs. Safe while others save. Of a session whose latest head is damaged nobody knows what it
+    /// needs: then only what was stored later is removed.
     ///
     /// # Errors
-    /// When the store cannot be read or written, or has a session that this intact cannot read; then nothing more is removed.
+    /// When the store cannot be read or written, has a session of a newer intact, or one may be behind a link; then nothing
+    /// more is removed.
     pub fn collect(&self, collection: Collection) -> Result<Collected, StoreError> {
         self.wait(sweep::collect(&self.objects, &*self.surroundings, collection))
     }
@@ -222,7 +240,7 @@ impl fmt::Debug for SessionStore {
 /// Looks at the marker of a store, and makes it where it is missing.
 async fn admit(objects: &Objects, create: bool) -> Result<(), StoreError> {
     let document = |source| StoreError::Document { key: Key::Marker.to_string(), source };
-    if let Some(bytes) = objects.get(&Key::Marker).await? {
+    if let Some(bytes) = objects.document(&Key::Marker).await? {
         return head::read::<Marker>(&bytes).map(|_| ()).map_err(document);
     }
     if !create {

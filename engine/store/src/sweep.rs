@@ -9,9 +9,10 @@ use intact_format::image::ChunkId;
 use jiff::Timestamp;
 
 use crate::error::StoreError;
-use crate::head::{self, Condemned, Head, Intent, Sweep, VERSION};
-use crate::history::{self, History, age};
+use crate::head::{self, Condemned, DocumentError, Head, Intent, Sweep, VERSION};
+use crate::history::{self, Histories, History, age};
 use crate::key::{BlobName, Folder, Key};
+use crate::listing::{Unread, total};
 use crate::objects::{Listed, Objects};
 use crate::surroundings::{Deadline, PATIENCE, Surroundings};
 
@@ -26,7 +27,7 @@ pub struct Collection {
 }
 
 /// What a garbage collection did, or would do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Collected {
     /// Payloads looked at.
     pub payloads: usize,
@@ -44,6 +45,16 @@ pub struct Collected {
     pub heads: usize,
     /// Announcements of dead processes that were removed.
     pub stale: usize,
+    /// Sessions that cannot be read. What may be theirs was spared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unread>,
+}
+
+/// What sessions refer to, as far as that can be seen.
+struct Live {
+    names: HashSet<BlobName>,
+    /// Whatever was stored until then may belong to a session that cannot be read.
+    until: Option<Timestamp>,
 }
 
 /// Payloads below that no session refers to.
@@ -67,8 +78,9 @@ pub(crate) async fn collect(
     if collection.dry_run {
         let blobs = objects.list(Folder::Blobs).await?;
         let histories = history::all(objects).await?;
-        let garbage = garbage(&blobs, &live(&histories), Timestamp::now(), collection.grace);
-        return Ok(Collected { heads: 0, ..report(&blobs, &garbage, &garbage.condemned) });
+        let garbage = garbage(&blobs, &live(&histories)?, Timestamp::now(), collection.grace);
+        let unreadable = histories.unread();
+        return Ok(Collected { heads: 0, unreadable, ..report(&blobs, &garbage, &garbage.condemned) });
     }
     let deadline = Deadline::start(surroundings, "collecting garbage");
     let sweep = Key::Sweep(surroundings.mark());
@@ -114,7 +126,7 @@ impl Collecting<'_> {
         // 1. What seems to be garbage. Payloads are listed before the sessions that may refer to them.
         let blobs = objects.list(Folder::Blobs).await?;
         let histories = history::all(objects).await?;
-        let garbage = garbage(&blobs, &live(&histories), now, self.collection.grace);
+        let garbage = garbage(&blobs, &live(&histories)?, now, self.collection.grace);
 
         // 2. Announce it: whoever begins to save from now on stores these payloads under other names.
         announce(objects, &self.sweep, &garbage.condemned).await?;
@@ -122,21 +134,22 @@ impl Collecting<'_> {
         // 3. Look again: first at saves that began before, then at those that ended before.
         let (announced, stale) = intents(objects, now).await?;
         let again = history::all(objects).await?;
-        let live = live(&again);
+        let live = live(&again)?;
         let is_doomed = |listed: &&Listed| match listed.key {
-            Key::Blob(name) => !live.contains(&name) && !announced.contains(&name.id),
+            Key::Blob(name) => !live.needs(name, listed) && !announced.covers(name.id),
             _ => false,
         };
         let doomed: Vec<_> = garbage.condemned.iter().filter(is_doomed).copied().collect();
 
         // 4. Remove it.
         self.remove(doomed.iter().map(|listed| listed.key)).await?;
-        let heads = self.remove_heads(&again, now).await?;
+        let heads = self.remove_heads(&again.sessions, now).await?;
         let stale = [stale, self.stale_sweeps(now).await?].concat();
         self.remove(stale.iter().copied()).await?;
         self.remove([self.sweep]).await?;
         let spared = garbage.condemned.len() - doomed.len();
-        Ok(Collected { heads, stale: stale.len(), spared, ..report(&blobs, &garbage, &doomed) })
+        let unreadable = again.unread();
+        Ok(Collected { heads, stale: stale.len(), spared, unreadable, ..report(&blobs, &garbage, &doomed) })
     }
 
     /// Superseded saves, then what is left of sessions that were removed long ago.
@@ -190,31 +203,73 @@ async fn announce(objects: &Objects, sweep: &Key, condemned: &[Listed]) -> Resul
     objects.put(sweep, bytes).await
 }
 
+/// What saves under way rely on.
+#[derive(Default)]
+struct Announced {
+    blobs: HashSet<ChunkId>,
+    /// An announcement cannot be read: it may be about anything that is there.
+    everything: bool,
+}
+
+impl Announced {
+    fn covers(&self, id: ChunkId) -> bool {
+        self.everything || self.blobs.contains(&id)
+    }
+}
+
 /// What saves under way rely on, and the announcements of those that died.
-async fn intents(objects: &Objects, now: Timestamp) -> Result<(HashSet<ChunkId>, Vec<Key>), StoreError> {
-    let mut announced = HashSet::new();
+async fn intents(objects: &Objects, now: Timestamp) -> Result<(Announced, Vec<Key>), StoreError> {
+    let mut announced = Announced::default();
     let mut stale = Vec::new();
     for listed in objects.list(Folder::Intents).await? {
         if age(now, listed.modified) > PATIENCE {
             stale.push(listed.key);
-        } else if let Some(bytes) = objects.get(&listed.key).await? {
-            let intent: Intent = head::read(&bytes)
-                .map_err(|source| StoreError::Document { key: listed.key.to_string(), source })?;
-            announced.extend(intent.blobs);
+        } else if let Some(bytes) = objects.document(&listed.key).await? {
+            match head::read::<Intent>(&bytes) {
+                Ok(intent) => announced.blobs.extend(intent.blobs),
+                Err(source @ DocumentError::Newer { .. }) => {
+                    return Err(StoreError::Document { key: listed.key.to_string(), source });
+                }
+                Err(_) => announced.everything = true,
+            }
         }
     }
     Ok((announced, stale))
 }
 
-/// Names of all payloads that sessions refer to.
-pub(crate) fn live(histories: &[History]) -> HashSet<BlobName> {
-    let heads = histories.iter().filter_map(History::saved);
-    heads.flat_map(Head::blobs).map(|reference| reference.name()).collect()
+/// The payloads that sessions refer to.
+///
+/// # Errors
+/// Where a session is behind a link, or a newer program wrote it: what it needs cannot be seen at all.
+fn live(histories: &Histories) -> Result<Live, StoreError> {
+    if let Some(link) = histories.links.first() {
+        return Err(StoreError::Irregular { key: link.clone(), what: "a symbolic link" });
+    }
+    let heads = histories.sessions.iter().filter_map(History::saved);
+    let mut names: HashSet<_> = heads.flat_map(Head::blobs).map(|reference| reference.name()).collect();
+    let mut until = None;
+    for head in &histories.unreadable {
+        if let Some(found) = head.newer {
+            let source = DocumentError::Newer { found };
+            return Err(StoreError::Document { key: head.key.to_string(), source });
+        }
+        match &head.needs {
+            Some(needs) => names.extend(needs),
+            None => until = until.max(Some(head.stored)),
+        }
+    }
+    Ok(Live { names, until })
 }
 
-fn garbage(blobs: &[Listed], live: &HashSet<BlobName>, now: Timestamp, grace: Duration) -> Garbage {
+impl Live {
+    fn needs(&self, name: BlobName, listed: &Listed) -> bool {
+        self.names.contains(&name) || self.until.is_some_and(|until| listed.modified <= until)
+    }
+}
+
+fn garbage(blobs: &[Listed], live: &Live, now: Timestamp, grace: Duration) -> Garbage {
     let unused = blobs.iter().copied().filter(|listed| match listed.key {
-        Key::Blob(name) => !live.contains(&name),
+        Key::Blob(name) => !live.needs(name, listed),
         _ => false,
     });
     let (condemned, young) = unused.partition(|listed| age(now, listed.modified) >= grace);
@@ -222,7 +277,7 @@ fn garbage(blobs: &[Listed], live: &HashSet<BlobName>, now: Timestamp, grace: Du
 }
 
 fn report(blobs: &[Listed], garbage: &Garbage, removed: &[Listed]) -> Collected {
-    let bytes = |listed: &[Listed]| listed.iter().map(|listed| listed.bytes).sum();
+    let bytes = |listed: &[Listed]| total(listed.iter().map(|listed| listed.bytes));
     Collected {
         payloads: blobs.len(),
         removed: removed.len(),

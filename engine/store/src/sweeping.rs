@@ -5,38 +5,49 @@ use std::collections::{BTreeMap, HashSet};
 use intact_format::image::ChunkId;
 
 use crate::error::StoreError;
-use crate::head::{self, Condemned, Sweep};
+use crate::head::{self, Condemned, DocumentError, Sweep};
 use crate::key::{BlobName, Folder, Key, Mark};
 use crate::objects::Objects;
 
 /// Every name that a garbage collection under way, or one that died, may remove at any time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Condemnation(BTreeMap<Mark, HashSet<BlobName>>);
+pub(crate) struct Condemnation {
+    sweeps: BTreeMap<Mark, HashSet<BlobName>>,
+    /// One of them cannot be read: it may be about anything that is there.
+    everything: bool,
+}
 
 impl Condemnation {
     /// Reads what all garbage collections have announced.
     pub(crate) async fn read(objects: &Objects) -> Result<Self, StoreError> {
-        let mut sweeps = BTreeMap::new();
+        let mut all = Self::default();
         for listed in objects.list(Folder::Sweeps).await? {
             let Key::Sweep(mark) = listed.key else { continue };
             // One that is gone has removed what it wanted to.
-            let Some(bytes) = objects.get(&listed.key).await? else { continue };
-            let sweep: Sweep = head::read(&bytes)
-                .map_err(|source| StoreError::Document { key: listed.key.to_string(), source })?;
-            sweeps.insert(mark, sweep.condemned.iter().map(Condemned::name).collect());
+            let Some(bytes) = objects.document(&listed.key).await? else { continue };
+            match head::read::<Sweep>(&bytes) {
+                Ok(sweep) => {
+                    all.sweeps.insert(mark, sweep.condemned.iter().map(Condemned::name).collect());
+                }
+                Err(source @ DocumentError::Newer { .. }) => {
+                    return Err(StoreError::Document { key: listed.key.to_string(), source });
+                }
+                // Nobody is kept from saving by what is damaged or made up: what is there is not relied on.
+                Err(_) => all.everything = true,
+            }
         }
-        Ok(Self(sweeps))
+        Ok(all)
     }
 
     /// Whether this name must not be relied on, even if it is there.
     pub(crate) fn covers(&self, name: &BlobName) -> bool {
-        self.0.values().any(|names| names.contains(name))
+        self.everything || self.sweeps.values().any(|names| names.contains(name))
     }
 
     /// The name under which a payload can be looked for and stored: the plain one, unless it is condemned. Savers that see
     /// the same garbage collections choose the same name, so that they still share.
     pub(crate) fn name_for(&self, id: ChunkId, fresh: Mark) -> BlobName {
-        let marks = self.0.keys().copied().map(Some);
+        let marks = self.sweeps.keys().copied().map(Some);
         let names = std::iter::once(None).chain(marks).map(|mark| BlobName { id, mark });
         let free = names.into_iter().find(|name| !self.covers(name));
         free.unwrap_or(BlobName { id, mark: Some(fresh) })
@@ -58,7 +69,10 @@ mod tests {
                 .map(|(id, mark)| BlobName { id: ChunkId([*id; 32]), mark: mark.map(Mark::new) })
                 .collect()
         };
-        Condemnation(sweeps.iter().map(|(mark, list)| (Mark::new(*mark), names(list))).collect())
+        Condemnation {
+            sweeps: sweeps.iter().map(|(mark, list)| (Mark::new(*mark), names(list))).collect(),
+            everything: false,
+        }
     }
 
     #[test]
@@ -90,7 +104,8 @@ mod tests {
             let names = |set: &HashSet<(u8, Option<u128>)>| {
                 set.iter().map(|(id, mark)| BlobName { id: ChunkId([*id; 32]), mark: mark.map(Mark::new) }).collect()
             };
-            let all = Condemnation(sweeps.iter().map(|(mark, set)| (Mark::new(*mark), names(set))).collect());
+            let sweeps = sweeps.iter().map(|(mark, set)| (Mark::new(*mark), names(set))).collect();
+            let all = Condemnation { sweeps, everything: false };
             let chosen = all.name_for(ChunkId([id; 32]), Mark::new(99));
             prop_assert!(!all.covers(&chosen));
         }

@@ -1,11 +1,12 @@
 //! Between a store and the file form of a session, `name.json` with `name.kv`. The document's bytes stay as they are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{ChunkId, Durable, ImageReference};
-use intact_format::place::{self, Committed, FileSink, Replaces, find_sidecar, sidecar_path};
+use intact_format::place::{
+    self, Committed, FileSink, FileSource, Replaces, SessionSource, find_sidecar, sidecar_path,
+};
 use intact_format::session_id::SessionId;
 
 use crate::contents::{self, Contents, ReadContents};
@@ -72,7 +73,9 @@ impl SessionStore {
         expected: Expected,
         read: &ReadContents<'_>,
     ) -> Result<(SessionId, Saved), StoreError> {
-        let document = fs::read(file).map_err(|source| StoreError::File { path: file.to_owned(), source })?;
+        let document = FileSource::new(file)
+            .document()
+            .map_err(|source| StoreError::SessionFile { path: file.to_owned(), source })?;
         let Contents { session, summary, image } =
             read(&document).map_err(|source| StoreError::SessionFile { path: file.to_owned(), source })?;
         let chunks = match &image {

@@ -1,6 +1,6 @@
 //! Is a store whole? Every payload is read and hashed, every session document is read.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intact_format::image::{ChunkId, ImageReference};
@@ -11,8 +11,9 @@ use crate::error::StoreError;
 use crate::head::{Content, Head};
 use crate::history;
 use crate::key::{BlobName, Folder, Key};
+use crate::listing::Unread;
 use crate::objects::{CONCURRENCY, Objects};
-use crate::read;
+use crate::read::{self, Sound};
 
 /// What a full check of a store found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Verification {
     pub closed: BTreeSet<SessionId>,
     /// Sessions that cannot be loaded as they were saved, and why.
     pub broken: BTreeMap<SessionId, String>,
+    /// What lies in the place of a session and cannot be read.
+    pub unreadable: Vec<Unread>,
 }
 
 /// What is known of one payload.
@@ -53,7 +56,7 @@ impl Verification {
     /// Whether every session is as it was saved, and nothing is damaged.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.damaged.is_empty() && self.broken.is_empty()
+        self.damaged.is_empty() && self.broken.is_empty() && self.unreadable.is_empty()
     }
 }
 
@@ -69,20 +72,22 @@ pub(crate) async fn verify(
     });
     let states = names.map(|name| async move { Ok::<_, StoreError>((name, state(objects, name).await?)) });
     let states: Vec<_> = stream::iter(states).buffer_unordered(CONCURRENCY).try_collect().await?;
-    let mut sound = HashSet::new();
+    let mut sound = HashMap::new();
     let mut damaged = Vec::new();
     for (name, state) in states {
         match state {
             State::Sound(bytes) => {
                 found.payloads += 1;
-                found.bytes += bytes;
-                sound.insert(name);
+                found.bytes = found.bytes.saturating_add(bytes);
+                sound.insert(name, bytes);
             }
             State::Damaged => damaged.push(Key::Blob(name)),
             State::Gone => {}
         }
     }
-    for history in history::all(objects).await? {
+    let histories = history::all(objects).await?;
+    found.unreadable = histories.unread();
+    for history in &histories.sessions {
         let Some(head) = history.saved() else { continue };
         found.sessions += 1;
         match check(objects, head, &sound, contents_of).await? {
@@ -104,26 +109,26 @@ pub(crate) async fn verify(
 }
 
 async fn state(objects: &Objects, name: BlobName) -> Result<State, StoreError> {
-    match read::verified(objects, name).await {
-        Ok(Some(chunk)) => Ok(State::Sound(chunk.payload().len() as u64)),
-        Ok(None) => Ok(State::Gone),
-        Err(StoreError::Damaged { .. }) => Ok(State::Damaged),
-        Err(error) => Err(error),
-    }
+    Ok(match read::sound(objects, name).await? {
+        Sound::Yes(bytes) => State::Sound(bytes),
+        Sound::No => State::Damaged,
+        Sound::Gone => State::Gone,
+    })
 }
 
 /// Can a session be loaded as it was saved?
 async fn check(
     objects: &Objects,
     head: &Head,
-    sound: &HashSet<BlobName>,
+    sound: &HashMap<BlobName, u64>,
     contents_of: &ReadContents<'_>,
 ) -> Result<Finding, StoreError> {
     let Content::Saved { document, chunks, .. } = &head.content else { return Ok(Finding::Sound) };
-    for payload in head.blobs().filter(|payload| !sound.contains(&payload.name())) {
+    for payload in head.blobs().filter(|payload| sound.get(&payload.name()) != Some(&payload.bytes)) {
         // It may have been stored after the payloads were listed.
         let what = match state(objects, payload.name()).await? {
-            State::Sound(_) => continue,
+            State::Sound(bytes) if bytes == payload.bytes => continue,
+            State::Sound(_) => "has another length than its head says",
             State::Damaged => "is damaged",
             State::Gone if read::saved(objects, &head.session).await?.as_ref() != Some(head) => {
                 return Ok(Finding::Sound);
@@ -133,7 +138,7 @@ async fn check(
         let kind = if payload.id == document.id { "its document" } else { "its chunk" };
         return Ok(Finding::Broken(format!("{kind} {} {what}", payload.id)));
     }
-    let Some(document) = read::verified(objects, document.name()).await? else { return Ok(Finding::Sound) };
+    let Some(document) = read::verified(objects, document).await? else { return Ok(Finding::Sound) };
     let contents = match contents_of(document.payload()) {
         Ok(contents) => contents,
         Err(error) if contents::is_closed(&error) => return Ok(Finding::Closed),

@@ -9,7 +9,7 @@ use intact_engine::session::Generation;
 use intact_engine::{AutoSave, AutoSavePolicy, EngineError, OpenedSession};
 use intact_format::place::{Folder, Shelf};
 use intact_format::route::{RefusalCode, Route};
-use intact_seal::{Compression, Keys, Lock, SealOptions, SealedShelf, Sharing};
+use intact_seal::{Compression, Keys, Lock, SealOptions, SealedShelf};
 
 use crate::support::{FAMILIES, engine};
 
@@ -159,7 +159,7 @@ fn a_cancelled_turn_is_saved_with_its_message() {
 #[test]
 fn sealed_sessions_come_back_for_whoever_has_the_key_alone() {
     let lock = Lock::passphrase("correct horse").expect("a passphrase");
-    let options = SealOptions { lock: Some(lock), sharing: Sharing::Session, compression: Compression::Zstd };
+    let options = SealOptions { lock: Some(lock), compression: Compression::Zstd, ..SealOptions::default() };
     let keys = |passphrase: &str| Keys::default().with_passphrase(passphrase).expect("a passphrase");
     let folder = tempfile::tempdir().expect("a folder");
     let shelf = |passphrase| SealedShelf::new(Folder::new(folder.path()), options.clone(), keys(passphrase));

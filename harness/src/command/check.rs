@@ -15,7 +15,7 @@ use super::Failure;
 use super::keys::KeyArguments;
 use super::output::show;
 use super::scratch::ScratchArguments;
-use super::stored::{Stored, refused};
+use super::stored::{Stored, refused, warning};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
@@ -94,20 +94,29 @@ impl Check {
         if let Err(error) = std::fs::File::open(&file) {
             return Err(Failure::unreadable(&file, &error));
         }
-        let (place, checked) = match (self.tag.clone(), self.model.clone()) {
+        let warned;
+        let (place, mut checked) = match (self.tag.clone(), self.model.clone()) {
             (Some(tag), _) => {
                 let release = release(&tag)?;
-                (format!("into {}", release.tag), offline::check(&file, &self.keys, release, self.policy)?)
+                let mut stored = Stored::open(&file, &self.keys)?;
+                warned = warning(stored.origin(), self.keys.are_given());
+                (format!("into {}", release.tag), offline::check(&file, &mut stored, release, self.policy)?)
             }
-            (None, Some(model)) => ("here".to_owned(), self.with_model(&model)?),
+            (None, Some(model)) => {
+                let stored = Stored::open(&file, &self.keys)?;
+                warned = warning(stored.origin(), self.keys.are_given());
+                ("here".to_owned(), self.with_model(stored, &model)?)
+            }
             (None, None) => return Err(Failure::setup("neither a model nor a release was given")),
         };
+        if json {
+            checked.notes.extend(warned.map(str::to_owned));
+        }
         show(&checked, json, |checked| rendered(checked, &place))?;
         Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
     }
 
-    fn with_model(self, model: &Path) -> Result<Checked, Failure> {
-        let mut stored = Stored::open(&self.file, &self.keys)?;
+    fn with_model(self, mut stored: Stored, model: &Path) -> Result<Checked, Failure> {
         let is_plain = stored.form() == Form::Plain;
         if self.manifest && !is_plain {
             return Err(Failure::setup("only a plain session can be compared with a manifest")

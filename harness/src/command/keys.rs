@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use intact_format::text::without_byte_order_mark;
-use intact_seal::{ExposeSecret, KeyError, Keys, Lock, Recipient, generate};
+use intact_seal::{ExposeSecret, KeyError, Keys, Lock, Recipient, Signer, generate};
+use zeroize::Zeroizing;
 
 use super::Failure;
 use crate::exit::Exit;
@@ -27,6 +28,10 @@ pub(super) struct KeyArguments {
     /// Accept only sealed sessions: where one is not, its encryption may have been removed
     #[arg(long)]
     pub(super) sealed: bool,
+
+    /// Accept only sessions that this key has signed: sign1…, as `intact key` gives it; may be given several times
+    #[arg(long, value_name = "KEY")]
+    trusted: Vec<String>,
 }
 
 /// What opens sealed sessions, and for whom they are sealed.
@@ -36,15 +41,26 @@ pub(super) struct LockArguments {
     #[arg(long, value_name = "KEY")]
     recipient: Vec<String>,
 
+    /// Sign what is sealed or compressed with the key in this file, as `intact key` makes it
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) keys: KeyArguments,
 }
 
-/// Make a key pair: a secret key file, and the public key that sessions are sealed for
+/// Make a key file: it opens what is sealed for its public key, and signs
+///
+/// Prints the public key that sessions are sealed for, age1…; whoever has it can seal for you. What you sign with the file
+/// (--sign), others check with its other public key, sign1… (--trusted).
 #[derive(Debug, Args)]
 pub(super) struct Key {
     /// The file for the secret key. Only you can read it; keep a copy where it cannot be lost
-    out: PathBuf,
+    file: PathBuf,
+
+    /// Make none: print both public keys of a file that is there, each on a line
+    #[arg(long)]
+    public: bool,
 }
 
 impl KeyArguments {
@@ -54,20 +70,28 @@ impl KeyArguments {
         if let Some(passphrase) = self.passphrase()? {
             keys = keys.with_passphrase(passphrase).map_err(wrong)?;
         }
+        for author in &self.trusted {
+            keys = keys.trusting(author.parse().map_err(wrong)?);
+        }
         for path in &self.key {
-            let text = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-            keys = keys.with_identities(without_byte_order_mark(&text)).map_err(|error| {
-                Failure::setup(format!("{}: {error}", path.display())).help("`intact key FILE` makes one")
-            })?;
+            let text = key_file(path)?;
+            keys =
+                keys.with_identities(without_byte_order_mark(&text)).map_err(|error| no_key(path, &error))?;
         }
         Ok(keys)
     }
 
+    /// Was anything given that opens sessions? Then one that needs no key is not what was expected.
+    pub(super) fn are_given(&self) -> bool {
+        !self.key.is_empty() || self.passphrase_file.is_some() || passphrase_variable().is_some()
+    }
+
     fn passphrase(&self) -> Result<Option<String>, Failure> {
         let Some(path) = &self.passphrase_file else {
-            return Ok(env::var(PASSPHRASE).ok().filter(|it| !it.is_empty()));
+            return Ok(passphrase_variable());
         };
         let text = fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let text = Zeroizing::new(text);
         Ok(Some(text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().to_owned()))
     }
 }
@@ -85,6 +109,11 @@ impl LockArguments {
         lock.map(Some).map_err(wrong)
     }
 
+    /// What is signed with.
+    pub(super) fn signer(&self) -> Result<Option<Signer>, Failure> {
+        self.sign.as_deref().map(signer).transpose()
+    }
+
     /// Is it said for whom, other than by a passphrase that may be there for another reason?
     pub(super) fn has_recipients(&self) -> bool {
         !self.recipient.is_empty()
@@ -93,15 +122,50 @@ impl LockArguments {
 
 impl Key {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
+        if self.public {
+            let text = key_file(&self.file)?;
+            println!(
+                "{}",
+                text_of(&text)
+                    .and_then(Recipient::of_key_file)
+                    .map_err(|error| no_key(&self.file, &error))?
+            );
+            println!("{}", signer(&self.file)?.author());
+            return Ok(Exit::Fine);
+        }
         let (text, recipient) = generate();
-        write_new(&self.out, text.expose_secret().as_bytes())?;
+        write_new(&self.file, text.expose_secret().as_bytes())?;
         println!("{recipient}");
         eprintln!(
-            "The secret key is in {}. Without it, nothing that is sealed for it opens again.",
-            self.out.display()
+            "The secret key is in {}. Without it, nothing that is sealed for it opens again.\n\
+             What is signed with it (--sign) is checked with --trusted {}",
+            self.file.display(),
+            signer(&self.file)?.author()
         );
         Ok(Exit::Fine)
     }
+}
+
+/// A key file, without the mark that some editors put before a text.
+fn key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    fs::read(path).map(Zeroizing::new).map_err(|error| Failure::unreadable(path, &error))
+}
+
+fn signer(path: &Path) -> Result<Signer, Failure> {
+    let text = key_file(path)?;
+    text_of(&text).and_then(Signer::of_key_file).map_err(|error| no_key(path, &error))
+}
+
+fn text_of(file: &[u8]) -> Result<&str, KeyError> {
+    std::str::from_utf8(without_byte_order_mark(file)).map_err(|_| KeyError::Identity)
+}
+
+fn no_key(path: &Path, error: &KeyError) -> Failure {
+    Failure::setup(format!("{}: {error}", path.display())).help("`intact key FILE` makes one")
+}
+
+fn passphrase_variable() -> Option<String> {
+    env::var(PASSPHRASE).ok().filter(|it| !it.is_empty())
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -92,9 +92,13 @@ impl Migrate {
             let plain = || Failure::setup(format!("{} is not sealed", self.file.display()));
             return if named { Err(plain().help("`intact seal` seals the new file")) } else { Ok(None) };
         }
-        let mut sealer = stored.source.sealer();
+        let mut sealer = stored.source.sealer().signing(self.lock.signer()?);
         if named {
-            let options = SealOptions { lock: self.lock.lock()?, ..sealer.options().clone() };
+            let options = SealOptions {
+                lock: self.lock.lock()?,
+                signer: self.lock.signer()?,
+                ..sealer.options().clone()
+            };
             sealer = sealer.renew(options).map_err(Failure::setup)?;
         }
         sealer.ready().map_err(|error| Failure::setup(error).help("say for whom with --recipient"))?;

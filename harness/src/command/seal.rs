@@ -15,14 +15,15 @@ use crate::exit::Exit;
 /// Encrypt a session file with its KV image, compress it, or both
 ///
 /// The new file opens with `intact unseal`, and in the engine with the same keys; any age tool opens its document. What can
-/// be seen without a key: its name, that it is a sealed session, and the number and lengths of its chunks. The old file
-/// stays as it is.
+/// be seen without a key: its name, that it is a sealed session, how long its document is, and the number and lengths of its
+/// chunks. Encryption does not say who made the file: --sign does. The old file stays as it is.
 ///
 /// Examples:
 ///   intact key ada.key                                    make a key pair, once
 ///   intact seal chat.json --recipient age1…               for whoever has that key
 ///   INTACT_PASSPHRASE=… intact seal chat.json             for whoever knows the passphrase
 ///   intact seal chat.json --compress                      smaller, for everyone to read
+///   intact seal chat.json --recipient age1… --sign my.key what it says is mine: see --trusted
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Seal {
@@ -41,7 +42,7 @@ pub(super) struct Seal {
     lock: LockArguments,
 }
 
-/// Write a sealed or compressed session file as a plain one
+/// Write a sealed or compressed session file as a plain one, which only you can read
 #[derive(Debug, Args)]
 pub(super) struct Unseal {
     /// The sealed session file
@@ -61,6 +62,7 @@ impl Seal {
             lock: self.lock.lock()?,
             sharing: Sharing::Session,
             compression: if self.compress { Compression::Zstd } else { Compression::None },
+            signer: self.lock.signer()?,
         };
         if options.is_plain() {
             return Err(Failure::setup("nothing says how the session is to be sealed").help(
@@ -81,7 +83,9 @@ impl Seal {
 impl Unseal {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
         let out = free(&self.file, self.out.as_deref(), "plain")?;
-        rewrite(&self.file, &self.keys, &mut FileSink::new(&out, Replaces::Nothing, Durable::default()))?;
+        // What was for some people is not for everybody who uses this machine.
+        let mut sink = FileSink::new(&out, Replaces::Nothing, Durable::default().private());
+        rewrite(&self.file, &self.keys, &mut sink)?;
         println!("{}", out.display());
         Ok(Exit::Fine)
     }

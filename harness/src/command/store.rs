@@ -6,16 +6,22 @@ mod prune;
 mod transfer;
 mod verify;
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use clap::{Args, Subcommand};
 use intact_format::place::PlaceError;
 use intact_format::route::RefusalCode;
-use intact_seal::{Form, Opened};
-use intact_store::{Contents, SessionStore, StoreError, Summary, plain};
+use intact_format::session_id::SessionId;
+use intact_seal::{Form, Keys, Opened, Origin};
+use intact_store::{Contents, SessionStore, StoreError, Summary, Unread, plain};
 use serde::Serialize;
 
 use super::Failure;
 use super::keys::KeyArguments;
 use super::output::show;
+use super::stored::warning;
+use super::table::plain as printable;
 use crate::exit::Exit;
 
 /// Keep sessions in a store that they share: list, check, clean up, bring in and take out
@@ -23,7 +29,7 @@ use crate::exit::Exit;
 /// A store is a folder, or a place in an object store: s3://bucket/path, gs://bucket/path, az://container/path, with
 /// credentials from the environment. Sessions that begin alike share what they have in common. Any number of processes
 /// can use a store at the same time. Sealed sessions stay sealed in it: to list, clean up and take them out needs no key,
-/// and shows their names, sizes and when they were saved.
+/// and shows their names, the lengths of their documents and chunks, and when and how often they were saved.
 #[derive(Debug, Args)]
 pub(super) struct Store {
     #[command(subcommand)]
@@ -90,21 +96,65 @@ impl Desk {
     }
 }
 
-/// Reads session documents, with the keys that were given.
-fn reading(
-    keys: &KeyArguments,
-) -> Result<impl Fn(&[u8]) -> Result<Contents, PlaceError> + Sync + use<>, Failure> {
-    let (keys, sealed_only) = (keys.keys()?, keys.sealed);
-    Ok(move |document: &[u8]| {
-        let opened = Opened::read(document.to_vec(), &keys, sealed_only)?;
+/// Reads session documents, with the keys that were given, and keeps in mind who can have written them.
+struct Reading {
+    keys: Keys,
+    sealed_only: bool,
+    keys_given: bool,
+    origins: Mutex<BTreeMap<SessionId, Origin>>,
+}
+
+impl Reading {
+    fn with(keys: &KeyArguments) -> Result<Self, Failure> {
+        Ok(Self {
+            keys: keys.keys()?,
+            sealed_only: keys.sealed,
+            keys_given: keys.are_given(),
+            origins: Mutex::default(),
+        })
+    }
+
+    fn contents(&self, document: &[u8]) -> Result<Contents, PlaceError> {
+        let opened = Opened::read(document.to_vec(), &self.keys, self.sealed_only)?;
         let Contents { session, mut summary, image } = plain(opened.document())?;
+        self.origins().insert(session.clone(), opened.origin());
         if opened.form() == Form::Sealed {
             let saved_at = summary.saved_at;
             summary = Summary { saved_at, ..Summary::default() };
         }
         let image = image.map(|image| opened.stored_image(&image)).transpose()?;
         Ok(Contents { session, summary, image })
-    })
+    }
+
+    /// Sessions that were read and are of this origin.
+    fn of(&self, origin: Origin) -> Vec<String> {
+        let origins = self.origins();
+        origins
+            .iter()
+            .filter(|(_, found)| **found == origin)
+            .map(|(session, _)| session.to_string())
+            .collect()
+    }
+
+    /// Says on standard error what is to be known of the sessions that were read.
+    fn tell(&self) {
+        for (session, origin) in self.origins().iter() {
+            if let Some(warning) = warning(*origin, self.keys_given) {
+                eprintln!("note: session `{}`: {warning}", printable(session.as_str()));
+            }
+        }
+    }
+
+    fn origins(&self) -> MutexGuard<'_, BTreeMap<SessionId, Origin>> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says on standard error what of a store cannot be read.
+fn tell_unread(unreadable: &[Unread]) {
+    for Unread { why, .. } in unreadable {
+        eprintln!("note: left out: {}", printable(why));
+    }
 }
 
 /// The first line is what happened, the others are what to do.
@@ -114,9 +164,12 @@ pub(in crate::command) fn failed(error: StoreError) -> Failure {
     match text.split_once('\n') {
         Some((what, hint)) => Failure::setup(what).help(hint),
         None => match error.code() {
-            Some(code @ (RefusalCode::KeyMissing | RefusalCode::KeyWrong | RefusalCode::NotSealed)) => {
-                Failure::setup(text).help(code.next_step())
-            }
+            Some(
+                code @ (RefusalCode::KeyMissing
+                | RefusalCode::KeyWrong
+                | RefusalCode::NotSealed
+                | RefusalCode::NotSigned),
+            ) => Failure::setup(text).help(code.next_step()),
             _ => Failure::setup(text),
         },
     }

@@ -12,7 +12,7 @@ use intact_format::place::{
 use intact_format::route::RefusalCode;
 use intact_format::session;
 use intact_format::version::FormatVersion;
-use intact_seal::{Form, SealedSource};
+use intact_seal::{Form, Origin, SealedSource};
 
 use super::Failure;
 use super::keys::KeyArguments;
@@ -36,12 +36,20 @@ impl Stored {
         let mut source =
             SealedSource::open(FileSource::new(file), &keys.keys()?, keys.sealed).map_err(failed)?;
         let document = source.document().map_err(failed)?;
+        if let Some(warning) = warning(source.origin(), keys.are_given()) {
+            eprintln!("note: {}: {warning}", plain(&file.display().to_string()));
+        }
         Ok(Self { document, source })
     }
 
     /// In which form the file is.
     pub(super) fn form(&self) -> Form {
         self.source.form()
+    }
+
+    /// Who can have written it.
+    pub(super) fn origin(&self) -> Origin {
+        self.source.origin()
     }
 
     /// What the document says.
@@ -66,6 +74,20 @@ pub(super) const fn form_name(form: Form) -> &'static str {
         Form::Plain => "plain",
         Form::Wrapped => "compressed",
         Form::Sealed => "sealed",
+    }
+}
+
+/// What is to be known of a session that may be somebody else's, where keys were given or not.
+pub(super) fn warning(origin: Origin, keys_given: bool) -> Option<&'static str> {
+    match origin {
+        Origin::Signed(_) | Origin::Passphrase => None,
+        Origin::Anybody => Some(
+            "it is not signed: whoever has the public key can have sealed it; --trusted accepts signed sessions only",
+        ),
+        Origin::Unsealed if keys_given => Some(
+            "it is not sealed, although a key was given: whoever can write the file can have written it; --sealed refuses it",
+        ),
+        Origin::Unsealed => None,
     }
 }
 

@@ -12,13 +12,13 @@ use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
 use intact_format::place::find_sidecar;
 use intact_format::version::FormatVersion;
-use intact_seal::Form;
+use intact_seal::{Form, Origin};
 use serde::Serialize;
 
 use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
-use super::stored::{Stored, form_name};
+use super::stored::{Stored, form_name, warning};
 use super::table::plain;
 use crate::exit::Exit;
 
@@ -102,7 +102,19 @@ fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failur
         Form::Plain => image(&find_sidecar(file), Some(reference)),
         Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
     });
-    Ok([document].into_iter().chain(image).collect())
+    let origin = origin(stored.origin(), keys.are_given());
+    Ok([document].into_iter().chain(origin).chain(image).collect())
+}
+
+/// Who can have written it, where that is a question.
+fn origin(origin: Origin, keys_given: bool) -> Option<Finding> {
+    let message = match origin {
+        Origin::Signed(author) => format!("signed by {author}"),
+        Origin::Passphrase => "not signed: whoever knows the passphrase can have sealed it".into(),
+        Origin::Anybody => "not signed: whoever has the public key can have sealed it".into(),
+        Origin::Unsealed => return warning(origin, keys_given).map(|text| Finding::whole("origin", text)),
+    };
+    Some(Finding::whole("origin", message))
 }
 
 /// An image whose chunks are stored in another form: each is opened, and hashed as what it was.

@@ -4,6 +4,7 @@ mod adopt;
 mod chat;
 mod cli;
 mod files;
+mod forged;
 mod help;
 #[cfg(unix)]
 mod killed;

@@ -37,6 +37,10 @@ impl Scene {
         if !arguments.contains(&"--worker") {
             child.arg("--worker").arg(worker());
         }
+        if arguments.contains(&"--store") {
+            // What is remembered of stores is not to stay in the home of whoever runs the tests.
+            child.env("INTACT_HOME", self.file("home"));
+        }
         child.arg("--scratch").arg(self.scratch.path()).current_dir(self.folder.path());
         child.env("NO_COLOR", "1").env_remove("INTACT_PASSPHRASE");
         child.envs(passphrase.map(|passphrase| ("INTACT_PASSPHRASE", passphrase)));
@@ -219,6 +223,40 @@ fn a_store_keeps_a_sealed_conversation_for_whoever_has_the_key() {
     }
     let told = scene.chat(&ada, Some(PASSPHRASE), &[]);
     assert!(told.contains("the KV image is left out") && told.contains("loaded ada: reprefilled"), "{told}");
+}
+
+#[test]
+fn what_was_put_in_the_place_of_a_newer_or_a_sealed_session_is_noticed_where_that_was_seen() {
+    let scene = Scene::new();
+    let ada = ["--store", "store", "--session", "ada"];
+    let sealed = [&ada[..], &["--sealed"]].concat();
+    scene.chat(&sealed, Some(PASSPHRASE), &[SECRET, "/save"]);
+    let sessions = fs::read_dir(scene.file("store/sessions")).expect("a folder");
+    let heads = sessions.map(|entry| entry.expect("an entry").path()).next().expect("a session");
+    let told = scene.chat(&ada, Some(PASSPHRASE), &["And the map?", "/save"]);
+    assert!(told.contains("saved as ada, save 2") && !told.contains("was seen here before"), "{told}");
+
+    // Who can write the store takes the newer one away: everything is as well sealed as it was.
+    fs::remove_file(heads.join("000000000002.json")).expect("removed");
+    let told = scene.chat(&ada, Some(PASSPHRASE), &[]);
+    assert!(told.contains("it is at save 1, and save 2 was seen here before"), "{told}");
+    let store = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
+        command.arg("store").args(words).args(["--store", "store"]).current_dir(scene.folder.path());
+        let command = command.env("INTACT_HOME", scene.file("home")).env("INTACT_PASSPHRASE", PASSPHRASE);
+        said(&command.output().expect("it runs"))
+    };
+    let exported = store(&["export", "ada", "--to", "old.json"]);
+    assert!(line(&exported.err).contains("save 2 was seen here before"), "{}", exported.err);
+
+    // Or puts one there that is not sealed.
+    scene.chat(&["--session", "ada"], None, &["Hello", "/save plain.json"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
+    command.args(["store", "import", "plain.json", "--replace", "--plain-over-sealed", "--store", "store"]);
+    command.current_dir(scene.folder.path()).env("INTACT_HOME", scene.file("another"));
+    assert_eq!(said(&command.output().expect("it runs")).code, 0);
+    let told = scene.refused(&ada, Some(PASSPHRASE), &["Hello", "/save"]);
+    assert!(told.contains("it is not sealed, and was when it was seen here before"), "{told}");
 }
 
 #[test]

@@ -137,8 +137,14 @@ fn a_sealed_session_is_verified_shown_and_checked_with_its_key() {
     let (before, after) = (shown(&session), shown(&sealed));
     assert_eq!((before["form"].as_str(), after["form"].as_str()), (Some("plain"), Some("sealed")));
     assert_eq!(before["messages"], after["messages"]);
-    let checked = |file: &Path| intact(words(&["check", "--tag", "0.6.0", "--json", "--key", key], file)).out;
-    assert!(checked(&session).contains("\"route\""));
+    let checked = |file: &Path| {
+        let said = intact(words(&["check", "--tag", "0.6.0", "--json", "--key", key], file)).out;
+        let mut checked: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        // Who can have written the one is not who can have written the other.
+        assert_ne!(checked["notes"].take(), serde_json::json!([]), "{said}");
+        checked
+    };
+    assert!(checked(&session)["route"].is_string());
     assert_eq!(checked(&session), checked(&sealed));
 
     let image = sealed.with_extension("kv");

@@ -51,6 +51,8 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
         command.arg("store").args(arguments).env("NO_COLOR", "1").env("INTACT_STORE", &self.store);
         command.env_remove("INTACT_PASSPHRASE");
+        // What is remembered of stores is not to stay in the home of whoever runs the tests.
+        command.env("INTACT_HOME", env!("CARGO_TARGET_TMPDIR"));
         command.envs(self.environment());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

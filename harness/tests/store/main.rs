@@ -5,6 +5,7 @@ mod desk;
 #[cfg(target_os = "linux")]
 mod disks;
 mod faults;
+mod hostile;
 mod kills;
 #[path = "../guide/project.rs"]
 mod project;

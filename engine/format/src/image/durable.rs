@@ -18,20 +18,28 @@ pub struct Durable {
     fuse: Option<Arc<AtomicU64>>,
     /// What is written stays with the operating system, which flushes it when it likes.
     unflushed: bool,
+    /// New files are for this user alone.
+    private: bool,
 }
 
 impl Durable {
     /// Writes that end after `units`. For tests of what a kill at that point leaves behind.
     #[must_use]
     pub fn until(units: u64) -> Self {
-        Self { fuse: Some(Arc::new(AtomicU64::new(units))), unflushed: false }
+        Self { fuse: Some(Arc::new(AtomicU64::new(units))), ..Self::default() }
     }
 
     /// Writes that do not wait for the disk. They survive the end of the process; a power cut may take the new content and,
     /// as names can reach the disk before contents do, the old one with it.
     #[must_use]
     pub fn unflushed() -> Self {
-        Self { fuse: None, unflushed: true }
+        Self { unflushed: true, ..Self::default() }
+    }
+
+    /// The same, where new files are for this user alone: nobody else can read them, whatever the rules of the process are.
+    #[must_use]
+    pub fn private(self) -> Self {
+        Self { private: true, ..self }
     }
 
     /// Units that are left of the fuse, or none without one.
@@ -85,7 +93,13 @@ impl Durable {
         self.spend(1)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
-        let Some(permissions) = permissions else { return options.open(path) };
+        let Some(permissions) = permissions else {
+            #[cfg(unix)]
+            if self.private {
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            }
+            return options.open(path);
+        };
         #[cfg(unix)]
         {
             use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

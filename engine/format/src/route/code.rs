@@ -57,6 +57,10 @@ codes! {
     NotSealed "not-sealed"
         "the session file is not encrypted"
         "find out who replaced it; if it was never encrypted, load it without a key";
+    /// Nobody has signed it whose sessions are trusted.
+    NotSigned "not-signed"
+        "nobody who is trusted has signed the session file"
+        "ask whoever is said to have written it; what was saved before it was signed can be signed anew";
     /// It is no JSON document, or one without a format version.
     NotASessionFile "not-a-session-file"
         "the file is not a session file"

@@ -70,17 +70,32 @@ fn a_store_goes_on_past_what_others_put_in_its_folder() {
 }
 
 #[test]
-fn a_session_that_cannot_be_read_keeps_garbage_collection_from_removing_anything() {
+fn of_a_session_that_cannot_be_read_nothing_is_removed_that_may_be_its_own() {
     let root = tempfile::tempdir().unwrap();
     let store = folder(root.path());
     for name in ["one", "two"] {
         let document = document(name, "hello");
-        store.save(&draft(name, &document, &[]), Expected::Absent).unwrap();
+        store.save(&draft(name, &document, &[chunk(1, 100)]), Expected::Absent).unwrap();
     }
     let head = fs::read_dir(root.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
     fs::write(head.join("000000000001.json"), b"{}").unwrap();
     let everything = intact_store::Collection { grace: std::time::Duration::ZERO, dry_run: false };
+    let collected = store.collect(everything).unwrap();
+    assert_eq!((collected.removed, collected.unreadable.len()), (0, 1), "{collected:?}");
+    assert!(collected.unreadable[0].why.contains("000000000001.json cannot be read: it is damaged"));
+    assert_eq!(fs::read_dir(root.path().join("sweeps")).unwrap().count(), 0, "it announces nothing any more");
+
+    // What was stored afterwards is not its own.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let later = chunk(2, 100);
+    let document = document("three", "hello");
+    store.save(&draft("three", &document, std::slice::from_ref(&later)), Expected::Absent).unwrap();
+    store.save(&draft("three", &document, &[]), Expected::Anything).unwrap();
+    assert_eq!(store.collect(everything).unwrap().removed, 1);
+    assert!(!file_of(root.path(), &later).exists());
+
+    // Of a newer program's session nobody knows what it needs and how it says so.
+    fs::write(head.join("000000000001.json"), br#"{"version": 2}"#).unwrap();
     let error = store.collect(everything).unwrap_err();
     assert!(matches!(error, StoreError::Document { .. }), "{error}");
-    assert_eq!(fs::read_dir(root.path().join("sweeps")).unwrap().count(), 0, "it announces nothing any more");
 }

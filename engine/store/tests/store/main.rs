@@ -2,6 +2,9 @@
 
 mod desk;
 mod folders;
+#[cfg(unix)]
+mod hostile;
+mod mutated;
 mod places;
 mod sealed;
 mod sharing;

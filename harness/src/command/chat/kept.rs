@@ -1,7 +1,7 @@
 //! A conversation that is kept in a store from one call of the command to the next.
 
 use intact_format::session_id::SessionId;
-use intact_store::{Expected, Generation, SessionStore, StoreError};
+use intact_store::{Expected, Generation, Opened, SessionStore, StoreError};
 
 use super::sealing::{Plain, Readable, Sealing};
 use crate::command::Failure;
@@ -9,6 +9,8 @@ use crate::command::inspect::bytes;
 use crate::command::scratch::Scratch;
 use crate::command::store::failed;
 use crate::command::stored::denied;
+use crate::command::table::plain;
+use crate::seen::{Doubt, Seen};
 
 /// The store, and which save of the session the conversation goes on from. The worker reads and writes files, so sessions go
 /// through a folder on this machine.
@@ -17,13 +19,14 @@ pub(super) struct Kept {
     folder: Scratch,
     /// The session that came from the store or was saved there, and its save.
     last: Option<(String, Generation)>,
+    seen: Option<Seen>,
 }
 
 impl Kept {
     /// A store, made where there is none.
     pub(super) fn open(address: &str) -> Result<Self, Failure> {
         let store = SessionStore::create(address).map_err(failed)?;
-        Ok(Self { store, folder: Scratch::ordinary()?, last: None })
+        Ok(Self { store, folder: Scratch::ordinary()?, last: None, seen: Seen::by_this_user() })
     }
 
     /// The session as the worker can read it, and which save it is, where the store has it.
@@ -34,7 +37,10 @@ impl Kept {
     ) -> Result<Option<(Readable, Generation)>, Failure> {
         let id = session_id(session)?;
         let generation = match self.store.session(&id) {
-            Ok(opened) => opened.generation,
+            Ok(opened) => {
+                self.unless_replaced(session, &opened)?;
+                opened.generation
+            }
             Err(StoreError::SessionNotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
@@ -46,6 +52,21 @@ impl Kept {
             }
             _ => Ok(Some((readable, source.generation().unwrap_or(generation)))),
         }
+    }
+
+    /// A session that was sealed, and is not any more, is not taken for the same one. An older one is named.
+    fn unless_replaced(&self, session: &str, opened: &Opened) -> Result<(), Failure> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        match seen.doubt(self.store.address(), opened) {
+            None => seen.read(self.store.address(), opened),
+            Some(doubt @ Doubt::Unsealed) => {
+                return Err(Failure::setup(format!("{}: {doubt}", self.name(session))).help(
+                    "take another session; or, if that was you, import it once more with --replace --plain-over-sealed",
+                ));
+            }
+            Some(doubt) => eprintln!("note: {}: {}", plain(&self.name(session)), doubt),
+        }
+        Ok(())
     }
 
     /// What the worker has loaded is the session that the store has, at this save.
@@ -73,6 +94,9 @@ impl Kept {
         let saved = sink.saved().ok_or_else(|| Failure::setup("the store did not say what it saved"))?;
         drop(sink);
         self.last = Some((session.to_owned(), saved.generation));
+        if let Some(seen) = &self.seen {
+            seen.saved(self.store.address(), session, saved.generation, sealing.is_sealed(session));
+        }
         let (new, address) = (bytes(saved.new_bytes), self.store.address());
         Ok(format!("saved as {session}, save {}, in {address}: {new} new", saved.generation))
     }

@@ -6,18 +6,25 @@ use std::path::PathBuf;
 
 use intact_format::place::{PlaceError, SessionSink, SessionSource};
 use intact_format::session_id::SessionId;
-use intact_seal::{Form, Keys, Lock, SealError, SealOptions, SealedSink, SealedSource, Sealer};
+use intact_seal::{
+    Form, Keys, Lock, Origin, SealError, SealOptions, SealedSink, SealedSource, Sealer, Signer,
+};
 
 use crate::command::Failure;
 use crate::command::keys::LockArguments;
 use crate::command::scratch::{Scratch, ScratchArguments, Taken};
-use crate::command::stored::denied;
+use crate::command::stored::{denied, warning};
+use crate::command::table::plain;
 
 /// With what sessions are opened, for whom they are sealed, and what is known of those that were.
 pub(super) struct Sealing {
     keys: Keys,
     /// For whom all sessions are sealed.
     lock: Option<Lock>,
+    /// Who signs what is saved sealed or compressed.
+    signer: Option<Signer>,
+    /// Whether keys were given.
+    keys_given: bool,
     /// Whether all sessions are sealed, and others are refused.
     sealed_only: bool,
     scratch: ScratchArguments,
@@ -51,6 +58,8 @@ impl Sealing {
         Ok(Self {
             keys: lock.keys.keys()?,
             lock: if sealed_only { lock.lock()? } else { None },
+            signer: lock.signer()?,
+            keys_given: lock.keys.are_given(),
             sealed_only,
             scratch,
             sealers: HashMap::new(),
@@ -66,6 +75,7 @@ impl Sealing {
     ) -> Result<Readable, Failure> {
         let failed = |error: PlaceError| denied(&name, &error);
         let mut source = SealedSource::open(inner, &self.keys, self.sealed_only).map_err(failed)?;
+        self.tell(&name, source.origin());
         let (file, taken, scratch) = match whither {
             Plain::In(file) if source.form() == Form::Plain => (file, None, None),
             Plain::To(folder) if source.form() == Form::Plain => {
@@ -79,6 +89,19 @@ impl Sealing {
         taken.iter().for_each(Taken::tell);
         let sealer = (source.form() != Form::Plain).then(|| source.sealer());
         Ok(Readable { file, session: taken.map(|taken| taken.session), sealer, _scratch: scratch })
+    }
+
+    /// Says what is to be known of where a session comes from.
+    fn tell(&self, name: impl Display, origin: Origin) {
+        let name = plain(&name.to_string());
+        if let Some(warning) = warning(origin, self.keys_given) {
+            eprintln!("note: {name}: {warning}");
+        }
+        if let (Origin::Signed(author), None) = (origin, &self.signer) {
+            eprintln!(
+                "note: {name}: it is signed by {author}; what is saved here is not signed, without --sign"
+            );
+        }
     }
 
     /// Keeps in mind how a session was stored that the worker has loaded.
@@ -95,21 +118,26 @@ impl Sealing {
         let sealer = match (self.sealers.remove(session), &self.lock) {
             (None, None) if self.sealed_only => return Err(SealError::NoLock),
             (None, None) => return Ok(Form::Plain),
-            (Some(sealer), None) => sealer,
+            (Some(sealer), None) => sealer.signing(self.signer.clone()),
             (before, Some(lock)) => {
-                let lock = Some(lock.clone());
+                let (lock, signer) = (Some(lock.clone()), self.signer.clone());
                 match before {
                     Some(before) => {
-                        let options = SealOptions { lock, ..before.options().clone() };
+                        let options = SealOptions { lock, signer, ..before.options().clone() };
                         before.renew(options)?
                     }
-                    None => Sealer::new(SealOptions { lock, ..SealOptions::default() })?,
+                    None => Sealer::new(SealOptions { lock, signer, ..SealOptions::default() })?,
                 }
             }
         };
         let sealer = self.sealers.entry(session.to_owned()).insert_entry(sealer).into_mut();
         sealer.ready()?;
         Ok(if sealer.is_sealing() { Form::Sealed } else { Form::Wrapped })
+    }
+
+    /// Is a session saved so that it needs a key?
+    pub(super) fn is_sealed(&self, session: &str) -> bool {
+        self.sealers.get(session).is_some_and(Sealer::is_sealing)
     }
 
     /// A folder for a session that is not to be plain anywhere else.

@@ -13,7 +13,6 @@ use intact_protocol::{AxisReport, Checked, Refusal};
 
 use super::Policy;
 use crate::command::Failure;
-use crate::command::keys::KeyArguments;
 use crate::command::migrate::{layout, unread};
 use crate::command::stored::Stored;
 use crate::tags::Release;
@@ -21,17 +20,16 @@ use crate::tags::Release;
 /// What a load by `release` would do, with the model and the settings that the session was saved with.
 pub(super) fn check(
     file: &Path,
-    keys: &KeyArguments,
+    stored: &mut Stored,
     release: &Release,
     policy: Policy,
 ) -> Result<Checked, Failure> {
-    let mut stored = Stored::open(file, keys)?;
     let document = stored.read().map_err(|error| unread(file, &error))?.document;
     let policy = policy.routes().map_or_else(
         || Ok(LoadPolicy::default()),
         |names| LoadPolicy::of_names(names.iter().copied()).map_err(Failure::setup),
     )?;
-    let (status, chunks) = image(&mut stored, &document);
+    let (status, chunks) = image(stored, &document);
     let Some(saved) = &document.passport else {
         let tokens = document.tokens().map_or_else(|| document.positions(), |tokens| tokens.len() as u64);
         return Ok(checked(&[], decide(&situation(&[], status, tokens, u32::MAX, policy))));

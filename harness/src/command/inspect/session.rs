@@ -12,12 +12,13 @@ use intact_format::parameters::Parameters;
 use intact_format::passport::Passport;
 use intact_format::place::find_sidecar;
 use intact_format::session::SessionDocument;
+use intact_seal::Origin;
 use serde::Serialize;
 
 use super::bytes;
 use crate::command::Failure;
 use crate::command::keys::KeyArguments;
-use crate::command::stored::{Stored, form_name};
+use crate::command::stored::{Stored, form_name, warning};
 use crate::command::table::{facts, plain, table};
 
 /// Characters of a message that the table shows.
@@ -30,6 +31,8 @@ pub(super) struct Session {
     file: PathBuf,
     bytes: u64,
     form: &'static str,
+    /// The key that it is signed with.
+    signed_by: Option<String>,
     format: String,
     session_id: String,
     saved_at: Option<String>,
@@ -43,6 +46,8 @@ pub(super) struct Session {
     image: Option<ImageReference>,
     sidecar: Option<Beside>,
     notes: Vec<String>,
+    /// What is to be known before it is believed.
+    warnings: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -87,6 +92,11 @@ impl Session {
             file: file.to_owned(),
             bytes: length,
             form: form_name(stored.form()),
+            signed_by: match stored.origin() {
+                Origin::Signed(author) => Some(author.to_string()),
+                _ => None,
+            },
+            warnings: warning(stored.origin(), keys.are_given()).into_iter().collect(),
             format: read.written_as.to_string(),
             session_id: session_id.to_string(),
             saved_at: saved_at.map(|time| time.to_string()),
@@ -119,6 +129,7 @@ impl Session {
                 ),
             ),
         ];
+        lines.extend(self.signed_by.iter().map(|author| ("signed by".to_owned(), author.clone())));
         lines.extend(self.passport.iter().flat_map(passport));
         lines.extend(self.canary.iter().map(|canary| {
             (

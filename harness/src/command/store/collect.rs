@@ -6,7 +6,7 @@ use clap::Args;
 use intact_store::{Collected, Collection};
 
 use super::super::measure::duration;
-use super::{Desk, failed};
+use super::{Desk, failed, tell_unread};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::exit::Exit;
@@ -30,6 +30,7 @@ impl Collect {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
         let collection = Collection { grace: self.grace, dry_run: self.dry_run };
         let collected = desk.open()?.collect(collection).map_err(failed)?;
+        tell_unread(&collected.unreadable);
         desk.print(&collected, |collected| text(collected, self.dry_run))?;
         Ok(Exit::Fine)
     }
@@ -37,7 +38,8 @@ impl Collect {
 
 fn text(collected: &Collected, dry_run: bool) -> String {
     let verb = if dry_run { "would remove" } else { "removed" };
-    let Collected { payloads, removed, removed_bytes, young, young_bytes, spared, heads, stale } = collected;
+    let Collected { payloads, removed, removed_bytes, young, young_bytes, spared, heads, stale, .. } =
+        collected;
     let mut text = format!("{verb} {removed} of {payloads} payloads, {}\n", bytes(*removed_bytes));
     if *young > 0 {
         text += &format!(

@@ -1,10 +1,10 @@
 //! `intact store ls` and `intact store stats`.
 
 use clap::Args;
-use intact_store::{Entry, Statistics};
+use intact_store::{Entry, Listing, Statistics};
 use serde::Serialize;
 
-use super::{Desk, failed};
+use super::{Desk, failed, tell_unread};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::table::{facts, table};
@@ -69,7 +69,8 @@ pub(super) fn sessions(rows: &[Row]) -> String {
 
 impl List {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
-        let entries = desk.open()?.sessions().map_err(failed)?;
+        let Listing { sessions: entries, unreadable } = desk.open()?.listing().map_err(failed)?;
+        tell_unread(&unreadable);
         let rows: Vec<_> = entries.iter().map(Row::of).collect();
         desk.print(&rows, |rows| match rows.as_slice() {
             [] => format!("{} has no sessions\n", desk.address),
@@ -82,6 +83,7 @@ impl List {
 impl Stats {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
         let statistics = desk.open()?.statistics().map_err(failed)?;
+        tell_unread(&statistics.unreadable);
         desk.print(&statistics, text)?;
         Ok(Exit::Fine)
     }

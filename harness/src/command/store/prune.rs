@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use intact_store::Retention;
+use intact_store::{Retention, Unread};
 use serde::Serialize;
 
 use super::super::measure::{duration, size};
 use super::list::{Row, sessions};
-use super::{Desk, failed};
+use super::{Desk, failed, tell_unread};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
+use crate::command::table::plain;
 use crate::exit::Exit;
 
 /// Remove sessions by age, number or size, the oldest first
@@ -43,17 +44,39 @@ struct Pruned {
     removed: Vec<Row>,
     /// What garbage collection can give back.
     freed_bytes: u64,
+    /// What cannot be read, and was left alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<Unread>,
+    /// What was to go and could not be removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    session: String,
+    why: String,
 }
 
 impl PruneSessions {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
         let retention = Retention { within: self.older_than, sessions: self.keep, bytes: self.max_size };
         let prune = desk.open()?.prune(&retention, self.dry_run).map_err(failed)?;
+        tell_unread(&prune.unreadable);
+        for (session, why) in &prune.failed {
+            eprintln!("note: not removed: {}: {}", plain(session.as_str()), plain(why));
+        }
         let pruned = Pruned {
             dry_run: self.dry_run,
             kept: prune.kept.len(),
             removed: prune.removed.iter().map(Row::of).collect(),
             freed_bytes: prune.freed_bytes(),
+            unreadable: prune.unreadable,
+            failed: prune
+                .failed
+                .into_iter()
+                .map(|(session, why)| Failed { session: session.to_string(), why })
+                .collect(),
         };
         desk.print(&pruned, text)?;
         Ok(Exit::Fine)

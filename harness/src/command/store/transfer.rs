@@ -1,20 +1,25 @@
 //! `intact store export` and `intact store import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use intact_format::place::{Replaces, admit, output};
+use intact_format::place::{FileSource, Replaces, SessionSource, admit, output};
 use intact_format::session_id::SessionId;
-use intact_seal::Form;
-use intact_store::Expected;
+use intact_seal::{Form, Origin};
+use intact_store::{Expected, Saved, SessionStore, StoreError};
 use serde::Serialize;
 
-use super::{Desk, failed, reading};
+use super::{Desk, Reading, failed};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::keys::KeyArguments;
-use crate::command::stored::{form_name, not_written, tell, unless_mixed};
+use crate::command::stored::{form_name, not_written, refused, tell, unless_mixed};
+use crate::command::table::plain;
 use crate::exit::Exit;
+use crate::seen::Seen;
+
+/// How often a file is saved anew whose session somebody else has saved meanwhile.
+const TRIES: u32 = 20;
 
 /// Write a session as a file with its image beside it
 ///
@@ -46,9 +51,13 @@ pub(super) struct Import {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Save over sessions of the same id
+    /// Save over sessions of the same id. A session that is not sealed is not saved over one that is
     #[arg(long)]
     replace: bool,
+
+    /// Save over sealed sessions too where the new one is not sealed
+    #[arg(long, requires = "replace")]
+    plain_over_sealed: bool,
 
     #[command(flatten)]
     keys: KeyArguments,
@@ -77,13 +86,21 @@ impl Export {
         let session = SessionId::new(self.session).map_err(Failure::setup)?;
         let file = self.to.unwrap_or_else(|| session.default_file_name().into());
         let store = desk.open()?;
-        let form = Form::of(&store.session(&session).map_err(failed)?.document);
+        let opened = store.session(&session).map_err(failed)?;
+        let form = Form::of(&opened.document);
+        if let Some(doubt) = Seen::by_this_user().and_then(|seen| seen.doubt(store.address(), &opened)) {
+            eprintln!("note: session `{}`: {doubt}", plain(session.as_str()));
+        }
         let flag = "--replace writes over a session file";
         output(&file).map_err(|error| not_written(&error, flag))?;
         unless_mixed(&file, form == Form::Sealed)?;
         let replaces = if self.replace { Replaces::Session } else { Replaces::Nothing };
         admit(&file, replaces).map_err(|error| not_written(&error, flag))?;
-        let written = store.export(&session, &file, replaces, &reading(&self.keys)?).map_err(failed)?;
+        let reading = Reading::with(&self.keys)?;
+        let written = store
+            .export(&session, &file, replaces, &|document| reading.contents(document))
+            .map_err(failed)?;
+        reading.tell();
         tell(written.remark.as_deref());
         let exported = Exported {
             session: session.to_string(),
@@ -103,25 +120,77 @@ impl Export {
 impl Import {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
         let store = desk.create()?;
-        let expected = if self.replace { Expected::Anything } else { Expected::Absent };
-        let contents_of = reading(&self.keys)?;
+        let reading = Reading::with(&self.keys)?;
         let mut imported = Vec::new();
-        for file in self.files {
-            let (session, saved) = store.import(&file, expected, &contents_of).map_err(|error| {
-                let is_there = matches!(error, intact_store::StoreError::Conflict { .. });
-                let failure = failed(error);
-                if is_there { failure.help("--replace saves over it") } else { failure }
-            })?;
+        for file in &self.files {
+            let (session, saved) = self.import(&store, file, &reading)?;
+            if let Some(seen) = Seen::by_this_user() {
+                let sealed = !reading.of(Origin::Unsealed).contains(&session.to_string());
+                seen.saved(store.address(), session.as_str(), saved.generation, sealed);
+            }
             imported.push(Imported {
-                file,
+                file: file.clone(),
                 session: session.to_string(),
                 save: saved.generation.0,
                 new_bytes: saved.new_bytes,
                 shared_bytes: saved.shared_bytes,
             });
         }
+        reading.tell();
         desk.print(&imported, |imported| imported.iter().map(Imported::text).collect())?;
         Ok(Exit::Fine)
+    }
+
+    fn import(
+        &self,
+        store: &SessionStore,
+        file: &Path,
+        reading: &Reading,
+    ) -> Result<(SessionId, Saved), Failure> {
+        let contents_of = |document: &[u8]| reading.contents(document);
+        let mut tries = 1;
+        loop {
+            let expected = self.expected(store, file, reading)?;
+            match store.import(file, expected, &contents_of) {
+                Ok(imported) => return Ok(imported),
+                // Somebody else was faster, and has to be looked at too.
+                Err(StoreError::Conflict { .. }) if self.replace && tries < TRIES => tries += 1,
+                Err(error @ StoreError::Conflict { .. }) => {
+                    return Err(failed(error).help("--replace saves over it"));
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// What a file may take the place of. Where it is not sealed, that is nothing that is.
+    fn expected(&self, store: &SessionStore, file: &Path, reading: &Reading) -> Result<Expected, Failure> {
+        if !self.replace {
+            return Ok(Expected::Absent);
+        }
+        let document = FileSource::new(file).document().map_err(|error| refused(file, &error))?;
+        if self.plain_over_sealed || Form::of(&document) == Form::Sealed {
+            return Ok(Expected::Anything);
+        }
+        let contents = reading.contents(&document).map_err(|error| refused(file, &error))?;
+        match store.session(&contents.session) {
+            Ok(there) if Form::of(&there.document) == Form::Sealed => Err(Failure::setup(format!(
+                "session `{}` is sealed in {}, and {} is not",
+                contents.session,
+                store.address(),
+                file.display()
+            ))
+            .help(
+                "seal it first; or say --plain-over-sealed, and whoever reads the store can read the session",
+            )),
+            Ok(there) => Ok(Expected::At(there.generation)),
+            Err(StoreError::SessionNotFound { .. }) => Ok(Expected::Absent),
+            // Nobody can read it any more.
+            Err(StoreError::Missing { .. } | StoreError::Damaged { .. } | StoreError::WrongLength { .. }) => {
+                Ok(Expected::Anything)
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 

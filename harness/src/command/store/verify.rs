@@ -1,10 +1,11 @@
 //! `intact store verify`.
 
 use clap::Args;
-use intact_store::Verification;
+use intact_seal::Origin;
+use intact_store::{Unread, Verification};
 use serde::Serialize;
 
-use super::{Desk, failed, reading};
+use super::{Desk, Reading, failed};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::keys::KeyArguments;
@@ -37,6 +38,12 @@ struct Report {
     /// Sealed sessions that no key opened: of these only hashes were checked.
     closed: Vec<String>,
     broken: Vec<Broken>,
+    /// What lies in the place of a session and cannot be read.
+    unreadable: Vec<Unread>,
+    /// Sessions that are not sealed, where a key was given.
+    unsealed: Vec<String>,
+    /// Sealed sessions that nobody has signed: whoever has the public key can have sealed them.
+    unsigned: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,20 +54,37 @@ struct Broken {
 
 impl Verify {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
-        let found = desk.open()?.verify(self.repair, &reading(&self.keys)?).map_err(failed)?;
+        let reading = Reading::with(&self.keys)?;
+        let found =
+            desk.open()?.verify(self.repair, &|document| reading.contents(document)).map_err(failed)?;
         let sound = found.is_sound();
-        desk.print(&report(found), text)?;
+        reading.tell();
+        desk.print(&report(found, &reading), text)?;
         Ok(if sound { Exit::Fine } else { Exit::GateFailed })
     }
 }
 
-fn report(found: Verification) -> Report {
+fn report(found: Verification, reading: &Reading) -> Report {
     let sound = found.is_sound();
-    let Verification { sessions, payloads, bytes, damaged, repaired, closed, broken } = found;
+    let Verification { sessions, payloads, bytes, damaged, repaired, closed, broken, unreadable } = found;
     let broken =
         broken.into_iter().map(|(session, why)| Broken { session: session.to_string(), why }).collect();
     let closed = closed.iter().map(ToString::to_string).collect();
-    Report { sound, sessions, payloads, bytes, damaged, repaired, closed, broken }
+    let unsealed = if reading.keys_given { reading.of(Origin::Unsealed) } else { Vec::new() };
+    let unsigned = reading.of(Origin::Anybody);
+    Report {
+        sound,
+        sessions,
+        payloads,
+        bytes,
+        damaged,
+        repaired,
+        closed,
+        broken,
+        unreadable,
+        unsealed,
+        unsigned,
+    }
 }
 
 fn text(report: &Report) -> String {
@@ -76,6 +100,9 @@ fn text(report: &Report) -> String {
     }
     for key in &report.damaged {
         text += &format!("damaged  {key}{}\n", if report.repaired { ", removed" } else { "" });
+    }
+    for Unread { why, .. } in &report.unreadable {
+        text += &format!("broken   {}\n", plain(why));
     }
     for Broken { session, why } in &report.broken {
         text += &format!("broken   {}: {}\n", plain(session), plain(why));
