@@ -1,8 +1,9 @@
 //! How far this model is from itself under some settings on this machine: measured once, then remembered.
 //!
 //! The same text is evaluated three times in small contexts of its own: token by token at its end, as a reply is; in one
-//! batch, as a prompt is; and token by token again by the other attention kernel, with or without flash attention, where
-//! there is one for this cache. That is three times [`TOKENS`] tokens, of which [`SINGLE`] are evaluated alone, once for
+//! batch, as a prompt is; and token by token again by the other attention kernel, with or without flash attention. Where there
+//! is no other one for this cache, because V is quantized, the two kernels are compared over floats: another build of
+//! llama.cpp adds up in another order as they do. That is three to four times [`TOKENS`] tokens, of which [`SINGLE`] are evaluated alone, once for
 //! each model, kind of cache and machine; what was found is remembered in the user's cache.
 
 use std::collections::HashMap;
@@ -80,17 +81,36 @@ impl Engine {
         let Some(noise) = between(&tokens, (&bench.probe, &alone), (&bench.probe, &together)) else {
             return Ok(None);
         };
-        // A quantized V needs flash attention, and some models cannot have it.
-        settings.flash_attention =
-            Some(if bench.transposes() { FlashAttention::On } else { FlashAttention::Off });
-        let other = self.bench(&settings).and_then(|mut other| {
-            let alone = other.alone(&tokens)?;
-            Ok((other, alone))
+        let [this, other] = if bench.transposes() {
+            [FlashAttention::Off, FlashAttention::On]
+        } else {
+            [FlashAttention::On, FlashAttention::Off]
+        };
+        // A quantized V needs flash attention: there both kernels are tried over floats. Some models cannot have it at all.
+        let kernel = self.alone(&settings, other, &tokens).map_or_else(
+            |_| {
+                let floats = ContextSettings { type_k: None, type_v: None, ..settings.clone() };
+                let one = self.alone(&floats, this, &tokens).ok()?;
+                Some((one, self.alone(&floats, other, &tokens).ok()?))
+            },
+            |found| Some(((bench, alone), found)),
+        );
+        let kernel = kernel.and_then(|((one, here), (other, there))| {
+            between(&tokens, (&one.probe, &here), (&other.probe, &there))
         });
-        let kernel = other
-            .ok()
-            .and_then(|(other, found)| between(&tokens, (&bench.probe, &alone), (&other.probe, &found)));
         Ok(Some(kernel.map_or(noise, |kernel| noise.greater(kernel))))
+    }
+
+    /// The end of the text token by token, by one attention kernel.
+    fn alone(
+        &self,
+        settings: &ContextSettings,
+        kernel: FlashAttention,
+        tokens: &[Token],
+    ) -> Result<(Bench, Evaluated), LlamaError> {
+        let mut bench = self.bench(&ContextSettings { flash_attention: Some(kernel), ..settings.clone() })?;
+        let found = bench.alone(tokens)?;
+        Ok((bench, found))
     }
 
     fn bench(&self, settings: &ContextSettings) -> Result<Bench, LlamaError> {
