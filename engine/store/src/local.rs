@@ -11,8 +11,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path as FilePath, PathBuf};
 
 use jiff::Timestamp;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use object_store::path::Path;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat, statat};
 use rustix::io::Errno;
 
 /// How a folder is opened.
@@ -111,8 +112,9 @@ impl LocalFolder {
     /// Removes what has that name, whatever it is, unless it is a folder; never what a link leads to.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), Refused> {
         let (folder, name) = self.parent(path)?;
-        unlinkat(&folder, name.as_str(), AtFlags::empty())
-            .map_err(|errno| refused(&folder, &name, path, errno))
+        // Through the C library: what changes files is seen, and made to fail, by the tests of crashes.
+        unlinkat(&folder, name.as_str(), UnlinkatFlags::NoRemoveDir)
+            .map_err(|errno| refused(&folder, &name, path, Errno::from_raw_os_error(errno as i32)))
     }
 
     /// May a file of that name be written? Neither it nor a folder that it is in may be something else.
