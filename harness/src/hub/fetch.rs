@@ -9,18 +9,21 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use intact_format::identity::IdentityError;
 
 use super::address::{MAIN, check_file, check_repository, is_sha256};
 use super::cache::free_bytes;
+use super::pace::Pace;
 use super::part::{Part, Taken, sha256_of};
 use super::state::Trust;
 use super::{Address, Commit, Expected, Hub, HubError, Pin, PinnedFile, Revision, State};
 
-/// Attempts in a row that may bring nothing.
+/// Attempts in a row that may bring nothing, or next to nothing.
 const ATTEMPTS: u32 = 4;
+/// Bytes that an attempt must bring to count.
+const STEP: u64 = 16 << 10;
 /// Rest before the first of them; each further rest is twice as long.
 const REST: Duration = Duration::from_millis(250);
 
@@ -204,7 +207,8 @@ impl Hub {
             let resumed = part.have() > 0;
             check_space(&part, size, &path, address)?;
             watch.begin(file.file, size, part.have());
-            let outcome = complete(&mut part, address, size, remote, watch, &path);
+            let pace = Pace::new(self.settings.timeout, Instant::now());
+            let outcome = complete(&mut part, address, size, remote, watch, &path, pace);
             watch.end();
             outcome?;
             let found = part.finish().map_err(failed)?;
@@ -299,6 +303,7 @@ fn complete(
     remote: &dyn Remote,
     watch: &dyn Watch,
     path: &Path,
+    mut pace: Pace,
 ) -> Result<(), HubError> {
     let failed = |source| HubError::Io { path: path.to_owned(), source };
     let mut fruitless = 0;
@@ -308,6 +313,13 @@ fn complete(
         let outcome = remote.read(address, from, size, &mut |bytes| {
             let taken = part.take(bytes).map_err(failed)?;
             watch.at(part.have());
+            pace.note(bytes.len(), Instant::now()).map_err(|slow| HubError::Slow {
+                address: Box::new(address.clone()),
+                came: slow.bytes,
+                seconds: slow.seconds,
+                have: part.have(),
+                size,
+            })?;
             match taken {
                 Taken::Fitting => Ok(ControlFlow::Continue(())),
                 Taken::Foreign => Ok(ControlFlow::Break(())),
@@ -324,7 +336,7 @@ fn complete(
             Err(HubError::Unreachable { reason, .. }) => reason,
             Err(error) => return Err(error),
         };
-        if part.have() > before {
+        if part.is_whole() || part.have() >= before.saturating_add(STEP) {
             fruitless = 0;
             continue;
         }

@@ -4,11 +4,13 @@
 //! the range starts over at byte 0, and a file that was replaced in the meantime has other bytes. Both are noticed before
 //! anything is appended.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::files::own_file;
 
 /// Bytes that are asked for again.
 const OVERLAP: u64 = 4096;
@@ -39,9 +41,10 @@ pub(super) enum Taken {
 }
 
 impl Part {
-    /// Opens the part of a file of `size` bytes, or starts it.
+    /// Opens the part of a file of `size` bytes, or starts it. Something else of that name, such as a link, is not written to:
+    /// it is removed.
     pub(super) fn open(path: &Path, size: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = own_file(path)?;
         let have = file.metadata()?.len();
         let mut part =
             Self { file, size, have, hasher: Sha256::new(), tail: Vec::new(), repeated: Vec::new() };

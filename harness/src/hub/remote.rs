@@ -2,8 +2,9 @@
 //!
 //! Content comes through its streams, which know the hub's storage behind the redirects. What it lacks is added here: it
 //! has no time limits, so every step is given one; it falls back on the environment's token when it is given none, so it
-//! is given one that cannot be sent; and its metadata call follows the redirect to the storage and so loses the headers
-//! that name commit and SHA-256, so that one request is made here.
+//! is given one that cannot be sent; it is given a client that leaves the token behind where a redirect leads elsewhere
+//! (`redirect`); and its metadata call follows the redirect to the storage and so loses the headers that name commit and
+//! SHA-256, so that one request is made here.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::address::is_sha256;
 use super::fetch::Take;
+use super::redirect;
 use super::{Address, Commit, Described, HubError, Remote, Settings, Token};
 
 /// Redirects that are followed on the hub itself: a renamed repository, another spelling.
@@ -46,10 +48,17 @@ impl HuggingFace {
             Token::Withheld | Token::None => NO_TOKEN,
         };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
+        let content = reqwest::Client::builder()
+            .redirect(redirect::policy())
+            .user_agent(AGENT)
+            .connect_timeout(settings.timeout)
+            .read_timeout(settings.timeout)
+            .build()
+            .map_err(|error| failed(&error))?;
         let client = HFClient::builder()
+            .client(content)
             .endpoint(&settings.endpoint)
             .token(token)
-            .user_agent(AGENT)
             .cache_enabled(false)
             .retry_max_attempts(REPETITIONS as usize)
             .build()
@@ -67,11 +76,8 @@ impl HuggingFace {
         let mut url = self.url(address)?;
         for _ in 0..=REDIRECTS {
             let response = self.patient_head(&url, address).await?;
-            match moved(&response) {
-                Some(path) => {
-                    let joined = url.join(&path);
-                    url = joined.map_err(|error| self.not_a_hub(address, error.to_string()))?;
-                }
+            match moved(&url, &response) {
+                Some(next) => url = next,
                 None => return Ok(response),
             }
         }
@@ -228,11 +234,11 @@ impl Remote for HuggingFace {
     }
 }
 
-/// Where the hub itself has the file under another name; the redirect to its storage has a host.
-fn moved(response: &Response) -> Option<String> {
+/// Where the hub itself has the file under another name. A redirect to its storage, or to anybody else, is not followed:
+/// what the hub says of the file is in the answer that redirects.
+fn moved(from: &Url, response: &Response) -> Option<Url> {
     let location = text(response.headers(), LOCATION.as_str())?;
-    let own = location.starts_with('/') && !location.starts_with("//");
-    (response.status().is_redirection() && own).then(|| location.to_owned())
+    response.status().is_redirection().then(|| redirect::on_the_hub(from, location)).flatten()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

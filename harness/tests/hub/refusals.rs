@@ -136,6 +136,39 @@ fn a_hub_that_is_silent_or_gone_is_given_up() {
 }
 
 #[test]
+fn a_hub_that_sends_a_byte_now_and_then_is_given_up() {
+    let (server, desk) = with(|hub| hub.trickle = Some(std::time::Duration::from_millis(400)));
+    let begun = std::time::Instant::now();
+    let mut command = desk.command(&["models", "fetch", ID]);
+    let said = crate::desk::said(&command.env("HF_HUB_DOWNLOAD_TIMEOUT", "1").output().expect("it runs"));
+    assert_eq!(said.code, 96);
+    assert!(said.err.contains("that would never end"), "{}", said.err);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    server.behave(|hub| hub.trickle = None);
+    assert_eq!(std::fs::read(desk.fetched()).expect("a file"), content::model(), "and then it goes on");
+}
+
+#[test]
+fn a_link_in_place_of_a_part_or_of_a_note_is_not_written_through() {
+    let (_server, desk) = with(|_| ());
+    let diary = desk.path("diary");
+    std::fs::write(&diary, "mine").expect("written");
+    let blobs = desk.repository().join("blobs");
+    let refs = desk.repository().join("refs");
+    for (folder, name) in
+        [(blobs, format!("{}.intact-part", content::sha256(&content::model()))), (refs, "main".into())]
+    {
+        std::fs::create_dir_all(&folder).expect("made");
+        std::os::unix::fs::symlink(&diary, folder.join(name)).expect("planted");
+    }
+    let path = desk.fetched();
+    assert_eq!(std::fs::read(&path).expect("a file"), content::model());
+    assert_eq!(std::fs::read_to_string(&diary).expect("read"), "mine");
+    let blob = std::fs::canonicalize(&path).expect("there");
+    assert!(blob.starts_with(desk.repository().canonicalize().expect("there")), "{}", blob.display());
+}
+
+#[test]
 fn something_that_is_no_hub_is_told_from_one() {
     let (server, desk) = with(|hub| hub.refuses = Some((200, "")));
     refused(&server, &desk, &["as a hub does", "X-Repo-Commit", "login page"]);

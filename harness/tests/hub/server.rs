@@ -41,6 +41,11 @@ pub(crate) struct Behaviour {
     pub(crate) silent: bool,
     /// The name that the repository had before.
     pub(crate) renamed_from: Option<&'static str>,
+    /// It redirects requests for this revision, with this status, to there; in the text `HUB` and `EVIL` are the ports of
+    /// the hub and of the storage.
+    pub(crate) redirects: Option<(&'static str, u16, String)>,
+    /// Bytes come one at a time, with so long in between.
+    pub(crate) trickle: Option<Duration>,
 }
 
 impl Behaviour {
@@ -58,6 +63,8 @@ impl Behaviour {
             stall: None,
             silent: false,
             renamed_from: None,
+            redirects: None,
+            trickle: None,
         }
     }
 }
@@ -69,6 +76,8 @@ pub(crate) struct Asked {
     pub(crate) storage: bool,
     pub(crate) method: String,
     pub(crate) path: String,
+    /// The host that was meant.
+    pub(crate) host: String,
     pub(crate) range: Option<String>,
     pub(crate) authorization: Option<String>,
 }
@@ -104,6 +113,11 @@ impl Server {
             thread::spawn(move || shared.accept(&listener, storage))
         });
         Self { shared, threads: threads.into() }
+    }
+
+    /// Host and port of the hub.
+    pub(crate) fn host(&self) -> String {
+        self.shared.hub.to_string()
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -172,9 +186,23 @@ impl Shared {
         let end = behaviour.cut.or(behaviour.stall).unwrap_or(body.len());
         let sent = &body[..end.min(body.len())];
         let head = format!("HTTP/1.1 {head}Connection: close\r\n\r\n");
+        if let Some(pause) = behaviour.trickle.filter(|_| !sent.is_empty()) {
+            stream.write_all(head.as_bytes()).ok();
+            return self.trickle(&mut stream, sent, pause);
+        }
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent)).ok();
         if behaviour.stall.is_some() && !body.is_empty() {
             self.wait();
+        }
+    }
+
+    /// Sends a byte at a time until nobody takes them.
+    fn trickle(&self, stream: &mut TcpStream, bytes: &[u8], pause: Duration) {
+        for byte in bytes {
+            if self.stopped.load(Ordering::SeqCst) || stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(pause);
         }
     }
 
@@ -188,6 +216,14 @@ impl Shared {
     fn of_hub(&self, behaviour: &Behaviour, asked: &Asked) -> String {
         if let Some((status, headers)) = behaviour.refuses {
             return format!("{status} Refused\r\n{headers}Content-Length: 0\r\n");
+        }
+        if let Some((revision, status, location)) = &behaviour.redirects
+            && asked.path.contains(&format!("/resolve/{revision}/"))
+        {
+            let port = |address: SocketAddr| address.port().to_string();
+            let location =
+                location.replace("HUB", &port(self.hub)).replace("EVIL", &port(self.storage));
+            return format!("{status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n");
         }
         if let Some(old) = behaviour.renamed_from
             && asked.path.starts_with(&format!("/{old}/"))
@@ -241,11 +277,12 @@ fn read_request(stream: &TcpStream, storage: bool) -> Option<Asked> {
     let first = lines.next()?.ok()?;
     let mut words = first.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut asked = Asked { storage, method, path, range: None, authorization: None };
+    let mut asked = Asked { storage, method, path, host: String::new(), range: None, authorization: None };
     for line in lines {
         let line = line.ok()?;
         let Some((name, value)) = line.split_once(':') else { break };
         match name.to_ascii_lowercase().as_str() {
+            "host" => asked.host = value.trim().to_owned(),
             "range" => asked.range = Some(value.trim().to_owned()),
             "authorization" => asked.authorization = Some(value.trim().to_owned()),
             _ => {}

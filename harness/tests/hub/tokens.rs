@@ -1,8 +1,10 @@
 //! Who gets the token.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::content;
 use crate::desk::{Desk, ID, said};
-use crate::server::{Behaviour, Server};
+use crate::server::{Behaviour, COMMIT, Server};
 
 const TOKEN: &str = "hf_secret";
 
@@ -58,4 +60,81 @@ fn a_refusal_says_that_the_token_was_withheld() {
         said.err
     );
     assert!(!said.err.contains(TOKEN));
+}
+
+/// Where a hub may try to send whoever asks it. `HUB` and `EVIL` are the ports of the hub and of another server.
+const LOCATIONS: [&str; 27] = [
+    "http://127.0.0.1:EVIL/x",
+    "//127.0.0.1:EVIL/x",
+    "/\\127.0.0.1:EVIL/x",
+    "\\\\127.0.0.1:EVIL/x",
+    "\\/127.0.0.1:EVIL/x",
+    "/\t/127.0.0.1:EVIL/x",
+    "/\t\\127.0.0.1:EVIL/x",
+    "\t//127.0.0.1:EVIL/x",
+    "http:\\\\127.0.0.1:EVIL/x",
+    "http:/127.0.0.1:EVIL/x",
+    "http:127.0.0.1:EVIL/x",
+    "HTTP://127.0.0.1:EVIL/x",
+    "http://127.0.0.1:HUB@127.0.0.1:EVIL/x",
+    "http://user:word@127.0.0.1:EVIL/x",
+    "http://user:word@127.0.0.1:HUB/x",
+    "http://localhost:HUB/x",
+    "http://localhost:EVIL/x",
+    "http://127.1:EVIL/x",
+    "http://0x7f000001:EVIL/x",
+    "http://[::ffff:127.0.0.1]:EVIL/x",
+    "http://[::1]:EVIL/x",
+    "http://１２７.０.０.１:EVIL/x",
+    "http://ⓛocalhost:HUB/x",
+    "https://127.0.0.1:HUB/x",
+    "ftp://127.0.0.1:EVIL/x",
+    "/elsewhere?x=//127.0.0.1:EVIL",
+    "../main/x",
+];
+
+#[test]
+fn whatever_a_redirect_says_the_token_goes_to_the_hub_alone() {
+    let statuses = [301, 302, 303, 307, 308];
+    let tries: Vec<(&'static str, u16, &str)> = ["main", COMMIT]
+        .into_iter()
+        .flat_map(|asked| statuses.into_iter().map(move |status| (asked, status)))
+        .flat_map(|(asked, status)| LOCATIONS.into_iter().map(move |location| (asked, status, location)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(&(revision, status, location)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    stays_at_the_hub(revision, status, location);
+                }
+            });
+        }
+    });
+}
+
+/// Fetches with a token from a hub that redirects what is asked of a revision: of `main` what is there, of the commit the
+/// content.
+fn stays_at_the_hub(revision: &'static str, status: u16, location: &str) {
+    let server = Server::start(Behaviour {
+        redirects: Some((revision, status, location.to_owned())),
+        ..Behaviour::with(content::model())
+    });
+    let desk = Desk::at(&server);
+    let mut command = desk.command(&["models", "fetch", ID, "--send-token"]);
+    command.env("HF_TOKEN", TOKEN).env("HF_HUB_DOWNLOAD_TIMEOUT", "2");
+    let said = said(&command.output().expect("it runs"));
+    let asked = server.asked();
+    let (whose, host) = (format!("Bearer {TOKEN}"), server.host());
+    assert_eq!(asked[0].authorization.as_ref(), Some(&whose), "the hub itself has it: {asked:?}");
+    for asked in &asked {
+        let is_hub = !asked.storage && asked.host == host;
+        let told = asked.authorization.as_ref().is_some_and(|sent| sent.contains(TOKEN));
+        assert!(is_hub || !told, "{status} {location:?} of {revision}: {asked:?}");
+    }
+    assert!(!said.err.contains(TOKEN) && !said.out.contains(TOKEN), "{}", said.err);
+    if revision == "main" {
+        assert!(asked.iter().all(|asked| !asked.storage), "what the hub has is asked of nobody else: {asked:?}");
+        assert_eq!(said.code, 96, "{location:?}: {}", said.err);
+    }
 }
