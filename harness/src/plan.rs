@@ -51,10 +51,24 @@ pub enum PlanError {
         /// Every plan.
         known: String,
     },
+    /// It has more combinations than anybody plays.
+    #[error(
+        "a block of the plan `{plan}` has {count} combinations to begin with, more than {MOST}: they were counted and not made. \
+         Name fewer axes in its `axes` and `each`, or vary them in pairs"
+    )]
+    TooMany {
+        /// The plan.
+        plan: String,
+        /// How many; so many at least, where they are more than can be counted.
+        count: u128,
+    },
     /// A filter of the configuration cannot be read.
     #[error(transparent)]
     Filter(#[from] FilterError),
 }
+
+/// Combinations that a block may begin with, before its filter and what is impossible take some away.
+pub const MOST: u128 = 200_000;
 
 /// What is known of subjects and models before anything is planned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +122,12 @@ impl Plan {
         let mut coverage = Vec::new();
         let mut assignments = Vec::new();
         let below = plan.builds_on.as_ref().and_then(|name| config.plans.get(name));
+        for block in below.iter().flat_map(|plan| &plan.blocks).chain(&plan.blocks) {
+            let count = expander.count(block);
+            if count > MOST {
+                return Err(PlanError::TooMany { plan: name.to_owned(), count });
+            }
+        }
         for block in below.iter().flat_map(|plan| &plan.blocks) {
             let expanded = expander.expand(block)?;
             expander.keep(&expanded.cells);

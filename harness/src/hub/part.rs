@@ -180,7 +180,7 @@ mod tests {
 
     /// Bytes that do not repeat: the start of a file that does looks like a later part of it.
     fn content(length: usize) -> Vec<u8> {
-        (0..length as u64).map(|at| scattered(at)).collect()
+        (0..length as u64).map(scattered).collect()
     }
 
     fn scattered(at: u64) -> u8 {

@@ -35,8 +35,27 @@ impl<'a> Expander<'a> {
         self.seeds.extend_from_slice(cells);
     }
 
-    pub(super) fn expand(&self, block: &BlockConfig) -> Result<Expanded, PlanError> {
-        let only = block.only.as_ref().map(|only| only.get_ref().parse::<Filter>()).transpose()?;
+    /// What a block makes before its filter and constraints: its cells, or the combinations that its cells must cover.
+    pub(super) fn count(&self, block: &BlockConfig) -> u128 {
+        let (each, varying) = self.axes(block);
+        let sizes = |axes: &[&AxisConfig]| -> Vec<u128> {
+            axes.iter().map(|axis| self.planner.values(axis).len() as u128).collect()
+        };
+        let product = |sizes: &[u128]| sizes.iter().fold(1_u128, |all, size| all.saturating_mul(*size));
+        let (starts, sizes) = (product(&sizes(&each)), sizes(&varying));
+        let one = match block.vary {
+            Vary::One => sizes.iter().fold(1, |all: u128, size| all.saturating_add(*size)),
+            Vary::All => product(&sizes),
+            // What is covered is no cell, and a row covers many: but every start has a table of them, and more starts than
+            // these are too many.
+            Vary::Pairs => 1,
+            Vary::Triples => subsets(&sizes, 3) / COVERED,
+        };
+        starts.saturating_mul(one.max(1))
+    }
+
+    /// The axes that a block is repeated for, and those that vary in it.
+    fn axes(&self, block: &BlockConfig) -> (Vec<&'a AxisConfig>, Vec<&'a AxisConfig>) {
         let config = self.planner.config;
         let each: Vec<&AxisConfig> =
             block.each.iter().filter_map(|name| config.axis(name.get_ref())).collect();
@@ -44,12 +63,18 @@ impl<'a> Expander<'a> {
             block.axes.is_empty() && !axis.on_demand
                 || block.axes.iter().any(|name| *name.get_ref() == axis.name)
         };
-        let varying: Vec<&AxisConfig> = config
+        let varying = config
             .axes
             .iter()
             .filter(listed)
             .filter(|axis| !each.iter().any(|fixed| fixed.name == axis.name))
             .collect();
+        (each, varying)
+    }
+
+    pub(super) fn expand(&self, block: &BlockConfig) -> Result<Expanded, PlanError> {
+        let only = block.only.as_ref().map(|only| only.get_ref().parse::<Filter>()).transpose()?;
+        let (each, varying) = self.axes(block);
         let starts = self.combinations(&self.base(), &each);
         let repeated = parallel::map(
             environment::cores(),
@@ -147,6 +172,22 @@ impl<'a> Expander<'a> {
         };
         rows.iter().map(assignment).collect()
     }
+}
+
+/// Triples that a cell of a plan may stand for in what is counted: a table of them is a bit of each, and a row covers many.
+const COVERED: u128 = 1000;
+
+/// How many combinations of `strength` values these axes have.
+fn subsets(sizes: &[u128], strength: usize) -> u128 {
+    // Elementary symmetric polynomials: by how many values have been chosen so far.
+    let mut chosen = vec![0_u128; strength + 1];
+    chosen[0] = 1;
+    for size in sizes {
+        for count in (1..=strength).rev() {
+            chosen[count] = chosen[count].saturating_add(chosen[count - 1].saturating_mul(*size));
+        }
+    }
+    chosen[strength]
 }
 
 /// What a covering block asks for: pairs or triples of all of its axes, and triples of those that are strengthened.

@@ -103,3 +103,42 @@ fn an_unknown_plan_is_refused_with_the_known_ones() {
     let error = Plan::make(&config, "weekly", &setting(&config)).expect_err("unknown");
     assert!(error.to_string().contains("there are architectures, default, nightly, pr"), "{error}");
 }
+
+#[test]
+fn a_plan_with_more_cells_than_anybody_plays_is_counted_and_not_made() {
+    let axis = |number: usize| {
+        let values: Vec<String> = (0..200).map(|value| format!("\"v{value}\"")).collect();
+        format!(
+            "[[axes]]\nname = \"axis{number}\"\nabout = \"x\"\nsets = []\nvalues = [{}]\n\n",
+            values.join(", ")
+        )
+    };
+    let axes: String = (0..12).map(axis).collect();
+    let names: Vec<String> = (0..12).map(|number| format!("\"axis{number}\"")).collect();
+    let names = names.join(", ");
+    for (block, count) in [
+        (format!("vary = \"all\"\naxes = [{names}]"), Some(200_u128.pow(12))),
+        (format!("vary = \"one\"\naxes = [\"axis0\"]\neach = [{names}]"), Some(200_u128.pow(12))),
+        (format!("vary = \"pairs\"\naxes = [\"axis0\"]\neach = [{names}]"), Some(200_u128.pow(12))),
+        (format!("vary = \"triples\"\naxes = [{names}]"), Some(1_760_000)),
+        (format!("vary = \"one\"\naxes = [{names}]"), None),
+    ] {
+        let text = format!("{axes}\n[plans.huge]\nabout = \"x\"\n[[plans.huge.blocks]]\n{block}\n");
+        let config = Config::parse(&(DEFAULT_CONFIG.to_owned() + &text), Path::new("intact.toml"))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let made = Plan::make(&config, "huge", &setting(&config)).map(|_| ());
+        let expected = count.map_or(Ok(()), |count| Err(PlanError::TooMany { plan: "huge".into(), count }));
+        assert_eq!(made, expected, "{block}");
+    }
+}
+
+#[test]
+fn every_plan_that_comes_with_intact_is_far_from_too_many() {
+    let config = config();
+    let setting = setting(&config);
+    let planner = Planner::new(&config, &setting).expect("sound");
+    let expander = Expander::new(&planner, Vec::new());
+    for block in config.plans.values().flat_map(|plan| &plan.blocks) {
+        assert!(expander.count(block) * 3 < MOST, "{block:?}: {}", expander.count(block));
+    }
+}
