@@ -114,6 +114,7 @@ Exit codes:
   4    nothing was selected
   5    the run is incomplete
   94   a filter is wrong
+  95   somebody else's configuration names programs that you have not said you trust
   96   something that is needed is missing or cannot be read
   100  the gate failed; for check, verify and adopt: the file will not load, or is damaged
   101  no verdict

@@ -135,6 +135,10 @@ pub struct SubjectConfig {
     /// there are if none is named.
     #[serde(default)]
     pub installed: Option<Vec<String>>,
+    /// Names of variables of the environment that its worker is given besides the usual ones. Tokens and other secrets are
+    /// given to no worker that does not name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_env: Vec<String>,
     /// Judged by the gate, or a control.
     pub part: Part,
     /// The subject whose uninterrupted sessions this one is compared with too, because both run a session in the same way:

@@ -15,6 +15,8 @@ pub enum Exit {
     Incomplete,
     /// The filter could not be read.
     BadFilter,
+    /// Somebody else's configuration names programs that are not trusted.
+    Untrusted,
     /// Configuration, models or workers could not be set up.
     SetUp,
     /// At least one cell is worse than expected.
@@ -31,11 +33,12 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit, in order of its code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Fine,
         Self::NothingSelected,
         Self::Incomplete,
         Self::BadFilter,
+        Self::Untrusted,
         Self::SetUp,
         Self::GateFailed,
         Self::NoVerdict,
@@ -52,6 +55,7 @@ impl Exit {
             Self::NothingSelected => 4,
             Self::Incomplete => 5,
             Self::BadFilter => 94,
+            Self::Untrusted => 95,
             Self::SetUp => 96,
             Self::GateFailed => 100,
             Self::NoVerdict => 101,
@@ -69,6 +73,7 @@ impl Exit {
             Self::NothingSelected => "the filter selected no cell",
             Self::Incomplete => "some selected cells were not run",
             Self::BadFilter => "the filter could not be read",
+            Self::Untrusted => "somebody else's configuration names programs that are not trusted",
             Self::SetUp => "configuration, models or workers could not be set up",
             Self::GateFailed => "at least one cell is worse than expected",
             Self::NoVerdict => "no verdict could be given",
@@ -92,6 +97,6 @@ mod tests {
     #[test]
     fn codes_rise_in_order_and_only_fine_is_zero() {
         let codes: Vec<_> = Exit::ALL.into_iter().map(Exit::code).collect();
-        assert_eq!(codes, [0, 4, 5, 94, 96, 100, 101, 102, 103, 104]);
+        assert_eq!(codes, [0, 4, 5, 94, 95, 96, 100, 101, 102, 103, 104]);
     }
 }

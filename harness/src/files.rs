@@ -177,10 +177,9 @@ mod tests {
     fn a_file_of_ours_is_opened_and_what_a_link_of_its_name_leads_to_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
-        for plant in [
-            |from: &Path, to: &Path| symlink(from, to),
-            |from: &Path, to: &Path| fs::hard_link(from, to),
-        ] {
+        for plant in
+            [|from: &Path, to: &Path| symlink(from, to), |from: &Path, to: &Path| fs::hard_link(from, to)]
+        {
             fs::write(&theirs, "a diary").expect("written");
             plant(&theirs, &ours).expect("planted");
             let mut file = own_file(&ours).expect("opened");

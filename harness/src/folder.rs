@@ -65,6 +65,18 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// Something in it is a link, or no file at all: what it leads to is nothing of the run's.
+    #[error(
+        "{path} is {what}, and a run's folder has files only: whoever made it would have something else read in their place. It \
+         was not followed",
+        path = path.display()
+    )]
+    NoFile {
+        /// What is no file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// It is somebody else's.
     #[error(
         "{path} is not taken for a run, and nothing in it was changed: {found}. Name a folder that is new, empty, or a run's",
@@ -126,7 +138,25 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     move |source| FolderError::Io { path, source }
 }
 
+/// Makes sure that what is at a path, if anything is, is a file and no link to one.
+///
+/// # Errors
+/// [`FolderError::NoFile`].
+pub(crate) fn plain_file(path: &Path) -> Result<(), FolderError> {
+    let what = match path.symlink_metadata() {
+        Ok(there) if there.is_symlink() => "a link",
+        Ok(there) if there.is_dir() => "a folder",
+        Ok(there) if !there.is_file() => "no file",
+        _ => return Ok(()),
+    };
+    Err(FolderError::NoFile { path: path.to_owned(), what })
+}
+
 pub(crate) const RUN: &str = "run.json";
+/// File name of the configuration in a run's folder.
+pub(crate) const CONFIG: &str = "intact.toml";
+/// File name of the expectations in a run's folder.
+pub(crate) const EXPECTATIONS: &str = "expectations.toml";
 const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
 /// File name of the results.
@@ -166,11 +196,14 @@ impl RunFolder {
         Ok((folder, log))
     }
 
-    /// A folder with a run in it.
+    /// A folder with a run in it. Somebody else may have made it: links in it are not followed.
     ///
     /// # Errors
-    /// [`FolderError::NoRun`].
+    /// [`FolderError::NoRun`], and [`FolderError::NoFile`] where one of its documents is a link, or no file.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
+        for name in [RUN, CONFIG, EXPECTATIONS, RESULTS].into_iter().chain(DOCUMENTS) {
+            plain_file(&path.join(name))?;
+        }
         if path.join(RUN).is_file() {
             return Ok(Self { path: path.to_owned() });
         }

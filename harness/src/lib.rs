@@ -47,5 +47,7 @@ mod seen;
 pub mod self_test;
 pub mod suspects;
 pub mod tags;
+mod text;
+pub mod trust;
 pub mod verdict;
 pub mod worker;

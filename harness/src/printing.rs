@@ -1,12 +1,14 @@
 //! What this crate prints. The standard macros panic where nobody takes the output, and then a reader that has seen enough
 //! decides how a command ends. These take their place in every module, because they are declared before all others: what
-//! cannot be written is left out, the command goes on to its end, and its exit code is its own.
+//! cannot be written is left out, the command goes on to its end, and its exit code is its own. And whatever others wrote is
+//! in it, nothing of it acts on the terminal ([`crate::text::shown`]).
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::exit::Exit;
+use crate::text;
 
 macro_rules! print {
     ($($told:tt)*) => { $crate::printing::out(format_args!($($told)*)) };
@@ -59,7 +61,7 @@ pub(crate) fn begin() {
 pub(crate) fn out(text: Arguments<'_>) {
     let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
     if lost.is_none()
-        && let Err(error) = io::stdout().lock().write_fmt(text)
+        && let Err(error) = io::stdout().lock().write_all(text::shown(&text.to_string()).as_bytes())
     {
         *lost = Some(Lost::by(&error, *TERMINAL));
     }
@@ -67,7 +69,12 @@ pub(crate) fn out(text: Arguments<'_>) {
 
 /// Writes to standard error. Where that fails there is nobody to tell.
 pub(crate) fn err(text: Arguments<'_>) {
-    let _nobody_reads = io::stderr().lock().write_fmt(text);
+    coloured(&text::shown(&text.to_string()));
+}
+
+/// Writes what this crate itself has coloured to standard error. Nothing in it is as others wrote it.
+pub(crate) fn coloured(text: &str) {
+    let _nobody_reads = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// How a command ends whose work came to this, once its output is out.

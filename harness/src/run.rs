@@ -29,17 +29,21 @@ use crate::config::ConfigError;
 use crate::environment;
 use crate::exit::Exit;
 use crate::filter::FilterError;
-use crate::folder::{Event, FolderError, Kind, Outcome, Partition, Planned, RESULTS, RunFolder};
+use crate::folder::{
+    CONFIG, EXPECTATIONS, Event, FolderError, Kind, Outcome, Partition, Planned, RESULTS, RunFolder,
+};
 use crate::journal::JournalError;
 use crate::judge::Evidence;
 use crate::parallel;
 use crate::plan::PlanError;
 use crate::results::{Cell, Results, ResultsError};
+use crate::trust::{self, Foreign, Trust, Untrusted};
 use conclusion::Conclusion;
 pub use depot::{Depot, Kept, Part};
 pub use merge::{MergeOptions, merge};
 pub use produce::{Produced, produce};
 pub use repro::{Bundle, BundleOptions, bundle};
+pub(crate) use reproduce::quoted;
 use session::Session;
 use setup::Setup;
 
@@ -58,6 +62,10 @@ pub struct RunOptions {
     pub seed: u64,
     /// The program that takes the place of every `intact-worker`.
     pub worker: Option<PathBuf>,
+    /// Where the configuration lies, if somebody else may have written it, and the worker that is named beside it.
+    pub foreign: Option<Foreign>,
+    /// What the user says of programs that others name.
+    pub trust: Trust,
     /// The plan; the configured one if not given.
     pub plan: Option<String>,
     /// The configuration; `intact.toml` in the working folder if not given, else the built-in one.
@@ -112,15 +120,17 @@ impl RunOptions {
     /// [`RunError::RunFolder`].
     pub fn consuming(folders: &[PathBuf]) -> Result<Self, RunError> {
         let Some(first) = folders.first() else { return Ok(Self::default()) };
-        let (config, worker) = (Some(RunFolder::open(first)?.file(setup::CONFIG)), None);
-        let expectations = Some(first.join(setup::EXPECTATIONS));
+        let options = Self::of_folder(first)?;
+        let there = RunFolder::open(first)?;
+        let place = there.manifest()?.kept_at;
+        let place = place.map_or_else(|| trust::place_of(first), |address| trust::place_at(&address));
         Ok(Self {
-            config,
-            expectations,
-            worker,
+            config: Some(there.file(CONFIG)),
+            expectations: Some(there.file(EXPECTATIONS)),
+            foreign: Some(Foreign { place, worker: None }),
             partition: None,
             from: folders.to_owned(),
-            ..Self::of_folder(first)?
+            ..options
         })
     }
 
@@ -130,22 +140,29 @@ impl RunOptions {
         let manifest = folder.manifest()?;
         let there = |path: Option<PathBuf>| path.filter(|path| path.is_file());
         let config = there(manifest.config);
+        let foreign = Foreign { place: trust::place_of(folder.path()), worker: manifest.worker };
         // Beside a configuration of the user's lie expectations that may have changed since.
         let expectations = there(manifest.expectations)
-            .or_else(|| there(Some(config.as_ref()?.with_file_name(setup::EXPECTATIONS))));
+            .or_else(|| there(Some(config.as_ref()?.with_file_name(EXPECTATIONS))));
         Ok(Self {
             models: manifest.models,
             filter: manifest.filter,
             seed: manifest.seed,
-            worker: manifest.worker,
+            foreign: Some(foreign),
             plan: Some(manifest.plan),
-            config: Some(config.unwrap_or_else(|| folder.file(setup::CONFIG))),
-            expectations: Some(expectations.unwrap_or_else(|| folder.file(setup::EXPECTATIONS))),
+            config: Some(config.unwrap_or_else(|| folder.file(CONFIG))),
+            expectations: Some(expectations.unwrap_or_else(|| folder.file(EXPECTATIONS))),
             profile: manifest.profile,
             partition: manifest.partition,
             from: manifest.from,
             ..Self::default()
         })
+    }
+
+    /// The program that takes the place of every `intact-worker`: the user's, else the one of the run that is gone on with.
+    pub(crate) fn worker(&self) -> Option<&Path> {
+        let foreign = || self.foreign.as_ref().and_then(|foreign| foreign.worker.as_deref());
+        self.worker.as_deref().or_else(foreign)
     }
 }
 
@@ -200,6 +217,9 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// It names programs of somebody else's.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     /// The run's folder cannot be used.
     #[error(transparent)]
     RunFolder(#[from] FolderError),
@@ -231,6 +251,7 @@ impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Filter(_) => Exit::BadFilter,
+            Self::Untrusted(_) => Exit::Untrusted,
             _ => Exit::SetUp,
         }
     }

@@ -1,6 +1,7 @@
 //! The worker driver: starts a subject's process, asks it one request at a time, and turns every way in which it can
 //! fail into a value. Nothing a worker does can take the harness with it.
 
+mod environment;
 mod limits;
 mod process;
 mod stream;
@@ -29,7 +30,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// How long the last answer of a process that has ended may be on its way.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The environment variable that a passphrase is taken from. Workers do not get it: sessions are opened before they do.
+/// The environment variable that a passphrase is taken from.
 pub(crate) const PASSPHRASE: &str = "INTACT_PASSPHRASE";
 
 /// A subject's process, and the conversation with it.
@@ -112,7 +113,8 @@ impl WorkerError {
 }
 
 impl Worker {
-    /// Starts a process; nothing has been said to it yet.
+    /// Starts a process; nothing has been said to it yet. Of the environment it gets what programs need, and `environment`: no
+    /// tokens.
     ///
     /// # Errors
     /// [`WorkerError::Spawn`].
@@ -125,7 +127,8 @@ impl Worker {
         let (program, arguments) = command.split_first().ok_or_else(|| refused("no command line".into()))?;
         let mut line = Command::new(Path::new(program));
         line.args(arguments)
-            .env_remove(PASSPHRASE)
+            .env_clear()
+            .envs(environment::usual())
             .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -156,7 +159,7 @@ impl Worker {
         Self::start_in(command, &[], Limits::default(), timeout)
     }
 
-    /// The same, with these environment variables and limits.
+    /// The same, with these environment variables besides those that every worker gets, and these limits.
     ///
     /// # Errors
     /// [`WorkerError`].

@@ -1,4 +1,5 @@
-//! What a subcommand could not do, told so that the reader knows what to do next.
+//! What a subcommand could not do, told so that the reader knows what to do next. Names, and what others said, are in it: every
+//! text is made fit for a terminal as it comes in, because what goes out is coloured.
 
 use std::fmt::Display;
 use std::io;
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::config::{ConfigError, Wrong};
 use crate::exit::Exit;
+use crate::{printing, text};
 
 /// Why a subcommand ended without doing what it was asked to do.
 #[derive(Debug, Error, Diagnostic)]
@@ -29,7 +31,7 @@ pub(super) struct Failure {
 impl Failure {
     /// Something that is needed is missing or does not work.
     pub(super) fn setup(message: impl Display) -> Self {
-        let message = message.to_string();
+        let message = text::shown(&message.to_string()).into_owned();
         Self { message, help: None, file: None, places: Vec::new(), exit: Exit::SetUp }
     }
 
@@ -38,9 +40,10 @@ impl Failure {
         match error {
             ConfigError::Io { .. } => Self::setup(error),
             ConfigError::Wrong(wrong) => {
-                let Wrong { path, text, span, message } = &**wrong;
+                let Wrong { path, text: source, span, message } = &**wrong;
                 let place = LabeledSpan::underline(span.start..span.end.max(span.start + 1));
-                let file = NamedSource::new(path.display().to_string(), text.clone()).with_language("toml");
+                let name = text::line(&path.display().to_string());
+                let file = NamedSource::new(name, text::source(source)).with_language("toml");
                 Self { file: Some(Arc::new(file)), places: vec![place], ..Self::setup(message) }
             }
         }
@@ -87,7 +90,7 @@ impl Failure {
 
     /// What to do about it.
     pub(super) fn help(self, help: impl Display) -> Self {
-        Self { help: Some(help.to_string()), ..self }
+        Self { help: Some(text::shown(&help.to_string()).into_owned()), ..self }
     }
 
     /// One more thing to know, after what there is.
@@ -103,7 +106,7 @@ impl Failure {
 
     /// Writes it to standard error and gives the exit code.
     pub(super) fn report(&self) -> Exit {
-        eprintln!("{}", self.rendered(io::IsTerminal::is_terminal(&io::stderr())));
+        printing::coloured(&(self.rendered(io::IsTerminal::is_terminal(&io::stderr())) + "\n"));
         self.exit
     }
 

@@ -5,11 +5,12 @@ use std::panic::{self, PanicHookInfo};
 use std::process;
 
 use crate::exit::Exit;
+use crate::text;
 
 /// From now on a panic on any thread ends the process with [`Exit::NoVerdict`].
 pub(super) fn install() {
     panic::set_hook(Box::new(|info| {
-        let _ = writeln!(std::io::stderr(), "{}", note(&message(info), &place(info)));
+        let _ = writeln!(std::io::stderr(), "{}", text::shown(&note(&message(info), &place(info))));
         process::exit(Exit::NoVerdict.code().into());
     }));
 }

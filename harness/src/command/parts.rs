@@ -137,6 +137,8 @@ impl Consume {
             partition: self.partition,
             models,
             depot,
+            // The configuration that the user names is the user's.
+            foreign: of_the_folder.foreign.filter(|_| self.config.is_none()),
             config: self.config.or(of_the_folder.config),
             expectations: self.expectations.or(of_the_folder.expectations),
             no_retry: self.no_retry,
@@ -149,7 +151,8 @@ impl Consume {
 /// Put runs together that are parts of one plan
 ///
 /// The runs must be of the same plan, which their digests tell, and must not disagree on a cell. Cells that none of them
-/// has are listed as not run: the whole is then incomplete.
+/// has are listed as not run: the whole is then incomplete. What the parts say of their cells is believed: whoever can write to
+/// one can say anything.
 #[derive(Debug, Args)]
 pub(super) struct Merge {
     /// The folders of the runs [default: all that --artifacts keeps]
@@ -180,6 +183,9 @@ impl Merge {
         let results = run::merge(&options).map_err(failed)?;
         report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
         print!("{}", summary(&results, &options.out));
+        println!(
+            "Parts:  what they say is believed; no more is known of who made them than of who can write to them"
+        );
         keep(depot.as_ref(), &options.out)?;
         Ok(results.gate.exit)
     }

@@ -10,6 +10,7 @@ use clap::Args;
 use super::Failure;
 use super::summary::summary;
 use crate::exit::Exit;
+use crate::folder::{RESULTS, plain_file};
 use crate::report::{self, Digest};
 use crate::results::Results;
 
@@ -155,7 +156,10 @@ fn write(report: &report::Report<'_>, folder: &Path) -> Result<(), Failure> {
 fn read(names: &[String], runs: &[PathBuf]) -> Result<Results, Failure> {
     let mut read = Vec::new();
     for (name, run) in names.iter().zip(runs) {
-        let file = if run.is_dir() { run.join("results.json") } else { run.clone() };
+        let file = if run.is_dir() { run.join(RESULTS) } else { run.clone() };
+        if run.is_dir() {
+            plain_file(&file).map_err(Failure::setup)?;
+        }
         let results = Results::read(&file).map_err(|error| {
             Failure::setup(error).help("give the folder that was named with `intact run --out`")
         })?;

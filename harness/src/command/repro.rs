@@ -7,7 +7,7 @@ use clap::Args;
 use super::Failure;
 use super::progress::Shown;
 use super::run::failed;
-use super::selection::command_line;
+use super::selection::{Trusting, command_line};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::run::{self, BundleOptions};
@@ -38,6 +38,9 @@ pub(super) struct Repro {
     /// The worker to use in place of intact-worker
     #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
     worker: Option<PathBuf>,
+
+    #[command(flatten)]
+    trusting: Trusting,
 }
 
 impl Repro {
@@ -48,6 +51,7 @@ impl Repro {
             out: self.out,
             with_models: self.with_models,
             worker: self.worker,
+            trust: self.trusting.trust(),
             command: command_line(),
         };
         interrupt::heed();

@@ -10,6 +10,7 @@ use super::run::failed;
 use super::worker;
 use crate::folder::Partition;
 use crate::run::{Depot, RunOptions};
+use crate::trust::{self, Trust};
 
 /// Workers at a time, at most: each is a process with a model open.
 const MOST_JOBS: i64 = 1024;
@@ -66,6 +67,25 @@ pub(super) struct Workforce {
     /// The worker to use in place of intact-worker
     #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
     worker: Option<PathBuf>,
+
+    #[command(flatten)]
+    trusting: Trusting,
+}
+
+/// What programs of others may do.
+#[derive(Debug, Args)]
+pub(super) struct Trusting {
+    /// Start the programs that somebody else's configuration names: that of a run's folder, a bundle, or a bucket
+    ///
+    /// They run as you do. Without it they are shown and not started. It is remembered, for this folder and these programs.
+    #[arg(long)]
+    trust: bool,
+}
+
+impl Trusting {
+    pub(super) fn trust(&self) -> Trust {
+        Trust { given: self.trust, home: trust::default_home() }
+    }
 }
 
 impl Selection {
@@ -89,7 +109,13 @@ impl Selection {
 impl Workforce {
     /// The options with these workers; those that they name stay where nothing is given here.
     pub(super) fn at(self, options: RunOptions) -> RunOptions {
-        RunOptions { jobs: self.jobs.map(usize::from), worker: self.worker.or(options.worker), ..options }
+        let trust = self.trusting.trust();
+        RunOptions {
+            jobs: self.jobs.map(usize::from),
+            worker: self.worker.or(options.worker),
+            trust,
+            ..options
+        }
     }
 }
 

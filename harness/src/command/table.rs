@@ -31,12 +31,7 @@ pub(super) fn facts(facts: &[(String, String)]) -> String {
 
 /// One line without anything that a terminal would act on.
 pub(super) fn plain(text: &str) -> String {
-    let visible = |character: char| match character {
-        '\n' | '\r' | '\t' => ' ',
-        other if other.is_control() => '\u{fffd}',
-        other => other,
-    };
-    text.chars().map(visible).collect()
+    crate::text::line(text)
 }
 
 #[cfg(test)]

@@ -189,6 +189,10 @@ impl ArtifactStore {
             return Err(damaged("its entry names no file"));
         }
         let (from, to) = (self.place(stored), folder.join(&stored.name));
+        let shelf = folder_of(&from);
+        if [&self.folder.join(CONTENT), shelf, &from].iter().any(|path| path.is_symlink()) {
+            return Err(damaged("it is a link, which is not followed"));
+        }
         if !from.is_file() {
             let fetched = self.beyond.as_ref().map(|beyond| beyond.get(&stored.place())).transpose();
             let bytes =
@@ -291,6 +295,15 @@ mod tests {
         ] {
             let error = store.take(&stored, &out).expect_err("refused").to_string();
             assert!(error.contains(reason), "{error}");
+        }
+        #[cfg(unix)]
+        {
+            let (place, diary) = (store.place(&kept), dir.path().join("diary"));
+            fs::rename(&place, &diary).expect("moved");
+            std::os::unix::fs::symlink(&diary, &place).expect("planted");
+            let error = store.take(&kept, &out).expect_err("refused").to_string();
+            assert!(error.contains("it is a link"), "{error}");
+            fs::rename(&diary, &place).expect("moved back");
         }
         fs::write(store.place(&kept), "bytez").expect("written");
         let error = store.take(&kept, &out).expect_err("refused").to_string();

@@ -165,7 +165,9 @@ pub enum HubError {
         reason: String,
     },
     /// So little comes that it would never end.
-    #[error("{address}: only {came} bytes came in {seconds} seconds, and {have} of {size} are here: that would never end")]
+    #[error(
+        "{address}: only {came} bytes came in {seconds} seconds, and {have} of {size} are here: that would never end"
+    )]
     Slow {
         /// What was asked for.
         address: Box<Address>,

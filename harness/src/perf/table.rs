@@ -7,6 +7,7 @@ use super::row::Part;
 use super::statistics::Spread;
 use super::verdict::percent;
 use crate::exit::Exit;
+use crate::text::markdown as text;
 
 /// Rows of a Markdown table at most; more would not fit the comment of a pull request.
 const MOST_ROWS: usize = 200;
@@ -20,23 +21,23 @@ pub fn markdown(comparison: &Comparison) -> String {
     let mut out = format!(
         "## {} {TITLE}\n\n**{}**\n\n",
         if comparison.exit == Exit::Fine { "✔" } else { "✘" },
-        escaped(&comparison.summary)
+        text(&comparison.summary)
     );
     let _ = writeln!(
         out,
         "Base: {}. Candidate: {}.\n",
-        escaped(&subject(&comparison.base)),
-        escaped(&subject(&comparison.candidate))
+        text(&subject(&comparison.base)),
+        text(&subject(&comparison.candidate))
     );
     let _ = writeln!(out, "| {} |\n|{}", HEAD.join(" | "), "---|".repeat(HEAD.len()));
     for row in comparison.rows.iter().take(MOST_ROWS) {
-        let _ = writeln!(out, "| {} |", cells(row).map(|cell| escaped(&cell)).join(" | "));
+        let _ = writeln!(out, "| {} |", cells(row).map(|cell| text(&cell)).join(" | "));
     }
     if comparison.rows.len() > MOST_ROWS {
         let _ = writeln!(out, "\nAnd {} more rows, in perf.json.", comparison.rows.len() - MOST_ROWS);
     }
     for line in remarks(comparison) {
-        let _ = writeln!(out, "\n{}", escaped(&line));
+        let _ = writeln!(out, "\n{}", text(&line));
     }
     out
 }
@@ -118,19 +119,4 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
         format!("Not measured: {} by the {}: {}", skipped.row, skipped.side.name(), skipped.reason)
     }));
     lines
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '|' | '<' | '>' | '*' | '_' | '`' | '[' | ']' | '\\' | '~' => {
-                out.push('\\');
-                out.push(character);
-            }
-            '\n' | '\r' => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
 }

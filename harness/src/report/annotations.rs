@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::story::{by_kind, kind_words};
 use super::{Report, Story};
 use crate::results::{Finding, FindingKind};
+use crate::text::shown;
 
 /// Annotations of one level that GitHub shows of a step; it drops the others without a word.
 const LIMIT: usize = 10;
@@ -60,7 +61,7 @@ fn command(out: &mut String, level: &str, title: &str, message: &str) {
 
 /// A message in a workflow command: one line, and no escape of its own.
 fn text(raw: &str) -> String {
-    raw.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    shown(&raw.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")).into_owned()
 }
 
 /// A property's value: what separates properties is escaped too.

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::Story;
 use crate::results::Results;
+use crate::text::document;
 
 /// Width of a character in the badge's font, roughly; the drawing stretches the text to what is computed here.
 const CHARACTER: usize = 7;
@@ -46,7 +47,7 @@ pub fn badge(results: &Results) -> Result<String, String> {
         text,
         colour,
     };
-    badge.render().map_err(|error| error.to_string())
+    badge.render().map(document).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

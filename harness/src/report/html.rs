@@ -9,6 +9,7 @@ mod page;
 use askama::Template;
 
 use super::Report;
+use crate::text::document;
 
 /// Renders a run as one HTML page.
 ///
@@ -17,5 +18,5 @@ use super::Report;
 pub fn html(report: &Report<'_>) -> Result<String, String> {
     let index = packed::packed(&index::Index::of(report))?;
     let details = packed::packed(&details::Details::of(report))?;
-    page::Page::of(report, index, details)?.render().map_err(|error| error.to_string())
+    page::Page::of(report, index, details)?.render().map(document).map_err(|error| error.to_string())
 }

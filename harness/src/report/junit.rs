@@ -7,6 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::attempt::{Attempts, dim};
 use super::story::{is_control, kind_words};
 use crate::results::{Cell, Results};
+use crate::text::document;
 use crate::verdict::Verdict;
 
 /// Renders a run as JUnit XML: a suite for each family, one for the negative controls, one for the gate.
@@ -23,7 +24,7 @@ pub fn junit(results: &Results) -> Result<String, String> {
     let xml = report.to_string().map_err(|error| error.to_string())?;
     // Skipped tests are counted under a name that some readers refuse. Values and texts have no bare quotation mark, so
     // this is found in the heads of suites only.
-    Ok(xml.replace(" disabled=\"", " skipped=\""))
+    Ok(document(xml.replace(" disabled=\"", " skipped=\"")))
 }
 
 fn families(results: &Results) -> Vec<TestSuite> {

@@ -4,7 +4,6 @@ mod changes;
 mod crossing;
 mod size;
 mod systems;
-mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,8 +13,8 @@ use super::pivot::{Pivot, Slot};
 use super::story::{Answer, Story, by_kind, kind_words};
 use super::style::Style;
 use crate::results::{AxisControl, ClaimOutcome, ClaimResult, NotCovered, Part, Results, Suspect};
+use crate::text::{code, document, markdown as text};
 use crate::verdict::Verdict;
-use text::{code, text};
 
 /// Rows of a list that are shown before it is cut short.
 const SHOWN: usize = 40;
@@ -45,7 +44,7 @@ pub fn markdown(report: &Report<'_>) -> String {
         not_covered(&results.not_covered),
         about(results),
     ];
-    size::within(size::STEP_SUMMARY, parts.into_iter().filter(|part| !part.is_empty()))
+    size::within(size::STEP_SUMMARY, parts.into_iter().filter(|part| !part.is_empty()).map(document))
 }
 
 fn opening(story: &Story) -> String {
@@ -262,10 +261,16 @@ fn about(results: &Results) -> String {
     let _ = writeln!(
         out,
         "- intact {}, seed {}, started {}, {:.1} s",
-        run.harness, run.seed, run.started, run.seconds
+        text(&run.harness),
+        run.seed,
+        text(&run.started),
+        run.seconds
     );
     let cpu = host.cpu.as_deref().unwrap_or("unknown processor");
-    let _ = writeln!(out, "- {} {}, {}, {} cores", host.os, host.arch, text(cpu), host.cores);
+    let is_word = |raw: &str| raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let word = |raw: &str| if is_word(raw) { raw.to_owned() } else { text(raw) };
+    let (os, arch) = (word(&host.os), word(&host.arch));
+    let _ = writeln!(out, "- {os} {arch}, {}, {} cores", text(cpu), host.cores);
     let _ = writeln!(out, "- {}", code(&run.command.join(" ")));
     out
 }

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use intact_store::{Files, StoreError};
 
-use super::{RunError, parallel, setup};
+use super::{RunError, parallel};
 use crate::folder::{
-    DOCUMENTS, FolderError, Kind, Manifest, PlanDigest, RESULTS, RUN, RunFolder, Scratch, StoredFile,
+    CONFIG, DOCUMENTS, EXPECTATIONS, FolderError, Kind, Manifest, PlanDigest, RESULTS, RUN, RunFolder,
+    Scratch, StoredFile, plain_file,
 };
 use crate::report;
 
@@ -124,8 +125,7 @@ impl Depot {
         let name = name(&manifest);
         let there = self.manifests()?.remove(&name);
         let replaced = there.filter(|there| there.started != manifest.started).map(|there| there.started);
-        let documents =
-            [RESULTS, setup::CONFIG, setup::EXPECTATIONS].into_iter().chain(DOCUMENTS).chain(report::FILES);
+        let documents = [RESULTS, CONFIG, EXPECTATIONS].into_iter().chain(DOCUMENTS).chain(report::FILES);
         let documents = documents.filter(|file| folder.file(file).is_file());
         let documents = documents.map(|file| (file.to_owned(), format!("{name}/{file}")));
         self.put_all(&folder, &artifacts.collect::<Vec<_>>())?;
@@ -169,8 +169,8 @@ impl Depot {
         let own = name.rsplit('/').next().unwrap_or(name);
         let (fresh, path) = (scratch.path().join(own), into.join(own));
         fs::create_dir_all(&fresh).map_err(failed(&fresh))?;
-        for file in [setup::CONFIG, setup::EXPECTATIONS].into_iter().chain(DOCUMENTS) {
-            if let Some(bytes) = self.files.get(&format!("{name}/{file}")).map_err(stopped)? {
+        for file in [CONFIG, EXPECTATIONS].into_iter().chain(DOCUMENTS) {
+            if let Some(bytes) = self.read(&format!("{name}/{file}"))? {
                 fs::write(fresh.join(file), bytes).map_err(failed(&path))?;
             }
         }
@@ -182,15 +182,32 @@ impl Depot {
         Ok(Part { name: name.to_owned(), folder: path, started: manifest.started })
     }
 
+    /// A document of a part. Where the place is a folder, whoever shares it may have put a link there: none is followed.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, RunError> {
+        let folder = self.address.strip_prefix("file://").unwrap_or(&self.address);
+        if !folder.contains(':') {
+            let mut path = PathBuf::from(folder);
+            for part in name.split('/') {
+                path.push(part);
+                if path.is_symlink() || !path.is_dir() {
+                    plain_file(&path)?;
+                }
+            }
+        }
+        self.files.get(name).map_err(stopped)
+    }
+
     /// The parts that are there, by name.
     fn manifests(&self) -> Result<BTreeMap<String, Manifest>, RunError> {
         let names = self.files.list(PARTS).map_err(stopped)?;
         let parts = names.iter().filter_map(|name| name.strip_suffix(RUN)?.strip_suffix('/'));
+        // Its name becomes that of a folder, and not everybody who can write here gives it.
+        let parts = parts.filter(|name| name.strip_prefix(PARTS).is_some_and(is_name));
         let mut manifests = BTreeMap::new();
         for name in parts {
             let file = format!("{name}/{RUN}");
             let place = || PathBuf::from(format!("{}/{file}", self.address));
-            if let Some(bytes) = self.files.get(&file).map_err(stopped)? {
+            if let Some(bytes) = self.read(&file)? {
                 manifests.insert(name.to_owned(), Manifest::parse(&bytes, &place())?);
             }
         }
@@ -206,6 +223,12 @@ impl Depot {
         };
         parallel::map(REQUESTS, files, || (), |(), file| put(file)).into_iter().collect()
     }
+}
+
+/// Whether what follows the folder of the parts is a name that parts have.
+fn is_name(rest: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    rest.strip_prefix('/').is_some_and(|name| !name.is_empty() && name.bytes().all(plain))
 }
 
 /// What a part is called: what it does, and which part it is.
@@ -237,4 +260,26 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
 
 fn stopped(error: StoreError) -> RunError {
     RunError::RunFolder(Box::new(error).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn only_what_can_be_one_folder_is_the_name_of_a_part() {
+        for (rest, name) in [
+            ("/run", true),
+            ("/consume-1-of-2", true),
+            ("", false),
+            ("/", false),
+            ("/..", false),
+            ("/a/b", false),
+            ("/a/../..", false),
+            ("run", false),
+            ("/a\u{1b}", false),
+        ] {
+            assert_eq!(is_name(rest), name, "{rest:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{Filter, FilterError, Subject};
 use crate::plan::{Plan, PlannedCell, Setting};
 use crate::results::{Dims, Results};
+use crate::trust::{self, Admitted, Foreign, Programs, Untrusted};
 
 /// The plan for models of the user's, where there is one and none is named.
 const REAL: &str = "real";
@@ -25,6 +26,8 @@ pub(super) struct Inputs {
     pub filter: Option<Filter>,
     pub plan: String,
     previous: Vec<Dims>,
+    /// Where the configuration comes from, if not from the user.
+    foreign: Option<Foreign>,
 }
 
 impl Inputs {
@@ -49,7 +52,24 @@ impl Inputs {
         let previous = options.previous.as_deref().map(Results::read).transpose()?;
         let previous = previous.into_iter().flat_map(|results| results.cells).map(|cell| cell.dims).collect();
         let config_path = found.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-        Ok(Self { config, config_path, expectations, expectations_text, filter, plan, previous })
+        let foreign = match &options.foreign {
+            // Of a run that lies elsewhere too, the configuration of the working folder is the user's.
+            Some(foreign)
+                if foreign.worker.is_none() && found.is_some_and(trust::is_of_the_working_folder) =>
+            {
+                None
+            }
+            Some(foreign) => Some(foreign.clone()),
+            None => found.and_then(|path| trust::foreign(path, options.config.is_some())),
+        };
+        Ok(Self { config, config_path, expectations, expectations_text, filter, plan, previous, foreign })
+    }
+
+    /// Makes sure that the programs which the configuration names may be started.
+    pub(super) fn admitted(&self, options: &RunOptions) -> Result<Admitted, Untrusted> {
+        // The worker that the user names is the user's.
+        let worker = options.worker().filter(|_| options.worker.is_none());
+        trust::admit(&options.trust, self.foreign.as_ref(), &Programs::of(&self.config, worker))
     }
 
     pub(super) fn plan(&self, subjects: &Subjects, models: &Models) -> Result<Plan, RunError> {

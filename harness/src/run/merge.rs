@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::conclusion::{Conclusion, Outcomes};
 use super::inputs::Inputs;
-use super::setup::{CONFIG, EXPECTATIONS};
 use super::{RunError, RunOptions, is_same};
 use crate::environment;
 use crate::files::write_whole;
-use crate::folder::{Event, Judged, Kind, Manifest, Outcome, Planned, RESULTS, RunFolder, outcomes};
+use crate::folder::{
+    CONFIG, EXPECTATIONS, Event, Judged, Kind, Manifest, Outcome, Planned, RESULTS, RunFolder, outcomes,
+};
 use crate::results::{ReleaseInfo, Results};
 
 /// What is to be put together.

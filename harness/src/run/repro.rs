@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::reproduce::quoted;
-use super::setup::CONFIG;
 use super::{Progress, RunError, RunOptions, is_same, produce};
 use crate::config::Config;
 use crate::files::write_whole;
 use crate::filter::Matcher;
-use crate::folder::{FolderError, RESULTS, RunFolder};
+use crate::folder::{CONFIG, FolderError, RESULTS, RunFolder};
 use crate::results::{Cell, Results};
+use crate::text::{code, markdown};
+use crate::trust::Trust;
 
 /// Largest model file that goes into a bundle unless it is asked for.
 const LARGEST: u64 = 64 << 20;
@@ -28,6 +28,8 @@ pub struct BundleOptions {
     pub with_models: bool,
     /// The program that takes the place of every `intact-worker`, where a session has to be saved again.
     pub worker: Option<PathBuf>,
+    /// What the user says of programs that the run names.
+    pub trust: Trust,
     /// The command line, for the record.
     pub command: Vec<String>,
 }
@@ -65,7 +67,8 @@ pub fn bundle(options: &BundleOptions, progress: &dyn Progress) -> Result<Bundle
             out: options.out.clone(),
             filter: Some(format!("id({matcher})")),
             kept: Some(options.from.clone()),
-            worker: options.worker.clone().or(asked.worker.clone()),
+            worker: options.worker.clone(),
+            trust: options.trust.clone(),
             partition: None,
             from: Vec::new(),
             command: options.command.clone(),
@@ -158,13 +161,15 @@ fn take_models_along(options: &BundleOptions) -> Result<Vec<PathBuf>, RunError> 
 }
 
 fn readme(id: &str, cell: Option<&Cell>, left_out: &[PathBuf]) -> String {
-    let mut text = format!("# {id}\n\n");
+    let mut text = format!("# {}\n\n", markdown(id));
     if let Some(cell) = cell {
         let word = if cell.matched { "as expected" } else { "which was not expected" };
-        text += &format!("It ended **{}**, {word}:\n\n> {}\n\n", cell.verdict, cell.message);
+        text += &format!("It ended **{}**, {word}:\n\n> {}\n\n", cell.verdict, markdown(&cell.message));
     }
     text += "`./replay.sh` plays it again: it loads the sessions of this folder and judges what came back. It needs the \
-             command `intact` of the version in `run.json`, and its worker; nothing is fetched.\n\n\
+             command `intact` of the version in `run.json`, and its worker; nothing is fetched. Where `intact.toml` names \
+             another program than that worker, the program would run as you do: it is shown, and started by \
+             `./replay.sh --trust` only.\n\n\
              | file | what it is |\n|---|---|\n\
              | `run.json` | who saved the sessions, on what machine, with what command line |\n\
              | `plan.json` | the cell with all its values |\n\
@@ -172,7 +177,7 @@ fn readme(id: &str, cell: Option<&Cell>, left_out: &[PathBuf]) -> String {
              | `intact.toml`, `expectations.toml` | the configuration, and what is expected |\n\
              | `cell.json` | what the run found |\n";
     for model in left_out {
-        let shown = quoted(&model.display().to_string());
+        let shown = code(&model.display().to_string());
         text += &format!(
             "\nThe model {shown} is too large to be here; `intact repro --with-models` takes it along.\n"
         );

@@ -42,7 +42,7 @@ impl<'a> Reproduction<'a> {
 }
 
 /// A word for a shell.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:".contains(character);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

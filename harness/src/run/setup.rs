@@ -16,16 +16,13 @@ use super::{Progress, RunError, RunOptions};
 use crate::environment;
 use crate::files::write_whole;
 use crate::folder::{
-    EventLog, Ingredients, Kind, MANIFEST_VERSION, Manifest, Partition, PlanDigest, Planned, RunFolder,
+    CONFIG, EXPECTATIONS, EventLog, Ingredients, Kind, MANIFEST_VERSION, Manifest, Partition, PlanDigest,
+    Planned, RunFolder,
 };
 use crate::judge::Evidence;
 use crate::plan::{PlannedCell, crossing};
 use crate::results::{Dims, PlanInfo};
-
-/// File name of the configuration in a run's folder.
-pub(super) const CONFIG: &str = "intact.toml";
-/// File name of the expectations in a run's folder.
-pub(super) const EXPECTATIONS: &str = "expectations.toml";
+use crate::trust::{self, Programs};
 
 /// Everything that a run needs before the first cell is played.
 pub(super) struct Setup {
@@ -50,7 +47,8 @@ impl Setup {
     /// What is known without a worker or a model in its place.
     pub(super) fn known(options: &RunOptions) -> Result<Self, RunError> {
         let inputs = Inputs::read(options)?;
-        let started = Subjects::start(&inputs.config, options);
+        let admitted = inputs.admitted(options).map_err(RunError::from);
+        let started = admitted.and_then(|admitted| Subjects::start(&inputs.config, options, &admitted));
         let subjects = match started {
             Ok(subjects) => subjects,
             // Cells of the configured models can be told without a worker.
@@ -65,8 +63,9 @@ impl Setup {
     pub(super) fn ready(options: &RunOptions, kind: Kind, progress: &dyn Progress) -> Result<Self, RunError> {
         RunFolder::check_free(&options.out)?;
         let inputs = Inputs::read(options)?;
+        let admitted = inputs.admitted(options)?;
         progress.phase("starting workers", inputs.config.subjects.len());
-        let subjects = Subjects::start(&inputs.config, options)?;
+        let subjects = Subjects::start(&inputs.config, options, &admitted)?;
         progress.phase("preparing models", 0);
         let models = Models::ready(&inputs.config, inputs.choice(), options, &subjects)?;
         let mut setup = Self::of(inputs, subjects, models, options, kind)?;
@@ -104,10 +103,9 @@ impl Setup {
             seed: options.seed,
             partition: options.partition,
             models: options.models.iter().map(absolute).collect(),
-            worker: options
-                .worker
-                .as_ref()
-                .map(|path| if path.components().count() > 1 { absolute(path) } else { path.clone() }),
+            worker: options.worker().map(|path| {
+                if path.components().count() > 1 { absolute(&path.to_owned()) } else { path.to_owned() }
+            }),
             config: inputs.config_path.clone(),
             expectations: options.expectations.as_ref().map(absolute),
             profile: options.profile.clone(),
@@ -218,6 +216,12 @@ impl Setup {
             write_whole(&path, text).map_err(folder_error(&path))?;
         }
         folder.write_manifest(&self.manifest)?;
+        // Going on with it, here, asks nothing.
+        let programs = Programs::of(&self.inputs.config, options.worker());
+        trust::remember(&options.trust, &trust::place_of(folder.path()), &programs);
+        if let Some(depot) = &options.depot {
+            trust::remember(&options.trust, &trust::place_at(depot.address()), &programs);
+        }
         Ok((folder, log))
     }
 

@@ -9,13 +9,12 @@ use intact_protocol::Hello;
 use super::{RunError, RunOptions};
 use crate::config::{Config, SubjectConfig};
 use crate::installed::{self, SubjectName};
+use crate::plan::subject_of;
 use crate::recipe::Place;
 use crate::results::{Part, ReleaseInfo, SubjectInfo, SystemInfo};
 use crate::tags::{self, Release};
+use crate::trust::{Admitted, WORKER};
 use crate::worker::{Limits, Worker, WorkerError};
-
-/// Name of the engine's worker program.
-const WORKER: &str = "intact-worker";
 
 /// The subjects of a run.
 #[derive(Debug)]
@@ -25,12 +24,14 @@ pub(super) struct Subjects {
     tags: Option<PathBuf>,
     timeout: Duration,
     limits: Limits,
+    /// Variables of the environment that subjects name.
+    passed: BTreeMap<String, Vec<String>>,
 }
 
 impl Subjects {
     /// The subjects as configured; no worker is started.
     pub(super) fn unasked(config: &Config, options: &RunOptions) -> Self {
-        let worker = options.worker.as_deref();
+        let worker = options.worker();
         let home = options.subjects.clone().or_else(installed::default_home);
         let infos = config.subjects.iter().map(|subject| {
             let systems = systems(subject, home.as_deref());
@@ -52,6 +53,11 @@ impl Subjects {
         });
         Self {
             infos: infos.collect(),
+            passed: config
+                .subjects
+                .iter()
+                .map(|subject| (subject.name.clone(), subject.pass_env.clone()))
+                .collect(),
             releases: Vec::new(),
             tags: options.tags.clone().or_else(tags::default_home),
             timeout: Duration::from_secs(config.run.timeout_seconds),
@@ -149,15 +155,18 @@ impl Subjects {
         self.releases.clone()
     }
 
-    /// The subjects, each having passed the compliance probe.
-    pub(super) fn start(config: &Config, options: &RunOptions) -> Result<Self, RunError> {
+    /// The subjects, each having passed the compliance probe. Whatever they are may be started.
+    pub(super) fn start(config: &Config, options: &RunOptions, _: &Admitted) -> Result<Self, RunError> {
         let mut subjects = Self::unasked(config, options);
-        for info in &mut subjects.infos {
+        let Self { infos, passed, timeout, .. } = &mut subjects;
+        for info in infos {
+            let passed = passed.get(&info.name).map_or(&[][..], Vec::as_slice);
             if !info.systems.is_empty() {
-                greet(info, subjects.timeout);
+                greet(info, passed, *timeout);
                 continue;
             }
-            let (worker, hello) = Worker::start(&info.command, subjects.timeout).map_err(|error| {
+            let started = Worker::start_in(&info.command, &given(passed, &[]), Limits::default(), *timeout);
+            let (worker, hello) = started.map_err(|error| {
                 let reason = match error {
                     WorkerError::Spawn { .. } => format!(
                         "{error}. Build the worker with `cargo build -p {WORKER}`, or say where it is with `--worker`"
@@ -166,7 +175,7 @@ impl Subjects {
                 };
                 RunError::Subject { name: info.name.clone(), reason }
             })?;
-            worker.leave(subjects.timeout);
+            worker.leave(*timeout);
             info.hello = Some(hello);
         }
         Ok(subjects)
@@ -175,6 +184,7 @@ impl Subjects {
     /// Starts a worker of a subject as its place says.
     pub(super) fn worker(&self, name: &str, place: &Place) -> Result<(Worker, Hello), WorkerError> {
         let name = place.subject.as_deref().unwrap_or(name);
+        let passed = self.passed.get(subject_of(name)).map_or(&[][..], Vec::as_slice);
         let info = self.infos.iter().find(|info| info.name == name).map(|info| &info.command);
         let command = info
             .or_else(|| self.all_systems().find(|system| system.name == name).map(|system| &system.command));
@@ -188,7 +198,7 @@ impl Subjects {
         if let Some(container) = &place.container {
             command.extend(["--container".to_owned(), container.clone()]);
         }
-        Worker::start_in(&command, &place.environment(), self.limits, self.timeout)
+        Worker::start_in(&command, &given(passed, &place.environment()), self.limits, self.timeout)
     }
 
     /// The subject that models are probed with.
@@ -238,9 +248,9 @@ fn system(name: String, home: Option<&Path>) -> SystemInfo {
 }
 
 /// Asks every installed version of a subject who it is. One that cannot take part does not keep the others from it.
-fn greet(info: &mut SubjectInfo, timeout: Duration) {
+fn greet(info: &mut SubjectInfo, passed: &[String], timeout: Duration) {
     for system in info.systems.iter_mut().filter(|system| system.problem.is_none()) {
-        match Worker::start(&system.command, timeout) {
+        match Worker::start_in(&system.command, &given(passed, &[]), Limits::default(), timeout) {
             Ok((worker, hello)) => {
                 worker.leave(timeout);
                 info.hello = Some(hello.clone());
@@ -252,6 +262,12 @@ fn greet(info: &mut SubjectInfo, timeout: Duration) {
     let problems = info.systems.iter().filter_map(|system| Some((&system.name, system.problem.as_ref()?)));
     let problems: Vec<String> = problems.map(|(name, problem)| format!("{name}: {problem}")).collect();
     info.problem = Some(problems.join("; ")).filter(|problems| !problems.is_empty());
+}
+
+/// What a worker finds in its environment besides the usual: what its place says, and the variables that its subject names.
+fn given(passed: &[String], place: &[(String, String)]) -> Vec<(String, String)> {
+    let named = passed.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+    named.chain(place.iter().cloned()).collect()
 }
 
 /// The release of a subject's configured worker.

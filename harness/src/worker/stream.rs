@@ -159,11 +159,14 @@ impl Heard {
     }
 }
 
-/// Whether a line is meant as an answer: an object with one of the members that answers have.
+/// Whether a line is meant as an answer: an object with one of the members that answers have, or a refusal without what is
+/// around it.
 fn is_meant(bytes: &[u8]) -> bool {
     let head = &bytes[..bytes.len().min(4096)];
+    let has = |member: &&str| contain(head, member);
+    let refuses = contain(head, "\"status\"") && ["\"refused\"", "\"unsupported\""].iter().any(has);
     head.trim_ascii_start().starts_with(b"{")
-        && ["\"kind\"", "\"seq\"", "\"outcome\""].iter().any(|member| contain(head, member))
+        && (["\"kind\"", "\"seq\"", "\"outcome\""].iter().any(has) || refuses)
 }
 
 /// Standard error: the last lines.
@@ -306,6 +309,8 @@ mod tests {
             (br#"{"kind":"event","seq":1,"text":7}"#, End::Newline, "unreadable"),
             (b"{\"kind\":\"event\",\"seq\":1,\"text\":\"\xff\"}", End::Newline, "unreadable"),
             (answer, End::Cut, "unreadable"),
+            (br#"{"status":"refused","message":"no"}"#, End::Newline, "unreadable"),
+            (br#"{"status":"ok"}"#, End::Newline, "a stray"),
             (b"ggml_init: done", End::Newline, "a stray"),
             (br#"{"progress": 0.5}"#, End::Newline, "a stray"),
             (b"", End::Newline, "a stray"),

@@ -221,8 +221,7 @@ impl Shared {
             && asked.path.contains(&format!("/resolve/{revision}/"))
         {
             let port = |address: SocketAddr| address.port().to_string();
-            let location =
-                location.replace("HUB", &port(self.hub)).replace("EVIL", &port(self.storage));
+            let location = location.replace("HUB", &port(self.hub)).replace("EVIL", &port(self.storage));
             return format!("{status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n");
         }
         if let Some(old) = behaviour.renamed_from

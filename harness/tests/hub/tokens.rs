@@ -105,7 +105,9 @@ fn whatever_a_redirect_says_the_token_goes_to_the_hub_alone() {
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some(&(revision, status, location)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(&(revision, status, location)) =
+                    tries.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     stays_at_the_hub(revision, status, location);
                 }
             });
@@ -134,7 +136,10 @@ fn stays_at_the_hub(revision: &'static str, status: u16, location: &str) {
     }
     assert!(!said.err.contains(TOKEN) && !said.out.contains(TOKEN), "{}", said.err);
     if revision == "main" {
-        assert!(asked.iter().all(|asked| !asked.storage), "what the hub has is asked of nobody else: {asked:?}");
+        assert!(
+            asked.iter().all(|asked| !asked.storage),
+            "what the hub has is asked of nobody else: {asked:?}"
+        );
         assert_eq!(said.code, 96, "{location:?}: {}", said.err);
     }
 }

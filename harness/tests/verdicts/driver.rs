@@ -216,6 +216,15 @@ fn an_answer_that_cannot_be_read_is_told_at_once() {
     for (answer, told) in [
         (r#"echo '{"kind":"reply","seq":3,'"#, "EOF while parsing"),
         (r#"echo '{"kind":"reply","seq":3,"outcome":{"status":"well"}}'"#, "unknown variant `well`"),
+        (
+            r#"echo '{"kind":"reply","seq":3,"outcome":{"status":"refused","code":7,"message":"m"}}'"#,
+            "integer `7`",
+        ),
+        (
+            r#"echo '{"kind":"reply","seq":3,"outcome":{"status":"refused","code":"c"}}'"#,
+            "missing field `message`",
+        ),
+        (r#"echo '{"status":"refused","code":"c","message":"m"}'"#, "missing field `kind`"),
         (r#"printf '{"kind":"event","seq":3,"text":"\377"}\n'"#, "invalid utf-8"),
         (r#"printf '{"kind":"reply","text":"'; yes | tr -d '\n'"#, "longer than"),
     ] {

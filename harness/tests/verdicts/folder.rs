@@ -9,6 +9,7 @@ use intact_harness::exit::Exit;
 use intact_harness::folder::{Event, RunFolder};
 use intact_harness::results::{Cell, FindingKind, Results};
 use intact_harness::run::{self, MergeOptions, RunOptions, Silent};
+use intact_harness::trust::Trust;
 use intact_harness::verdict::Verdict;
 
 use crate::scene::{Scene, command};
@@ -45,6 +46,17 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
 
 pub(crate) fn ran(options: &RunOptions) -> Results {
     run::run(options, &Silent).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A run that is gone on with, by somebody who trusts it.
+fn going_on(folder: impl AsRef<Path>) -> RunOptions {
+    let options = RunOptions::resumed(folder.as_ref()).expect("a run");
+    RunOptions { trust: Trust::given(), ..options }
+}
+
+/// What was saved elsewhere, loaded by somebody who trusts it.
+fn consuming(folders: &[PathBuf]) -> RunOptions {
+    RunOptions { trust: Trust::given(), ..RunOptions::consuming(folders).expect("produced") }
 }
 
 /// What a run says, without when and how long.
@@ -97,12 +109,12 @@ fn a_run_that_is_gone_on_with_plays_only_what_is_left() {
     tear(&out, 5);
     let first = judged(&out);
     assert_eq!(first.len(), 5);
-    let resumed = ran(&RunOptions { jobs: Some(2), ..RunOptions::resumed(&out).expect("a run") });
+    let resumed = ran(&RunOptions { jobs: Some(2), ..going_on(out.as_path()) });
     assert_eq!(said(&resumed), said(&whole));
     assert_eq!(resumed.gate.exit, Exit::Fine);
     let all = judged(&out);
     assert_eq!((&all[..5], all.len()), (&first[..], 12), "what was judged is not judged again");
-    assert_eq!(ran(&RunOptions::resumed(&out).expect("a run")).gate.exit, Exit::Fine);
+    assert_eq!(ran(&going_on(out.as_path())).gate.exit, Exit::Fine);
     assert_eq!(judged(&out).len(), 12, "nothing was left to play");
 }
 
@@ -110,8 +122,7 @@ fn a_run_of_another_plan_is_not_gone_on_with() {
     let scene = Scene::new("nothing", None);
     ran(&scene.options());
     scene.edit("intact.toml", "scored_tokens = 8", "scored_tokens = 9");
-    let error = run::run(&RunOptions::resumed(&scene.path("out")).expect("a run"), &Silent)
-        .expect_err("another plan");
+    let error = run::run(&going_on(scene.path("out")), &Silent).expect_err("another plan");
     assert_eq!(error.exit(), Exit::SetUp);
     assert!(error.to_string().contains("the configuration differ"), "{error}");
     let error = RunOptions::resumed(&scene.path("models")).expect_err("no run there");
@@ -122,7 +133,7 @@ fn failed_cells_are_played_again_when_asked_for() {
     let scene = Scene::new("refuse", None);
     assert_eq!(ran(&scene.options()).gate.exit, Exit::GateFailed);
     scene.edit("intact.toml", "\"refuse\"", "\"nothing\"");
-    let resumed = RunOptions::resumed(&scene.path("out")).expect("a run");
+    let resumed = going_on(scene.path("out"));
     assert_eq!(ran(&resumed).gate.exit, Exit::GateFailed, "judged cells stay as they are");
     let again = ran(&RunOptions { rerun_failed: true, ..resumed });
     assert_eq!(again.gate.exit, Exit::Fine, "{:?}", again.gate.findings);
@@ -179,7 +190,7 @@ fn what_is_saved_here_and_loaded_there_is_one_run() {
     let own = command("drift", None)[0].clone();
     scene.write("elsewhere/intact.toml", &config.replace(&own, other.to_str().expect("UTF-8")));
     let consume = |name: &str, partition: &str| {
-        let from = RunOptions::consuming(&[scene.path("saved-1"), scene.path("saved-2")]).expect("produced");
+        let from = consuming(&[scene.path("saved-1"), scene.path("saved-2")]);
         ran(&RunOptions {
             out: scene.path(name),
             config: Some(scene.path("elsewhere/intact.toml")),
@@ -256,7 +267,7 @@ fn what_a_filter_leaves_out_is_no_reason_to_remove_an_expectation() {
     let here = ran(&RunOptions { filter: filter.clone(), ..scene.options() });
     run::produce(&RunOptions { filter, out: scene.path("saved"), ..scene.options() }, &Silent)
         .expect("produced");
-    let from = RunOptions::consuming(&[scene.path("saved")]).expect("produced");
+    let from = consuming(&[scene.path("saved")]);
     let there = ran(&RunOptions { out: scene.path("loaded"), ..from });
     assert_eq!((said(&there), &there.gate), (said(&here), &here.gate));
     let merged = merged(&scene, &["loaded"]).expect("one run");
@@ -267,7 +278,7 @@ fn a_session_that_nobody_saved_is_not_run() {
     let scene = Scene::new("nothing", None);
     let partition = Some("1/2".parse().expect("a partition"));
     let produced = run::produce(&RunOptions { partition, ..scene.options() }, &Silent).expect("produced");
-    let from = RunOptions::consuming(&[scene.path("out")]).expect("produced");
+    let from = consuming(&[scene.path("out")]);
     let results = ran(&RunOptions { out: scene.path("loaded"), ..from });
     let exact = results.cells.iter().filter(|cell| cell.verdict == Verdict::Exact).count();
     let missing = results.cells.iter().filter(|cell| cell.code.as_deref() == Some("not-produced")).count();
@@ -283,9 +294,9 @@ fn a_torn_index_of_artifacts_is_gone_on_with() {
     let last = whole.trim_end().rfind('\n').expect("several entries");
     for torn in [last + 2, last + 40, whole.len() - 1] {
         fs::write(&index, &whole[..torn]).expect("written");
-        let resumed = RunOptions { jobs: Some(1), ..RunOptions::resumed(&scene.path("out")).expect("a run") };
+        let resumed = RunOptions { jobs: Some(1), ..going_on(scene.path("out")) };
         run::produce(&resumed, &Silent).unwrap_or_else(|error| panic!("{torn}: {error}"));
-        let from = RunOptions::consuming(&[scene.path("out")]).expect("produced");
+        let from = consuming(&[scene.path("out")]);
         assert_eq!(ran(&RunOptions { out: scene.path("loaded"), ..from }).gate.exit, Exit::Fine, "{torn}");
     }
 }
@@ -301,7 +312,7 @@ fn a_damaged_artifact_says_nothing_of_the_subject() {
             fs::write(path, "other bytes").expect("written");
         }
     }
-    let from = RunOptions::consuming(&[scene.path("out")]).expect("produced");
+    let from = consuming(&[scene.path("out")]);
     let results = ran(&RunOptions { out: scene.path("loaded"), ..from });
     for cell in &results.cells {
         assert_eq!(cell.verdict, Verdict::HarnessError, "{}", cell.message);
@@ -438,6 +449,6 @@ fn an_interrupted_run_tells_what_is_left_and_goes_on() {
     let results = Results::read(&scene.path("out/results.json")).expect("results");
     let not_run = results.cells.iter().filter(|cell| cell.verdict == Verdict::NotRun).count();
     assert!(not_run > 0 && results.cells.iter().all(|cell| cell.verdict != Verdict::Crashed));
-    let resumed = ran(&RunOptions::resumed(&scene.path("out")).expect("a run"));
+    let resumed = ran(&going_on(scene.path("out")));
     assert_eq!(resumed.gate.exit, Exit::Fine, "{:?}", resumed.gate.findings);
 }

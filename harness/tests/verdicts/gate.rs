@@ -41,12 +41,13 @@ impl Scene {
     }
 
     /// Runs the command in the scene's folder.
-    fn intact_with(&self, words: &str, variables: &[(&str, &str)]) -> Said {
+    pub(crate) fn intact_with(&self, words: &str, variables: &[(&str, &str)]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
         for variable in ["CI", "INTACT_PROFILE", "INTACT_PLAN", "INTACT_WORKER", "GITHUB_ACTIONS"] {
             command.env_remove(variable);
         }
-        command.args(words.split_whitespace()).envs(variables.iter().copied()).env("NO_COLOR", "1");
+        command.env("INTACT_HOME", self.path("home")).env("NO_COLOR", "1");
+        command.args(words.split_whitespace()).envs(variables.iter().copied());
         let output = command.current_dir(self.path("")).output().expect("the command runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let code = output.status.code().expect("it ends by itself");
@@ -165,11 +166,20 @@ fn a_bundle_plays_its_cell_again() {
         let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         removed.expect("removed");
     }
-    let replay =
-        Command::new(scene.path("moved/replay.sh")).env("INTACT", env!("CARGO_BIN_EXE_intact")).output();
-    let replay = replay.expect("it runs");
-    let told = String::from_utf8_lossy(&replay.stderr).into_owned();
-    assert_eq!(replay.status.code(), Some(100), "{told}");
+    let replay = |words: &[&str]| {
+        let mut command = Command::new(scene.path("moved/replay.sh"));
+        command
+            .args(words)
+            .env("INTACT", env!("CARGO_BIN_EXE_intact"))
+            .env("INTACT_HOME", scene.path("home"));
+        let replay = command.output().expect("it runs");
+        (replay.status.code(), String::from_utf8_lossy(&replay.stderr).into_owned())
+    };
+    let (code, told) = replay(&[]);
+    assert_eq!(code, Some(95), "it lies elsewhere now, and names a program: {told}");
+    assert!(told.contains("--as-worker") && told.contains("--trust"), "the program is shown: {told}");
+    let (code, told) = replay(&["--trust"]);
+    assert_eq!(code, Some(100), "{told}");
     let results =
         intact_harness::results::Results::read(&scene.path("moved/replay/results.json")).expect("results");
     let cells: Vec<_> = results.cells.iter().map(|cell| (cell.id.as_str(), cell.verdict.name())).collect();

@@ -5,10 +5,12 @@
 mod depot;
 mod driver;
 mod folder;
+mod foreign;
 mod gate;
 mod numbers;
 mod owned;
 mod pipes;
+mod planted;
 mod scene;
 
 use std::process::ExitCode;
@@ -32,10 +34,12 @@ fn main() -> ExitCode {
         .chain(depot::TESTS)
         .chain(driver::TESTS)
         .chain(folder::TESTS)
+        .chain(foreign::TESTS)
         .chain(gate::TESTS)
         .chain(numbers::TESTS)
         .chain(owned::TESTS)
         .chain(pipes::TESTS)
+        .chain(planted::TESTS)
         .map(|(name, test)| {
             Trial::test(*name, || {
                 test();

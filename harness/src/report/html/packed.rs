@@ -7,13 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use serde::Serialize;
 
+use crate::text;
+
 /// Past this level the documents hardly get smaller, and packing takes several times as long.
 const LEVEL: u8 = 6;
 
-/// Packs a document. What comes out has no character that HTML knows.
+/// Packs a document, without what acts on a reader. What comes out has no character that HTML knows.
 pub(super) fn packed(document: &impl Serialize) -> Result<String, String> {
-    let json = serde_json::to_vec(document).map_err(|error| error.to_string())?;
-    Ok(STANDARD.encode(compress_to_vec_zlib(&json, LEVEL)))
+    let json = serde_json::to_string(document).map_err(|error| error.to_string())?;
+    Ok(STANDARD.encode(compress_to_vec_zlib(text::json(&json).as_bytes(), LEVEL)))
 }
 
 /// Values, each once, in the order in which they were first met.

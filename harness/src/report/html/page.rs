@@ -18,6 +18,7 @@ use crate::report::story::{Story, by_kind};
 use crate::report::systems::Systems;
 use crate::report::{Report, when};
 use crate::results::Results;
+use crate::text::document;
 use answers::{Card, Group};
 use share::{Bar, TableRow};
 use speed::Speed;
@@ -99,8 +100,9 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The id of a cell as part of an address.
+/// The id of a cell, as the page has it, as part of an address.
 fn fragment(id: &str) -> String {
+    let id = document(id.to_owned());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     id.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
