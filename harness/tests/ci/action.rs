@@ -40,9 +40,9 @@ fn runner(inputs: &[(&str, &str)]) -> Runner {
     runner
 }
 
-/// Runs and reports; gives how the gate ends.
+/// Empties, runs and reports; gives how the gate ends.
 fn gated(runner: &mut Runner, environment: &[(&str, &str)]) -> Ended {
-    for name in ["Run", "Report"] {
+    for name in ["Empty", "Run", "Report"] {
         let ended = runner.run(&step(name), environment);
         assert_eq!(ended.code, 0, "{name} leaves the verdict to the gate: {}", ended.said);
     }
@@ -93,7 +93,7 @@ fn a_green_run_is_reported_and_passes() {
         runner.calls(),
         ["run --out intact-out --plan pr", "report intact-out --github", "report intact-out --markdown"]
     );
-    assert_eq!(runner.text("work/intact-out/summary.md"), "a report\n");
+    assert_eq!(runner.text("temp/intact-summary.md"), "a report\n");
 }
 
 #[test]
@@ -137,20 +137,23 @@ fn what_the_default_branch_kept_is_compared_with() {
     assert_eq!(gated(&mut runner, &[]).code, 0);
     assert_eq!(runner.run(&step("Keep the results for comparison"), &[]).code, 0);
     assert!(runner.path("work/.intact-baseline/results.json").is_file());
-    assert_eq!(gated(&mut runner, &[]).code, 0);
-    assert_eq!(runner.calls()[4], "report intact-out --baseline .intact-baseline --github");
+    // The cache brings it back between the two.
+    assert_eq!(runner.run(&step("Report"), &[]).code, 0);
+    assert_eq!(runner.calls()[3], "report intact-out --baseline .intact-baseline --github");
 }
 
 #[test]
 fn the_comment_is_made_once_and_edited_later_and_never_fails_the_job() {
-    let mut runner = runner(&[]);
+    let mut runner = runner(&[("token", "secret")]);
     assert_eq!(gated(&mut runner, &[]).code, 0);
     let comments = |runner: &Runner| -> Vec<String> {
         runner.calls().into_iter().filter(|call| call.starts_with("gh ")).collect()
     };
-    let file = "--body-file intact-out/comment.md";
+    let file = "--body-file -";
     assert_eq!(runner.run(&step("Comment"), &[]).code, 0);
     assert_eq!(comments(&runner), [format!("gh pr comment 7 --edit-last {file}")]);
+    assert_eq!(runner.text("body"), "a report\n");
+    assert_eq!(runner.text("token-of-gh"), "secret\n");
 
     assert_eq!(runner.run(&step("Comment"), &[("CODE_OF_EDIT", "1")]).code, 0);
     assert_eq!(comments(&runner)[2], format!("gh pr comment 7 {file}"));
@@ -181,4 +184,129 @@ fn preparing_names_a_home_and_a_key_that_changes_with_the_sources_alone() {
     let names: Vec<_> =
         fs::read_dir(added.trim()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["intact"]);
+}
+
+/// Steps of the action, in their order, over a checkout that means harm; gives how the gate ends.
+fn over_a_hostile_checkout(runner: &mut Runner, environment: &[(&str, &str)]) -> Ended {
+    for name in ["Prepare", "Empty", "Run", "Report", "Comment", "Keep the results for comparison"] {
+        let ended = runner.run(&step(name), environment);
+        assert_eq!(ended.code, 0, "{name}: {}", ended.said);
+        assert!(!ended.said.contains("secret"), "{name}: {}", ended.said);
+    }
+    runner.run(&step("Gate"), environment)
+}
+
+/// What a pull request may have committed in the places that the action writes to and reads.
+fn plant(runner: &Runner, what: &[(&str, Result<&str, &str>)]) {
+    for (name, content) in what {
+        let path = runner.path("work").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        match content {
+            Ok(text) => fs::write(path, text).expect("written"),
+            Err(target) => std::os::unix::fs::symlink(target, path).expect("linked"),
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_pull_request_committed_is_posted_compared_or_taken_for_a_result() {
+    let yes = "Yes. Every saved session came back intact";
+    for planted in [
+        &[("intact-out/summary.md", Err("/proc/self/environ"))][..],
+        &[("intact-out/comment.md", Err("/proc/self/environ"))],
+        &[("intact-out/results.json", Err("/proc/self/environ"))],
+        &[("intact-out/summary.md", Ok(yes)), ("intact-out/results.json", Ok(yes))],
+        &[
+            ("intact-out", Err("elsewhere")),
+            ("elsewhere/results.json", Ok(yes)),
+            ("elsewhere/summary.md", Ok(yes)),
+        ],
+        &[(".intact-baseline/results.json", Ok(yes))],
+        &[(".intact-baseline", Err("elsewhere")), ("elsewhere/results.json", Ok(yes))],
+    ] {
+        // Its configuration is broken, so that nothing is written over what is there.
+        let broken = [("CODE_OF_run", "96"), ("WITHOUT_RESULTS", "yes")];
+        let mut runner = runner(&[("token", "secret")]);
+        plant(&runner, planted);
+        let ended = over_a_hostile_checkout(&mut runner, &broken);
+        assert_eq!(ended.code, 96, "{planted:?}: {}", ended.said);
+        assert_eq!(runner.calls(), ["run --out intact-out --plan pr"], "{planted:?}: no report, no comment");
+        assert!(!runner.text("summary").contains(yes), "{planted:?}");
+        assert_eq!(runner.text("work/.intact-baseline/results.json"), "", "{planted:?}: nothing is kept");
+        let elsewhere = runner.path("work/elsewhere");
+        if elsewhere.is_dir() {
+            assert_eq!(runner.text("work/elsewhere/results.json"), yes, "{planted:?}: no link was followed");
+        }
+
+        // And where the run has results, they are its own.
+        let mut runner = self::runner(&[("token", "secret")]);
+        plant(&runner, planted);
+        let ended = over_a_hostile_checkout(&mut runner, &[]);
+        assert_eq!(ended.code, 0, "{planted:?}: {}", ended.said);
+        assert!(!runner.calls().iter().any(|call| call.contains("--baseline")), "{planted:?}");
+        assert_eq!(runner.text("body"), "a report\n", "{planted:?}");
+    }
+}
+
+#[test]
+fn links_that_a_subject_leaves_among_the_results_are_neither_read_nor_uploaded() {
+    let mut runner = runner(&[]);
+    for name in ["Empty", "Run"] {
+        assert_eq!(runner.run(&step(name), &[]).code, 0);
+    }
+    plant(&runner, &[("intact-out/environment", Err("/proc/self/environ"))]);
+    fs::remove_file(runner.path("work/intact-out/results.json")).expect("removed");
+    plant(&runner, &[("intact-out/results.json", Err("/proc/self/environ"))]);
+    std::os::unix::fs::symlink("/proc/self/environ", runner.path("temp/intact-summary.md")).expect("linked");
+    for name in ["Report", "Comment"] {
+        assert_eq!(runner.run(&step(name), &[]).code, 0);
+    }
+    let left = fs::read_dir(runner.path("work/intact-out")).expect("a folder").count();
+    assert_eq!((left, runner.calls().len()), (0, 1), "{:?}", runner.calls());
+    assert_eq!(runner.text("body"), "");
+}
+
+#[test]
+fn results_go_nowhere_but_below_the_working_directory() {
+    for out in [".", "..", "a/../..", "/tmp/x", "/", "./a", ""] {
+        let mut runner = runner(&[("out", out)]);
+        plant(&runner, &[("mine", Ok("mine"))]);
+        let ended = runner.run(&step("Empty"), &[]);
+        assert!(
+            ended.code == 1 && ended.said.contains("below the working directory"),
+            "{out}: {}",
+            ended.said
+        );
+        assert_eq!(runner.text("work/mine"), "mine");
+    }
+    let mut linked = runner(&[("out", "reports/out")]);
+    plant(&linked, &[("elsewhere/out/mine", Ok("mine")), ("reports", Err("elsewhere"))]);
+    let ended = linked.run(&step("Empty"), &[]);
+    assert!(ended.code == 1 && ended.said.contains("is a link"), "{}", ended.said);
+    assert_eq!(linked.text("work/elsewhere/out/mine"), "mine");
+    let mut nested = runner(&[("out", "reports/new/out")]);
+    plant(&nested, &[("reports/new/out/old", Ok("old")), ("reports/mine", Ok("mine"))]);
+    assert_eq!(nested.run(&step("Empty"), &[]).code, 0);
+    assert_eq!(
+        (nested.text("work/reports/new/out/old"), nested.text("work/reports/mine")),
+        (String::new(), "mine".into())
+    );
+}
+
+#[test]
+fn only_the_default_branch_saves_what_others_bring_back_and_only_gh_gets_the_token() {
+    let action = action();
+    let steps = action["runs"]["steps"].as_array().expect("steps");
+    let text = |step: &Value, key: &str| step[key].as_str().unwrap_or_default().to_owned();
+    for step in steps {
+        let uses = text(step, "uses");
+        assert!(!uses.starts_with("actions/cache@"), "it would save what a pull request has left: {step}");
+        if uses.starts_with("actions/cache/save") {
+            let when = text(step, "if");
+            assert!(when.contains("github.ref_name == github.event.repository.default_branch"), "{when}");
+            assert!(!when.contains("pull_request") && when.contains("github.event_name == 'push'"), "{when}");
+        }
+        let told = step.to_string().contains("inputs.token");
+        assert_eq!(told, text(step, "name") == "Comment", "{step}");
+    }
 }

@@ -44,6 +44,8 @@ exit "${!code:-0}"
 
 const GH: &str = r#"#!/bin/bash
 printf 'gh %s\n' "$*" >>"$CALLS"
+printf '%s\n' "$GH_TOKEN" >"${CALLS%calls}token-of-gh"
+case "$*" in *"--body-file -"*) cat >"${CALLS%calls}body" ;; esac
 case "$*" in *--edit-last*) exit "${CODE_OF_EDIT:-0}" ;; esac
 exit "${CODE_OF_COMMENT:-0}"
 "#;

@@ -107,9 +107,9 @@ fn every_machine_loads_what_every_machine_saved_and_the_worst_decides() {
     assert_eq!(ended.code, 100, "{}", ended.said);
     let calls = runner.calls();
     assert_eq!(calls[0], "produce --plan pr --out produced");
-    assert_eq!(calls[1], "consume --from produced/produced-macos-15 --out out/from-macos-15");
+    assert_eq!(calls[1], "consume --from produced/produced-macos-15 --trust --out out/from-macos-15");
     assert_eq!(calls[2], "report out/from-macos-15 --github");
-    assert_eq!(calls[3], "consume --from produced/produced-ubuntu-24.04 --out out/from-ubuntu-24.04");
+    assert_eq!(calls[3], "consume --from produced/produced-ubuntu-24.04 --trust --out out/from-ubuntu-24.04");
     assert!(runner.text("summary").contains("# Saved on macos-15"));
 }
 
@@ -133,14 +133,76 @@ fn the_gitlab_job_runs_the_plan_and_hands_its_report_over() {
     assert_eq!(job["artifacts"]["reports"]["junit"], "intact-out/junit.xml");
     assert_eq!(job["artifacts"]["when"], "always");
     let mut runner = Runner::new();
-    let script = Script {
+    assert_eq!(runner.run(&gitlab(), &[("CODE_OF_run", "100")]).code, 100);
+    assert_eq!(runner.calls(), ["run --plan pr --out intact-out"]);
+}
+
+/// The lines of the GitLab job, as one script.
+fn gitlab() -> Script {
+    let job = &read("templates/gitlab.yml")["intact"];
+    let lines: Vec<&str> =
+        job["script"].as_array().expect("lines").iter().filter_map(|line| line.as_str()).collect();
+    Script {
         name: "script".into(),
         id: "script".into(),
-        script: job["script"][0].as_str().expect("a line").to_owned(),
+        script: lines.join("\n"),
         environment: vec![("PLAN".into(), job["variables"]["PLAN"].as_str().expect("a plan").into())],
+    }
+}
+
+#[test]
+fn what_a_branch_has_in_place_of_gitlabs_cache_and_results_is_gone_before_the_run() {
+    let job = &read("templates/gitlab.yml")["intact"];
+    assert_eq!(
+        job["cache"]["paths"],
+        serde_json::json!([".intact/models"]),
+        "nothing that is believed or executed"
+    );
+    let mut runner = Runner::new();
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, runner.path("work").join(name)).expect("linked");
     };
-    assert_eq!(runner.run(&script, &[("CODE_OF_run", "100")]).code, 100);
-    assert_eq!(runner.calls(), ["run --plan pr --out intact-out"]);
+    for file in [
+        "intact-out/results.json",
+        ".intact/models/tiny.gguf",
+        ".intact/identities/planted.json",
+        ".intact/trusted/planted",
+        ".intact/.hidden/x",
+        "elsewhere/mine",
+    ] {
+        let path = runner.path("work").join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, "planted").expect("written");
+    }
+    link("../elsewhere", ".intact/subjects");
+    assert_eq!(runner.run(&gitlab(), &[("WITHOUT_RESULTS", "yes")]).code, 0);
+    let left = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(runner.path("work").join(folder)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    assert_eq!(
+        (left(".intact"), left("intact-out"), left("elsewhere")),
+        (vec!["models".into()], vec![], vec!["mine".into()])
+    );
+
+    let mut linked = Runner::new();
+    fs::create_dir_all(linked.path("work/elsewhere/identities")).expect("made");
+    std::os::unix::fs::symlink("elsewhere", linked.path("work/.intact")).expect("linked");
+    assert_eq!(linked.run(&gitlab(), &[]).code, 0);
+    assert!(!linked.path("work/.intact").exists() && linked.path("work/elsewhere/identities").is_dir());
+}
+
+#[test]
+fn checkouts_leave_no_token_where_a_subject_could_read_it() {
+    for workflow in WORKFLOWS {
+        for job in read(workflow)["jobs"].as_object().expect("jobs").values() {
+            for step in job["steps"].as_array().expect("steps") {
+                if step["uses"].as_str().is_some_and(|uses| uses.starts_with("actions/checkout@")) {
+                    assert_eq!(step["with"]["persist-credentials"], false, "{workflow}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
