@@ -35,8 +35,8 @@ pub fn save(store: &SessionStore, session: &str) -> Result<Saved, StoreError> {
 
 pub fn put(objects: &InMemory, name: &str, content: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let put = objects.put(&Path::from(name), PutPayload::from(content.to_vec()));
-    runtime.block_on(async { put.await }).expect("put");
+    let path = Path::from(name);
+    runtime.block_on(objects.put(&path, PutPayload::from(content.to_vec()))).expect("put");
 }
 
 pub fn head_of(session: &str, number: u64) -> String {
