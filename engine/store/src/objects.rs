@@ -239,7 +239,12 @@ impl Objects {
 
     /// Whether there is such an object.
     pub(crate) async fn holds(&self, name: &str) -> Result<bool, StoreError> {
-        self.meta(name).await.map(|found| found.is_some())
+        match self.meta(name).await {
+            Ok(found) => Ok(found.is_some()),
+            // A folder or a link is no such object.
+            Err(StoreError::Irregular { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn meta(&self, name: &str) -> Result<Option<Meta>, StoreError> {
