@@ -37,6 +37,12 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// What has been said before holds, and nothing more.
+    #[must_use]
+    pub fn remembered() -> Self {
+        Self { given: false, home: default_home() }
+    }
+
     /// Whatever is named may be started, and nothing is remembered.
     #[must_use]
     pub fn given() -> Self {

@@ -247,6 +247,7 @@ impl Desk {
             config: self.config_path.clone(),
             expectations: Some(self.path.clone()),
             plan: Some(plan.to_owned()),
+            trust: crate::trust::Trust::remembered(),
             ..RunOptions::default()
         };
         Ok(run::plan(&options).map_err(failed)?.cells)

@@ -76,6 +76,7 @@ impl Plan {
             previous: self.previous,
             worker: self.worker,
             command: command_line(),
+            trust: crate::trust::Trust::remembered(),
             ..RunOptions::default()
         };
         let mut planned = run::plan(&options).map_err(failed)?;

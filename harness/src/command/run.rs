@@ -134,8 +134,8 @@ pub(super) fn failed(error: RunError) -> Failure {
             "build the worker with `cargo build -p intact-worker`, or name another with --worker or INTACT_WORKER",
         ),
         RunError::Untrusted(_) => failure.help(
-            "they would run as you do: read them, and what they start, and then say the same again with --trust, which is \
-             remembered for this place and these programs; or name a configuration of yours with --config",
+            "they would run as you do: read them, and what they start, and then say the same again with --trust (to run, \
+             produce, consume or repro), which is remembered for this place and these programs; or name a configuration of yours with --config",
         ),
         RunError::Folder { .. } | RunError::Results(_) => failure.help("choose another folder with --out"),
         _ => failure,

@@ -47,8 +47,9 @@ impl Setup {
     /// What is known without a worker or a model in its place.
     pub(super) fn known(options: &RunOptions) -> Result<Self, RunError> {
         let inputs = Inputs::read(options)?;
-        let admitted = inputs.admitted(options).map_err(RunError::from);
-        let started = admitted.and_then(|admitted| Subjects::start(&inputs.config, options, &admitted));
+        // Whoever plans starts workers too: models are asked what they are.
+        let admitted = inputs.admitted(options)?;
+        let started = Subjects::start(&inputs.config, options, &admitted);
         let subjects = match started {
             Ok(subjects) => subjects,
             // Cells of the configured models can be told without a worker.
