@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use crate::distance::Distance;
 use crate::filter::{Filter, FilterError};
-use crate::judge::Judgement;
+use crate::judge::{Floor, Judgement};
 use crate::results::{Expected, FindingKind};
 use crate::verdict::Verdict;
 
@@ -63,6 +64,23 @@ pub struct Tolerance {
     /// Smallest share of rows with the control's greedy token.
     #[serde(default)]
     pub top1_agreement: Option<f64>,
+    /// So many times what sessions of this model under these settings are apart that were never saved is allowed too,
+    /// where that is more than the numbers say: they were measured on the fixtures.
+    #[serde(default)]
+    pub times: Option<f64>,
+}
+
+impl Tolerance {
+    /// Whether what was found is farther off.
+    fn is_exceeded(&self, distance: Distance, floor: Option<Floor>) -> bool {
+        let beyond = |limit: Option<f64>, value: f64, measured: fn(Floor) -> f64| {
+            let measured = self.times.zip(floor).map_or(0.0, |(times, floor)| times * measured(floor));
+            limit.is_some_and(|limit| value.is_nan() || value > limit.max(measured))
+        };
+        beyond(self.nmse, distance.nmse, |floor| floor.nmse)
+            || beyond(self.kl, distance.kl, |floor| floor.kl)
+            || self.top1_agreement.is_some_and(|least| distance.top1_agreement < least)
+    }
 }
 
 /// The filter of an entry that is sound; else where in its filter it is not, and why.
@@ -120,14 +138,11 @@ pub(super) fn problem(
             format!("expected a refusal with code `{code}`, found `{found}`: {}", judgement.message);
         return Some((FindingKind::Worse, message));
     }
-    if let (Some(tolerance), Some(distance)) = (tolerance, judgement.distance) {
-        let over =
-            |limit: Option<f64>, value: f64| limit.is_some_and(|limit| value.is_nan() || value > limit);
-        let disagrees = tolerance.top1_agreement.is_some_and(|least| distance.top1_agreement < least);
-        if over(tolerance.nmse, distance.nmse) || over(tolerance.kl, distance.kl) || disagrees {
-            let message = format!("{verdict} as expected, but beyond the tolerance: {}", judgement.message);
-            return Some((FindingKind::Worse, message));
-        }
+    if let (Some(tolerance), Some(distance)) = (tolerance, judgement.distance)
+        && tolerance.is_exceeded(distance, judgement.floor)
+    {
+        let message = format!("{verdict} as expected, but beyond the tolerance: {}", judgement.message);
+        return Some((FindingKind::Worse, message));
     }
     None
 }

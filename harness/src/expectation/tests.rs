@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::config::DEFAULT_CONFIG;
 use crate::distance::Distance;
+use crate::judge::Floor;
 use crate::verdict::Verdict;
 
 fn config() -> Config {
@@ -123,6 +124,31 @@ fn a_tolerance_bounds_what_degraded_may_mean() {
         let mut judgement = Judgement::plain(Verdict::Degraded, None, "why");
         judgement.distance = Some(distance);
         assert_eq!(expectations.compare(&cell("q8_0"), &judgement).finding.is_none(), passes, "{nmse}");
+    }
+}
+
+#[test]
+fn a_tolerance_grows_with_what_the_model_is_apart_by_itself_where_that_is_asked_for() {
+    for (times, apart, passes) in
+        [("", 1e-2, false), (", times = 4.0", 1e-2, true), (", times = 4.0", 1e-4, false)]
+    {
+        let text = format!(
+            "[[expect]]\nwhen = \"kv(q8_0)\"\noutcome = [\"degraded\"]\nreason = \"r\"\ntolerance = {{ kl = 1e-3{times} }}\n"
+        );
+        let expectations = parse(&text).expect("sound");
+        let judgement = Judgement {
+            distance: Some(Distance {
+                bit_equal: false,
+                nmse: 0.0,
+                kl: 3e-2,
+                top1_agreement: 1.0,
+                largest: 0.0,
+            }),
+            floor: Some(Floor { nmse: 0.0, kl: apart, logit: 0.0 }),
+            ..Judgement::plain(Verdict::Degraded, None, "why")
+        };
+        let found = expectations.compare(&cell("q8_0"), &judgement).finding;
+        assert_eq!(found.is_none(), passes, "{times} {apart}");
     }
 }
 
