@@ -78,7 +78,9 @@ impl Engine {
         let alone = bench.alone(&tokens)?;
         bench.context.clear();
         let together = bench.together(&tokens)?;
-        let Some(noise) = between(&tokens, (&bench.probe, &alone), (&bench.probe, &together)) else {
+        let noise = between(&tokens, (&bench.probe, &alone), (&bench.probe, &together));
+        drop(together);
+        let Some(noise) = noise else {
             return Ok(None);
         };
         let [this, other] = if bench.transposes() {
@@ -87,14 +89,16 @@ impl Engine {
             [FlashAttention::On, FlashAttention::Off]
         };
         // A quantized V needs flash attention: there both kernels are tried over floats. Some models cannot have it at all.
-        let kernel = self.alone(&settings, other, &tokens).map_or_else(
-            |_| {
-                let floats = ContextSettings { type_k: None, type_v: None, ..settings.clone() };
-                let one = self.alone(&floats, this, &tokens).ok()?;
-                Some((one, self.alone(&floats, other, &tokens).ok()?))
-            },
-            |found| Some(((bench, alone), found)),
-        );
+        let kernel = match self.alone(&settings, other, &tokens) {
+            Ok(found) => Some(((bench, alone), found)),
+            Err(_) => {
+                // States of wide models are megabytes: no more than two of them at a time.
+                drop((bench, alone));
+                let floats = ContextSettings { type_k: None, type_v: None, ..settings };
+                let one = self.alone(&floats, this, &tokens).ok();
+                one.zip(self.alone(&floats, other, &tokens).ok())
+            }
+        };
         let kernel = kernel.and_then(|((one, here), (other, there))| {
             between(&tokens, (&one.probe, &here), (&other.probe, &there))
         });
