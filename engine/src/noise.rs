@@ -1,10 +1,10 @@
 //! How far this model is from itself under some settings on this machine: measured once, then remembered.
 //!
 //! The same text is evaluated three times in small contexts of its own: token by token at its end, as a reply is; in one
-//! batch, as a prompt is; and token by token again by the other attention kernel, with or without flash attention. Where there
-//! is no other one for this cache, because V is quantized, the two kernels are compared over floats: another build of
-//! llama.cpp adds up in another order as they do. That is three to four times [`TOKENS`] tokens, of which [`SINGLE`] are evaluated alone, once for
-//! each model, kind of cache and machine; what was found is remembered in the user's cache.
+//! batch, as a prompt is; and token by token again by the other attention kernel, with or without flash attention. Where
+//! there is no other one for this cache, because V is quantized, the two kernels are compared over floats: another build of
+//! llama.cpp adds up in another order as they do. That is three to four times [`TOKENS`] tokens, of which [`SINGLE`] are
+//! evaluated alone, once for each model, kind of cache and machine; what was found is remembered in the user's cache.
 
 use std::collections::HashMap;
 

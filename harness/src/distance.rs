@@ -26,6 +26,16 @@ impl Distance {
         Self::between_with(control, observed, 0.0)
     }
 
+    /// The same by the weaker of both oracles: another system may tell less of what it computes.
+    #[must_use]
+    pub fn by_the_weaker(control: &Logits, observed: &Logits) -> Option<Self> {
+        if control.oracle() == observed.oracle() {
+            return Self::between(control, observed);
+        }
+        let control = weakened(control.clone(), observed.oracle());
+        Self::between(&control, &weakened(observed.clone(), control.oracle()))
+    }
+
     /// The same, where a row counts as a near-tie whose two largest logits in the control are no farther apart than
     /// `near`: which of them is the larger one is no agreement and no disagreement.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Files that are written whole: a reader finds what was there before or what is there now, and never a part of either.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,29 +49,27 @@ pub(crate) fn contain(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
+/// Writes a file that gets its name when it is whole, in a folder that is made where there is none. A link of that name is
+/// replaced, and what it leads to stays.
+pub(crate) fn put(to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let folder = folder_of(to);
+    fs::create_dir_all(folder)?;
+    let part = beside(folder)?;
+    write(part.path())?;
+    part.as_file().sync_all()?;
+    part.persist(to)?;
+    // It is there. Not every file system can flush a folder, and that would be no reason to call it missing.
+    let _flushed = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
 /// A new file in a folder, that nobody else can have made before.
-pub(crate) fn beside(folder: &Path) -> io::Result<NamedTempFile> {
+fn beside(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".intact-").suffix(".part");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
-}
-
-/// Gives a file that is whole its name.
-pub(crate) fn put_in_place(
-    temporary: NamedTempFile,
-    path: &Path,
-    permissions: Option<Permissions>,
-) -> io::Result<()> {
-    if let Some(permissions) = permissions {
-        fs::set_permissions(temporary.path(), permissions)?;
-    }
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    // It is there. Not every file system can flush a folder, and that would be no reason to call it missing.
-    let _flushed = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
-    Ok(())
 }
 
 /// The file that a lock is taken on. What is in it stays, whoever made it.
@@ -147,7 +145,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (new, old) = (folder.path().join("new"), folder.path().join("old"));
         fs::write(&old, "before").expect("written");
-        fs::set_permissions(&old, Permissions::from_mode(0o600)).expect("changed");
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o600)).expect("changed");
         fs::write(folder.path().join("plain"), "").expect("written");
         for path in [&new, &old] {
             write_whole(path, "after").expect("written");

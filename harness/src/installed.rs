@@ -73,7 +73,7 @@ const RECORD: &str = "subject.toml";
 /// `None` where no home folder is known.
 #[must_use]
 pub fn default_home() -> Option<PathBuf> {
-    Some(crate::tags::default_home()?.with_file_name("subjects"))
+    crate::home::folder("subjects")
 }
 
 /// Every installed subject, by name and then from the oldest version to the newest.

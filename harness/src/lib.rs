@@ -23,6 +23,7 @@ pub mod filter;
 mod fleeting;
 pub mod folder;
 pub mod gate;
+mod home;
 pub mod hub;
 pub mod init;
 pub mod installed;

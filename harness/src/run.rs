@@ -30,7 +30,7 @@ use crate::environment;
 use crate::exit::Exit;
 use crate::filter::FilterError;
 use crate::folder::{
-    CONFIG, EXPECTATIONS, Event, FolderError, Kind, Outcome, Partition, Planned, RESULTS, RunFolder,
+    CONFIG, EXPECTATIONS, Event, FolderError, Kind, Manifest, Outcome, Partition, Planned, RESULTS, RunFolder,
 };
 use crate::journal::JournalError;
 use crate::judge::Evidence;
@@ -120,9 +120,9 @@ impl RunOptions {
     /// [`RunError::RunFolder`].
     pub fn consuming(folders: &[PathBuf]) -> Result<Self, RunError> {
         let Some(first) = folders.first() else { return Ok(Self::default()) };
-        let options = Self::of_folder(first)?;
         let there = RunFolder::open(first)?;
-        let place = there.manifest()?.kept_at;
+        let mut manifest = there.manifest()?;
+        let place = manifest.kept_at.take();
         let place = place.map_or_else(|| trust::place_of(first), |address| trust::place_at(&address));
         Ok(Self {
             config: Some(there.file(CONFIG)),
@@ -130,7 +130,7 @@ impl RunOptions {
             foreign: Some(Foreign { place, worker: None }),
             partition: None,
             from: folders.to_owned(),
-            ..options
+            ..Self::of_manifest(&there, manifest)
         })
     }
 
@@ -138,13 +138,17 @@ impl RunOptions {
     pub(crate) fn of_folder(folder: &Path) -> Result<Self, RunError> {
         let folder = RunFolder::open(folder)?;
         let manifest = folder.manifest()?;
+        Ok(Self::of_manifest(&folder, manifest))
+    }
+
+    fn of_manifest(folder: &RunFolder, manifest: Manifest) -> Self {
         let there = |path: Option<PathBuf>| path.filter(|path| path.is_file());
         let config = there(manifest.config);
         let foreign = Foreign { place: trust::place_of(folder.path()), worker: manifest.worker };
         // Beside a configuration of the user's lie expectations that may have changed since.
         let expectations = there(manifest.expectations)
             .or_else(|| there(Some(config.as_ref()?.with_file_name(EXPECTATIONS))));
-        Ok(Self {
+        Self {
             models: manifest.models,
             filter: manifest.filter,
             seed: manifest.seed,
@@ -156,7 +160,7 @@ impl RunOptions {
             partition: manifest.partition,
             from: manifest.from,
             ..Self::default()
-        })
+        }
     }
 
     /// The program that takes the place of every `intact-worker`: the user's, else the one of the run that is gone on with.

@@ -10,6 +10,7 @@ use intact_store::{Generation, Opened};
 use serde::{Deserialize, Serialize};
 
 use crate::files::write_whole;
+use crate::home;
 
 /// Bytes of what is remembered of one session at most.
 const LONGEST: u64 = 4096;
@@ -53,9 +54,7 @@ pub(crate) enum Doubt {
 impl Seen {
     /// What this user remembers, in `$INTACT_HOME/seen`, else `~/.cache/intact/seen`; nothing where no home folder is known.
     pub(crate) fn by_this_user() -> Option<Self> {
-        let home = std::env::var_os("INTACT_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-        let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cache/intact")))?;
-        Some(Self::within(home.join("seen")))
+        home::folder("seen").map(Self::within)
     }
 
     /// What is remembered in a folder.

@@ -22,8 +22,7 @@ pub use workspace::WorkspaceError;
 /// where no home folder is known.
 #[must_use]
 pub fn default_home() -> Option<PathBuf> {
-    let home = std::env::var_os("INTACT_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    Some(home.or_else(|| std::env::home_dir().map(|home| home.join(".cache/intact")))?.join("tags"))
+    crate::home::folder("tags")
 }
 
 /// The worker of a release under `home`, where one was built.

@@ -111,6 +111,15 @@ pub(crate) fn json(raw: &str) -> String {
     out
 }
 
+/// A character in a line of Markdown, which no other one ends.
+fn in_a_line(character: char) -> char {
+    match character {
+        '\u{2028}' | '\u{2029}' => ' ',
+        character if character.is_control() => ' ',
+        character => instead(character),
+    }
+}
+
 /// Text that Markdown shows as it is: one line, nothing interpreted, nobody notified, nothing linked.
 pub(crate) fn markdown(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
@@ -123,11 +132,7 @@ pub(crate) fn markdown(raw: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => out.extend(['\\', character]),
-            character if character.is_control() || character == '\u{2028}' || character == '\u{2029}' => {
-                out.push(' ');
-            }
-            character if acts(character) => out.push(INSTEAD),
-            character => out.push(character),
+            character => out.push(in_a_line(character)),
         }
         if is_reference(before, character, next) {
             out.push_str(APART);
@@ -151,11 +156,7 @@ fn is_reference(before: char, character: char, next: char) -> bool {
 
 /// Text as code in Markdown, in a list or a table alike.
 pub(crate) fn code(raw: &str) -> String {
-    let plain = |character: char| match character {
-        character if character.is_control() || character == '\u{2028}' || character == '\u{2029}' => ' ',
-        character => instead(character),
-    };
-    let line: String = raw.chars().map(plain).collect();
+    let line: String = raw.chars().map(in_a_line).collect();
     let fence = "`".repeat(1 + longest_run(&line, '`'));
     let space = if line.starts_with('`') || line.ends_with('`') { " " } else { "" };
     format!("{fence}{space}{line}{space}{fence}")

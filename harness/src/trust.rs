@@ -15,8 +15,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::files::{beside, put_in_place};
+use crate::files::put;
 use crate::folder::RUN;
+use crate::home;
 use crate::run::quoted;
 use crate::text;
 
@@ -54,7 +55,7 @@ impl Trust {
 /// folder is known.
 #[must_use]
 pub fn default_home() -> Option<PathBuf> {
-    Some(crate::tags::default_home()?.with_file_name("trusted"))
+    home::folder("trusted")
 }
 
 /// What somebody else may have written: where it lies, and the worker that it names.
@@ -171,9 +172,7 @@ pub(crate) fn remember(trust: &Trust, place: &str, programs: &Programs) {
 fn write(home: &Path, place: &str, programs: &Programs) -> io::Result<()> {
     fs::create_dir_all(home)?;
     tidy(home)?;
-    let part = beside(home)?;
-    fs::write(part.path(), format!("{place}\n{programs}\n"))?;
-    put_in_place(part, &home.join(programs.digest(place)), None)
+    put(&home.join(programs.digest(place)), |part| fs::write(part, format!("{place}\n{programs}\n")))
 }
 
 /// Of many records, those whose folders are gone are removed.

@@ -142,6 +142,16 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError
     }
 }
 
+/// Reads what a process has announced. One that is damaged or made up says nothing, and keeps nobody from working; a newer one
+/// has to be understood.
+pub(crate) fn announced<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<T>, DocumentError> {
+    match read(bytes) {
+        Ok(announced) => Ok(Some(announced)),
+        Err(newer @ DocumentError::Newer { .. }) => Err(newer),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Writes a document of the protocol.
 pub(crate) fn write(document: &impl Serialize) -> Result<Vec<u8>, DocumentError> {
     Ok(serde_json::to_vec(document)?)

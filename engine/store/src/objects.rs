@@ -115,16 +115,10 @@ impl Objects {
             let files = listed.files.into_iter().map(Meta::from).collect();
             return Ok((files, listed.links.into_iter().map(String::from).collect()));
         }
-        let mut reads = 1;
-        loop {
-            match self.inner.list(Some(&path)).try_collect::<Vec<_>>().await {
-                Ok(found) => return Ok((found.iter().filter_map(Meta::of).collect(), Vec::new())),
-                // A folder that was never made is empty.
-                Err(object_store::Error::NotFound { .. }) => return Ok((Vec::new(), Vec::new())),
-                Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
-                Err(source) => return Err(self.failed("listing", folder, source)),
-            }
-        }
+        let found = patiently(|| self.inner.list(Some(&path)).try_collect::<Vec<_>>()).await;
+        // A folder that was never made is empty.
+        let found = found.map_err(|source| self.failed("listing", folder, source))?.unwrap_or_default();
+        Ok((found.iter().filter_map(Meta::of).collect(), Vec::new()))
     }
 
     /// A document of the protocol; none where there is none.
@@ -154,15 +148,8 @@ impl Objects {
                 Err(Unread::Length(error)) => Err(*error),
             };
         }
-        let mut reads = 1;
-        loop {
-            match self.fetch(&path, &name, length).await {
-                Ok(content) => return content.map(Some),
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
-                Err(source) => return Err(self.failed("reading", &name, source)),
-            }
-        }
+        let content = patiently(|| self.fetch(&path, &name, length)).await;
+        content.map_err(|source| self.failed("reading", &name, source))?.transpose()
     }
 
     /// Reads no more than what the length admits, whatever the other side says and sends.
@@ -210,25 +197,17 @@ impl Objects {
                 Err(refused) => Err(self.refused("reading", &name, refused)),
             };
         }
-        let mut reads = 1;
-        loop {
-            let hashed = async {
-                let mut pieces = self.inner.get(&path).await?.into_stream();
-                let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
-                while let Some(piece) = pieces.next().await {
-                    let piece = piece?;
-                    bytes += piece.len() as u64;
-                    hasher.update(&piece);
-                }
-                Ok((ChunkId(*hasher.finalize().as_bytes()), bytes))
-            };
-            match hashed.await {
-                Ok(hashed) => return Ok(Some(hashed)),
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
-                Err(source) => return Err(self.failed("reading", &name, source)),
+        let hashed = patiently(|| async {
+            let mut pieces = self.inner.get(&path).await?.into_stream();
+            let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                bytes += piece.len() as u64;
+                hasher.update(&piece);
             }
-        }
+            Ok((ChunkId(*hasher.finalize().as_bytes()), bytes))
+        });
+        hashed.await.map_err(|source| self.failed("reading", &name, source))
     }
 
     /// Length and time of an object; none where there is none.
@@ -411,6 +390,21 @@ impl From<local::Refused> for Unread {
 impl From<StoreError> for Unread {
     fn from(error: StoreError) -> Self {
         Self::Length(Box::new(error))
+    }
+}
+
+/// Reads until an answer comes whole; none where there is no such thing.
+async fn patiently<T, R: Future<Output = object_store::Result<T>>>(
+    mut read: impl FnMut() -> R,
+) -> object_store::Result<Option<T>> {
+    let mut reads = 1;
+    loop {
+        match read().await {
+            Ok(found) => return Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(object_store::Error::Generic { .. }) if reads < READS => reads += 1,
+            Err(source) => return Err(source),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use intact_format::session_id::SessionId;
 use jiff::Timestamp;
 
 use crate::history::age;
-use crate::listing::{Entry, Unread};
+use crate::listing::{Entry, Unread, total};
 
 /// What to keep. A session stays if every rule that is given keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,12 +44,8 @@ impl Retention {
         for entry in sessions {
             let own: Vec<_> =
                 entry.payloads.iter().filter(|payload| !counted.contains(&payload.name())).collect();
-            let added: u64 = own
-                .iter()
-                .map(|payload| (payload.name(), payload.bytes))
-                .collect::<HashSet<_>>()
-                .iter()
-                .fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes));
+            let each: HashSet<_> = own.iter().map(|payload| (payload.name(), payload.bytes)).collect();
+            let added = total(each.iter().map(|(_, bytes)| *bytes));
             let is_recent = self
                 .within
                 .is_none_or(|within| entry.summary.saved_at.is_none_or(|then| age(now, then) <= within));
@@ -75,7 +71,7 @@ impl Prune {
     pub fn freed_bytes(&self) -> u64 {
         let kept: HashSet<_> = self.kept.iter().flat_map(|entry| &entry.payloads).collect();
         let gone: HashSet<_> = self.removed.iter().flat_map(|entry| &entry.payloads).collect();
-        gone.difference(&kept).fold(0, |sum, payload| sum.saturating_add(payload.bytes))
+        total(gone.difference(&kept).map(|payload| payload.bytes))
     }
 
     /// The same, where sessions that were saved anew meanwhile stayed after all.

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::head::{self, BlobReference, Content, Head, Intent, Summary, VERSION};
 use crate::history::{self, History};
 use crate::key::{BlobName, Generation, Key, Mark, SessionKey};
+use crate::listing::total;
 use crate::objects::{CONCURRENCY, Length, Objects};
 use crate::surroundings::{Deadline, Surroundings};
 use crate::sweeping::Condemnation;
@@ -170,9 +171,7 @@ impl Saving<'_> {
         let Some(generation) = self.publish(history, &stored, deadline).await? else {
             return Ok(Outcome::Late);
         };
-        let bytes = |stored: &[&Stored]| {
-            stored.iter().map(|stored| stored.reference.bytes).fold(0, u64::saturating_add)
-        };
+        let bytes = |stored: &[&Stored]| total(stored.iter().map(|stored| stored.reference.bytes));
         let all = std::iter::once(&stored.document).chain(&stored.chunks);
         let (new, shared): (Vec<_>, Vec<_>) = all.partition(|stored| stored.is_new);
         Ok(Outcome::Published(Saved {

@@ -225,12 +225,11 @@ async fn intents(objects: &Objects, now: Timestamp) -> Result<(Announced, Vec<Ke
         if age(now, listed.modified) > PATIENCE {
             stale.push(listed.key);
         } else if let Some(bytes) = objects.document(&listed.key).await? {
-            match head::read::<Intent>(&bytes) {
-                Ok(intent) => announced.blobs.extend(intent.blobs),
-                Err(source @ DocumentError::Newer { .. }) => {
-                    return Err(StoreError::Document { key: listed.key.to_string(), source });
-                }
-                Err(_) => announced.everything = true,
+            let intent = head::announced::<Intent>(&bytes)
+                .map_err(|source| StoreError::Document { key: listed.key.to_string(), source })?;
+            match intent {
+                Some(intent) => announced.blobs.extend(intent.blobs),
+                None => announced.everything = true,
             }
         }
     }

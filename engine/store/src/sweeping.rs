@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use intact_format::image::ChunkId;
 
 use crate::error::StoreError;
-use crate::head::{self, Condemned, DocumentError, Sweep};
+use crate::head::{self, Condemned, Sweep};
 use crate::key::{BlobName, Folder, Key, Mark};
 use crate::objects::Objects;
 
@@ -25,15 +25,14 @@ impl Condemnation {
             let Key::Sweep(mark) = listed.key else { continue };
             // One that is gone has removed what it wanted to.
             let Some(bytes) = objects.document(&listed.key).await? else { continue };
-            match head::read::<Sweep>(&bytes) {
-                Ok(sweep) => {
+            let sweep = head::announced::<Sweep>(&bytes)
+                .map_err(|source| StoreError::Document { key: listed.key.to_string(), source })?;
+            match sweep {
+                Some(sweep) => {
                     all.sweeps.insert(mark, sweep.condemned.iter().map(Condemned::name).collect());
                 }
-                Err(source @ DocumentError::Newer { .. }) => {
-                    return Err(StoreError::Document { key: listed.key.to_string(), source });
-                }
-                // Nobody is kept from saving by what is damaged or made up: what is there is not relied on.
-                Err(_) => all.everything = true,
+                // What is there is not relied on.
+                None => all.everything = true,
             }
         }
         Ok(all)

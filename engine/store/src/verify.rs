@@ -36,13 +36,6 @@ pub struct Verification {
     pub unreadable: Vec<Unread>,
 }
 
-/// What is known of one payload.
-enum State {
-    Sound(u64),
-    Damaged,
-    Gone,
-}
-
 /// What is known of one session.
 enum Finding {
     /// It is as it was saved, or not there any more.
@@ -70,19 +63,20 @@ pub(crate) async fn verify(
         Key::Blob(name) => Some(name),
         _ => None,
     });
-    let states = names.map(|name| async move { Ok::<_, StoreError>((name, state(objects, name).await?)) });
+    let states =
+        names.map(|name| async move { Ok::<_, StoreError>((name, read::sound(objects, name).await?)) });
     let states: Vec<_> = stream::iter(states).buffer_unordered(CONCURRENCY).try_collect().await?;
     let mut sound = HashMap::new();
     let mut damaged = Vec::new();
     for (name, state) in states {
         match state {
-            State::Sound(bytes) => {
+            Sound::Yes(bytes) => {
                 found.payloads += 1;
                 found.bytes = found.bytes.saturating_add(bytes);
                 sound.insert(name, bytes);
             }
-            State::Damaged => damaged.push(Key::Blob(name)),
-            State::Gone => {}
+            Sound::No => damaged.push(Key::Blob(name)),
+            Sound::Gone => {}
         }
     }
     let histories = history::all(objects).await?;
@@ -108,14 +102,6 @@ pub(crate) async fn verify(
     Ok(found)
 }
 
-async fn state(objects: &Objects, name: BlobName) -> Result<State, StoreError> {
-    Ok(match read::sound(objects, name).await? {
-        Sound::Yes(bytes) => State::Sound(bytes),
-        Sound::No => State::Damaged,
-        Sound::Gone => State::Gone,
-    })
-}
-
 /// Can a session be loaded as it was saved?
 async fn check(
     objects: &Objects,
@@ -126,14 +112,14 @@ async fn check(
     let Content::Saved { document, chunks, .. } = &head.content else { return Ok(Finding::Sound) };
     for payload in head.blobs().filter(|payload| sound.get(&payload.name()) != Some(&payload.bytes)) {
         // It may have been stored after the payloads were listed.
-        let what = match state(objects, payload.name()).await? {
-            State::Sound(bytes) if bytes == payload.bytes => continue,
-            State::Sound(_) => "has another length than its head says",
-            State::Damaged => "is damaged",
-            State::Gone if read::saved(objects, &head.session).await?.as_ref() != Some(head) => {
+        let what = match read::sound(objects, payload.name()).await? {
+            Sound::Yes(bytes) if bytes == payload.bytes => continue,
+            Sound::Yes(_) => "has another length than its head says",
+            Sound::No => "is damaged",
+            Sound::Gone if read::saved(objects, &head.session).await?.as_ref() != Some(head) => {
                 return Ok(Finding::Sound);
             }
-            State::Gone => "is missing",
+            Sound::Gone => "is missing",
         };
         let kind = if payload.id == document.id { "its document" } else { "its chunk" };
         return Ok(Finding::Broken(format!("{kind} {} {what}", payload.id)));

@@ -15,7 +15,7 @@ use super::Failure;
 use super::keys::KeyArguments;
 use super::output::show;
 use super::scratch::ScratchArguments;
-use super::stored::{Stored, refused, warning};
+use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
@@ -99,12 +99,12 @@ impl Check {
             (Some(tag), _) => {
                 let release = release(&tag)?;
                 let mut stored = Stored::open(&file, &self.keys)?;
-                warned = warning(stored.origin(), self.keys.are_given());
+                warned = stored.warning;
                 (format!("into {}", release.tag), offline::check(&file, &mut stored, release, self.policy)?)
             }
             (None, Some(model)) => {
                 let stored = Stored::open(&file, &self.keys)?;
-                warned = warning(stored.origin(), self.keys.are_given());
+                warned = stored.warning;
                 ("here".to_owned(), self.with_model(stored, &model)?)
             }
             (None, None) => return Err(Failure::setup("neither a model nor a release was given")),

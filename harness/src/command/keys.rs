@@ -123,30 +123,27 @@ impl LockArguments {
 impl Key {
     pub(super) fn carry_out(&self) -> Result<Exit, Failure> {
         if self.public {
-            let text = key_file(&self.file)?;
-            println!(
-                "{}",
-                text_of(&text)
-                    .and_then(Recipient::of_key_file)
-                    .map_err(|error| no_key(&self.file, &error))?
-            );
-            println!("{}", signer(&self.file)?.author());
+            let file = key_file(&self.file)?;
+            let keys = |text: &str| Ok((Recipient::of_key_file(text)?, Signer::of_key_file(text)?.author()));
+            let (recipient, author) =
+                text_of(&file).and_then(keys).map_err(|error| no_key(&self.file, &error))?;
+            println!("{recipient}\n{author}");
             return Ok(Exit::Fine);
         }
         let (text, recipient) = generate();
+        let author = Signer::of_key_file(text.expose_secret()).map_err(wrong)?.author();
         write_new(&self.file, text.expose_secret().as_bytes())?;
         println!("{recipient}");
         eprintln!(
             "The secret key is in {}. Without it, nothing that is sealed for it opens again.\n\
-             What is signed with it (--sign) is checked with --trusted {}",
+             What is signed with it (--sign) is checked with --trusted {author}",
             self.file.display(),
-            signer(&self.file)?.author()
         );
         Ok(Exit::Fine)
     }
 }
 
-/// A key file, without the mark that some editors put before a text.
+/// The bytes of a key file.
 fn key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     fs::read(path).map(Zeroizing::new).map_err(|error| Failure::unreadable(path, &error))
 }
@@ -156,6 +153,7 @@ fn signer(path: &Path) -> Result<Signer, Failure> {
     text_of(&text).and_then(Signer::of_key_file).map_err(|error| no_key(path, &error))
 }
 
+/// The text of a key file, without the mark that some editors put before one.
 fn text_of(file: &[u8]) -> Result<&str, KeyError> {
     std::str::from_utf8(without_byte_order_mark(file)).map_err(|_| KeyError::Identity)
 }

@@ -94,11 +94,7 @@ impl Migrate {
         }
         let mut sealer = stored.source.sealer().signing(self.lock.signer()?);
         if named {
-            let options = SealOptions {
-                lock: self.lock.lock()?,
-                signer: self.lock.signer()?,
-                ..sealer.options().clone()
-            };
+            let options = SealOptions { lock: self.lock.lock()?, ..sealer.options().clone() };
             sealer = sealer.renew(options).map_err(Failure::setup)?;
         }
         sealer.ready().map_err(|error| Failure::setup(error).help("say for whom with --recipient"))?;

@@ -136,6 +136,11 @@ impl Reading {
             .collect()
     }
 
+    /// Who can have written a session that was read.
+    fn origin_of(&self, session: &SessionId) -> Option<Origin> {
+        self.origins().get(session).copied()
+    }
+
     /// Says on standard error what is to be known of the sessions that were read.
     fn tell(&self) {
         for (session, origin) in self.origins().iter() {
@@ -147,6 +152,19 @@ impl Reading {
 
     fn origins(&self) -> MutexGuard<'_, BTreeMap<SessionId, Origin>> {
         self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session, and what is wrong with it.
+#[derive(Debug, Serialize)]
+struct Problem {
+    session: String,
+    why: String,
+}
+
+impl Problem {
+    fn of((session, why): (SessionId, String)) -> Self {
+        Self { session: session.to_string(), why }
     }
 }
 

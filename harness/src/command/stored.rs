@@ -27,6 +27,8 @@ pub(super) struct Stored {
     pub(super) document: Vec<u8>,
     /// Where its chunks are.
     pub(super) source: SealedSource<FileSource>,
+    /// What is to be known before it is believed. It was said on standard error.
+    pub(super) warning: Option<&'static str>,
 }
 
 impl Stored {
@@ -36,10 +38,11 @@ impl Stored {
         let mut source =
             SealedSource::open(FileSource::new(file), &keys.keys()?, keys.sealed).map_err(failed)?;
         let document = source.document().map_err(failed)?;
-        if let Some(warning) = warning(source.origin(), keys.are_given()) {
+        let warning = warning(source.origin(), keys.are_given());
+        if let Some(warning) = warning {
             eprintln!("note: {}: {warning}", plain(&file.display().to_string()));
         }
-        Ok(Self { document, source })
+        Ok(Self { document, source, warning })
     }
 
     /// In which form the file is.

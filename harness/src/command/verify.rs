@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
-use super::stored::{Stored, form_name, warning};
+use super::stored::{Stored, form_name};
 use super::table::plain;
 use crate::exit::Exit;
 
@@ -102,17 +102,16 @@ fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failur
         Form::Plain => image(&find_sidecar(file), Some(reference)),
         Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
     });
-    let origin = origin(stored.origin(), keys.are_given());
-    Ok([document].into_iter().chain(origin).chain(image).collect())
+    Ok([document].into_iter().chain(origin(&stored)).chain(image).collect())
 }
 
 /// Who can have written it, where that is a question.
-fn origin(origin: Origin, keys_given: bool) -> Option<Finding> {
-    let message = match origin {
+fn origin(stored: &Stored) -> Option<Finding> {
+    let message = match stored.origin() {
         Origin::Signed(author) => format!("signed by {author}"),
         Origin::Passphrase => "not signed: whoever knows the passphrase can have sealed it".into(),
         Origin::Anybody => "not signed: whoever has the public key can have sealed it".into(),
-        Origin::Unsealed => return warning(origin, keys_given).map(|text| Finding::whole("origin", text)),
+        Origin::Unsealed => return stored.warning.map(|text| Finding::whole("origin", text)),
     };
     Some(Finding::whole("origin", message))
 }

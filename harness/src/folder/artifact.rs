@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FolderError, at};
-use crate::files::{beside, folder_of, put_in_place};
+use crate::files::{folder_of, put};
 use crate::journal::Journal;
 use crate::judge::Floor;
 use crate::results::Environment;
@@ -211,15 +211,6 @@ impl ArtifactStore {
     fn place(&self, stored: &StoredFile) -> PathBuf {
         self.folder.join(stored.place())
     }
-}
-
-/// Writes a file that gets its name when it is whole.
-fn put(to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let shelf = folder_of(to);
-    fs::create_dir_all(shelf)?;
-    let part = beside(shelf)?;
-    write(part.path())?;
-    put_in_place(part, to, None)
 }
 
 pub(super) fn is_hash(text: &str) -> bool {

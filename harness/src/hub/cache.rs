@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use intact_format::identity::HubFile;
 
 use super::{Commit, PinnedFile};
-use crate::files::{beside, lock_file, put_in_place};
+use crate::files::{lock_file, put};
 
 /// A hub cache.
 #[derive(Debug)]
@@ -103,12 +103,7 @@ impl Cache {
 
     /// Notes the commit of the main branch, as the hub's other clients do.
     pub(super) fn note_main(&self, file: PinnedFile<'_>, commit: &Commit) -> io::Result<()> {
-        let folder = self.repository(file).join("refs");
-        fs::create_dir_all(&folder)?;
-        let name = folder.join("main");
-        let part = beside(&folder)?;
-        fs::write(part.path(), commit.as_str())?;
-        put_in_place(part, &name, None)
+        put(&self.repository(file).join("refs/main"), |part| fs::write(part, commit.as_str()))
     }
 
     /// Removes a file of a snapshot, and the blob it is a link to.

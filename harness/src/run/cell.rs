@@ -463,10 +463,7 @@ fn cost_of_settings(cell: &Prepared<'_>, control: &Control, controls: &Controls)
         return None;
     }
     let writers = controls.get(&cell.writers_control())?.as_ref().ok()?;
-    let (here, there) = (control.session.as_ref().ok()?, writers.session.as_ref().ok()?);
-    // Another system may tell less of what it computes.
-    let here = weakened(here.clone(), there.oracle());
-    Distance::between(&here, &weakened(there.clone(), here.oracle()))
+    Distance::by_the_weaker(control.session.as_ref().ok()?, writers.session.as_ref().ok()?)
 }
 
 /// Parameters must survive where they are saved, asked for, and nothing in the reader overrides them.

@@ -176,13 +176,13 @@ fn configured(
     fixture: &dyn Fn(&str) -> Result<PathBuf, RunError>,
 ) -> Result<Model, RunError> {
     if let Some(path) = &model.path {
-        let own = named(path, model.name.clone(), subjects, timeout)?;
-        let variants = model.variants.iter().map(|(name, path)| Ok((name.clone(), sibling(path.as_ref())?)));
-        let variants = variants.collect::<Result<BTreeMap<_, _>, RunError>>()?;
-        let identities = variants.iter().map(|(name, (_, identity))| format!(" {name} {identity}"));
-        let identity = own.identity.clone() + &identities.collect::<String>();
-        let variants = variants.into_iter().map(|(name, (path, _))| (name, path)).collect();
-        return Ok(Model { variants, identity, ..own });
+        let mut own = named(path, model.name.clone(), subjects, timeout)?;
+        for (name, path) in &model.variants {
+            let (path, identity) = file(path.as_ref())?;
+            own.identity += &format!(" {name} {identity}");
+            own.variants.insert(name.clone(), path);
+        }
+        return Ok(own);
     }
     let id = model.fixture.as_deref().unwrap_or(&model.name);
     let family = intact_fixtures::find(id).map(|entry| entry.family.memory.clone());
@@ -213,8 +213,8 @@ fn applied(
     Ok(Adapter { kind, path: fixture(&adapter.fixture)?, scale: adapter.scale })
 }
 
-/// A file that a reader may open instead of a model of the user's, and what tells it from others.
-fn sibling(path: &Path) -> Result<(PathBuf, String), RunError> {
+/// Where a model's file is, and what tells it from others.
+fn file(path: &Path) -> Result<(PathBuf, String), RunError> {
     let unusable =
         |error: std::io::Error| RunError::Model { path: path.to_owned(), reason: error.to_string() };
     let path = path.canonicalize().map_err(unusable)?;
@@ -225,7 +225,7 @@ fn sibling(path: &Path) -> Result<(PathBuf, String), RunError> {
 /// A model by file: the first judged subject is asked of what kind it is.
 fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> Result<Model, RunError> {
     let unusable = |reason: String| RunError::Model { path: path.to_owned(), reason };
-    let path = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
+    let (path, identity) = file(path)?;
     let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
     let (mut worker, _) =
         subjects.worker(subject, &Place::default()).map_err(|error| unusable(error.to_string()))?;
@@ -233,7 +233,6 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
         .open(&path, &Place::default(), &[])
         .map_err(|error| unusable(unopened(&error.to_string(), &path, &worker.log())))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
-    let identity = content(&path).map_err(|error| unusable(error.to_string()))?;
     let (variants, adapters) = (BTreeMap::new(), BTreeMap::new());
     Ok(Model {
         name,

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -58,6 +59,17 @@ fn built(program: &str) -> PathBuf {
         .expect("cargo runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     there
+}
+
+/// Copies a session file of a release, with its image, into a folder under this name; gives the session file.
+pub(crate) fn golden_session(folder: &Path, name: &str) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden/releases/b5686/q8_0");
+    let session = folder.join(name).with_extension("json");
+    for extension in ["json", "kv"] {
+        let copied = fs::copy(golden.with_extension(extension), session.with_extension(extension));
+        copied.expect("copied");
+    }
+    session
 }
 
 /// What was said, without the marks of its lines.

@@ -11,7 +11,7 @@ use intact_format::version::FormatVersion;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::cli::{Said, intact, line, said};
+use super::cli::{Said, golden_session, intact, line, said};
 
 struct Scene {
     folder: TempDir,
@@ -23,11 +23,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden/releases/b5686/q8_0");
-        for extension in ["json", "kv"] {
-            let copy = folder.path().join("chat").with_extension(extension);
-            fs::copy(golden.with_extension(extension), copy).expect("copied");
-        }
+        golden_session(folder.path(), "chat");
         let (key, recipient) = new_key(folder.path(), "ada.key");
         Self { folder, key, recipient }
     }

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::cli::{intact, worker};
+use super::cli::{golden_session, intact, worker};
 
 /// What ends a command: the keyboard, a service manager, a terminal that was closed, and what nothing can be done about.
 const ENDS: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL];
@@ -30,14 +30,10 @@ impl Scene {
     /// A session that is sealed for a key.
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden/releases/b5686/q8_0");
-        for extension in ["json", "kv"] {
-            let copy = folder.path().join("plain").with_extension(extension);
-            fs::copy(golden.with_extension(extension), copy).expect("copied");
-        }
+        let plain = golden_session(folder.path(), "plain");
         let key = folder.path().join("ada.key");
         let recipient = intact(["key".as_ref(), key.as_os_str()]).out.trim_end().to_owned();
-        let (plain, sealed) = (folder.path().join("plain.json"), folder.path().join("chat.json"));
+        let sealed = folder.path().join("chat.json");
         let words = ["seal".as_ref(), plain.as_os_str(), "--recipient".as_ref(), recipient.as_ref()];
         let made = intact(words.into_iter().chain(["--out".as_ref(), sealed.as_os_str()]));
         assert_eq!(made.code, 0, "{}", made.err);

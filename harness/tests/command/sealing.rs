@@ -7,17 +7,12 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::cli::{Said, intact, said};
+use super::cli::{Said, golden_session, intact, said};
 
 /// A folder with a session file and its image.
 fn desk() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden/releases/b5686/q8_0");
-    for extension in ["json", "kv"] {
-        let copy = folder.path().join("chat").with_extension(extension);
-        fs::copy(golden.with_extension(extension), copy).expect("copied");
-    }
-    let session = folder.path().join("chat.json");
+    let session = golden_session(folder.path(), "chat");
     (folder, session)
 }
 

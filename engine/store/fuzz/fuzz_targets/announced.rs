@@ -1,8 +1,8 @@
 //! Any bytes as what a save or a garbage collection under way has announced: nothing panics, and nothing sound is lost.
 #![no_main]
 
-#[path = "common.rs"]
-mod common;
+#[path = "sound_store.rs"]
+mod sound_store;
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&[u8], u128, bool)| {
     let (document, mark, is_sweep) = input;
-    let (store, objects) = common::store();
+    let (store, objects) = sound_store::store();
     let folder = if is_sweep { "sweeps" } else { "intents" };
-    common::put(&objects, &format!("{folder}/{mark:032x}.json"), document);
+    sound_store::put(&objects, &format!("{folder}/{mark:032x}.json"), document);
     let _ = store.collect(Collection { grace: Duration::ZERO, dry_run: false });
-    let _ = common::save(&store, "other");
+    let _ = sound_store::save(&store, "other");
     store.statistics().expect("figures");
-    common::assert_sound(&store);
+    sound_store::assert_sound(&store);
 });

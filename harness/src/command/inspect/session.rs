@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::bytes;
 use crate::command::Failure;
 use crate::command::keys::KeyArguments;
-use crate::command::stored::{Stored, form_name, warning};
+use crate::command::stored::{Stored, form_name};
 use crate::command::table::{facts, plain, table};
 
 /// Characters of a message that the table shows.
@@ -96,7 +96,7 @@ impl Session {
                 Origin::Signed(author) => Some(author.to_string()),
                 _ => None,
             },
-            warnings: warning(stored.origin(), keys.are_given()).into_iter().collect(),
+            warnings: stored.warning.into_iter().collect(),
             format: read.written_as.to_string(),
             session_id: session_id.to_string(),
             saved_at: saved_at.map(|time| time.to_string()),

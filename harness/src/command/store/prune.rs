@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::measure::{duration, size};
 use super::list::{Row, sessions};
-use super::{Desk, failed, tell_unread};
+use super::{Desk, Problem, failed, tell_unread};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::table::plain;
@@ -49,13 +49,7 @@ struct Pruned {
     unreadable: Vec<Unread>,
     /// What was to go and could not be removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    failed: Vec<Failed>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed {
-    session: String,
-    why: String,
+    failed: Vec<Problem>,
 }
 
 impl PruneSessions {
@@ -72,11 +66,7 @@ impl PruneSessions {
             removed: prune.removed.iter().map(Row::of).collect(),
             freed_bytes: prune.freed_bytes(),
             unreadable: prune.unreadable,
-            failed: prune
-                .failed
-                .into_iter()
-                .map(|(session, why)| Failed { session: session.to_string(), why })
-                .collect(),
+            failed: prune.failed.into_iter().map(Problem::of).collect(),
         };
         desk.print(&pruned, text)?;
         Ok(Exit::Fine)

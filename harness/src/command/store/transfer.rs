@@ -121,11 +121,12 @@ impl Import {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
         let store = desk.create()?;
         let reading = Reading::with(&self.keys)?;
+        let seen = Seen::by_this_user();
         let mut imported = Vec::new();
         for file in &self.files {
             let (session, saved) = self.import(&store, file, &reading)?;
-            if let Some(seen) = Seen::by_this_user() {
-                let sealed = !reading.of(Origin::Unsealed).contains(&session.to_string());
+            if let Some(seen) = &seen {
+                let sealed = reading.origin_of(&session) != Some(Origin::Unsealed);
                 seen.saved(store.address(), session.as_str(), saved.generation, sealed);
             }
             imported.push(Imported {

@@ -5,7 +5,7 @@ use intact_seal::Origin;
 use intact_store::{Unread, Verification};
 use serde::Serialize;
 
-use super::{Desk, Reading, failed};
+use super::{Desk, Problem, Reading, failed};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::keys::KeyArguments;
@@ -37,19 +37,13 @@ struct Report {
     repaired: bool,
     /// Sealed sessions that no key opened: of these only hashes were checked.
     closed: Vec<String>,
-    broken: Vec<Broken>,
+    broken: Vec<Problem>,
     /// What lies in the place of a session and cannot be read.
     unreadable: Vec<Unread>,
     /// Sessions that are not sealed, where a key was given.
     unsealed: Vec<String>,
     /// Sealed sessions that nobody has signed: whoever has the public key can have sealed them.
     unsigned: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Broken {
-    session: String,
-    why: String,
 }
 
 impl Verify {
@@ -67,8 +61,7 @@ impl Verify {
 fn report(found: Verification, reading: &Reading) -> Report {
     let sound = found.is_sound();
     let Verification { sessions, payloads, bytes, damaged, repaired, closed, broken, unreadable } = found;
-    let broken =
-        broken.into_iter().map(|(session, why)| Broken { session: session.to_string(), why }).collect();
+    let broken = broken.into_iter().map(Problem::of).collect();
     let closed = closed.iter().map(ToString::to_string).collect();
     let unsealed = if reading.keys_given { reading.of(Origin::Unsealed) } else { Vec::new() };
     let unsigned = reading.of(Origin::Anybody);
@@ -104,7 +97,7 @@ fn text(report: &Report) -> String {
     for Unread { why, .. } in &report.unreadable {
         text += &format!("broken   {}\n", plain(why));
     }
-    for Broken { session, why } in &report.broken {
+    for Problem { session, why } in &report.broken {
         text += &format!("broken   {}: {}\n", plain(session), plain(why));
     }
     text
