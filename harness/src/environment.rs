@@ -1,10 +1,25 @@
 //! The machine that a run is made on.
 
 use std::fs;
-use std::num::NonZero;
-use std::thread;
 
-use crate::results::Environment;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::parallel::cores;
+
+/// The machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Operating system.
+    pub os: String,
+    /// Processor architecture.
+    pub arch: String,
+    /// Processor model, where the system tells.
+    pub cpu: Option<String>,
+    /// Logical processors.
+    pub cores: u32,
+}
 
 /// Describes this machine.
 #[must_use]
@@ -15,12 +30,6 @@ pub fn here() -> Environment {
         cpu: cpu(),
         cores: u32::try_from(cores()).unwrap_or(u32::MAX),
     }
-}
-
-/// Logical processors that this process may use.
-#[must_use]
-pub fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 fn cpu() -> Option<String> {

@@ -31,7 +31,7 @@ pub(crate) use claim::Scratch;
 pub(crate) use digest::Ingredients;
 pub use digest::{Partition, PlanDigest};
 pub(crate) use event::outcomes;
-pub use event::{Event, EventLog, Judged, Measured, Outcome};
+pub use event::{Event, EventLog, Judged, Outcome};
 pub use manifest::{Kind, MANIFEST_VERSION, Manifest, Planned};
 
 /// A run's folder.

@@ -4,10 +4,8 @@ mod cell;
 mod claim;
 mod finding;
 mod party;
-mod plan;
 mod property;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -15,24 +13,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use crate::environment::Environment;
 use crate::files::write_whole;
 use crate::plan::PlannedCell;
 use crate::verdict::Verdict;
 #[cfg(test)]
 pub(crate) use cell::sample_cell;
-pub use cell::{Attempt, Cell, Counts, Expected};
+pub use cell::{Attempt, Cell, Counts, verdicts};
 pub use claim::{ClaimOutcome, ClaimResult, PredictionOutcome, PredictionResult};
-pub use finding::{AxisControl, Finding, FindingKind, Gate, Suspect};
-pub use party::{ModelInfo, Part, ReleaseInfo, SubjectInfo, SystemInfo};
-pub use plan::{AxisInfo, Coverage, PlanInfo};
+pub use finding::{AxisControl, Suspect};
+pub use intact_judge::expectation::Expected;
+pub use intact_judge::gate::Gate;
+pub use intact_judge::{Finding, FindingKind};
+pub use intact_matrix::plan::{AxisInfo, Coverage, PlanInfo};
+pub use intact_matrix::{Dims, Part};
+pub use party::{ModelInfo, ReleaseInfo, SubjectInfo, SystemInfo};
 pub use property::{PropertyAnswer, PropertyResult};
 
 /// The version of `results.json` that this crate writes and reads.
 pub const RESULTS_VERSION: u32 = 1;
-
-/// Dimensions of a cell by name, such as `model` or `reader_kv`. Every cell of a run has the same names;
-/// a dimension that does not apply to a cell's subject has the value `-`.
-pub type Dims = BTreeMap<String, String>;
 
 /// Everything a run found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,20 +113,6 @@ pub struct RunInfo {
     /// What is to be known of the parts that it was put together from: those that played the same cells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-}
-
-/// The machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// Operating system.
-    pub os: String,
-    /// Processor architecture.
-    pub arch: String,
-    /// Processor model, where the system tells.
-    pub cpu: Option<String>,
-    /// Logical processors.
-    pub cores: u32,
 }
 
 /// Why a results file could not be used.

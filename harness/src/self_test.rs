@@ -1,7 +1,6 @@
 //! The self-test: does the harness itself judge rightly? Every way in which a worker can misbehave goes through a whole
 //! run, and every planted mutant of the judge and of the gate must be found out.
 
-mod mutant;
 pub mod toy;
 
 use std::path::Path;
@@ -10,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use intact_fake_worker::{MISBEHAVIOURS, Misbehaviour};
 
 use crate::exit::Exit;
-use crate::judge::{Evidence, Thresholds, judge};
+use crate::judge::Evidence;
+use crate::judge::mutant::{self, Mutated};
 use crate::run::{self, Progress, RunError, RunOptions};
-use crate::verdict::Verdict;
 
 /// The subcommand that makes this program the worker that misbehaves.
 pub const FAKE_WORKER: &str = "fake-worker";
@@ -43,15 +42,6 @@ pub struct SelfTest {
     pub misbehaviours: Vec<Checked>,
     /// What found each mutant of the judge and the gate out.
     pub mutants: Vec<Mutated>,
-}
-
-/// What became of a mutant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mutated {
-    /// What is wrong with it.
-    pub name: &'static str,
-    /// What found it out; none where nothing did.
-    pub killed_by: Option<String>,
 }
 
 impl SelfTest {
@@ -123,9 +113,4 @@ fn prepared(program: &Path, folder: &Path, rows: &[&Misbehaviour]) -> Result<Run
         no_retry: true,
         ..RunOptions::default()
     })
-}
-
-/// The verdict that the real judge comes to.
-fn rightly(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
-    judge(evidence, thresholds).verdict
 }

@@ -3,12 +3,9 @@
 pub mod adoption;
 pub mod canary;
 pub mod digest;
-pub mod foreign;
 pub mod gguf;
 pub mod identity;
-pub mod image;
 pub mod kv_type;
-pub mod layout;
 pub mod manifest;
 pub mod media;
 pub mod message;
@@ -25,3 +22,5 @@ pub mod text;
 pub mod token;
 pub mod transcode;
 pub mod version;
+
+pub use intact_kv::{foreign, image, layout};

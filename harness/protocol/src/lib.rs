@@ -9,6 +9,7 @@
 //! before it trusts a worker with a cell.
 
 mod answer;
+mod failure;
 mod line;
 mod logits;
 #[cfg(unix)]
@@ -19,6 +20,7 @@ pub use answer::{
     AFRESH, Adopted, Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal,
     Replied, Said, Saved, Scored, Timings,
 };
+pub use failure::{Operation, WorkerError, operation};
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
 pub use logits::{Logits, LogitsError, Oracle};
 #[cfg(unix)]

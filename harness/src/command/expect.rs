@@ -15,6 +15,7 @@ use crate::expectation::{Expectations, UNREVIEWED, reviewed};
 use crate::files::write_whole;
 use crate::folder::RESULTS;
 use crate::plan::PlannedCell;
+use crate::proposal::proposal;
 use crate::results::Results;
 use crate::run::{self, RunOptions};
 
@@ -141,7 +142,7 @@ impl Desk {
 
     fn update(&self, from: &Path, dry_run: bool) -> Result<Exit, Failure> {
         let results = read_results(from)?;
-        let edit = self.expectations.proposal(&results, today());
+        let edit = proposal(&self.expectations, &results, today());
         if edit.is_empty() {
             println!("nothing to change: {}", results.gate.exit.meaning());
             return Ok(Exit::Fine);

@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 
 use super::Failure;
 use crate::exit::Exit;
-use crate::worker::PASSPHRASE;
+
+/// The environment variable that a passphrase is taken from.
+const PASSPHRASE: &str = "INTACT_PASSPHRASE";
 
 /// What opens sealed sessions. There is no option for the passphrase itself: other users of the machine would see it.
 #[derive(Debug, Default, Args)]

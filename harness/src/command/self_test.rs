@@ -8,8 +8,9 @@ use super::Failure;
 use super::run::failed;
 use super::table::table;
 use crate::exit::Exit;
+use crate::judge::mutant::Mutated;
 use crate::run::Silent;
-use crate::self_test::{Mutated, SelfTest, self_test};
+use crate::self_test::{SelfTest, self_test};
 
 /// Judge a worker that misbehaves in every known way, and plant mutants in the judge and the gate
 ///

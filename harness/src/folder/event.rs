@@ -7,7 +7,7 @@ use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::distance::Distance;
+use crate::distance::{Distance, Measured};
 use crate::journal::Journal;
 use crate::judge::{Floor, Judgement};
 use crate::results::{Dims, Environment};
@@ -105,48 +105,6 @@ pub struct Outcome {
     /// Dimensions that turned out otherwise than planned: the releases, where the session was saved elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dims: Dims,
-}
-
-/// A distance from the control; `None` for what is not a number.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Measured {
-    /// Every logit has the control's bits.
-    pub bit_equal: bool,
-    /// Normalised mean square error.
-    pub nmse: Option<f64>,
-    /// Mean Kullback-Leibler divergence, in nats.
-    pub kl: Option<f64>,
-    /// Share of rows with the control's greedy token, near-ties left aside.
-    pub top1_agreement: f64,
-    /// The largest difference of a logit.
-    #[serde(default)]
-    pub largest: Option<f64>,
-}
-
-impl From<Distance> for Measured {
-    fn from(distance: Distance) -> Self {
-        let finite = |value: f64| value.is_finite().then_some(value);
-        Self {
-            bit_equal: distance.bit_equal,
-            nmse: finite(distance.nmse),
-            kl: finite(distance.kl),
-            top1_agreement: distance.top1_agreement,
-            largest: finite(distance.largest),
-        }
-    }
-}
-
-impl From<Measured> for Distance {
-    fn from(measured: Measured) -> Self {
-        Self {
-            bit_equal: measured.bit_equal,
-            nmse: measured.nmse.unwrap_or(f64::NAN),
-            kl: measured.kl.unwrap_or(f64::NAN),
-            top1_agreement: measured.top1_agreement,
-            largest: measured.largest.unwrap_or(f64::NAN),
-        }
-    }
 }
 
 impl Outcome {

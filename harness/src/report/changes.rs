@@ -139,7 +139,7 @@ impl Changes {
         let mut cells: Vec<Change> = told.chain(gone).collect();
         cells.sort_by_key(|change| change.kind);
         let compared = present.keys().filter(|id| before.contains_key(**id)).count();
-        let differs = |cell: &Cell| filter::Change::between(before.get(cell.id.as_str()).copied(), cell);
+        let differs = |cell: &Cell| cell.change_since(before.get(cell.id.as_str()).copied());
         let verdicts = now.cells.iter().filter_map(|cell| Some((cell.id.clone(), differs(cell)?))).collect();
         Self { since: baseline.run.started.clone(), cells, compared, verdicts }
     }

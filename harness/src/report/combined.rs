@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::results::{AxisControl, AxisInfo, Cell, Counts, PredictionOutcome, PredictionResult, Results};
+use crate::results::{
+    AxisControl, AxisInfo, Cell, Counts, PredictionOutcome, PredictionResult, Results, verdicts,
+};
 use crate::{claims, gate};
 
 /// The dimension that tells the runs apart.
@@ -27,7 +29,7 @@ pub fn combined(mut runs: Vec<(String, Results)>) -> Option<Results> {
     });
     all.claims = claims::judge(&all.cells);
     all.counts = Counts::of(&all.cells);
-    all.gate = gate::decide(&all.cells, all.gate.findings);
+    all.gate = gate::decide(&verdicts(&all.cells), all.gate.findings);
     Some(all)
 }
 

@@ -226,7 +226,7 @@ mod tests {
 
     use super::super::tests::{base, cell};
     use super::*;
-    use crate::folder::Measured;
+    use crate::distance::Measured;
 
     fn turned(writer: &str, reader: &str, saved: &str, kl: f64) -> Cell {
         let axis = |axis: &str, consequence: &str| AxisReport {

@@ -6,8 +6,9 @@ use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Dims;
-use crate::folder::Measured;
+use super::{Dims, Expected};
+use crate::distance::Measured;
+use crate::filter::Change;
 use crate::judge::Floor;
 use crate::verdict::Verdict;
 
@@ -82,6 +83,19 @@ pub struct Cell {
     pub distances: Vec<Option<f64>>,
 }
 
+impl Cell {
+    /// How it differs from the same cell of an earlier run, if it does.
+    #[must_use]
+    pub fn change_since(&self, before: Option<&Self>) -> Option<Change> {
+        let Some(before) = before else { return Some(Change::New) };
+        if before.verdict.is_verdict() && self.verdict.is_verdict() && before.verdict != self.verdict {
+            return Some(if self.verdict > before.verdict { Change::Worse } else { Change::Better });
+        }
+        let same = (before.verdict, &before.code, &before.route) == (self.verdict, &self.code, &self.route);
+        (!same).then_some(Change::Other)
+    }
+}
+
 /// What one attempt at a cell came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -94,32 +108,10 @@ pub struct Attempt {
     pub message: String,
 }
 
-/// What the repository says that a cell's verdict should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expected {
-    /// The verdicts that pass, best first.
-    pub outcome: Vec<Verdict>,
-    /// The code that a refusal must have.
-    pub code: Option<String>,
-    /// Why that is right.
-    pub reason: Option<String>,
-    /// Where it is tracked.
-    pub issue: Option<String>,
-    /// The `when` of the entry in `expectations.toml`; `None` for the default.
-    pub entry: Option<String>,
-}
-
-impl Default for Expected {
-    fn default() -> Self {
-        Self {
-            outcome: vec![Verdict::Exact, Verdict::Equivalent],
-            code: None,
-            reason: None,
-            issue: None,
-            entry: None,
-        }
-    }
+/// The verdicts of cells, as the gate takes them.
+#[must_use]
+pub fn verdicts(cells: &[Cell]) -> Vec<Verdict> {
+    cells.iter().map(|cell| cell.verdict).collect()
 }
 
 /// How many cells ended how, by subject.
@@ -175,5 +167,33 @@ pub(crate) fn sample_cell(id: &str) -> Cell {
         attempts: Vec::new(),
         flaky: false,
         distances: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_by_verdict_then_by_code_and_route() {
+        let cell = |verdict, code: &str, route: &str| Cell {
+            verdict,
+            code: Some(code.to_owned()),
+            route: Some(route.to_owned()),
+            ..sample_cell("a")
+        };
+        let exact = cell(Verdict::Exact, "", "direct");
+        for (now, expected) in [
+            (cell(Verdict::Exact, "", "direct"), None),
+            (cell(Verdict::Exact, "", "transcoded"), Some(Change::Other)),
+            (cell(Verdict::Corrupt, "", "direct"), Some(Change::Worse)),
+            (cell(Verdict::NotRun, "", "direct"), Some(Change::Other)),
+        ] {
+            assert_eq!(now.change_since(Some(&exact)), expected, "{:?}", now.verdict);
+        }
+        let refused = cell(Verdict::Refused, "kv-type", "");
+        assert_eq!(exact.change_since(Some(&refused)), Some(Change::Better));
+        assert_eq!(cell(Verdict::Refused, "digest", "").change_since(Some(&refused)), Some(Change::Other));
+        assert_eq!(exact.change_since(None), Some(Change::New));
     }
 }

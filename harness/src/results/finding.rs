@@ -1,4 +1,4 @@
-//! What the gate found: whether the run passes, why not, what explains it, and whether the cells are real tests.
+//! What explains what the gate found, and whether the cells are real tests.
 
 use std::collections::BTreeMap;
 
@@ -6,58 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Dims;
-use crate::exit::Exit;
 use crate::verdict::Verdict;
-
-/// Whether the run passes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Gate {
-    /// Whether it passes.
-    pub passed: bool,
-    /// How the run ends.
-    pub exit: Exit,
-    /// The exit code.
-    pub code: u8,
-    /// Every reason why it does not pass.
-    pub findings: Vec<Finding>,
-}
-
-/// One reason why a run does not pass.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Finding {
-    /// What kind of reason.
-    pub kind: FindingKind,
-    /// The cell, where it is about one.
-    pub cell: Option<String>,
-    /// For a person.
-    pub message: String,
-}
-
-/// What kind of reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingKind {
-    /// A cell is worse than expected.
-    Worse,
-    /// A cell is better than expected: the expectation is stale.
-    Stale,
-    /// A cell came to different verdicts when it was played again.
-    Flaky,
-    /// An expectation has lapsed.
-    Expired,
-    /// An expectation matches no planned cell.
-    Unmatched,
-    /// Expectations contradict each other for a cell.
-    Contradicting,
-    /// Nobody has looked at an expectation that was written for what a run found.
-    Unreviewed,
-    /// The harness failed in a cell.
-    HarnessError,
-    /// A planned cell was not run.
-    NotRun,
-}
 
 /// Values that failing cells share, and no passing cell has together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,6 +6,8 @@ use intact_protocol::Hello;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Part;
+
 /// A system under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,16 +39,6 @@ pub struct SystemInfo {
     pub hello: Option<Hello>,
     /// Why it could not take part.
     pub problem: Option<String>,
-}
-
-/// What a subject is in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// Judged by the gate.
-    Judged,
-    /// A subject without protection: shows that the cells are real tests.
-    Control,
 }
 
 /// A llama.cpp release that sessions crossed to or from.

@@ -18,7 +18,7 @@ use crate::predictions;
 use crate::properties;
 use crate::results::{
     Attempt, Cell, Counts, Environment, Expected, Finding, FindingKind, NotCovered, Part, PlanInfo,
-    RESULTS_VERSION, Results, RunInfo,
+    RESULTS_VERSION, Results, RunInfo, verdicts,
 };
 use crate::suspects::suspects;
 use crate::verdict::Verdict;
@@ -90,7 +90,7 @@ impl Conclusion<'_> {
             predictions: predictions::judge(&cells),
             models: manifest.model_infos.clone(),
             counts: Counts::of(&cells),
-            gate: gate::decide(&cells, findings),
+            gate: gate::decide(&verdicts(&cells), findings),
             suspects: suspects(&plan.axes, &of_judged_subjects(&cells, config)),
             controls: controls(config, &plan.axes, &cells),
             claims: claims::judge(&cells),

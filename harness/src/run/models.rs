@@ -12,8 +12,8 @@ use intact_fixtures::AdapterKind;
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
 use crate::config::{AdapterConfig, Config, Conversation, ModelChoice, ModelConfig};
-use crate::environment;
 use crate::model_file::unopened;
+use crate::parallel;
 use crate::recipe::Place;
 use crate::results::ModelInfo;
 use crate::scenario::{Adapter, Grown, Stage};
@@ -63,8 +63,8 @@ impl Models {
         let mut models = Self::gather(config, choice, options, subjects, &fixture)?;
         if models.models.iter().any(|model| model.is_own) && !config.conversation.more.is_empty() {
             // As many as a cell has: on a busy machine threads that wait for each other by spinning never come to an end.
-            let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
-            let threads = u32::try_from((environment::cores() / jobs).max(1)).unwrap_or(1);
+            let jobs = options.jobs.unwrap_or_else(parallel::cores).max(1);
+            let threads = u32::try_from((parallel::cores() / jobs).max(1)).unwrap_or(1);
             let mut own = models.models.iter_mut().filter(|model| model.is_own);
             own.try_for_each(|model| model.converse(config, subjects, threads))?;
         }

@@ -161,7 +161,7 @@ impl Scene<'_> {
             return Err(stop(Verdict::Filtered, None, reason));
         }
         let broken = |message: &str| stop(Verdict::HarnessError, Some("recipe"), message);
-        let recipe = Recipe::of(&planned.dims, self.config).map_err(|message| broken(&message))?;
+        let recipe = self.config.recipe(&planned.dims).map_err(|message| broken(&message))?;
         // Where a session was saved elsewhere, its writer is needed only if it is to read it again.
         let writes = self.elsewhere.is_none() || recipe.scenario == Scenario::WriteBack;
         let sides: &[&str] = if writes { &["writer", "reader"] } else { &["reader"] };

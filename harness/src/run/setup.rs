@@ -20,6 +20,7 @@ use crate::folder::{
     Planned, RunFolder,
 };
 use crate::judge::Evidence;
+use crate::parallel;
 use crate::plan::{PlannedCell, crossing};
 use crate::results::{Dims, PlanInfo};
 use crate::trust::{self, Programs};
@@ -117,7 +118,7 @@ impl Setup {
             releases: Vec::new(),
             model_infos: models.infos(),
         };
-        let jobs = options.jobs.unwrap_or_else(environment::cores).max(1);
+        let jobs = options.jobs.unwrap_or_else(parallel::cores).max(1);
         Ok(Self {
             inputs,
             subjects,
@@ -235,7 +236,7 @@ impl Setup {
             models: &self.models,
             dir,
             jobs: self.jobs,
-            threads: u32::try_from((environment::cores() / self.jobs).max(1)).unwrap_or(1),
+            threads: u32::try_from((parallel::cores() / self.jobs).max(1)).unwrap_or(1),
             timeout: Duration::from_secs(run.timeout_seconds),
             cell_timeout: Duration::from_secs(run.cell_timeout_seconds()),
             seed: self.manifest.seed,

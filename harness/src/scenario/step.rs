@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::worker::{Operation, WorkerError, operation};
+use intact_protocol::{Operation, WorkerError, operation};
 
 /// Why a step did not give what was asked for.
 #[derive(Debug, Clone, PartialEq, Error, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! A configuration over toys, in which every run takes seconds: what the self-test is made of.
 
 use crate::config::{Config, DEFAULT_CONFIG};
-use crate::judge::Thresholds;
+use intact_matrix::Thresholds;
 
 /// The beginning of a toy configuration: a plan of everything over one axis beside the models; subjects and models follow.
 const HEAD: &str = include_str!("toy.toml");

@@ -5,7 +5,8 @@ use toml::{Table, Value};
 use super::Release;
 
 /// Folders of this project that a worker is made of. The last one is the worker.
-pub(super) const MEMBERS: [&str; 4] = ["engine", "engine/format", "harness/protocol", "harness/worker"];
+pub(super) const MEMBERS: [&str; 5] =
+    ["engine", "engine/format", "engine/kv", "harness/protocol", "harness/worker"];
 
 const SYS: &str = "llama-cpp-sys-2";
 const SAFE: &str = "llama-cpp-2";

@@ -1,0 +1,7 @@
+//! What every part of the harness stands on, and what knows of no part of it.
+
+pub mod exit;
+pub mod files;
+pub mod home;
+pub mod nearest;
+pub mod parallel;
