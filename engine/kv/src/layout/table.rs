@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 /// How one range of llama.cpp releases lays out the state of a sequence, and what the bytes mean.
 ///
-/// Each flag is a word, or a group of words, that is on the wire or is not. Adding a release means adding a row to
-/// [`LAYOUTS`].
+/// Each flag is a word, or a group of words, that is on the wire or is not. Adding a release means adding a row, and its
+/// name to [`LAYOUTS`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The first llama.cpp release that writes it: the name under which session files refer to it.
@@ -52,86 +52,44 @@ pub enum RotationRule {
     Recorded,
 }
 
-const CURRENT: Layout = Layout {
+const B5485: Layout = Layout {
+    id: "b5485",
+    crates: 109..=112,
+    blob_prefix: false,
+    stream_count: false,
+    empty_stream_stops: false,
+    cell_extension: CellExtension::Absent,
+    rotation: RotationRule::Never,
+    second_rows: false,
+    sequence_file_version: 2,
+    session_file_version: 9,
+};
+const B5913: Layout =
+    Layout { id: "b5913", crates: 113..=138, stream_count: true, empty_stream_stops: true, ..B5485 };
+const B8215: Layout =
+    Layout { id: "b8215", crates: 139..=141, cell_extension: CellExtension::Position, ..B5913 };
+const B8619: Layout = Layout { id: "b8619", crates: 142..=146, rotation: RotationRule::Silent, ..B8215 };
+const B9028: Layout = Layout { id: "b9028", crates: 147..=156, blob_prefix: true, ..B8619 };
+const V0_4_1: Layout = Layout {
+    id: "0.4.1",
+    crates: 157..=159,
+    cell_extension: CellExtension::PositionAndToken,
+    second_rows: true,
+    sequence_file_version: 3,
+    session_file_version: 10,
+    ..B9028
+};
+const V0_6_0: Layout = Layout {
     id: "0.6.0",
     crates: 160..=161,
-    blob_prefix: true,
-    stream_count: true,
-    empty_stream_stops: true,
-    cell_extension: CellExtension::PositionAndToken,
     rotation: RotationRule::Recorded,
-    second_rows: true,
     sequence_file_version: 4,
     session_file_version: 11,
+    ..V0_4_1
 };
 
-/// All known layouts, oldest first.
-pub static LAYOUTS: [Layout; 7] = [
-    Layout {
-        id: "b5485",
-        crates: 109..=112,
-        blob_prefix: false,
-        stream_count: false,
-        empty_stream_stops: false,
-        cell_extension: CellExtension::Absent,
-        rotation: RotationRule::Never,
-        second_rows: false,
-        sequence_file_version: 2,
-        session_file_version: 9,
-    },
-    Layout {
-        id: "b5913",
-        crates: 113..=138,
-        blob_prefix: false,
-        cell_extension: CellExtension::Absent,
-        rotation: RotationRule::Never,
-        second_rows: false,
-        sequence_file_version: 2,
-        session_file_version: 9,
-        ..CURRENT
-    },
-    Layout {
-        id: "b8215",
-        crates: 139..=141,
-        blob_prefix: false,
-        cell_extension: CellExtension::Position,
-        rotation: RotationRule::Never,
-        second_rows: false,
-        sequence_file_version: 2,
-        session_file_version: 9,
-        ..CURRENT
-    },
-    Layout {
-        id: "b8619",
-        crates: 142..=146,
-        blob_prefix: false,
-        cell_extension: CellExtension::Position,
-        rotation: RotationRule::Silent,
-        second_rows: false,
-        sequence_file_version: 2,
-        session_file_version: 9,
-        ..CURRENT
-    },
-    Layout {
-        id: "b9028",
-        crates: 147..=156,
-        cell_extension: CellExtension::Position,
-        rotation: RotationRule::Silent,
-        second_rows: false,
-        sequence_file_version: 2,
-        session_file_version: 9,
-        ..CURRENT
-    },
-    Layout {
-        id: "0.4.1",
-        crates: 157..=159,
-        rotation: RotationRule::Silent,
-        sequence_file_version: 3,
-        session_file_version: 10,
-        ..CURRENT
-    },
-    CURRENT,
-];
+/// All known layouts, oldest first. Each says what it changes of the one before it, so that a new one edits no history.
+pub static LAYOUTS: [Layout; 7] = [B5485, B5913, B8215, B8619, B9028, V0_4_1, V0_6_0];
 
 impl Layout {
     /// The layout of that name, or none when it is not known.
