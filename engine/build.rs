@@ -1,5 +1,5 @@
 //! Tells the engine which llama.cpp it is built against: its release, and which of the calls that differ between
-//! releases it has. `fixtures/tags.toml` names the releases, the workspace's lock file the package.
+//! releases it has. `tags.toml` names the releases, the workspace's lock file the package.
 
 use std::env;
 use std::error::Error;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|folder| folder.join("Cargo.lock"))
         .find(|lock| lock.is_file())
         .ok_or("no Cargo.lock above the engine")?;
-    let tags = manifest.join("../fixtures/tags.toml");
+    let tags = manifest.join("tags.toml");
     println!("cargo::rerun-if-changed={}", lock.display());
     println!("cargo::rerun-if-changed={}", tags.display());
 
@@ -71,9 +71,7 @@ fn release_of(tags: &toml::Table, package: &str) -> Result<String, Box<dyn Error
         })
         .and_then(|release| text(release, "tag"))
         .map(str::to_owned)
-        .ok_or_else(|| {
-            format!("fixtures/tags.toml names no release for llama-cpp-sys-2 {package}: add it").into()
-        })
+        .ok_or_else(|| format!("tags.toml names no release for llama-cpp-sys-2 {package}: add it").into())
 }
 
 fn tables<'a>(table: &'a toml::Table, key: &str) -> impl Iterator<Item = &'a toml::Table> {

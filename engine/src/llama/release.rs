@@ -7,7 +7,7 @@ use super::binding::token::LlamaToken;
 use super::native::params::{KvCacheType, LlamaContextParams};
 use super::{FlashAttention, Token};
 
-/// The llama.cpp release inside, as `fixtures/tags.toml` names it.
+/// The llama.cpp release inside, as `engine/tags.toml` names it.
 pub const LLAMA_RELEASE: &str = env!("INTACT_LLAMA_RELEASE");
 
 /// Version of the `llama-cpp-sys-2` package that vendors it.

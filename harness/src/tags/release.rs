@@ -1,4 +1,4 @@
-//! The releases, as `fixtures/tags.toml` lists them.
+//! The releases, as `engine/tags.toml` lists them.
 
 use std::sync::LazyLock;
 
@@ -55,7 +55,7 @@ struct Tags {
 }
 
 static RELEASES: LazyLock<Vec<Release>> = LazyLock::new(|| {
-    let tags: Tags = toml::from_str(include_str!("../../../fixtures/tags.toml"))
+    let tags: Tags = toml::from_str(include_str!("../../../engine/tags.toml"))
         .expect("the embedded table of releases is TOML");
     tags.release
 });

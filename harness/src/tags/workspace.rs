@@ -54,7 +54,7 @@ impl Sources {
                 files.insert(path.clone(), read(&checkout.join(path))?);
             }
         }
-        for single in ["Cargo.toml", "Cargo.lock", "fixtures/tags.toml"] {
+        for single in ["Cargo.toml", "Cargo.lock"] {
             files.insert(single.into(), read(&checkout.join(single))?);
         }
         for (path, bytes) in &mut files {

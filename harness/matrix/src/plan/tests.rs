@@ -28,7 +28,7 @@ fn setting(config: &Config) -> Setting {
 
 /// The known releases, newest first.
 fn releases() -> Vec<String> {
-    let tags: toml::Table = include_str!("../../../../fixtures/tags.toml").parse().expect("TOML");
+    let tags: toml::Table = include_str!("../../../../engine/tags.toml").parse().expect("TOML");
     let releases = tags["release"].as_array().expect("a list").iter().rev();
     releases.map(|release| release["tag"].as_str().expect("a tag").to_owned()).collect()
 }
