@@ -1,6 +1,6 @@
 //! The engine: one model, many live sessions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub struct Engine {
     adapters: Vec<Adapter>,
     fragmented: bool,
     pub(crate) spares: Spares,
-    probes: HashMap<String, Probe>,
+    probes: Vec<(ContextSettings, Probe)>,
     pub(crate) noises: Noises,
     pub(crate) skip_noise: bool,
 }
@@ -102,7 +102,7 @@ impl Engine {
             fragmented: options.fragmented,
             // Another sequence's cells do not go with those of the session.
             spares: Spares::new(if options.fragmented { 0 } else { options.spare_contexts }),
-            probes: HashMap::new(),
+            probes: Vec::new(),
             noises: Noises::new(),
             skip_noise: options.skip_noise,
             model,
@@ -298,12 +298,16 @@ impl Engine {
         // A second sequence costs nothing in a cache that keeps every cell; windows and running states have one for each.
         settings.scratch = !self.fragmented && Memory::of(&self.model, None).can_be_cut();
         let mut context = self.empty_context(&settings)?;
-        let key = format!("{settings:?}");
-        let probe = match self.probes.get(&key) {
-            Some(probe) => probe.clone(),
-            None => Probe::of(&mut context, &HeadSizes::of(&self.identity.shape), self.forget_layouts)?,
+        let known = self.probes.iter().find(|(of, _)| *of == settings).map(|(_, probe)| probe.clone());
+        let probe = match known {
+            Some(probe) => probe,
+            None => {
+                let probe =
+                    Probe::of(&mut context, &HeadSizes::of(&self.identity.shape), self.forget_layouts)?;
+                self.probes.push((settings, probe.clone()));
+                probe
+            }
         };
-        self.probes.insert(key, probe.clone());
         let memory = Memory::of(&self.model, probe.is_windowed());
         let context_parameters = &parameters.context_parameters;
         let passport = Passport {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::parallel::cores;
 
 /// The machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     /// Operating system.

@@ -430,7 +430,6 @@ fn is_bit_equal(left: &Logits, right: &Logits) -> bool {
 }
 
 fn mismatch(op: &'static str, replied: &Replied) -> StepError {
-    let result = format!("{replied:?}");
-    let name = result.split(['(', ' ']).next().unwrap_or_default();
+    let name = replied.name();
     WorkerError::Protocol { op, how: format!("it answered with the result of {name}") }.into()
 }

@@ -98,6 +98,28 @@ pub enum Replied {
     Bye,
 }
 
+impl Replied {
+    /// What it is called in messages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "Hello",
+            Self::Open(_) => "Open",
+            Self::Start => "Start",
+            Self::Say(_) => "Say",
+            Self::CleanUp => "CleanUp",
+            Self::Save(_) => "Save",
+            Self::Load(_) => "Load",
+            Self::Adopt(_) => "Adopt",
+            Self::Check(_) => "Check",
+            Self::Score(_) => "Score",
+            Self::Forget => "Forget",
+            Self::Floor(_) => "Floor",
+            Self::Bye => "Bye",
+        }
+    }
+}
+
 /// The ability to score a session [afresh](crate::Score::afresh).
 pub const AFRESH: &str = "afresh";
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::plan::PlannedCell;
@@ -33,10 +33,13 @@ pub(crate) struct Ingredients<'a> {
     pub cells: &'a [PlannedCell],
 }
 
+/// The version of the text that cells are digested as.
+const CELLS_VERSION: u32 = 2;
+
 impl PlanDigest {
     pub(crate) fn of(ingredients: Ingredients<'_>) -> Self {
-        let cells = ingredients.cells.iter();
-        let cells: String = cells.map(|cell| format!("{:?} {:?}\n", cell.id, cell.filtered)).collect();
+        let cells: Vec<_> = ingredients.cells.iter().map(|cell| (&cell.id, &cell.filtered)).collect();
+        let cells = json!({ "version": CELLS_VERSION, "cells": cells }).to_string();
         let parts = [
             ("the harness's version", env!("CARGO_PKG_VERSION").to_owned()),
             ("the configuration", configuration(ingredients.config)),

@@ -142,12 +142,11 @@ pub struct Track {
 /// Every row on every machine, over time.
 #[must_use]
 pub fn tracks(entries: &[Entry]) -> Vec<Track> {
-    let mut tracks: BTreeMap<(String, Row), Track> = BTreeMap::new();
+    let mut tracks: BTreeMap<(&Environment, Row), Track> = BTreeMap::new();
     for (number, entry) in entries.iter().enumerate() {
         for recorded in &entry.rows {
             let Some(middle) = median(&recorded.seconds) else { continue };
-            let machine = format!("{:?}", entry.environment);
-            let track = tracks.entry((machine, recorded.row.clone())).or_insert_with(|| Track {
+            let track = tracks.entry((&entry.environment, recorded.row.clone())).or_insert_with(|| Track {
                 environment: entry.environment.clone(),
                 row: recorded.row.clone(),
                 points: Vec::new(),

@@ -47,9 +47,12 @@ impl Elsewhere {
     }
 }
 
+/// The version of keys. What was named under another version is not found, and made anew.
+pub(super) const KEY_VERSION: u32 = 2;
+
 /// The key of what is described so.
 pub(super) fn digest(what: &BTreeMap<String, String>) -> String {
-    let text: String = what.iter().map(|(name, value)| format!("{name:?} {value:?}\n")).collect();
+    let text = serde_json::json!({ "version": KEY_VERSION, "what": what }).to_string();
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 

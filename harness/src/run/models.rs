@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intact_fixtures::AdapterKind;
+use serde_json::json;
 
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
@@ -195,7 +196,8 @@ fn configured(
         name: model.name.clone(),
         family: family.unwrap_or_else(|| "unknown".into()),
         path: fixture(id)?,
-        identity: format!("fixture {id} {:?} {:?}", model.variants, model.adapters),
+        identity: json!({ "fixture": id, "variants": model.variants, "adapters": model.adapters })
+            .to_string(),
         adapters: adapters.collect::<Result<_, RunError>>()?,
         conversation: None,
         notes: Vec::new(),

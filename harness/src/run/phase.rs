@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use intact_protocol::{Logits, TINY_MODEL};
+use serde_json::json;
 
 use super::controls::Controls;
-use super::elsewhere::Elsewhere;
+use super::elsewhere::{Elsewhere, KEY_VERSION};
 use super::models::Models;
 use super::saved::{self, Artifacts};
 use super::seat::{Seats, Sitting};
@@ -75,7 +76,32 @@ pub(super) struct Seating {
 impl Seating {
     /// The same as text, without what is a matter of the machine: equal text means an equal place.
     pub(super) fn key(&self) -> String {
-        format!("{} {:?}", self.name, self.place)
+        // Every field is named: whoever adds one decides whether it makes another session.
+        let Place {
+            settings,
+            preset,
+            adapter,
+            control_vector,
+            unrotated,
+            subject,
+            release,
+            container,
+            forgets_layouts,
+        } = &self.place;
+        let key = json!({
+            "version": KEY_VERSION,
+            "model": self.name,
+            "settings": settings,
+            "preset": preset,
+            "adapter": adapter,
+            "control_vector": control_vector,
+            "unrotated": unrotated,
+            "subject": subject,
+            "release": release,
+            "container": container,
+            "forgets_layouts": forgets_layouts,
+        });
+        key.to_string()
     }
 }
 

@@ -83,6 +83,20 @@ pub enum RopeScalingType {
     LongRope,
 }
 
+impl RopeScalingType {
+    /// The name in passports and what is said of them.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::None => "none",
+            Self::Linear => "linear",
+            Self::Yarn => "yarn",
+            Self::LongRope => "longrope",
+        }
+    }
+}
+
 /// Which tokens a token attends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum AttentionType {

@@ -321,7 +321,7 @@ pub(super) static RULES: [Rule; 36] = [
         axis: Axis::RopeScaling,
         name: "rope-scaling",
         meaning: "how RoPE is stretched",
-        value: |mine, _| format!("{:?}", mine.rope.scaling).to_lowercase(),
+        value: |mine, _| mine.rope.scaling.name().to_owned(),
         differs: Always(Reprefill, OTHER_POSITIONS),
         canary: |_, _| Reported,
         code: RefusalCode::RopeDiffers,
