@@ -31,7 +31,7 @@ pub(crate) fn of(
     Passport {
         engine: ENGINE_VERSION.to_owned(),
         format: FormatVersion::CURRENT,
-        release: llama::LLAMA_RELEASE.to_owned(),
+        release: llama::release().release.to_string(),
         layout: probe.understood().map(|understood| understood.layout.id.to_owned()),
         model: identity.clone(),
         cache: cache(context, probe, memory, parameters),

@@ -8,7 +8,7 @@ use intact_format::layout::{
 };
 use intact_format::transcode::HeadSizes;
 
-use crate::llama::{Context, LLAMA_PACKAGE, LlamaError, Part, Token};
+use crate::llama::{Context, LlamaError, Part, Token, release};
 
 /// Tokens that are evaluated for a probe: enough to tell every layout apart.
 const PROBE_TOKENS: usize = 4;
@@ -65,9 +65,9 @@ impl Probe {
         if forget_layouts {
             return Ok(Self::Opaque { reason: "the layouts were forgotten on purpose".to_owned() });
         }
-        let patch = LLAMA_PACKAGE.rsplit('.').next().and_then(|patch| patch.parse().ok());
-        let Some(layout) = patch.and_then(Layout::of_crate) else {
-            let reason = format!("the layout of llama-cpp-sys-2 {LLAMA_PACKAGE} is not known");
+        let release = &release().release;
+        let Some(layout) = Layout::of_release(release) else {
+            let reason = format!("the state layout of llama.cpp {release} is not known");
             return Ok(Self::Opaque { reason });
         };
         Ok(Understood::read(state.bytes(), layout, heads)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use intact_engine::llama::{
-    Context, ContextSettings, FlashAttention, LLAMA_PACKAGE, Model, ModelSettings, Part, Token,
+    Context, ContextSettings, FlashAttention, Model, ModelSettings, Part, Token,
 };
 use intact_fixtures::{Caches, ModelEntry, families, not_covered};
 use intact_format::layout::{Container, Layout, Matrix, Order, Section, identify, parse};
@@ -122,7 +122,7 @@ fn llama_sources() -> PathBuf {
         .as_array()
         .into_iter()
         .flatten()
-        .find(|package| package["name"] == "llama-cpp-sys-2" && package["version"] == LLAMA_PACKAGE)
+        .find(|package| package["name"] == "llama-cpp-sys-2" && package["version"] == *release().version)
         .expect("the package that is linked");
     Path::new(package["manifest_path"].as_str().expect("a path")).with_file_name("llama.cpp")
 }

@@ -114,7 +114,7 @@ impl<'t> Recomputation<'t> {
             apart.cells,
             apart.keys,
             apart.values,
-            apart.first,
+            apart.first.unwrap_or_default(),
             allowed.any,
             allowed.first,
             noise.map_or_else(String::new, |noise| format!(" ({noise})"))

@@ -8,7 +8,8 @@ use intact_format::gguf::{Gguf, Tensor, TensorType};
 
 use super::LlamaError;
 use super::binding::model::LlamaModel;
-use super::native::adapter::{OFFERED, dimensions};
+use super::native::adapter::dimensions;
+use super::release::adapters_are_offered;
 
 /// The sum of control vectors, each times its scale.
 #[derive(Debug, PartialEq)]
@@ -31,7 +32,7 @@ impl ControlVector {
         let size = |count: i32| usize::try_from(count).unwrap_or_default();
         let mut sum = Self { data: vec![0.0; size(width) * size(layers - 1)], width, layers };
         for (path, scale) in files {
-            let added = OFFERED.map_err(str::to_owned).and_then(|()| sum.add(path, *scale));
+            let added = adapters_are_offered().map_err(str::to_owned).and_then(|()| sum.add(path, *scale));
             added.map_err(|reason| LlamaError::Adapter { path: path.clone(), reason })?;
         }
         Ok(Some(sum))

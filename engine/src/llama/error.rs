@@ -8,6 +8,10 @@ pub enum LlamaError {
     /// The backend did not start.
     #[error("llama.cpp's backend did not start: {0}")]
     Backend(String),
+    /// The library that was to be opened cannot be used.
+    #[cfg(llama_loaded)]
+    #[error("llama.cpp's library cannot be used: {0}")]
+    Library(intact_libllama::OpenError),
     /// The model file is not there.
     #[error("there is no model file {path}; check the path, or fetch the model first", path = .0.display())]
     ModelNotFound(PathBuf),

@@ -139,7 +139,9 @@ impl Model {
     /// The model's own chat template, in Jinja.
     #[must_use]
     pub fn chat_template(&self) -> Option<String> {
-        self.inner.chat_template(None).ok().and_then(|template| template.to_string().ok())
+        let template = self.inner.chat_template(None).ok().and_then(|template| template.to_string().ok());
+        // The oldest libraries do not look for it themselves.
+        template.or_else(|| self.metadata("tokenizer.chat_template"))
     }
 
     /// Tokens of a text. `add_special` adds what the vocabulary puts around a text; `parse_special` reads

@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::Path;
 use std::ptr::NonNull;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::binding::model::LlamaModel;
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::LlamaError;
 use super::backend::backend;

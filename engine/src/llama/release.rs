@@ -1,5 +1,7 @@
 //! What differs between the releases of llama.cpp and of its crates that this engine is built against.
 
+use std::borrow::Cow;
+
 use super::binding::model::LlamaModel;
 use super::binding::sampling::LlamaSampler;
 use super::binding::token::LlamaToken;
@@ -7,11 +9,54 @@ use super::binding::token::LlamaToken;
 use super::native::params::{KvCacheType, LlamaContextParams};
 use super::{FlashAttention, Token};
 
-/// The llama.cpp release inside, as `engine/tags.toml` names it.
-pub const LLAMA_RELEASE: &str = env!("INTACT_LLAMA_RELEASE");
+/// The llama.cpp that everything runs on: of the package that this crate is linked with, or of the library that is open.
+#[cfg(not(llama_loaded))]
+static LINKED: Linked = Linked {
+    release: Cow::Borrowed(env!("INTACT_LLAMA_RELEASE")),
+    vendor: "llama-cpp-sys-2",
+    version: Cow::Borrowed(env!("INTACT_LLAMA_PACKAGE")),
+};
 
-/// Version of the `llama-cpp-sys-2` package that vendors it.
-pub const LLAMA_PACKAGE: &str = env!("INTACT_LLAMA_PACKAGE");
+/// Which llama.cpp everything runs on, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Linked {
+    /// The release, as `engine/tags.toml` names it where it is listed there.
+    pub release: Cow<'static, str>,
+    /// Who built it: a package's name, or `libllama` for a library.
+    pub vendor: &'static str,
+    /// The package's version; of a library, what it says of itself.
+    pub version: Cow<'static, str>,
+}
+
+/// The llama.cpp that everything runs on.
+///
+/// # Panics
+/// In a program that opens its library at run time and has not done so.
+#[must_use]
+pub fn release() -> &'static Linked {
+    #[cfg(llama_loaded)]
+    return super::loaded::opened();
+    #[cfg(not(llama_loaded))]
+    &LINKED
+}
+
+/// Whether sequences can be told to share one cache. Releases where they cannot compute RoPE from the number of sequences.
+pub(super) fn has_kv_unified() -> bool {
+    #[cfg(llama_loaded)]
+    return intact_libllama::library().has_kv_unified();
+    #[cfg(not(llama_loaded))]
+    cfg!(llama_kv_unified)
+}
+
+/// Whether adapters can be applied.
+pub(super) fn adapters_are_offered() -> Result<(), &'static str> {
+    #[cfg(llama_loaded)]
+    let offered = intact_libllama::library().has_adapters();
+    #[cfg(not(llama_loaded))]
+    let offered = cfg!(llama_set_adapters);
+    if offered { Ok(()) } else { Err("adapters are not offered for this release of llama.cpp") }
+}
 
 pub(super) fn tokenize(model: &LlamaModel, text: &str, add_special: bool, parse_special: bool) -> Vec<Token> {
     let tokens = model.vocab().tokenize(text.as_bytes(), add_special, parse_special);
@@ -47,9 +92,9 @@ pub(super) fn penalties(
 #[cfg(llama_flash_attn_type)]
 pub(super) fn with_flash_attention(params: LlamaContextParams, mode: FlashAttention) -> LlamaContextParams {
     params.with_flash_attention_policy(match mode {
-        FlashAttention::Auto => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_AUTO,
-        FlashAttention::Off => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        FlashAttention::On => llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        FlashAttention::Auto => crate::llama::sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
+        FlashAttention::Off => crate::llama::sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        FlashAttention::On => crate::llama::sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
     })
 }
 
@@ -79,7 +124,7 @@ pub(super) fn kv_type(name: &str) -> Option<KvCacheType> {
 pub(super) fn system_info() -> String {
     // SAFETY: llama.cpp returns a pointer to a static, NUL-terminated string, or null; it is copied at once.
     unsafe {
-        let text = llama_cpp_sys_2::llama_print_system_info();
+        let text = crate::llama::sys::llama_print_system_info();
         if text.is_null() {
             return String::new();
         }

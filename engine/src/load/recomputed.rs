@@ -22,8 +22,9 @@ const FEWEST: usize = 8;
 
 /// What the comparison gave.
 pub(super) enum Recomputed {
-    /// K and V are what the model computes for these tokens, in a sentence.
-    Agrees(String),
+    /// K and V are what the model computes for these tokens, in a sentence; whether the first layer was among them, which
+    /// tells other weights best.
+    Agrees { found: String, first: bool },
     /// They are not, in words.
     Differs(String),
     /// There was nothing to compare, for this reason.
@@ -65,18 +66,21 @@ impl Engine {
         let saved = here.parse(&bytes).map_err(unlike)?;
         let fresh = own.parse(fresh.bytes()).map_err(unlike)?;
         let apart = apart(&saved, &fresh)?;
+        let first_layer = apart.first.map_or_else(
+            || "of the first layer nothing is left".to_owned(),
+            |first| format!("in the first layer {first:.1e}"),
+        );
         let found = format!(
-            "over {} cells the restored K is {:.1e} and V {:.1e} from what the model computes for the same tokens, in the \
-             first layer {:.1e}",
-            apart.cells, apart.keys, apart.values, apart.first
+            "over {} cells the restored K is {:.1e} and V {:.1e} from what the model computes for the same tokens, \
+             {first_layer}",
+            apart.cells, apart.keys, apart.values
         );
         let Allowance { first, any } = allowed;
         Ok(if apart.cells < FEWEST {
             Recomputed::Unknown("too few cells could be computed again".to_owned())
         } else if allowed.admits(&apart) {
-            Recomputed::Agrees(format!(
-                "{found} ({any:.1e} and {first:.1e} are no more than noise and rounding)"
-            ))
+            let found = format!("{found} ({any:.1e} and {first:.1e} are no more than noise and rounding)");
+            Recomputed::Agrees { found, first: apart.first.is_some() }
         } else {
             Recomputed::Differs(format!(
                 "{found}, and noise and rounding give at most {any:.1e} and {first:.1e}"

@@ -94,17 +94,24 @@ impl<'e> Witnesses<'e> {
             Ok(allowed) => self.engine.recomputed(self.parameters, timeline, probe, allowed)?,
             Err(refusal) => Recomputed::Unknown(refusal.message),
         };
+        // What a window has passed is gone, and deeper layers move by noise as they do by other weights: then the image is looked
+        // at as it was saved too.
+        if let Recomputed::Agrees { first: false, .. } = compared
+            && let AsSaved::Failed(refusal) = self.as_saved()
+        {
+            return Err(refusal);
+        }
         let unproven = if decision.loses() { self.unproven() } else { None };
         match compared {
             Recomputed::Differs(found) => {
                 Err(Refusal::new(RefusalCode::CanaryFailed, format!("{distance}; {found}")))
             }
-            Recomputed::Agrees(_) if within => Ok(unproven),
-            Recomputed::Agrees(found) if self.is_near(distance, noise.as_ref()) => Ok(Some(format!(
+            Recomputed::Agrees { .. } if within => Ok(unproven),
+            Recomputed::Agrees { found, .. } if self.is_near(distance, noise.as_ref()) => Ok(Some(format!(
                 "The saved KV is the session's: {found}. Under the settings here {otherwise}."
             ))),
             Recomputed::Unknown(_) if within => Ok(unproven),
-            Recomputed::Agrees(why) | Recomputed::Unknown(why) => match self.as_saved() {
+            Recomputed::Agrees { found: why, .. } | Recomputed::Unknown(why) => match self.as_saved() {
                 AsSaved::Proven => Ok(Some(format!(
                     "The saved KV is the session's, bit by bit, as it was saved. Under the settings here {otherwise}."
                 ))),

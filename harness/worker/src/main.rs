@@ -12,8 +12,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use intact_engine::llama::{Container, quantize};
+#[cfg(not(llama_loaded))]
+use clap::Subcommand;
+use clap::{Parser, ValueEnum};
+use intact_engine::llama::Container;
+#[cfg(not(llama_loaded))]
+use intact_engine::llama::quantize;
 use pace::Delay;
 use serve::{Sabotage, Server};
 use tracing_subscriber::EnvFilter;
@@ -33,12 +37,32 @@ struct Arguments {
     slow_load: Delay,
     #[command(flatten)]
     sabotage: Sabotage,
+    #[cfg(llama_loaded)]
+    #[command(flatten)]
+    library: Library,
     /// Do one piece of work instead, and leave.
+    #[cfg(not(llama_loaded))]
     #[command(subcommand)]
     work: Option<Work>,
 }
 
+/// The library that everything runs on.
+#[cfg(llama_loaded)]
+#[derive(Debug, clap::Args)]
+struct Library {
+    /// The folder of a libllama and its backends. What is there is run.
+    #[arg(long, value_name = "FOLDER")]
+    libllama: PathBuf,
+    /// A backend of that folder, for example cpu-haswell; more than once for more than one. Without it the library chooses.
+    #[arg(long = "backend", value_name = "NAME")]
+    backends: Vec<String>,
+    /// What the release is called, where the library does not say so.
+    #[arg(long, value_name = "NAME")]
+    release: Option<String>,
+}
+
 /// Work without the protocol.
+#[cfg(not(llama_loaded))]
 #[derive(Debug, Subcommand)]
 enum Work {
     /// Write a model with weights of another type, by llama.cpp's own quantizer.
@@ -72,6 +96,19 @@ enum Subject {
     Blind,
 }
 
+/// Exit status of a worker whose library cannot be used.
+#[cfg(llama_loaded)]
+const NO_LIBRARY: u8 = 94;
+
+#[cfg(llama_loaded)]
+#[expect(unsafe_code, reason = "it runs what it opens")]
+fn open(library: Library) -> Result<(), intact_engine::llama::LlamaError> {
+    let Library { libllama, backends, release } = library;
+    let backends = (!backends.is_empty()).then_some(backends);
+    // SAFETY: whoever starts the worker names the folder whose code it is to run.
+    unsafe { intact_engine::llama::open_library(&libllama, backends, release) }.map(|_| ())
+}
+
 /// The environment variable that chooses what is logged to standard error.
 const LOG_VARIABLE: &str = "INTACT_LOG";
 
@@ -91,6 +128,12 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    #[cfg(llama_loaded)]
+    if let Err(error) = open(arguments.library) {
+        eprintln!("intact-worker: {error}");
+        return ExitCode::from(NO_LIBRARY);
+    }
+    #[cfg(not(llama_loaded))]
     if let Some(Work::Quantize { from, to, weights, threads }) = arguments.work {
         return match quantize(&from, &to, &weights, threads) {
             Ok(()) => ExitCode::SUCCESS,

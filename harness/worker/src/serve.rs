@@ -93,13 +93,14 @@ impl Server {
         let blind = self.subject == Subject::Blind;
         let operations =
             Request::OPERATIONS.iter().filter(|operation| !(blind && VERIFYING.contains(operation)));
+        let llama = llama::release();
         let formats: Vec<String> = FormatVersion::ALL.iter().map(ToString::to_string).collect();
         Hello {
             protocol: PROTOCOL,
             subject: if blind { "blind" } else { "engine" }.to_owned(),
             version: passport::ENGINE_VERSION.to_owned(),
-            release: llama::LLAMA_RELEASE.to_owned(),
-            versions: BTreeMap::from([("llama-cpp-sys-2".to_owned(), llama::LLAMA_PACKAGE.to_owned())]),
+            release: llama.release.to_string(),
+            versions: BTreeMap::from([(llama.vendor.to_owned(), llama.version.to_string())]),
             operations: operations.map(|operation| (*operation).to_owned()).collect(),
             formats: if blind { Vec::new() } else { formats },
             features: vec![AFRESH.to_owned()],

@@ -62,7 +62,7 @@ impl Allowance {
     /// Whether cells that are so far apart may be of one session. What is no number is not.
     #[must_use]
     pub fn admits(&self, apart: &Apart) -> bool {
-        apart.first <= self.first && apart.worst() <= self.any
+        apart.first.unwrap_or(0.0) <= self.first && apart.worst() <= self.any
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn apart(first: f64, worst: f64) -> Apart {
-        Apart { cells: 16, first, keys: worst, values: worst / 2.0 }
+        Apart { cells: 16, first: Some(first), keys: worst, values: worst / 2.0 }
     }
 
     #[test]

@@ -8,9 +8,11 @@ use crate::route::{Refusal, RefusalCode};
 pub struct Apart {
     /// Cells that both hold, over all caches.
     pub cells: usize,
-    /// The greater normalised mean squared error of K and V in the first layer, which attention has not touched; 0 where
-    /// several caches share the layers, so that none is known to have the first one.
-    pub first: f64,
+    /// The greater normalised mean squared error of K and V in the first layer, which attention has not touched. Where
+    /// several attention caches share the layers, one of them has it, and the least error of their first layers stands for
+    /// it. None where it is not known to be among the cells: a cache has none in common with the other state, or layers of
+    /// another kind may come before.
+    pub first: Option<f64>,
     /// Normalised mean squared error of K, or of a recurrent row.
     pub keys: f64,
     /// The same of V, or of a recurrent state.
@@ -24,9 +26,8 @@ impl Apart {
         if self.keys.is_nan() { self.keys } else { self.values.max(self.keys) }
     }
 
-    fn note(&mut self, cells: usize, first: f64, keys: f64, values: f64) {
+    fn note(&mut self, cells: usize, keys: f64, values: f64) {
         self.cells += cells;
-        self.first = worse(self.first, first);
         self.keys = worse(self.keys, keys);
         self.values = worse(self.values, values);
     }
@@ -41,7 +42,7 @@ pub fn apart(found: &State<'_>, wanted: &State<'_>) -> Result<Apart, Refusal> {
     if found.sections.len() != wanted.sections.len() {
         return Err(other_model("caches", found.sections.len(), wanted.sections.len()));
     }
-    let alone = found.sections.len() == 1;
+    let mut firsts = Vec::with_capacity(found.sections.len());
     for (found, wanted) in found.sections.iter().zip(&wanted.sections) {
         match (found, wanted) {
             (Section::Attention(found), Section::Attention(wanted)) => {
@@ -49,18 +50,19 @@ pub fn apart(found: &State<'_>, wanted: &State<'_>) -> Result<Apart, Refusal> {
                 same_layers(&found.values, &wanted.values)?;
                 let distances = numbers(found, wanted)
                     .map_err(|error| Refusal::new(RefusalCode::KvTypeDiffers, error))?;
-                let first = if alone { distances.first } else { 0.0 };
-                apart.note(distances.cells, first, distances.keys, distances.values);
+                apart.note(distances.cells, distances.keys, distances.values);
+                firsts.push(distances.first);
             }
             (Section::Recurrent(found), Section::Recurrent(wanted)) => {
                 same_layers(&found.rows, &wanted.rows)?;
                 same_layers(&found.states, &wanted.states)?;
+                firsts.push(None);
                 // States after different tokens have no number in common.
                 if found.positions != wanted.positions {
                     continue;
                 }
                 let rows = furthest(&found.rows, &wanted.rows)?;
-                apart.note(found.positions.len(), 0.0, rows, furthest(&found.states, &wanted.states)?);
+                apart.note(found.positions.len(), rows, furthest(&found.states, &wanted.states)?);
             }
             _ => {
                 return Err(Refusal::new(
@@ -70,6 +72,8 @@ pub fn apart(found: &State<'_>, wanted: &State<'_>) -> Result<Apart, Refusal> {
             }
         }
     }
+    let firsts: Option<Vec<f64>> = firsts.into_iter().collect();
+    apart.first = firsts.and_then(|firsts| firsts.into_iter().reduce(better));
     Ok(apart)
 }
 
@@ -92,7 +96,8 @@ fn numbers(found: &Attention<'_>, wanted: &Attention<'_>) -> Result<Apart, Conve
         found.iter().zip(wanted).map(|(found, wanted)| found.apart(wanted, &pairs).nmse()).collect()
     };
     let (keys, values) = (by_layer(&found.keys, &wanted.keys), by_layer(&found.values, &wanted.values));
-    let first = worse(keys.first().copied().unwrap_or(0.0), values.first().copied().unwrap_or(0.0));
+    let of_first = |layers: &[f64]| layers.first().copied().unwrap_or(0.0);
+    let first = (!pairs.is_empty()).then(|| worse(of_first(&keys), of_first(&values)));
     let furthest = |layers: Vec<f64>| layers.into_iter().fold(0.0, worse);
     Ok(Apart { cells: pairs.len(), first, keys: furthest(keys), values: furthest(values) })
 }
@@ -127,6 +132,11 @@ fn same_layers(found: &[Matrix<'_>], wanted: &[Matrix<'_>]) -> Result<(), Refusa
 
 fn other_model(what: &str, found: usize, wanted: usize) -> Refusal {
     Refusal::new(RefusalCode::ModelDiffers, format!("the state has {found} {what}, and the model {wanted}"))
+}
+
+/// The smaller one; what is no number is worst, and stays.
+fn better(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
 }
 
 /// The greater one; what is no number is worst.

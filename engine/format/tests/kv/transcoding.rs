@@ -238,6 +238,27 @@ fn a_window_cache_may_lose_what_its_window_has_passed_and_nothing_else() {
     assert!(!holds(&given, &shorter, newest), "in another order");
 }
 
+#[test]
+fn the_first_layer_is_known_where_every_cache_has_cells_in_common() {
+    let given = windowed();
+    let first = |other: &State<'_>| apart(&given, other).expect("one model").first;
+    let changed = |section: &Attention<'static>| {
+        let mut other = section.slice(0..12);
+        other.keys[0].blocks[0].bytes.to_mut()[1] ^= 1;
+        other
+    };
+    assert_eq!(first(&given), Some(0.0));
+    let window = with_second(changed);
+    assert_eq!(first(&window), Some(0.0), "the other cache may be the one that has it");
+    let mut both = window;
+    both.sections[0] = Section::Attention(changed(attention(&given)));
+    assert!(first(&both).is_some_and(|error| error > 0.0), "one of them has it");
+    let passed = with_second(|window| window.slice(0..4));
+    let passed = apart(&passed, &with_second(|window| window.slice(8..12))).expect("one model");
+    assert_eq!(passed.first, None, "it may be in the window, of which nothing is left to compare");
+    assert_eq!(passed.cells, 12, "those of the other cache");
+}
+
 proptest! {
     /// Whatever a wider or equal form holds comes back exactly; everything else near what it was.
     #[test]

@@ -10,6 +10,8 @@ use std::ops::RangeInclusive;
 pub struct Layout {
     /// The first llama.cpp release that writes it: the name under which session files refer to it.
     pub id: &'static str,
+    /// The first llama.cpp release that is known to write it, where the name is not that one.
+    pub since: &'static str,
     /// Patch numbers of the `llama-cpp-sys-2` 0.1.x packages that write it.
     pub crates: RangeInclusive<u32>,
     /// Raw blobs start with a magic word and the sequence id. Sequence files never do.
@@ -54,6 +56,7 @@ pub enum RotationRule {
 
 const B5485: Layout = Layout {
     id: "b5485",
+    since: "b5485",
     crates: 109..=112,
     blob_prefix: false,
     stream_count: false,
@@ -65,13 +68,14 @@ const B5485: Layout = Layout {
     session_file_version: 9,
 };
 const B5913: Layout =
-    Layout { id: "b5913", crates: 113..=138, stream_count: true, empty_stream_stops: true, ..B5485 };
+    Layout { id: "b5913", since: "b5913", crates: 113..=138, stream_count: true, empty_stream_stops: true, ..B5485 };
 const B8215: Layout =
-    Layout { id: "b8215", crates: 139..=141, cell_extension: CellExtension::Position, ..B5913 };
-const B8619: Layout = Layout { id: "b8619", crates: 142..=146, rotation: RotationRule::Silent, ..B8215 };
-const B9028: Layout = Layout { id: "b9028", crates: 147..=156, blob_prefix: true, ..B8619 };
+    Layout { id: "b8215", since: "b8215", crates: 139..=141, cell_extension: CellExtension::Position, ..B5913 };
+const B8619: Layout = Layout { id: "b8619", since: "b8619", crates: 142..=146, rotation: RotationRule::Silent, ..B8215 };
+const B9028: Layout = Layout { id: "b9028", since: "b9028", crates: 147..=156, blob_prefix: true, ..B8619 };
 const V0_4_1: Layout = Layout {
     id: "0.4.1",
+    since: "0.4.0",
     crates: 157..=159,
     cell_extension: CellExtension::PositionAndToken,
     second_rows: true,
@@ -81,6 +85,7 @@ const V0_4_1: Layout = Layout {
 };
 const V0_6_0: Layout = Layout {
     id: "0.6.0",
+    since: "0.6.0",
     crates: 160..=161,
     rotation: RotationRule::Recorded,
     sequence_file_version: 4,
@@ -104,10 +109,39 @@ impl Layout {
         LAYOUTS.iter().find(|layout| layout.crates.contains(&patch))
     }
 
+    /// The layout that a release writes, by its name: `b8233`, `0.4.1`, `v0.5.0`, `0.5.0-dev`. None for names of another form,
+    /// and for releases before the first layout. What is newer than the table has the newest layout until a state shows
+    /// otherwise.
+    #[must_use]
+    pub fn of_release(name: &str) -> Option<&'static Self> {
+        let release = ReleaseName::parse(name)?;
+        LAYOUTS.iter().rev().find(|layout| ReleaseName::parse(layout.since).is_some_and(|since| since <= release))
+    }
+
     /// The newest layout.
     #[must_use]
     pub fn newest() -> &'static Self {
         &LAYOUTS[LAYOUTS.len() - 1]
+    }
+}
+
+/// What llama.cpp calls a release: the number of a build, or a version since mid-2026. Versions are newer than builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum ReleaseName {
+    Build(u32),
+    Version([u32; 3]),
+}
+
+impl ReleaseName {
+    fn parse(name: &str) -> Option<Self> {
+        if let Some(number) = name.strip_prefix('b').and_then(|number| number.parse().ok()) {
+            return Some(Self::Build(number));
+        }
+        let version = name.strip_prefix('v').unwrap_or(name);
+        let version = version.split_once('-').map_or(version, |(version, _)| version);
+        let mut numbers = version.split('.').map(|number| number.parse().ok());
+        let version = [numbers.next()??, numbers.next()??, numbers.next()??];
+        numbers.next().is_none().then_some(Self::Version(version))
     }
 }
 
@@ -135,6 +169,28 @@ mod tests {
         }
         assert_eq!(Layout::of_crate(108), None);
         assert_eq!(Layout::of_crate(162), None);
+    }
+
+    #[test]
+    fn a_release_has_the_layout_of_the_last_one_that_changed_it() {
+        let layout = |release| Layout::of_release(release).map(|layout| layout.id);
+        for (release, id) in [
+            ("b3889", None),
+            ("b5484", None),
+            ("b5485", Some("b5485")),
+            ("b5912", Some("b5485")),
+            ("b8233", Some("b8215")),
+            ("b10410", Some("b9028")),
+            ("v0.4.0", Some("0.4.1")),
+            ("0.5.0-dev", Some("0.4.1")),
+            ("0.6.0", Some("0.6.0")),
+            ("1.0.0", Some("0.6.0")),
+            ("unknown", None),
+            ("0.5", None),
+            ("b", None),
+        ] {
+            assert_eq!(layout(release), id, "{release}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::{Context, LlamaError, Part, SEQUENCE, SequenceState};
+use crate::llama::release;
 
 /// Who has the cells that are set aside while the others are read. No token is ever evaluated for it, so a context of one
 /// sequence needs no room for it.
@@ -61,7 +62,7 @@ impl Context {
     /// Can the end of the sequence be read without its beginning? It can where it is alone in the context.
     #[must_use]
     pub fn can_set_aside(&self) -> bool {
-        cfg!(llama_kv_unified)
+        release::has_kv_unified()
             && self.scratch.is_none()
             && self.neighbour.is_none()
             && self.settings.n_seq_max.unwrap_or(1) <= 1

@@ -3,19 +3,13 @@
 use std::path::Path;
 use std::ptr::NonNull;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::context::LlamaContext;
 use super::{Failed, address, c_path, failed};
 use crate::llama::binding::model::LlamaModel;
 use crate::llama::control_vector::ControlVector;
-
-/// Whether adapters can be applied.
-pub(in crate::llama) const OFFERED: Result<(), &str> = if cfg!(llama_set_adapters) {
-    Ok(())
-} else {
-    Err("adapters are not offered for this release of llama.cpp")
-};
+use crate::llama::release::adapters_are_offered;
 
 /// Length of a model's hidden state, and number of its layers.
 pub(in crate::llama) fn dimensions(model: &LlamaModel) -> (i32, i32) {
@@ -39,7 +33,7 @@ unsafe impl Sync for LoraAdapter {}
 impl LoraAdapter {
     /// Reads an adapter for a model.
     pub(in crate::llama) fn read(model: &mut LlamaModel, path: &Path) -> Result<Self, Failed> {
-        OFFERED.map_err(failed)?;
+        adapters_are_offered().map_err(failed)?;
         let (model, path) = (address(model), c_path(path)?);
         // SAFETY: the model is borrowed exclusively, because it keeps the adapter, and the path is NUL-terminated.
         let adapter = unsafe { sys::llama_adapter_lora_init(model.as_ptr(), path.as_ptr()) };

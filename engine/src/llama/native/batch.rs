@@ -57,13 +57,13 @@ impl LlamaBatch {
     }
 
     /// llama.cpp's form of it, valid until the batch is touched again.
-    pub(super) fn lend(&mut self) -> Result<llama_cpp_sys_2::llama_batch, Failed> {
+    pub(super) fn lend(&mut self) -> Result<crate::llama::sys::llama_batch, Failed> {
         let n_tokens = i32::try_from(self.tokens.len()).map_err(|error| failed(error.to_string()))?;
         self.sequence_counts.clear();
         self.sequence_counts.resize(self.tokens.len(), 1);
         self.sequence_pointers.clear();
         self.sequence_pointers.extend(self.sequences.iter_mut().map(std::ptr::from_mut));
-        Ok(llama_cpp_sys_2::llama_batch {
+        Ok(crate::llama::sys::llama_batch {
             n_tokens,
             token: self.tokens.as_mut_ptr(),
             embd: std::ptr::null_mut(),

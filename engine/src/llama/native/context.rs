@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::ptr::NonNull;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::batch::LlamaBatch;
 use super::params::LlamaContextParams;

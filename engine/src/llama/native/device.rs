@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use crate::llama::device::{Device, Kind};
 

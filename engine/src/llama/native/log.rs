@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, PoisonError};
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 /// Errors that are kept until somebody asks for them.
 const KEPT: usize = 8;

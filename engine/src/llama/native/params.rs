@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 /// Settings of a context.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ pub(in crate::llama) struct LlamaBackend(());
 impl LlamaBackend {
     pub(in crate::llama) fn init() -> Result<Self, Failed> {
         // SAFETY: called once in a process, by the owner of the one backend, before any other call.
-        unsafe { llama_cpp_sys_2::llama_backend_init() };
+        unsafe { crate::llama::sys::llama_backend_init() };
         Ok(Self(()))
     }
 }

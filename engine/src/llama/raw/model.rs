@@ -2,7 +2,7 @@ use std::ffi::CString;
 use std::path::Path;
 use std::ptr::NonNull;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::llama_backend::LlamaBackend;
 use super::vocab::LlamaVocab;
@@ -124,7 +124,7 @@ impl Template {
 }
 
 pub(in crate::llama) mod params {
-    use llama_cpp_sys_2 as sys;
+    use crate::llama::sys;
 
     /// How a model is loaded.
     #[derive(Debug)]

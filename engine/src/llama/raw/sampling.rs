@@ -1,7 +1,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr::NonNull;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::model::LlamaModel;
 use super::token::LlamaToken;
@@ -91,7 +91,7 @@ impl LlamaSampler {
         let made = unsafe {
             sys::llama_sampler_init_dry(
                 model.vocabulary(),
-                #[cfg(not(llama_penalties_n_vocab))]
+                #[cfg(any(not(llama_penalties_n_vocab), llama_loaded))]
                 i32::try_from(model.n_ctx_train()).unwrap_or(i32::MAX),
                 multiplier,
                 base,

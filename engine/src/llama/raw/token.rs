@@ -8,11 +8,11 @@ pub(in crate::llama) mod data {
 
     /// A candidate of a sampler.
     #[derive(Debug, Clone, Copy)]
-    pub(in crate::llama) struct LlamaTokenData(pub(in crate::llama::raw) llama_cpp_sys_2::llama_token_data);
+    pub(in crate::llama) struct LlamaTokenData(pub(in crate::llama::raw) crate::llama::sys::llama_token_data);
 
     impl LlamaTokenData {
         pub(in crate::llama) fn new(token: LlamaToken, logit: f32, probability: f32) -> Self {
-            Self(llama_cpp_sys_2::llama_token_data { id: token.0, logit, p: probability })
+            Self(crate::llama::sys::llama_token_data { id: token.0, logit, p: probability })
         }
     }
 }
@@ -24,7 +24,7 @@ pub(in crate::llama) mod data_array {
     /// The candidates of a sampler, and which one was chosen.
     #[derive(Debug)]
     pub(in crate::llama) struct LlamaTokenDataArray {
-        data: Vec<llama_cpp_sys_2::llama_token_data>,
+        data: Vec<crate::llama::sys::llama_token_data>,
         selected: Option<usize>,
         sorted: bool,
     }
@@ -44,9 +44,9 @@ pub(in crate::llama) mod data_array {
         /// Lets `change` see the candidates as llama.cpp does. A sampler may drop and reorder them, never add any.
         pub(in crate::llama::raw) fn lend(
             &mut self,
-            change: impl FnOnce(&mut llama_cpp_sys_2::llama_token_data_array),
+            change: impl FnOnce(&mut crate::llama::sys::llama_token_data_array),
         ) {
-            let mut array = llama_cpp_sys_2::llama_token_data_array {
+            let mut array = crate::llama::sys::llama_token_data_array {
                 data: self.data.as_mut_ptr(),
                 size: self.data.len(),
                 selected: self.selected.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1),
@@ -66,11 +66,11 @@ pub(in crate::llama) mod logit_bias {
     /// What is added to the logit of a token.
     #[derive(Debug, Clone, Copy)]
     #[repr(transparent)]
-    pub(in crate::llama) struct LlamaLogitBias(pub(in crate::llama::raw) llama_cpp_sys_2::llama_logit_bias);
+    pub(in crate::llama) struct LlamaLogitBias(pub(in crate::llama::raw) crate::llama::sys::llama_logit_bias);
 
     impl LlamaLogitBias {
         pub(in crate::llama) fn new(token: LlamaToken, bias: f32) -> Self {
-            Self(llama_cpp_sys_2::llama_logit_bias { token: token.0, bias })
+            Self(crate::llama::sys::llama_logit_bias { token: token.0, bias })
         }
     }
 }

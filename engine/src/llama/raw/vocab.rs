@@ -1,6 +1,6 @@
 use std::num::NonZeroU16;
 
-use llama_cpp_sys_2 as sys;
+use crate::llama::sys;
 
 use super::model::LlamaModel;
 use super::token::LlamaToken;
