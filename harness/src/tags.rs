@@ -1,10 +1,12 @@
 //! Workers for many llama.cpp releases: which releases there are, and how a worker is built against one.
 //!
-//! A Rust program links one llama.cpp only, so every release gets a worker of its own, compiled from the same sources
-//! with `llama-cpp-sys-2` pinned to the version that vendors the release. All of that lives in a cache folder outside
-//! the checkout: `$INTACT_HOME/tags`.
+//! There are two ways. A worker without llama.cpp inside opens the libraries of a release that somebody else has built:
+//! seconds and some megabytes. Or a worker is compiled from the same sources with `llama-cpp-sys-2` pinned to the version
+//! that vendors the release, since a Rust program links one llama.cpp only: that is the reference. All of it lives in a cache
+//! folder outside the checkout: `$INTACT_HOME/tags`.
 
 mod compile;
+mod library;
 mod log;
 mod manifest;
 mod probe;
@@ -14,6 +16,7 @@ mod workspace;
 use std::path::{Path, PathBuf};
 
 pub use compile::{BuildError, Builder, Built, Progress};
+pub use library::{FetchError, Pin, fetch, fetched_library};
 pub use probe::{ProbeError, Probed, probe};
 pub use release::{Release, UnknownTag, releases, select};
 pub use workspace::WorkspaceError;
@@ -30,6 +33,40 @@ pub fn default_home() -> Option<PathBuf> {
 pub fn built_worker(home: &Path, release: &Release) -> Option<PathBuf> {
     let worker = worker_path(home, release);
     worker.is_file().then_some(worker)
+}
+
+/// The command line of a release's worker, without what it is to do: the one that was built, else the one that opens the
+/// libraries that were fetched. `None` where there is neither.
+#[must_use]
+pub fn worker_command(home: &Path, release: &Release) -> Option<Vec<String>> {
+    if let Some(built) = built_worker(home, release) {
+        return Some(vec![built.display().to_string()]);
+    }
+    let (library, worker) = (fetched_library(home, release)?, loading_worker()?);
+    let mut command = vec![
+        worker.display().to_string(),
+        "--libllama".to_owned(),
+        library.display().to_string(),
+        "--release".to_owned(),
+        release.tag.clone(),
+    ];
+    let has = |backend: &&&str| {
+        let name = format!("{}ggml-{backend}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        library.join(name).is_file()
+    };
+    command.extend(KERNELS.iter().find(has).into_iter().flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]));
+    Some(command)
+}
+
+/// The backends that compute as the workers do that are compiled here, best first: two releases that chose their kernels
+/// themselves would differ by what they chose.
+const KERNELS: &[&str] = if cfg!(target_arch = "x86_64") { &["cpu-haswell"] } else { &[] };
+
+/// The worker that opens libraries: it lies beside this program.
+fn loading_worker() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let beside = own.with_file_name(format!("intact-worker-loaded{}", std::env::consts::EXE_SUFFIX));
+    beside.is_file().then_some(beside)
 }
 
 fn worker_path(home: &Path, release: &Release) -> PathBuf {

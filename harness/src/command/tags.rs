@@ -9,12 +9,15 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use super::Failure;
 use super::table::table;
 use crate::exit::Exit;
-use crate::tags::{Builder, Progress, Release, built_worker, default_home, probe, releases, select};
+use crate::tags::{
+    Builder, Progress, Release, built_worker, default_home, fetch, fetched_library, probe, releases, select, worker_command,
+};
 
-/// Build workers for other llama.cpp releases, so that sessions can cross between them
+/// Get workers for other llama.cpp releases, so that sessions can cross between them
 ///
-/// A worker is linked with one llama.cpp. Each is compiled from the same sources against the package that vendors the
-/// release, in a cache folder: about half an hour on two cores the first time, minutes when ccache has seen it.
+/// `fetch` brings the libraries of a release that somebody else has built, in seconds, for a worker that opens them. `build`
+/// compiles a worker that is linked with the release, in a cache folder: about half an hour on two cores the first time,
+/// minutes when ccache has seen it.
 #[derive(Debug, Args)]
 pub(super) struct Tags {
     #[command(subcommand)]
@@ -27,11 +30,13 @@ pub(super) struct Tags {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the releases, and which workers are built
+    /// List the releases, and for which there are workers
     List(List),
+    /// Fetch libraries; without names those of every release that a package carries for this machine
+    Fetch(Fetch),
     /// Build workers; without names those of the releases in which something changed
     Build(Build),
-    /// Ask the built workers what they are and whether they load what they save
+    /// Ask the workers what they are and whether they load what they save
     Probe(Probe),
 }
 
@@ -40,6 +45,13 @@ struct List {
     /// As JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Fetch {
+    /// Tags such as b8390 or 0.5.0
+    #[arg(value_name = "TAG")]
+    tags: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -63,7 +75,7 @@ struct Build {
 
 #[derive(Debug, Args)]
 struct Probe {
-    /// Tags, or versions of llama-cpp-sys-2; without names all that are built
+    /// Tags, or versions of llama-cpp-sys-2; without names all that are here
     #[arg(value_name = "TAG")]
     tags: Vec<String>,
 
@@ -77,6 +89,7 @@ impl Tags {
         let home = self.home.or_else(default_home).ok_or_else(|| Failure::homeless("--home"))?;
         match self.action {
             Action::List(list) => list.carry_out(&home),
+            Action::Fetch(fetch) => fetch.carry_out(&home),
             Action::Build(build) => build.carry_out(home),
             Action::Probe(probe) => probe.carry_out(&home),
         }
@@ -97,15 +110,21 @@ impl List {
 }
 
 fn row(release: &Release, home: &Path) -> [String; 7] {
-    let worker = match built_worker(home, release) {
-        Some(_) => "built",
-        None if release.telling => "-",
-        None => "(not by default)",
+    let worker = if built_worker(home, release).is_some() {
+        "built"
+    } else if fetched_library(home, release).is_some() {
+        "fetched"
+    } else if release.npm.is_some() {
+        "(to fetch)"
+    } else if release.telling {
+        "-"
+    } else {
+        "(not by default)"
     };
     [
         release.tag.clone(),
         release.published.to_string(),
-        release.package.clone(),
+        release.package.clone().unwrap_or_else(|| "-".into()),
         format!("{}/{}", release.session_version, release.sequence_version),
         release.layout.clone(),
         worker.into(),
@@ -113,9 +132,59 @@ fn row(release: &Release, home: &Path) -> [String; 7] {
     ]
 }
 
+impl Fetch {
+    fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
+        let chosen: Vec<&Release> = if self.tags.is_empty() {
+            releases().iter().filter(|release| release.npm.is_some()).collect()
+        } else {
+            chosen(&self.tags)?
+        };
+        let mut failed = Vec::new();
+        for (number, release) in chosen.iter().enumerate() {
+            let bar = ProgressBar::new_spinner().with_message(format!(
+                "{}/{} {}: fetching",
+                number + 1,
+                chosen.len(),
+                release.tag
+            ));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            let fetched = fetch(home, release);
+            bar.finish_and_clear();
+            match fetched {
+                Ok(true) => println!("{}: fetched", release.tag),
+                Ok(false) => println!("{}: here, and what it was", release.tag),
+                Err(error) => {
+                    println!("{}: failed", release.tag);
+                    eprintln!("{error}\n");
+                    failed.push(release.tag.as_str());
+                }
+            }
+        }
+        if failed.is_empty() {
+            return Ok(Exit::Fine);
+        }
+        Err(Failure::setup(format!(
+            "{} of {} releases could not be fetched: {}",
+            failed.len(),
+            chosen.len(),
+            failed.join(", ")
+        ))
+        .help("the reasons are above; the others are here and can be used"))
+    }
+}
+
 impl Build {
     fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
-        let chosen = if self.all { releases().iter().collect() } else { chosen(&self.tags)? };
+        let chosen: Vec<&Release> = if self.all {
+            releases().iter().filter(|release| release.package.is_some()).collect()
+        } else {
+            chosen(&self.tags)?
+        };
+        if let Some(release) = chosen.iter().find(|release| release.package.is_none()) {
+            let tag = &release.tag;
+            return Err(Failure::setup(format!("no llama-cpp-sys-2 package vendors llama.cpp {tag}"))
+                .help(format!("get what others have built: `intact tags fetch {tag}`")));
+        }
         let checkout = self.source.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         let builder = Builder { home, checkout, jobs: self.jobs.map(usize::from) };
         let mut failed = Vec::new();
@@ -153,17 +222,16 @@ impl Build {
 impl Probe {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
         let named = if self.tags.is_empty() { releases().iter().collect() } else { chosen(&self.tags)? };
-        let built: Vec<_> =
-            named.into_iter().filter_map(|release| Some((release, built_worker(home, release)?))).collect();
-        if built.is_empty() {
-            return Err(
-                Failure::setup("none of these workers is built").help("build them with `intact tags build`")
-            );
+        let here: Vec<_> =
+            named.into_iter().filter_map(|release| Some((release, worker_command(home, release)?))).collect();
+        if here.is_empty() {
+            return Err(Failure::setup("there is no worker for any of these releases")
+                .help("get them with `intact tags fetch`, or build them with `intact tags build`"));
         }
         let model =
             self.model.map_or_else(|| intact_fixtures::cached("llama"), Ok).map_err(Failure::setup)?;
         let mut failed = 0;
-        let rows: Vec<_> = built
+        let rows: Vec<_> = here
             .iter()
             .map(|(release, worker)| match probe(release, worker, &model) {
                 Ok(probed) => [
@@ -185,7 +253,7 @@ impl Probe {
         if failed == 0 {
             return Ok(Exit::Fine);
         }
-        Err(Failure::setup(format!("{failed} of {} workers do not do what a worker must do", built.len())))
+        Err(Failure::setup(format!("{failed} of {} workers do not do what a worker must do", here.len())))
     }
 }
 

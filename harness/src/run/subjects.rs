@@ -21,6 +21,8 @@ use crate::worker::{Limits, Worker, WorkerError};
 pub(super) struct Subjects {
     infos: Vec<SubjectInfo>,
     releases: Vec<ReleaseInfo>,
+    /// Command lines of the releases' workers.
+    workers: BTreeMap<String, Vec<String>>,
     tags: Option<PathBuf>,
     timeout: Duration,
     limits: Limits,
@@ -59,6 +61,7 @@ impl Subjects {
                 .map(|subject| (subject.name.clone(), subject.pass_env.clone()))
                 .collect(),
             releases: Vec::new(),
+            workers: BTreeMap::new(),
             tags: options.tags.clone().or_else(tags::default_home),
             timeout: Duration::from_secs(config.run.timeout_seconds),
             limits: Limits { memory: config.run.worker_memory_mib.map(|mib| mib.saturating_mul(1 << 20)) },
@@ -68,7 +71,15 @@ impl Subjects {
     /// Asks the built workers of these releases who they are, so that cells know which of them can take part.
     pub(super) fn reach(&mut self, wanted: &BTreeSet<&str>) {
         let known = tags::releases().iter().filter(|release| wanted.contains(release.tag.as_str()));
-        self.releases = known.map(|release| self.reached(release)).collect();
+        let known: Vec<&Release> = known.collect();
+        self.workers = known
+            .iter()
+            .filter_map(|release| {
+                let command = tags::worker_command(self.tags.as_ref()?, release)?;
+                Some((release.tag.clone(), command))
+            })
+            .collect();
+        self.releases = known.into_iter().map(|release| self.reached(release)).collect();
     }
 
     fn reached(&self, release: &Release) -> ReleaseInfo {
@@ -83,12 +94,16 @@ impl Subjects {
         if self.infos.iter().any(|info| own_release(info) == Some(release.tag.as_str())) {
             return info(None, None);
         }
-        let build = format!("build it with `intact tags build {}`", release.tag);
-        let Some(worker) = self.tags.as_ref().and_then(|home| tags::built_worker(home, release)) else {
-            let problem = format!("no worker is built for llama.cpp {}; {build}", release.tag);
+        let build = match release.npm {
+            Some(_) => format!("get it with `intact tags fetch {}`", release.tag),
+            None => format!("build it with `intact tags build {}`", release.tag),
+        };
+        let Some(command) = self.workers.get(&release.tag) else {
+            let problem = format!("there is no worker for llama.cpp {}; {build}", release.tag);
             return info(None, Some(problem));
         };
-        let problem = match Worker::start(&[worker.display().to_string()], self.timeout) {
+        let worker = command.first().map(PathBuf::from);
+        let problem = match Worker::start(command, self.timeout) {
             Ok((started, hello)) => {
                 started.leave(self.timeout);
                 let other = !release.is_called(&hello.release);
@@ -96,7 +111,7 @@ impl Subjects {
             }
             Err(error) => Some(format!("its worker cannot be used: {error}; {build}")),
         };
-        info(Some(worker), problem)
+        info(worker, problem)
     }
 
     /// Why a subject cannot take part in this version or with this release: a code, and a sentence.
@@ -143,9 +158,9 @@ impl Subjects {
         let newest = tags::releases().last().map(|release| release.tag.as_str());
         let own = self.infos.iter().find_map(own_release).or(newest).unwrap_or("unknown");
         let takes_part = |release: &&Release| {
-            let is_built =
-                || self.tags.as_ref().is_some_and(|home| tags::built_worker(home, release).is_some());
-            release.tag != own && (release.telling || is_built())
+            let is_here =
+                || self.tags.as_ref().is_some_and(|home| tags::worker_command(home, release).is_some());
+            release.tag != own && (release.telling || is_here())
         };
         let others = tags::releases().iter().filter(takes_part).map(|release| release.tag.clone());
         std::iter::once(own.to_owned()).chain(others).collect()
@@ -189,11 +204,10 @@ impl Subjects {
         let command = info
             .or_else(|| self.all_systems().find(|system| system.name == name).map(|system| &system.command));
         let mut command = command.cloned().unwrap_or_default();
-        let release = self.releases.iter().find(|info| Some(&info.release) == place.release.as_ref());
-        if let (Some(program), Some(built)) =
-            (command.first_mut(), release.and_then(|info| info.worker.as_ref()))
+        if let Some(of_release) = place.release.as_ref().and_then(|release| self.workers.get(release))
+            && !command.is_empty()
         {
-            *program = built.display().to_string();
+            command.splice(..1, of_release.iter().cloned());
         }
         if let Some(container) = &place.container {
             command.extend(["--container".to_owned(), container.clone()]);

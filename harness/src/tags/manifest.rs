@@ -18,7 +18,7 @@ pub(super) fn of_workspace(text: &str, release: &Release) -> Result<String, toml
     workspace.insert("members".into(), strings(&MEMBERS));
     workspace.insert("default-members".into(), strings(&MEMBERS[MEMBERS.len() - 1..]));
     let dependencies = table(workspace, "dependencies");
-    pin(dependencies, SYS, Some(&release.package));
+    pin(dependencies, SYS, release.package.as_deref());
     pin(dependencies, SAFE, release.safe_package.as_deref());
     Ok(manifest.to_string())
 }

@@ -57,10 +57,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`ProbeError`], at the first thing that it does not do.
-pub fn probe(release: &Release, worker: &Path, model: &Path) -> Result<Probed, ProbeError> {
+pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Probed, ProbeError> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("probe.json");
-    let (mut worker, hello) = Worker::start(&[worker.display().to_string()], PATIENCE)?;
+    let (mut worker, hello) = Worker::start(command, PATIENCE)?;
     if !release.is_called(&hello.release) {
         return Err(ProbeError::OtherRelease { found: hello.release, expected: release.tag.clone() });
     }

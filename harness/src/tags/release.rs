@@ -12,8 +12,12 @@ use thiserror::Error;
 pub struct Release {
     /// llama.cpp's name of it: a build tag such as `b8783`, or a version such as `0.6.0`.
     pub tag: String,
-    /// Version of `llama-cpp-sys-2` that is built for it.
-    pub package: String,
+    /// Version of `llama-cpp-sys-2` that is built for it. `None` where none vendors it.
+    #[serde(default)]
+    pub package: Option<String>,
+    /// Version of the packages `@node-llama-cpp/*` that carry its libraries. `None` where none does.
+    #[serde(default)]
+    pub npm: Option<String>,
     /// Further versions of that package with the same llama.cpp inside.
     #[serde(default)]
     pub twins: Vec<String>,
@@ -23,7 +27,7 @@ pub struct Release {
     /// Commit of the packages' own repository that `package` was published from.
     #[serde(default)]
     pub commit: Option<String>,
-    /// Day on which `package` was published.
+    /// Day on which the package was published.
     pub published: Date,
     /// Version word of its session files (GGSN).
     pub session_version: u32,
@@ -87,13 +91,13 @@ impl Release {
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         let bare = name.strip_prefix('v').unwrap_or(name);
-        self.tag == bare || self.package == name || self.twins.iter().any(|twin| twin == name)
+        self.tag == bare || self.package.as_deref() == Some(name) || self.twins.iter().any(|twin| twin == name)
     }
 
     /// The last number of its package's version; `None` where that is none.
     #[must_use]
     pub fn patch(&self) -> Option<u32> {
-        self.package.rsplit('.').next()?.parse().ok()
+        self.package.as_deref()?.rsplit('.').next()?.parse().ok()
     }
 }
 
@@ -118,7 +122,7 @@ mod tests {
     fn releases_are_listed_oldest_first_and_no_package_twice() {
         let mut packages: Vec<u32> = Vec::new();
         for release in releases() {
-            let own = release.twins.iter().chain([&release.package]).map(|version| patch(version));
+            let own = release.twins.iter().chain(&release.package).map(|version| patch(version));
             let newest_before = packages.iter().max().copied().unwrap_or_default();
             packages.extend(
                 own.inspect(|&patch| assert!(patch > newest_before, "{} is out of order", release.tag)),
@@ -131,10 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn every_release_can_be_had_in_some_way() {
+        let tags: std::collections::BTreeSet<&str> = releases().iter().map(|release| release.tag.as_str()).collect();
+        assert_eq!(tags.len(), releases().len(), "a release is listed twice");
+        for release in releases() {
+            assert!(release.package.is_some() || release.npm.is_some(), "{}", release.tag);
+        }
+        assert!(releases().is_sorted_by_key(|release| release.published));
+    }
+
+    #[test]
     fn every_release_has_the_layout_and_the_versions_that_the_layout_table_gives_its_packages() {
         for release in releases() {
             let layout = Layout::by_id(&release.layout).expect("a known layout");
-            for version in release.twins.iter().chain([&release.package]) {
+            assert_eq!(Layout::of_release(&release.tag), Some(layout), "{}", release.tag);
+            for version in release.twins.iter().chain(&release.package) {
                 assert_eq!(Layout::of_crate(patch(version)), Some(layout), "{} {version}", release.tag);
             }
             assert_eq!(layout.session_file_version, release.session_version, "{}", release.tag);
@@ -148,13 +163,14 @@ mod tests {
             include_str!("../../../Cargo.toml").parse().expect("the workspace's manifest is TOML");
         let pinned = &manifest["workspace"]["dependencies"]["llama-cpp-sys-2"]["version"];
         let newest = releases().last().expect("a release");
-        assert_eq!(pinned.as_str(), Some(format!("={}", newest.package).as_str()));
+        let newest = newest.package.as_deref().expect("it is linked with it");
+        assert_eq!(pinned.as_str(), Some(format!("={newest}").as_str()));
     }
 
     #[test]
     fn without_names_the_telling_releases_are_chosen() {
         let packages: Vec<_> =
-            select(&[]).expect("known").iter().map(|release| release.package.as_str()).collect();
+            select(&[]).expect("known").iter().filter_map(|release| release.package.as_deref()).collect();
         let telling = ["0.1.109", "0.1.131", "0.1.141", "0.1.146", "0.1.156", "0.1.159", "0.1.161"];
         assert_eq!(packages, telling);
     }
@@ -173,20 +189,17 @@ mod tests {
     #[test]
     fn versions_are_those_of_the_vendored_headers() {
         for release in releases() {
-            for version in release.twins.iter().chain([&release.package]) {
+            for version in release.twins.iter().chain(&release.package) {
                 let Some(header) = vendored(version, "llama.cpp/include/llama.h") else { continue };
                 let word =
                     |name| defined(&header, name).unwrap_or_else(|| panic!("{version} defines {name}"));
                 assert_eq!(word("LLAMA_SESSION_VERSION"), release.session_version, "{version}");
                 assert_eq!(word("LLAMA_STATE_SEQ_VERSION"), release.sequence_version, "{version}");
             }
-            let published_from = vendored(&release.package, ".cargo_vcs_info.json");
+            let package = release.package.as_deref().unwrap_or_default();
+            let published_from = vendored(package, ".cargo_vcs_info.json");
             if let (Some(info), Some(commit)) = (published_from, &release.commit) {
-                assert!(
-                    info.contains(commit.as_str()),
-                    "{} was published from another commit",
-                    release.package
-                );
+                assert!(info.contains(commit.as_str()), "{package} was published from another commit");
             }
         }
     }

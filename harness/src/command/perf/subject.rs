@@ -30,12 +30,12 @@ pub(super) fn resolve(given: &str) -> Result<(String, Vec<String>), Failure> {
         Failure::setup("no home folder is known")
             .help("set INTACT_HOME to the folder that intact keeps its files in")
     })?;
-    let built = releases.first().and_then(|release| tags::built_worker(&home, release));
+    let built = releases.first().and_then(|release| tags::worker_command(&home, release));
     let worker = built.ok_or_else(|| {
-        Failure::setup(format!("no worker is built for llama.cpp {given}"))
-            .help(format!("build it with `intact tags build {given}`"))
+        Failure::setup(format!("there is no worker for llama.cpp {given}"))
+            .help(format!("get it with `intact tags fetch {given}` or `intact tags build {given}`"))
     })?;
-    named(vec![worker.display().to_string()])
+    named(worker)
 }
 
 /// Whether a program is there: as a file, or by its name in the search path.
