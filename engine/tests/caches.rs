@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use intact_engine::llama::{
-    Context, ContextSettings, FlashAttention, Model, ModelSettings, Part, Token,
+    Context, ContextSettings, FlashAttention, Model, ModelSettings, Part, Token, release,
 };
 use intact_fixtures::{Caches, ModelEntry, families, not_covered};
 use intact_format::layout::{Container, Layout, Matrix, Order, Section, identify, parse};

@@ -54,7 +54,13 @@ pub fn worker_command(home: &Path, release: &Release) -> Option<Vec<String>> {
         let name = format!("{}ggml-{backend}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         library.join(name).is_file()
     };
-    command.extend(KERNELS.iter().find(has).into_iter().flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]));
+    command.extend(
+        KERNELS
+            .iter()
+            .find(has)
+            .into_iter()
+            .flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]),
+    );
     Some(command)
 }
 

@@ -85,7 +85,8 @@ mod libc {
             let strings = sections.strings(endian, data, strings).ok()?;
             while let Ok(Some((_, mut versions))) = needs.next() {
                 while let Ok(Some(version)) = versions.next() {
-                    let name = version.name(endian, strings).ok().and_then(|name| std::str::from_utf8(name).ok());
+                    let name =
+                        version.name(endian, strings).ok().and_then(|name| std::str::from_utf8(name).ok());
                     let Some(version) = name.and_then(|name| name.strip_prefix("GLIBC_")) else { continue };
                     if newest.as_deref().is_none_or(|newest| numbers(newest) < numbers(version)) {
                         newest = Some(version.to_owned());
@@ -100,7 +101,8 @@ mod libc {
         let program = libloading::os::unix::Library::this();
         // SAFETY: glibc's function takes nothing, and returns a string that lives as long as the program.
         unsafe {
-            let version = program.get::<unsafe extern "C" fn() -> *const c_char>(b"gnu_get_libc_version\0").ok()?;
+            let version =
+                program.get::<unsafe extern "C" fn() -> *const c_char>(b"gnu_get_libc_version\0").ok()?;
             Some(CStr::from_ptr(version()).to_str().ok()?.to_owned())
         }
     }

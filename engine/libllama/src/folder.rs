@@ -46,8 +46,7 @@ impl Folder {
         }
         names.sort_unstable();
         let path = path.canonicalize().map_err(failed)?;
-        Self::of_names(&path, &names)
-            .ok_or(OpenError::NoLibrary { folder: path, example: EXAMPLE })
+        Self::of_names(&path, &names).ok_or(OpenError::NoLibrary { folder: path, example: EXAMPLE })
     }
 
     /// Where they are.
@@ -79,7 +78,10 @@ impl Folder {
         // A version may stand behind the name, or behind the suffix: the plain name, if there is one, is the same file.
         let file = |wanted: &str| {
             let mut of = stems.iter().filter(|(stem, _)| *stem == wanted);
-            of.clone().min_by_key(|(_, name)| name.len()).or_else(|| of.next()).map(|(_, name)| path.join(name))
+            of.clone()
+                .min_by_key(|(_, name)| name.len())
+                .or_else(|| of.next())
+                .map(|(_, name)| path.join(name))
         };
         let libraries: Vec<PathBuf> = IN_ORDER.iter().filter_map(|wanted| file(wanted)).collect();
         file("llama")?;
@@ -127,12 +129,24 @@ mod tests {
             // npm, static ggml.
             (&["libggml.so", "libllama.so", "llama-addon.node"], &["libggml.so", "libllama.so"], &[]),
             (
-                &["libggml.so", "libggml-base.so", "libggml-cpu-x64.so", "libggml-cpu-zen4.so", "libllama.so"],
+                &[
+                    "libggml.so",
+                    "libggml-base.so",
+                    "libggml-cpu-x64.so",
+                    "libggml-cpu-zen4.so",
+                    "libllama.so",
+                ],
                 &["libggml-base.so", "libggml.so", "libllama.so"],
                 &["cpu-x64", "cpu-zen4"],
             ),
             (
-                &["libggml-base.so", "libggml.v0.5.0.so", "libllama.v0.5.0.so", "libllama-common.so", "libggml-cpu.so"],
+                &[
+                    "libggml-base.so",
+                    "libggml.v0.5.0.so",
+                    "libllama.v0.5.0.so",
+                    "libllama-common.so",
+                    "libggml-cpu.so",
+                ],
                 &["libggml-base.so", "libggml.v0.5.0.so", "libllama.v0.5.0.so"],
                 &["cpu"],
             ),

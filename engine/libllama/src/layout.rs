@@ -71,8 +71,9 @@ pub(crate) enum Fit<'t> {
 }
 
 /// All known layouts.
-pub(crate) static LAYOUTS: LazyLock<Layouts> =
-    LazyLock::new(|| toml::from_str(include_str!("../layouts.toml")).expect("an embedded table, which a test reads"));
+pub(crate) static LAYOUTS: LazyLock<Layouts> = LazyLock::new(|| {
+    toml::from_str(include_str!("../layouts.toml")).expect("an embedded table, which a test reads")
+});
 
 impl Struct {
     /// Which layout fits the defaults that a library wrote.
@@ -85,7 +86,9 @@ impl Struct {
         for layout in layouts {
             match self.misfit(layout, probe) {
                 None => fitting.push(layout),
-                Some(why) => near.extend(layout.is_near(probe).then(|| format!("\n  not that of {}: {why}", layout.name()))),
+                Some(why) => near.extend(
+                    layout.is_near(probe).then(|| format!("\n  not that of {}: {why}", layout.name())),
+                ),
             }
         }
         let Some(&least) = fitting.iter().min_by_key(|layout| layout.offsets.len()) else {
@@ -111,7 +114,9 @@ impl Struct {
             let wholly = (start..end).all(|at| probe.is_written(at));
             let partly = (start..end).any(|at| probe.is_written(at));
             if partly && !wholly {
-                return Some(format!("only some of the bytes {start} to {end} between two fields are written"));
+                return Some(format!(
+                    "only some of the bytes {start} to {end} between two fields are written"
+                ));
             }
             if wholly && probe.bytes(start, end - start).iter().any(|&byte| byte != 0) {
                 return Some(format!("the bytes {start} to {end} between two fields are not 0"));
@@ -232,18 +237,51 @@ mod tests {
             for (row, layout) in of.layouts.iter().enumerate() {
                 for padding in [false, true] {
                     let probe = defaults(of, layout, padding);
-                    let Fit::One(found) = of.fit(&probe) else { panic!("{}: {:?}", layout.name(), of.fit(&probe)) };
+                    let Fit::One(found) = of.fit(&probe) else {
+                        panic!("{}: {:?}", layout.name(), of.fit(&probe))
+                    };
                     assert!(layout.agrees(found), "{} taken for {}", layout.name(), found.name());
-                    let others = of.layouts.iter().enumerate().filter(|(at, _)| *at != row).map(|(_, other)| other);
+                    let others =
+                        of.layouts.iter().enumerate().filter(|(at, _)| *at != row).map(|(_, other)| other);
                     match of.fit_among(others, &probe) {
                         Fit::None(_) => {}
                         // A release that only appended a field in what was padding, where padding is written.
-                        Fit::One(other) => assert!(padding && layout.agrees(other), "{}: {}", layout.name(), other.name()),
+                        Fit::One(other) => {
+                            assert!(padding && layout.agrees(other), "{}: {}", layout.name(), other.name());
+                        }
                         Fit::Several(names) => panic!("{}: {names}", layout.name()),
                     }
                 }
             }
         }
+    }
+
+    /// The compiler knows where the fields of the release are that the workspace links.
+    #[test]
+    #[expect(unsafe_code, reason = "it calls a linked llama.cpp")]
+    fn the_newest_layouts_are_those_of_the_linked_release() {
+        use std::mem::{offset_of, size_of};
+
+        use llama_cpp_sys_2 as linked;
+
+        macro_rules! compare {
+            ($struct:ident, $defaults:ident, $of:expr, $($field:ident)*) => {
+                // SAFETY: the function takes nothing and returns the struct.
+                let probe = unsafe { Probe::of(linked::$defaults as *const std::ffi::c_void) };
+                let Fit::One(layout) = $of.fit(&probe) else { panic!("{:?}", $of.fit(&probe)) };
+                assert_eq!(layout.size, size_of::<linked::$struct>());
+                let offsets = [$((stringify!($field).to_owned(), offset_of!(linked::$struct, $field))),*];
+                assert_eq!(layout.offsets, BTreeMap::from(offsets));
+            };
+        }
+        compare!(llama_model_params, llama_model_default_params, LAYOUTS.model,
+            n_gpu_layers split_mode main_gpu tensor_split progress_callback kv_overrides vocab_only check_tensors
+            use_extra_bufts no_host no_alloc load_mode lazy_mode load_mtp devices tensor_buft_overrides);
+        compare!(llama_context_params, llama_context_default_params, LAYOUTS.context,
+            n_ctx n_batch n_ubatch n_seq_max n_rs_seq n_outputs_max n_outputs_max_per_seq n_threads n_threads_batch ctx_type
+            rope_scaling_type pooling_type attention_type flash_attn_type rope_freq_base rope_freq_scale yarn_ext_factor
+            yarn_attn_factor yarn_beta_fast yarn_beta_slow yarn_orig_ctx defrag_thold cb_eval type_k type_v abort_callback
+            embeddings offload_kqv no_perf op_offload swa_full kv_unified samplers n_samplers ctx_other);
     }
 
     #[test]

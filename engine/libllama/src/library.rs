@@ -87,7 +87,11 @@ impl Library {
 
 impl std::fmt::Debug for Library {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Library").field("folder", &self.folder).field("stated", &self.stated).finish_non_exhaustive()
+        formatter
+            .debug_struct("Library")
+            .field("folder", &self.folder)
+            .field("stated", &self.stated)
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,7 +138,8 @@ unsafe fn opened(folder: Folder, options: &Options) -> Result<Library, OpenError
     #[cfg(target_os = "linux")]
     from_the_folder(&folder)?;
     let functions = Functions::of(&libraries, folder.llama())?;
-    let model_params = form(&folder, &libraries, &LAYOUTS.model, "llama_model_params", "llama_model_default_params")?;
+    let model_params =
+        form(&folder, &libraries, &LAYOUTS.model, "llama_model_params", "llama_model_default_params")?;
     let context_params =
         form(&folder, &libraries, &LAYOUTS.context, "llama_context_params", "llama_context_default_params")?;
     load_backends(&folder, &functions, options)?;
@@ -171,12 +176,15 @@ unsafe fn loaded(file: &Path) -> Result<libloading::Library, OpenError> {
 #[cfg(target_os = "linux")]
 fn from_the_folder(folder: &Folder) -> Result<(), OpenError> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let strange = maps.lines().filter_map(|line| line.split_once('/')).map(|(_, path)| format!("/{path}")).find(|path| {
-        let path = Path::new(path);
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let ours = name.starts_with("libggml") || name.starts_with("libllama");
-        ours && path.parent().is_some_and(|parent| parent != folder.path())
-    });
+    let strange =
+        maps.lines().filter_map(|line| line.split_once('/')).map(|(_, path)| format!("/{path}")).find(
+            |path| {
+                let path = Path::new(path);
+                let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+                let ours = name.starts_with("libggml") || name.starts_with("libllama");
+                ours && path.parent().is_some_and(|parent| parent != folder.path())
+            },
+        );
     match strange {
         None => Ok(()),
         Some(found) => {
@@ -212,7 +220,11 @@ fn load_backends(folder: &Folder, functions: &Functions, options: &Options) -> R
     let c_path = |path: &Path| CString::new(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
     let known = || folder.backends().collect::<Vec<_>>().join(", ");
     for name in options.backends.iter().flatten() {
-        let refused = |reason: &str| OpenError::Backend { name: name.clone(), reason: reason.to_owned(), known: known() };
+        let refused = |reason: &str| OpenError::Backend {
+            name: name.clone(),
+            reason: reason.to_owned(),
+            known: known(),
+        };
         let file = folder.backend(name).ok_or_else(|| refused("there is no such file"))?;
         file::check(file)?;
         let load = functions.backend_load.ok_or_else(|| refused("this release cannot choose"))?;

@@ -61,7 +61,8 @@ impl Form {
                 (Some(at), Value::I32(value)) => blob.put(at, value.to_ne_bytes()),
                 (Some(at), Value::F32(value)) => blob.put(at, value.to_ne_bytes()),
                 (Some(at), Value::Bool { value, .. }) => blob.put(at, [u8::from(*value)]),
-                (None, Value::Bool { value, without }) if without.is_none_or(|without| without == *value) => {}
+                (None, Value::Bool { value, without }) if without.is_none_or(|without| without == *value) => {
+                }
                 (None, _) => return Err(field),
             }
         }

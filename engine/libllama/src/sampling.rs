@@ -25,8 +25,16 @@ const REPEAT: f32 = 2.0;
 type WithTokens = unsafe extern "C" fn(i32, i32, i32, i32, f32, f32, f32, bool, bool) -> *mut llama_sampler;
 type Plain = unsafe extern "C" fn(i32, f32, f32, f32) -> *mut llama_sampler;
 type WithVocabulary = unsafe extern "C" fn(i32, i32, f32, f32, f32) -> *mut llama_sampler;
-type DryWithContext =
-    unsafe extern "C" fn(*const llama_vocab, i32, f32, f32, i32, i32, *mut *const c_char, usize) -> *mut llama_sampler;
+type DryWithContext = unsafe extern "C" fn(
+    *const llama_vocab,
+    i32,
+    f32,
+    f32,
+    i32,
+    i32,
+    *mut *const c_char,
+    usize,
+) -> *mut llama_sampler;
 
 impl Form {
     /// Finds it out. The window of tokens looked back at is the first whole number of one form, the second of another, and the
@@ -60,7 +68,9 @@ impl Form {
         // SAFETY: the function has this form, as a trial has shown; the arguments are numbers and flags.
         unsafe {
             match self {
-                Self::Plain => std::mem::transmute::<*const (), Plain>(address)(last_n, repeat, frequency, presence),
+                Self::Plain => {
+                    std::mem::transmute::<*const (), Plain>(address)(last_n, repeat, frequency, presence)
+                }
                 Self::WithVocabulary => std::mem::transmute::<*const (), WithVocabulary>(address)(
                     n_vocab, last_n, repeat, frequency, presence,
                 ),

@@ -8,8 +8,9 @@ use libloading::Library;
 use crate::error::OpenError;
 use crate::params::{BATCH, Blob, PARAMS};
 use crate::sys::{
-    ggml_backend_dev_t, ggml_backend_reg_t, ggml_log_callback, llama_adapter_lora, llama_context, llama_logit_bias,
-    llama_memory_t, llama_model, llama_sampler, llama_sampler_chain_params, llama_token_data_array, llama_vocab,
+    ggml_backend_dev_t, ggml_backend_reg_t, ggml_log_callback, llama_adapter_lora, llama_context,
+    llama_logit_bias, llama_memory_t, llama_model, llama_sampler, llama_sampler_chain_params,
+    llama_token_data_array, llama_vocab,
 };
 
 macro_rules! functions {

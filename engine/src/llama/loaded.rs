@@ -32,7 +32,9 @@ pub unsafe fn open_library(
     let library = unsafe { intact_libllama::open(folder, &options) }.map_err(LlamaError::Library)?;
     let stated = library.stated_release();
     Ok(OPENED.get_or_init(|| Linked {
-        release: Cow::Owned(release.or_else(|| stated.map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned())),
+        release: Cow::Owned(
+            release.or_else(|| stated.map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned()),
+        ),
         vendor: "libllama",
         version: Cow::Owned(stated.unwrap_or("unstated").to_owned()),
     }))

@@ -84,7 +84,8 @@ impl ContextSettings {
     pub(super) fn scratch_sequence(&self) -> Option<u32> {
         let sequences = self.n_seq_max.unwrap_or(1).max(1);
         let shared = sequences == 1 || self.kv_unified == Some(true);
-        (release::has_kv_unified() && self.scratch && shared && sequences < MAX_SEQUENCES).then_some(sequences)
+        (release::has_kv_unified() && self.scratch && shared && sequences < MAX_SEQUENCES)
+            .then_some(sequences)
     }
 
     /// llama.cpp's form. `n_ctx` of one sequence becomes the length of the whole context.

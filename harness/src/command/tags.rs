@@ -10,7 +10,8 @@ use super::Failure;
 use super::table::table;
 use crate::exit::Exit;
 use crate::tags::{
-    Builder, Progress, Release, built_worker, default_home, fetch, fetched_library, probe, releases, select, worker_command,
+    Builder, Progress, Release, built_worker, default_home, fetch, fetched_library, probe, releases, select,
+    worker_command,
 };
 
 /// Get workers for other llama.cpp releases, so that sessions can cross between them

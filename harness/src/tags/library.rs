@@ -17,12 +17,18 @@ use crate::files::{lock_file, write_whole};
 
 /// The package whose versions carry llama.cpp's libraries for this machine, as npm names it, and its folder of them.
 const PACKAGE: Option<(&str, &str)> = match () {
-    () if cfg!(all(target_os = "linux", target_arch = "x86_64")) => Some(("@node-llama-cpp/linux-x64", "linux-x64")),
-    () if cfg!(all(target_os = "linux", target_arch = "aarch64")) => Some(("@node-llama-cpp/linux-arm64", "linux-arm64")),
+    () if cfg!(all(target_os = "linux", target_arch = "x86_64")) => {
+        Some(("@node-llama-cpp/linux-x64", "linux-x64"))
+    }
+    () if cfg!(all(target_os = "linux", target_arch = "aarch64")) => {
+        Some(("@node-llama-cpp/linux-arm64", "linux-arm64"))
+    }
     () if cfg!(all(target_os = "macos", target_arch = "aarch64")) => {
         Some(("@node-llama-cpp/mac-arm64-metal", "mac-arm64-metal"))
     }
-    () if cfg!(all(target_os = "macos", target_arch = "x86_64")) => Some(("@node-llama-cpp/mac-x64", "mac-x64")),
+    () if cfg!(all(target_os = "macos", target_arch = "x86_64")) => {
+        Some(("@node-llama-cpp/mac-x64", "mac-x64"))
+    }
     () if cfg!(all(windows, target_arch = "x86_64")) => Some(("@node-llama-cpp/win-x64", "win-x64")),
     () => None,
 };
@@ -50,7 +56,9 @@ pub struct Pin {
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// Nobody is known to have built it for this machine.
-    #[error("no package is known to carry llama.cpp {tag} for {machine}; build its worker: `intact tags build {tag}`")]
+    #[error(
+        "no package is known to carry llama.cpp {tag} for {machine}; build its worker: `intact tags build {tag}`"
+    )]
     NoSource {
         /// The release.
         tag: String,
@@ -308,8 +316,15 @@ mod tests {
         let pin = Pin::read(folder.path()).expect("read").expect("a pin");
         assert_eq!(pin.source, format!("npm:{NAME}"));
         pin.verify(&target).expect("as fetched");
-        fs::File::options().append(true).open(target.join("libllama.so")).expect("opened").write_all(b"!").expect("written");
-        assert!(matches!(pin.verify(&target), Err(FetchError::Damaged(path)) if path.ends_with("libllama.so")));
+        fs::File::options()
+            .append(true)
+            .open(target.join("libllama.so"))
+            .expect("opened")
+            .write_all(b"!")
+            .expect("written");
+        assert!(
+            matches!(pin.verify(&target), Err(FetchError::Damaged(path)) if path.ends_with("libllama.so"))
+        );
     }
 
     #[test]

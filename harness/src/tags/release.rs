@@ -91,7 +91,9 @@ impl Release {
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         let bare = name.strip_prefix('v').unwrap_or(name);
-        self.tag == bare || self.package.as_deref() == Some(name) || self.twins.iter().any(|twin| twin == name)
+        self.tag == bare
+            || self.package.as_deref() == Some(name)
+            || self.twins.iter().any(|twin| twin == name)
     }
 
     /// The last number of its package's version; `None` where that is none.
@@ -136,7 +138,8 @@ mod tests {
 
     #[test]
     fn every_release_can_be_had_in_some_way() {
-        let tags: std::collections::BTreeSet<&str> = releases().iter().map(|release| release.tag.as_str()).collect();
+        let tags: std::collections::BTreeSet<&str> =
+            releases().iter().map(|release| release.tag.as_str()).collect();
         assert_eq!(tags.len(), releases().len(), "a release is listed twice");
         for release in releases() {
             assert!(release.package.is_some() || release.npm.is_some(), "{}", release.tag);

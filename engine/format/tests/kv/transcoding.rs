@@ -1,6 +1,7 @@
 //! Bringing a state into the form of another memory: bytes that move stay what they are, numbers stay near, and nothing is
 //! rotated by guess.
 
+use intact_format::adoption::apart;
 use intact_format::image::{CutOptions, cut};
 use intact_format::layout::{
     Attention, AttentionShape, CacheFormat, Cell, CellData, Container, ConvertError, GgmlType, LAYOUTS,

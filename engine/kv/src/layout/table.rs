@@ -67,11 +67,23 @@ const B5485: Layout = Layout {
     sequence_file_version: 2,
     session_file_version: 9,
 };
-const B5913: Layout =
-    Layout { id: "b5913", since: "b5913", crates: 113..=138, stream_count: true, empty_stream_stops: true, ..B5485 };
-const B8215: Layout =
-    Layout { id: "b8215", since: "b8215", crates: 139..=141, cell_extension: CellExtension::Position, ..B5913 };
-const B8619: Layout = Layout { id: "b8619", since: "b8619", crates: 142..=146, rotation: RotationRule::Silent, ..B8215 };
+const B5913: Layout = Layout {
+    id: "b5913",
+    since: "b5913",
+    crates: 113..=138,
+    stream_count: true,
+    empty_stream_stops: true,
+    ..B5485
+};
+const B8215: Layout = Layout {
+    id: "b8215",
+    since: "b8215",
+    crates: 139..=141,
+    cell_extension: CellExtension::Position,
+    ..B5913
+};
+const B8619: Layout =
+    Layout { id: "b8619", since: "b8619", crates: 142..=146, rotation: RotationRule::Silent, ..B8215 };
 const B9028: Layout = Layout { id: "b9028", since: "b9028", crates: 147..=156, blob_prefix: true, ..B8619 };
 const V0_4_1: Layout = Layout {
     id: "0.4.1",
@@ -115,7 +127,10 @@ impl Layout {
     #[must_use]
     pub fn of_release(name: &str) -> Option<&'static Self> {
         let release = ReleaseName::parse(name)?;
-        LAYOUTS.iter().rev().find(|layout| ReleaseName::parse(layout.since).is_some_and(|since| since <= release))
+        LAYOUTS
+            .iter()
+            .rev()
+            .find(|layout| ReleaseName::parse(layout.since).is_some_and(|since| since <= release))
     }
 
     /// The newest layout.

@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_void};
 
 use super::{
-    LLAMA_FLASH_ATTN_TYPE_DISABLED, LLAMA_FLASH_ATTN_TYPE_ENABLED, call, call_or, ggml_type, llama_adapter_lora,
-    llama_context, llama_flash_attn_type, llama_memory_t, llama_model, llama_pos, llama_rope_scaling_type,
-    llama_seq_id, llama_token, log_error,
+    LLAMA_FLASH_ATTN_TYPE_DISABLED, LLAMA_FLASH_ATTN_TYPE_ENABLED, call, call_or, ggml_type,
+    llama_adapter_lora, llama_context, llama_flash_attn_type, llama_memory_t, llama_model, llama_pos,
+    llama_rope_scaling_type, llama_seq_id, llama_token, log_error,
 };
 use crate::library::library;
 use crate::params::{BATCH, Blob, Value};
@@ -47,7 +47,11 @@ pub unsafe fn llama_context_default_params() -> llama_context_params {
     let float = |field| form.default_f32(field).unwrap_or_default();
     let flag = |field| form.default_bool(field);
     let flash = form.default_i32("flash_attn_type").unwrap_or_else(|| {
-        if flag("flash_attn") == Some(true) { LLAMA_FLASH_ATTN_TYPE_ENABLED } else { LLAMA_FLASH_ATTN_TYPE_DISABLED }
+        if flag("flash_attn") == Some(true) {
+            LLAMA_FLASH_ATTN_TYPE_ENABLED
+        } else {
+            LLAMA_FLASH_ATTN_TYPE_DISABLED
+        }
     });
     llama_context_params {
         n_ctx: number("n_ctx").cast_unsigned(),
@@ -75,7 +79,10 @@ pub unsafe fn llama_context_default_params() -> llama_context_params {
     }
 }
 
-pub unsafe fn llama_init_from_model(model: *mut llama_model, params: llama_context_params) -> *mut llama_context {
+pub unsafe fn llama_init_from_model(
+    model: *mut llama_model,
+    params: llama_context_params,
+) -> *mut llama_context {
     let form = &library().context_params;
     let whole = |value: u32| Value::I32(value.cast_signed());
     let anyhow = |value| Value::Bool { value, without: None };
@@ -123,7 +130,9 @@ pub unsafe fn llama_init_from_model(model: *mut llama_model, params: llama_conte
     let found = [call!(n_threads(context)), call!(n_threads_batch(context))];
     let wanted = [params.n_threads, params.n_threads_batch];
     if found != wanted {
-        log_error(&format!("this library has another layout than it seemed: threads are {found:?}, and were set to {wanted:?}"));
+        log_error(&format!(
+            "this library has another layout than it seemed: threads are {found:?}, and were set to {wanted:?}"
+        ));
         call!(free(context));
         return std::ptr::null_mut();
     }
@@ -176,7 +185,12 @@ pub unsafe fn llama_memory_clear(memory: llama_memory_t, data: bool) {
     call!(memory_clear(memory, data));
 }
 
-pub unsafe fn llama_memory_seq_rm(memory: llama_memory_t, sequence: llama_seq_id, from: llama_pos, to: llama_pos) -> bool {
+pub unsafe fn llama_memory_seq_rm(
+    memory: llama_memory_t,
+    sequence: llama_seq_id,
+    from: llama_pos,
+    to: llama_pos,
+) -> bool {
     call!(memory_seq_rm(memory, sequence, from, to))
 }
 
@@ -269,7 +283,11 @@ pub unsafe fn llama_state_seq_load_file(
 }
 
 /// Libraries without flags know no parts of a state: the whole stands for any of them.
-pub unsafe fn llama_state_seq_get_size_ext(context: *mut llama_context, sequence: llama_seq_id, flags: u32) -> usize {
+pub unsafe fn llama_state_seq_get_size_ext(
+    context: *mut llama_context,
+    sequence: llama_seq_id,
+    flags: u32,
+) -> usize {
     call_or!(call!(state_seq_get_size(context, sequence)), state_seq_get_size_ext(context, sequence, flags))
 }
 
@@ -312,11 +330,16 @@ pub unsafe fn llama_set_adapters_lora(
     if functions.set_adapters_lora.is_some() {
         return call_or!(-1, set_adapters_lora(context, adapters, count, scales));
     }
-    let (Some(clear), Some(set)) = (functions.clear_adapter_lora, functions.set_adapter_lora) else { return -1 };
+    let (Some(clear), Some(set)) = (functions.clear_adapter_lora, functions.set_adapter_lora) else {
+        return -1;
+    };
     // SAFETY: the context lives; there are as many adapters and scales as the caller says.
     unsafe {
         clear(context);
-        (0..count).map(|at| set(context, *adapters.add(at), *scales.add(at))).find(|&code| code != 0).unwrap_or(0)
+        (0..count)
+            .map(|at| set(context, *adapters.add(at), *scales.add(at)))
+            .find(|&code| code != 0)
+            .unwrap_or(0)
     }
 }
 

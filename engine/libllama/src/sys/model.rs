@@ -3,8 +3,8 @@
 use std::ffi::{c_char, c_void};
 
 use super::{
-    LLAMA_LOAD_MODE_MLOCK, LLAMA_LOAD_MODE_MMAP, LLAMA_LOAD_MODE_MMAP_MLOCK, LLAMA_LOAD_MODE_NONE, call, call_or,
-    llama_adapter_lora, llama_load_mode, llama_model, llama_token, llama_vocab, log_error,
+    LLAMA_LOAD_MODE_MLOCK, LLAMA_LOAD_MODE_MMAP, LLAMA_LOAD_MODE_MMAP_MLOCK, LLAMA_LOAD_MODE_NONE, call,
+    call_or, llama_adapter_lora, llama_load_mode, llama_model, llama_token, llama_vocab, log_error,
 };
 use crate::library::library;
 use crate::params::Value;
@@ -34,12 +34,13 @@ pub unsafe fn llama_model_default_params() -> llama_model_params {
     }
 }
 
-pub unsafe fn llama_model_load_from_file(path: *const c_char, params: llama_model_params) -> *mut llama_model {
+pub unsafe fn llama_model_load_from_file(
+    path: *const c_char,
+    params: llama_model_params,
+) -> *mut llama_model {
     let form = &library().model_params;
-    let mut values = vec![
-        ("n_gpu_layers", Value::I32(params.n_gpu_layers)),
-        ("main_gpu", Value::I32(params.main_gpu)),
-    ];
+    let mut values =
+        vec![("n_gpu_layers", Value::I32(params.n_gpu_layers)), ("main_gpu", Value::I32(params.main_gpu))];
     if form.has("load_mode") {
         values.push(("load_mode", Value::I32(params.load_mode)));
     } else {
@@ -144,6 +145,9 @@ pub unsafe fn llama_token_to_piece(
     call!(token_to_piece(vocab, token, target, room, strip, special))
 }
 
-pub unsafe fn llama_adapter_lora_init(model: *mut llama_model, path: *const c_char) -> *mut llama_adapter_lora {
+pub unsafe fn llama_adapter_lora_init(
+    model: *mut llama_model,
+    path: *const c_char,
+) -> *mut llama_adapter_lora {
     call_or!(std::ptr::null_mut(), adapter_lora_init(model, path))
 }

@@ -77,7 +77,12 @@ pub unsafe fn llama_sampler_init_top_n_sigma(n: f32) -> *mut llama_sampler {
     call_or!(absent("top-n-sigma"), sampler_init_top_n_sigma(n))
 }
 
-pub unsafe fn llama_sampler_init_xtc(p: f32, threshold: f32, min_keep: usize, seed: u32) -> *mut llama_sampler {
+pub unsafe fn llama_sampler_init_xtc(
+    p: f32,
+    threshold: f32,
+    min_keep: usize,
+    seed: u32,
+) -> *mut llama_sampler {
     call_or!(absent("XTC"), sampler_init_xtc(p, threshold, min_keep, seed))
 }
 
