@@ -45,7 +45,7 @@ static CLAIMS: LazyLock<Vec<(Claim, Option<Filter>)>> = LazyLock::new(|| {
 
 /// What became of every claim, the ones that no cell of this run tests too.
 #[must_use]
-pub fn judge(cells: &[Cell]) -> Vec<ClaimResult> {
+pub(crate) fn judge(cells: &[Cell]) -> Vec<ClaimResult> {
     CLAIMS.iter().map(|(claim, filter)| claim.judge(filter.as_ref(), cells)).collect()
 }
 

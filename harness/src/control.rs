@@ -12,7 +12,7 @@ use crate::verdict::Verdict;
 
 /// The negative control of every axis but the model's, from a run's cells.
 #[must_use]
-pub fn controls(config: &Config, axes: &[AxisInfo], cells: &[Cell]) -> Vec<AxisControl> {
+pub(crate) fn controls(config: &Config, axes: &[AxisInfo], cells: &[Cell]) -> Vec<AxisControl> {
     let bases: BTreeMap<&str, &str> = axes
         .iter()
         .map(|axis| (axis.name.as_str(), axis.values.first().map_or("", String::as_str)))

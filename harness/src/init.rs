@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The files, by name.
-pub const FILES: [(&str, &str); 2] = [
+pub(crate) const FILES: [(&str, &str); 2] = [
     ("intact.toml", include_str!("init/intact.toml")),
     ("expectations.toml", include_str!("init/expectations.toml")),
 ];
@@ -14,7 +14,7 @@ pub const FILES: [(&str, &str); 2] = [
 ///
 /// # Errors
 /// The file that could not be written, and why: [`io::ErrorKind::AlreadyExists`] where it is there.
-pub fn write(folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+pub(crate) fn write(folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let paths = FILES.map(|(name, _)| folder.join(name));
     if let Some(there) = paths.iter().find(|path| path.exists()) {
         return Err((there.clone(), io::ErrorKind::AlreadyExists.into()));

@@ -49,7 +49,7 @@ static PREDICTIONS: LazyLock<Vec<(Prediction, Filter)>> = LazyLock::new(|| {
 /// What became of the predictions, those that speak of a cell of this run. Where no session goes from one release to
 /// another there is nothing to say: what else differs in such a run was not thought of.
 #[must_use]
-pub fn judge(cells: &[Cell]) -> Vec<PredictionResult> {
+pub(crate) fn judge(cells: &[Cell]) -> Vec<PredictionResult> {
     if !cells.iter().any(crosses) {
         return Vec::new();
     }

@@ -46,7 +46,7 @@ static PROPERTIES: LazyLock<Vec<(Property, Filter)>> = LazyLock::new(|| {
 
 /// The questions that cells of this run answer.
 #[must_use]
-pub fn answer(cells: &[Cell]) -> Vec<PropertyResult> {
+pub(crate) fn answer(cells: &[Cell]) -> Vec<PropertyResult> {
     PROPERTIES.iter().filter_map(|(property, filter)| property.answered(filter, cells)).collect()
 }
 
@@ -84,7 +84,7 @@ impl Property {
 
 /// The system that loads in a cell: its subject, with the version where several are installed.
 #[must_use]
-pub fn system(cell: &Cell) -> &str {
+pub(crate) fn system(cell: &Cell) -> &str {
     let dim = |name: &str| cell.dims.get(name).map_or("", String::as_str);
     let (subject, reader) = (dim("subject"), dim("reader"));
     if reader.contains('@') && subject_of(reader) == subject { reader } else { subject }

@@ -12,7 +12,7 @@ const LOOKED_AT: usize = 200;
 /// Explains the failing ones among judged cells: for each, the smallest combination of values that no passing cell has.
 /// Combinations that explain more failures come first, and those that explain nothing new are left out.
 #[must_use]
-pub fn suspects(axes: &[AxisInfo], cells: &[&Cell]) -> Vec<Suspect> {
+pub(crate) fn suspects(axes: &[AxisInfo], cells: &[&Cell]) -> Vec<Suspect> {
     let judged: Vec<&&Cell> = cells.iter().filter(|cell| cell.verdict.is_verdict()).collect();
     let (passing, mut unexplained): (Vec<&Cell>, Vec<&Cell>) =
         judged.into_iter().copied().partition(|cell| cell.matched);

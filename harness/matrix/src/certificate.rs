@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What rows cover.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Combinations of values of different axes.
     pub combinations: u64,
     /// Of these, in no allowed row whatever the other axes are.
@@ -14,10 +14,10 @@ pub struct Found {
 }
 
 /// Says of a row whether it is forbidden.
-pub type Forbids<'a> = dyn Fn(&[usize]) -> bool + 'a;
+pub(crate) type Forbids<'a> = dyn Fn(&[usize]) -> bool + 'a;
 
 /// One rule, with the axes that it looks at.
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The axes.
     pub axes: Vec<usize>,
     /// Whether it forbids a row; only these axes' values matter.
@@ -37,7 +37,7 @@ const TRIES: usize = 200_000;
 /// has counts as forbidden only if no allowed row with it exists; where that cannot be found out in bounded time it
 /// counts as possible.
 #[must_use]
-pub fn check(
+pub(crate) fn check(
     sizes: &[usize],
     axes: &[usize],
     strength: usize,

@@ -5,14 +5,14 @@
 
 mod demand;
 
-pub use demand::Demand;
+pub(crate) use demand::Demand;
 use demand::Open;
 
 /// The index of a value for each axis. Index 0 is the axis' base value.
-pub type Row = Vec<usize>;
+pub(crate) type Row = Vec<usize>;
 
 /// What rows must not be.
-pub trait Rules {
+pub(crate) trait Rules {
     /// Whether a row is allowed.
     fn allow(&self, row: &[usize]) -> bool {
         self.broken(row).is_none()
@@ -32,7 +32,7 @@ pub trait Rules {
 /// `sizes` are the numbers of values of the axes. Of the `seeds`, the rows of an earlier array, those that are allowed
 /// and still cover something are kept and come first. A combination for which no allowed row is found is left out.
 #[must_use]
-pub fn cover(sizes: &[usize], demands: &[Demand], rules: &dyn Rules, seeds: &[Row]) -> Vec<Row> {
+pub(crate) fn cover(sizes: &[usize], demands: &[Demand], rules: &dyn Rules, seeds: &[Row]) -> Vec<Row> {
     let mut open = Open::new(sizes, demands);
     let mut rows: Vec<Row> = Vec::new();
     for seed in seeds {

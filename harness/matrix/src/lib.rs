@@ -3,12 +3,12 @@
 //!
 //! From the bottom up: [`Dims`] name a cell; a [`filter`] selects among them; a [`recipe`] is what the values of a cell set,
 //! a [`fault`] among it; [`config`] is `intact.toml`; a [`plan`] turns it into cells, by arrays that cover what they must
-//! ([`covering`]), as [`certificate`] proves, which shares no code with it.
+//! (`covering`), as `certificate` proves, which shares no code with it.
 
 mod axes;
-pub mod certificate;
+mod certificate;
 pub mod config;
-pub mod covering;
+mod covering;
 mod dims;
 pub mod fault;
 pub mod filter;

@@ -6,7 +6,7 @@ use super::Row;
 
 /// Every combination of `strength` values of these axes, in at least one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
+pub(crate) struct Demand {
     /// Values that vary together: 2 for pairs.
     pub strength: usize,
     /// The axes, in ascending order.
