@@ -5,3 +5,4 @@ pub mod files;
 pub mod home;
 pub mod nearest;
 pub mod parallel;
+pub mod tool;
