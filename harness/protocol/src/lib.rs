@@ -9,6 +9,7 @@
 //! before it trusts a worker with a cell.
 
 mod answer;
+mod cage;
 mod failure;
 mod line;
 mod logits;
@@ -20,6 +21,7 @@ pub use answer::{
     AFRESH, Adopted, Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal,
     Replied, Said, Saved, Scored, Timings,
 };
+pub use cage::{CAGE, CAGED_FILES, CAGED_NETWORK, Cage, OFF};
 pub use failure::{Operation, WorkerError, operation};
 pub use line::{LineError, UnknownRequest, parse_answer, parse_envelope, write_line};
 pub use logits::{Logits, LogitsError, Oracle};

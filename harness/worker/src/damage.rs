@@ -9,6 +9,8 @@ use intact_engine::llama::Container;
 use intact_engine::{Engine, EngineError, sidecar_path};
 use intact_format::layout::{self, Layout, LayoutError, Matrix, Order, Section, State};
 
+use crate::cage;
+
 /// What is zeroed of the cells that were restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Damage {
@@ -31,7 +33,7 @@ impl Damage {
     /// Strikes a live session.
     pub(crate) fn strike(self, engine: &mut Engine, session: &str) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
-        let folder = std::env::temp_dir().join(format!("intact-damage-{}", std::process::id()));
+        let folder = cage::temporary_folder().join(format!("intact-damage-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(failed)?;
         let file = folder.join("session.json");
         let struck = self.through(engine, session, &file);

@@ -1,5 +1,6 @@
 //! `intact-worker`: the engine, or the blind path, behind the worker protocol on standard input and output.
 
+mod cage;
 mod connection;
 mod damage;
 mod outcome;
@@ -122,16 +123,25 @@ fn main() -> ExitCode {
         }
     };
     let arguments = Arguments::parse();
-    #[cfg(unix)]
-    if let Err(error) = intact_protocol::end_with_the_reader(&output) {
-        eprintln!("intact-worker: it cannot watch for the end of the harness: {error}");
-    }
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    // A library is what the worker runs on, as its own program is: it is there before the cage.
     #[cfg(llama_loaded)]
     if let Err(error) = open(arguments.library) {
         eprintln!("intact-worker: {error}");
         return ExitCode::from(NO_LIBRARY);
+    }
+    // Before there is a second thread, which would be left outside.
+    let caged = match cage::enter() {
+        Ok(features) => features,
+        Err(error) => {
+            eprintln!("intact-worker: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    #[cfg(unix)]
+    if let Err(error) = intact_protocol::end_with_the_reader(&output) {
+        eprintln!("intact-worker: it cannot watch for the end of the harness: {error}");
     }
     #[cfg(not(llama_loaded))]
     if let Some(Work::Quantize { from, to, weights, threads }) = arguments.work {
@@ -144,7 +154,8 @@ fn main() -> ExitCode {
         };
     }
     let server = Server::new(arguments.subject, arguments.container, arguments.slow_load)
-        .sabotaged(arguments.sabotage);
+        .sabotaged(arguments.sabotage)
+        .caged(caged);
     match connection::run(server, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -33,6 +33,8 @@ pub(crate) struct Server {
     container: Container,
     load_delay: Delay,
     sabotage: Sabotage,
+    /// What the system keeps it from, as features.
+    caged: Vec<String>,
     engine: Option<Engine>,
 }
 
@@ -55,12 +57,24 @@ const VERIFYING: [&str; 2] = ["adopt", "check"];
 
 impl Server {
     pub(crate) fn new(subject: Subject, container: Container, load_delay: Delay) -> Self {
-        Self { subject, container, load_delay, sabotage: Sabotage::default(), engine: None }
+        Self {
+            subject,
+            container,
+            load_delay,
+            sabotage: Sabotage::default(),
+            caged: Vec::new(),
+            engine: None,
+        }
     }
 
     /// One that does this wrong.
     pub(crate) fn sabotaged(self, sabotage: Sabotage) -> Self {
         Self { sabotage, ..self }
+    }
+
+    /// One that the system keeps from these things.
+    pub(crate) fn caged(self, caged: Vec<String>) -> Self {
+        Self { caged, ..self }
     }
 
     /// Carries out one request. `event` gets the pieces of a streamed reply.
@@ -103,7 +117,7 @@ impl Server {
             versions: BTreeMap::from([(llama.vendor.to_owned(), llama.version.to_string())]),
             operations: operations.map(|operation| (*operation).to_owned()).collect(),
             formats: if blind { Vec::new() } else { formats },
-            features: vec![AFRESH.to_owned()],
+            features: [vec![AFRESH.to_owned()], self.caged.clone()].concat(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The worker as other processes see it.
 
 mod adopting;
+mod cage;
 mod client;
 mod kills;
 mod protocol;
