@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use intact_harness::tags::{built_worker, default_home, releases};
-use intact_harness::worker::Worker;
-use intact_protocol::{FlashAttention, Forget, Open, Outcome, Request, Save, Say, Settings};
+use intact_harness::worker::{Limits, Worker};
+use intact_protocol::{Cage, FlashAttention, Forget, Open, Outcome, Request, Save, Say, Settings};
 
 /// What a file is of.
 struct Form {
@@ -93,7 +93,10 @@ fn save(
     };
     let command =
         std::iter::once(worker.display().to_string()).chain(arguments.iter().map(ToString::to_string));
-    let (mut worker, _) = Worker::start(&command.collect::<Vec<_>>(), PATIENCE)?;
+    let write = path.parent().map(Path::to_owned).into_iter().collect();
+    let cage = Cage { read: vec![model.to_owned()], write };
+    let (mut worker, _) =
+        Worker::start_in(&command.collect::<Vec<_>>(), &[], &Limits { cage, ..Limits::default() }, PATIENCE)?;
     let open =
         Open { model: model.to_owned(), settings, preset: None, model_repo: None, forget_layouts: false };
     let session = "golden".to_owned();

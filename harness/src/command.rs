@@ -38,15 +38,18 @@ mod subjects;
 mod summary;
 mod table;
 mod tags;
+mod upgrade;
 mod verify;
 mod worker;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::fleeting;
+use crate::nearest::nearest;
 use crate::printing;
 use failure::Failure;
 
@@ -75,6 +78,7 @@ enum Command {
     Config(config::Configuration),
     Inspect(inspect::Inspect),
     Check(check::Check),
+    Upgrade(upgrade::Upgrade),
     Migrate(migrate::Migrate),
     Adopt(adopt::Adopt),
     Verify(verify::Verify),
@@ -107,6 +111,8 @@ Start here:
   intact run --model my-model.gguf   the same on a model of yours
   intact check my-session.json --model my-model.gguf
                                      will this one file load here, and how?
+  intact upgrade node-llama-cpp@3.18.1 node-llama-cpp@3.22.1 --model my-model.gguf
+                                     will my users' sessions survive the new version?
 
 Exit codes:
   0    fine
@@ -128,11 +134,31 @@ pub fn main() -> ExitCode {
     panic::install();
     printing::begin();
     fleeting::may_guard();
-    let exit = match Arguments::parse().command.carry_out() {
+    let exit = match arguments().command.carry_out() {
         Ok(exit) => exit,
         Err(failure) => failure.report(),
     };
     ExitCode::from(printing::end(exit).code())
+}
+
+/// The arguments of this process. A subcommand that does not exist is answered with the one that was probably meant.
+fn arguments() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|mut error| {
+        let given = match error.get(ContextKind::InvalidSubcommand) {
+            Some(ContextValue::String(given)) => given.clone(),
+            _ => error.exit(),
+        };
+        let command = Arguments::command();
+        let known: Vec<&str> = command
+            .get_subcommands()
+            .filter(|known| !known.is_hide_set())
+            .map(clap::Command::get_name)
+            .collect();
+        if let (None, Some(near)) = (error.get(ContextKind::SuggestedSubcommand), nearest(&given, &known)) {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near.to_owned()]));
+        }
+        error.exit()
+    })
 }
 
 impl Command {
@@ -152,6 +178,7 @@ impl Command {
             Self::Guard(guard) => guard.carry_out(),
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
+            Self::Upgrade(upgrade) => upgrade.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),
             Self::Adopt(adopt) => adopt.carry_out(),
             Self::Verify(verify) => verify.carry_out(),

@@ -6,6 +6,7 @@
 #[macro_use]
 mod printing;
 
+mod caging;
 pub mod change;
 mod claims;
 pub mod command;
@@ -22,6 +23,7 @@ pub mod perf;
 mod predictions;
 mod properties;
 mod proposal;
+mod quantity;
 pub mod report;
 pub mod results;
 pub mod run;
@@ -33,6 +35,7 @@ mod suspects;
 pub mod tags;
 mod text;
 pub mod trust;
+pub mod upgrade;
 
 pub use intact_base::exit;
 use intact_base::{files, home, nearest, parallel};

@@ -11,6 +11,7 @@ mod combined;
 mod coverage;
 mod crossing;
 mod digest;
+mod first_words;
 mod html;
 mod junit;
 mod markdown;
@@ -22,7 +23,8 @@ mod story;
 mod style;
 mod systems;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,7 @@ pub use combined::combined;
 pub use coverage::{AxisGround, Ground, Used};
 pub use crossing::{Crossings, Question};
 pub use digest::{DIGEST_VERSION, Digest};
+pub use first_words::{FirstWords, Mixture, Word};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
@@ -43,7 +46,7 @@ pub use performance::{HISTORY_FILE, Performance, PerformanceError};
 pub use pivot::{Pivot, Row, Slot};
 pub use questions::questions;
 pub use requantization::{Requantization, Span, Turned};
-pub use story::{Answer, Line, Story, Tally, Told, by_kind, kind_words};
+pub use story::{Answer, Common, Line, Story, Tally, Told, by_kind, explained, kind_words};
 pub use style::{Style, Tone};
 pub use systems::{Asked, Cost, Party, Systems};
 

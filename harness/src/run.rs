@@ -178,6 +178,8 @@ pub trait Progress: Sync {
     fn step(&self);
     /// A cell is judged.
     fn cell(&self, cell: &Cell);
+    /// Something is to be known before it goes on.
+    fn note(&self, _text: &str) {}
 }
 
 /// Tells nobody.
@@ -199,6 +201,16 @@ pub enum RunError {
     /// `intact.toml` or `expectations.toml` cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The filter selects no cell.
+    #[error(
+        "the filter {filter} selects no cell of the plan `{plan}`; nothing was run, and nothing was written"
+    )]
+    NothingSelected {
+        /// The filter.
+        filter: String,
+        /// The plan.
+        plan: String,
+    },
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -256,6 +268,7 @@ impl RunError {
         match self {
             Self::Filter(_) => Exit::BadFilter,
             Self::Untrusted(_) => Exit::Untrusted,
+            Self::NothingSelected { .. } => Exit::NothingSelected,
             _ => Exit::SetUp,
         }
     }
@@ -283,6 +296,10 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
     }
     let kind = if options.from.is_empty() { Kind::Run } else { Kind::Consume };
     let mut setup = Setup::ready(options, kind, progress)?;
+    if let (true, Some(filter)) = (setup.selected.is_empty(), &options.filter) {
+        return Err(RunError::NothingSelected { filter: filter.clone(), plan: setup.inputs.plan.clone() });
+    }
+    setup.impossible(options.partition).iter().for_each(|note| progress.note(note));
     let (folder, log) = setup.folder(options)?;
     let cells = setup.cells(options.partition);
     let earlier = folder.events()?;

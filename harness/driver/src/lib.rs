@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use intact_base::tool;
 use intact_protocol::{
     Answer, Envelope, Hello, HelloRequest, Operation, Outcome, PROTOCOL, Replied, Request, write_line,
 };
@@ -51,7 +52,7 @@ impl Worker {
     pub fn spawn(
         command: &[String],
         environment: &[(String, String)],
-        limits: Limits,
+        limits: &Limits,
     ) -> Result<Self, WorkerError> {
         let refused = |reason: String| WorkerError::Spawn { command: command.join(" "), reason };
         let (program, arguments) = command.split_first().ok_or_else(|| refused("no command line".into()))?;
@@ -59,11 +60,14 @@ impl Worker {
         line.args(arguments)
             .env_clear()
             .envs(environment::usual())
+            .envs(limits.cage_variable())
             .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut process = Process::spawn(line, limits).map_err(|error| refused(error.to_string()))?;
+        let mut process = Process::spawn(line, limits).map_err(|error| {
+            refused(tool::remedy(Path::new(program), &error).unwrap_or_else(|| error.to_string()))
+        })?;
         let missing = || refused("its standard streams could not be taken".into());
         let stdout = process.stdout().ok_or_else(missing)?;
         let stderr = process.stderr().ok_or_else(missing)?;
@@ -81,12 +85,13 @@ impl Worker {
     }
 
     /// Starts a process and makes sure that it speaks the protocol: it must give a `hello` of the same version, and
-    /// answer a request that nobody knows with `unsupported`.
+    /// answer a request that nobody knows with `unsupported`. The built-in worker may touch no file then: that is for whoever
+    /// only asks what it is.
     ///
     /// # Errors
     /// [`WorkerError`]; [`WorkerError::Noncompliant`] says what is wrong with its answers.
     pub fn start(command: &[String], timeout: Duration) -> Result<(Self, Hello), WorkerError> {
-        Self::start_in(command, &[], Limits::default(), timeout)
+        Self::start_in(command, &[], &Limits::default(), timeout)
     }
 
     /// The same, with these environment variables besides those that every worker gets, and these limits.
@@ -96,7 +101,7 @@ impl Worker {
     pub fn start_in(
         command: &[String],
         environment: &[(String, String)],
-        limits: Limits,
+        limits: &Limits,
         timeout: Duration,
     ) -> Result<(Self, Hello), WorkerError> {
         let mut worker = Self::spawn(command, environment, limits)?;

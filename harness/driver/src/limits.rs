@@ -3,18 +3,28 @@
 use std::io;
 use std::sync::Once;
 
+use intact_protocol::{CAGE, Cage, OFF};
+
 /// What a worker may take from the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of memory of its own; any number if not given. Files that it maps, as it does with models, do not count, and
     /// neither does address space that it only keeps free. Linux has such a limit; elsewhere there is none.
     pub memory: Option<u64>,
+    /// What the built-in worker may touch, on Linux. Other subjects do not heed it.
+    pub cage: Cage,
 }
 
 impl Limits {
+    /// The variable that a worker is told its cage with; none where the user has switched it off.
+    pub(super) fn cage_variable(&self) -> Option<(&'static str, String)> {
+        let off = std::env::var_os(CAGE).is_some_and(|value| value == OFF);
+        (!off).then(|| (CAGE, self.cage.variable()))
+    }
+
     /// Puts the limits on a process.
     #[cfg(target_os = "linux")]
-    pub(super) fn put_on(self, id: u32) -> io::Result<()> {
+    pub(super) fn put_on(&self, id: u32) -> io::Result<()> {
         use rustix::process::{Pid, Resource, Rlimit, prlimit};
         let Some(memory) = self.memory else { return Ok(()) };
         let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
@@ -25,7 +35,7 @@ impl Limits {
 
     /// Puts the limits on a process.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn put_on(self, _id: u32) -> io::Result<()> {
+    pub(super) fn put_on(&self, _id: u32) -> io::Result<()> {
         Ok(())
     }
 }

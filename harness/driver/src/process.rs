@@ -68,7 +68,7 @@ pub(super) fn stopped() -> bool {
 }
 
 impl Process {
-    pub(super) fn spawn(mut command: Command, limits: Limits) -> io::Result<Self> {
+    pub(super) fn spawn(mut command: Command, limits: &Limits) -> io::Result<Self> {
         own_group(&mut command);
         limits::no_core_files();
         // Held until the process is in the list: none is started behind the back of `kill_all`.

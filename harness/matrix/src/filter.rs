@@ -22,9 +22,11 @@ mod change;
 mod matcher;
 mod parse;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use intact_base::nearest::nearest;
 use thiserror::Error;
 
 use crate::Dims;
@@ -38,6 +40,9 @@ pub const EXTRA_NAMES: [&str; 5] = ["id", "plan", "verdict", "route", "changed"]
 
 /// Names of predicates that select nothing before a cell has run.
 pub const AFTERWARDS: [&str; 3] = ["verdict", "route", "changed"];
+
+/// Values that are named where none is near.
+const SHOWN: usize = 12;
 
 /// A filter over cells.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +135,7 @@ impl Filter {
     pub fn check_names(&self, text: &str, known: &[&str]) -> Result<(), FilterError> {
         let Some(name) = self.first_unknown_name(known) else { return Ok(()) };
         let all: Vec<&str> = known.iter().chain(&EXTRA_NAMES).copied().collect();
-        let hint = intact_base::nearest::nearest(name, &all).map_or_else(
+        let hint = nearest(name, &all).map_or_else(
             || format!("known are {}", all.join(", ")),
             |near| format!("did you mean `{near}`?"),
         );
@@ -154,6 +159,47 @@ impl Filter {
             position: text.find(name).unwrap_or(0),
             message: format!("`{name}` is not known before a cell has run; use it on results and reports"),
         })
+    }
+
+    /// Makes sure that every value which the filter asks for by its whole text is one that something has.
+    ///
+    /// `known` are the values of a dimension; none where they are not known.
+    ///
+    /// # Errors
+    /// The first value that nothing has, with the nearest known one.
+    pub fn check_values<'k>(
+        &self,
+        text: &str,
+        known: &dyn Fn(&str) -> Option<BTreeSet<&'k str>>,
+    ) -> Result<(), FilterError> {
+        match self {
+            Self::All | Self::None => Ok(()),
+            Self::Not(inner) => inner.check_values(text, known),
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.check_values(text, known).and_then(|()| right.check_values(text, known))
+            }
+            Self::Is { name, matchers } => {
+                let Some(values) = known(name) else { return Ok(()) };
+                let unknown = |matcher: &&Matcher| matches!(matcher, Matcher::Exact(value) if !values.contains(value.as_str()));
+                let Some(Matcher::Exact(value)) = matchers.iter().find(unknown) else { return Ok(()) };
+                let values: Vec<&str> = values.iter().copied().collect();
+                let hint = match nearest(value, &values) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if values.len() <= SHOWN => format!("it has {}", values.join(", ")),
+                    None => {
+                        format!("it has {} and {} more", values[..SHOWN].join(", "), values.len() - SHOWN)
+                    }
+                };
+                // The value stands behind its dimension's name.
+                let after = text.find(&format!("{name}(")).unwrap_or(0);
+                let position = text[after..].find(value.as_str()).map_or(after, |found| after + found);
+                Err(FilterError {
+                    text: text.to_owned(),
+                    position,
+                    message: format!("`{name}` has no value `{value}`; {hint}"),
+                })
+            }
+        }
     }
 
     /// Every name that the filter uses.

@@ -7,6 +7,7 @@ mod info;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use intact_base::nearest::hint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -46,12 +47,12 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PlanError {
     /// No plan of this name.
-    #[error("there is no plan `{name}`; there are {known}")]
+    #[error("there is no plan `{name}`; {hint}")]
     Unknown {
         /// What was asked for.
         name: String,
-        /// Every plan.
-        known: String,
+        /// The one that was probably meant, or all.
+        hint: String,
     },
     /// It has more combinations than anybody plays.
     #[error(
@@ -117,7 +118,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let plan = config.plans.get(name).ok_or_else(|| PlanError::Unknown {
             name: name.to_owned(),
-            known: config.plans.keys().cloned().collect::<Vec<_>>().join(", "),
+            hint: hint(name, &config.plans.keys().map(String::as_str).collect::<Vec<_>>()),
         })?;
         let planner = Planner::new(config, setting)?;
         let mut expander = Expander::new(&planner, planner.seeds(previous));

@@ -1,13 +1,15 @@
 //! `intact adopt`: a session file from a state that llama.cpp itself wrote.
 
+mod history;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use intact_format::text::without_byte_order_mark;
-use intact_protocol::{Adopt as AdoptRequest, Adopted, Message, Outcome, Replied, Request, Role, Save};
-use serde::{Deserialize, Serialize};
+use intact_protocol::{Adopt as AdoptRequest, Adopted, Cage, Message, Outcome, Replied, Request, Save};
+use serde::Serialize;
 
 use super::Failure;
 use super::output::show;
@@ -15,6 +17,7 @@ use super::stored::unless_taken;
 use super::table::plain;
 use super::worker::{ModelArguments, Session, told};
 use crate::exit::Exit;
+use history::{FORMS, messages};
 
 /// How long evaluating the tokens again may take.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -45,7 +48,7 @@ pub(super) struct Adopt {
     #[command(flatten)]
     model: ModelArguments,
 
-    /// The conversation: a JSON array of messages with role and content
+    /// The conversation: a JSON array of messages with role and content, or as node-llama-cpp or llama-server write it
     ///
     /// Without it, the text of the tokens becomes one message of the assistant.
     #[arg(long, value_name = "FILE")]
@@ -64,22 +67,6 @@ pub(super) struct Adopt {
     json: bool,
 }
 
-/// A message as OpenAI-style APIs have it. Fields that say nothing about the text are left alone.
-#[derive(Deserialize)]
-struct GivenMessage {
-    role: GivenRole,
-    content: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum GivenRole {
-    #[serde(alias = "developer")]
-    System,
-    User,
-    Assistant,
-}
-
 #[derive(Serialize)]
 struct Report {
     files: Vec<PathBuf>,
@@ -92,9 +79,11 @@ impl Adopt {
         let path = absolute(&self.file)?;
         let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
         unless_taken(&out)?;
-        let history = self.history.as_deref().map(messages).transpose()?;
+        let history = self.history.as_deref().map(told_in).transpose()?;
         let session = self.session.clone().unwrap_or_else(|| name(&out));
-        let mut worker = self.model.open()?;
+        let folder = out.parent().map(Path::to_owned);
+        let cage = Cage { read: vec![path.clone()], write: folder.into_iter().collect() };
+        let mut worker = self.model.open(cage)?;
         let request = AdoptRequest { path, session: session.clone(), history };
         let adopted = match worker.ask(Request::Adopt(request), PATIENCE, &mut |_| {})? {
             Ok(Replied::Adopt(adopted)) => adopted,
@@ -138,24 +127,13 @@ fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<Path
 }
 
 /// The conversation of a file.
-fn messages(path: &Path) -> Result<Vec<Message>, Failure> {
+fn told_in(path: &Path) -> Result<Vec<Message>, Failure> {
     let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-    let given: Vec<GivenMessage> = serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| {
-        Failure::setup(format!("{} is not an array of messages: {error}", path.display()))
-            .help("write [{\"role\": \"user\", \"content\": \"...\"}, ...] with the roles system, user and assistant")
-    })?;
-    Ok(given.into_iter().map(GivenMessage::told).collect())
-}
-
-impl GivenMessage {
-    fn told(self) -> Message {
-        let role = match self.role {
-            GivenRole::System => Role::System,
-            GivenRole::User => Role::User,
-            GivenRole::Assistant => Role::Assistant,
-        };
-        Message { role, text: self.content }
-    }
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::setup(format!("{} is no conversation: {error}", path.display())).help(FORMS)
+    };
+    let document = serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| failed(&error))?;
+    messages(&document).map_err(|error| failed(&error))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

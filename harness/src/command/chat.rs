@@ -4,6 +4,7 @@ mod files;
 mod input;
 mod kept;
 mod line;
+mod reach;
 mod sealing;
 
 use std::io::{self, IsTerminal, Write};
@@ -15,7 +16,9 @@ use intact_format::image::Durable;
 use intact_format::place::{FileSink, FileSource, sidecar_path};
 use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
-use intact_protocol::{Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say};
+use intact_protocol::{
+    CAGED_FILES, Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say,
+};
 use intact_seal::Form;
 
 use super::Failure;
@@ -30,6 +33,7 @@ use files::{FLAG, Files, unless_untold};
 use input::Input;
 use kept::Kept;
 use line::Line;
+use reach::Reach;
 use sealing::{Plain, Readable, Sealing};
 
 /// How long one answer may take before the worker counts as stuck.
@@ -96,6 +100,7 @@ struct Conversation {
     kept: Option<Kept>,
     sealing: Sealing,
     files: Files,
+    reach: Reach,
     /// The worst that went wrong.
     worst: Exit,
     id: String,
@@ -107,9 +112,14 @@ struct Conversation {
 impl Chat {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         SessionId::new(self.session.as_str()).map_err(Failure::setup)?;
+        let scratch = self.scratch.within();
         let sealing = Sealing::of(&self.lock, self.scratch)?;
         let kept = self.store.as_deref().map(Kept::open).transpose()?;
-        let worker = self.model.open()?;
+        // Where `/save` saves without a file, and beside what was loaded.
+        let loaded = self.load.as_deref().and_then(Path::parent).map(|folder| Path::new(".").join(folder));
+        let reach = Reach::of([Path::new(".")].into_iter().chain(loaded.as_deref()));
+        let folder = kept.as_ref().map(|kept| kept.folder().folder().to_owned());
+        let worker = self.model.open(reach.cage(folder.into_iter().chain([scratch])))?;
         let interactive = io::stdin().is_terminal();
         eprintln!(
             "{} model, {} tokens of context, llama.cpp {}. /help lists the commands.",
@@ -123,6 +133,7 @@ impl Chat {
             kept,
             sealing,
             files: Files::default(),
+            reach,
             worst: Exit::Fine,
             id: self.session,
             system: self.system,
@@ -236,7 +247,7 @@ impl Conversation {
     fn save_to(&mut self, file: &Path, form: Form, replace: bool) -> Result<String, Failure> {
         let path = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
         let (path, replaces) = self.files.admit(&self.id, &path, form == Form::Sealed, replace)?;
-        if form == Form::Plain {
+        if form == Form::Plain && (self.reach.has(&path) || !self.is_caged()) {
             let saved = self.write(path.clone(), !replace)?;
             self.files.note(&self.id, &path, Files::content(&path));
             return Ok(saved_words(&saved));
@@ -251,7 +262,14 @@ impl Conversation {
         })?;
         self.files.note(&self.id, &path, sink.saved());
         let files = vec![path.clone(), sidecar_path(&path)];
-        Ok(format!("{} ({})", saved_words(&Saved { bytes, files, ..saved }), form_name(form)))
+        let words = saved_words(&Saved { bytes, files, ..saved });
+        Ok(if form == Form::Plain { words } else { format!("{words} ({})", form_name(form)) })
+    }
+
+    /// Whether the system keeps the worker to the folders that it was given.
+    fn is_caged(&self) -> bool {
+        let features = self.worker.iter().flat_map(|worker| &worker.hello.features);
+        features.into_iter().any(|feature| feature == CAGED_FILES)
     }
 
     fn save_in_store(&mut self, form: Form) -> Result<String, Failure> {

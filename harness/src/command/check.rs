@@ -7,18 +7,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use intact_format::manifest::Manifest;
+use intact_format::place::find_sidecar;
 use intact_format::route::LoadPolicy;
-use intact_protocol::{AxisReport, Check as CheckRequest, Checked, Outcome, Replied, Request};
+use intact_protocol::{AxisReport, Cage, Check as CheckRequest, Checked, Outcome, Replied, Request};
 use intact_seal::Form;
 
 use super::Failure;
 use super::keys::KeyArguments;
+use super::kind::Kind;
 use super::output::show;
 use super::scratch::ScratchArguments;
 use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
+use crate::run::quoted;
 use crate::tags::{Release, select};
 
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -58,6 +62,10 @@ pub(super) struct Check {
     #[command(flatten)]
     scratch: ScratchArguments,
 
+    /// Show the axes that are the same too
+    #[arg(long)]
+    all: bool,
+
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -90,10 +98,8 @@ impl Policy {
 
 impl Check {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let (file, json) = (self.file.clone(), self.json);
-        if let Err(error) = std::fs::File::open(&file) {
-            return Err(Failure::unreadable(&file, &error));
-        }
+        let (file, json, all) = (self.file.clone(), self.json, self.all);
+        unless_other(&file, self.model.as_deref())?;
         let warned;
         let (place, mut checked) = match (self.tag.clone(), self.model.clone()) {
             (Some(tag), _) => {
@@ -112,7 +118,7 @@ impl Check {
         if json {
             checked.notes.extend(warned.map(str::to_owned));
         }
-        show(&checked, json, |checked| rendered(checked, &place))?;
+        show(&checked, json, |checked| rendered(checked, &place, all))?;
         Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
     }
 
@@ -122,18 +128,22 @@ impl Check {
             return Err(Failure::setup("only a plain session can be compared with a manifest")
                 .help("`intact unseal` writes a plain one"));
         }
-        let mut session = self.context.open(model)?;
         let scratch = if is_plain { None } else { Some(self.scratch.make()?) };
         let path = match &scratch {
             None => {
                 std::path::absolute(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?
             }
-            Some(scratch) => {
-                let taken = scratch.take(&mut stored.source).map_err(|error| refused(&self.file, &error))?;
-                taken.tell();
-                scratch.file()
-            }
+            Some(scratch) => scratch.file(),
         };
+        let read = match &scratch {
+            None => vec![path.clone(), find_sidecar(&path), Manifest::path_of(&path)],
+            Some(scratch) => vec![scratch.folder().to_owned()],
+        };
+        let mut session = self.context.open(model, Cage { read, write: Vec::new() })?;
+        if let Some(scratch) = &scratch {
+            let taken = scratch.take(&mut stored.source).map_err(|error| refused(&self.file, &error))?;
+            taken.tell();
+        }
         let routes = self.policy.routes().map(|names| names.iter().map(ToString::to_string).collect());
         let request = CheckRequest { path, routes, manifest: self.manifest };
         let answer = session.ask(Request::Check(request), PATIENCE, &mut |_| {})?;
@@ -163,20 +173,30 @@ fn loads(checked: &Checked) -> bool {
     checked.refusal.is_none() && checked.route != "refused"
 }
 
-fn rendered(checked: &Checked, place: &str) -> String {
+/// What is no session file is named, with the command for it.
+fn unless_other(file: &Path, model: Option<&Path>) -> Result<(), Failure> {
+    let name = file.display();
+    let model = model.map_or_else(|| "my-model.gguf".into(), |model| quoted(&model.display().to_string()));
+    let (what, help) = match Kind::of(file)? {
+        Kind::Session => return Ok(()),
+        Kind::Foreign(kind) => (
+            format!("a {kind} of llama.cpp's own"),
+            format!(
+                "`intact adopt {} --model {model}` makes a session file of it, once it has proved to be of that model; \
+                 `intact inspect` says what is in it",
+                quoted(&name.to_string())
+            ),
+        ),
+        Kind::Sidecar => {
+            ("the KV image of a session".into(), "give the session file, which lies beside it".into())
+        }
+        Kind::Model => ("a model".into(), "give the session file; the model goes behind --model".into()),
+    };
+    Err(Failure::setup(format!("{name} is {what}, and no session file")).help(help))
+}
+
+fn rendered(checked: &Checked, place: &str, all: bool) -> String {
     let mut out = String::new();
-    if !checked.axes.is_empty() {
-        let (differing, same): (Vec<_>, Vec<_>) =
-            checked.axes.iter().partition(|axis| axis.consequence != "same");
-        let rows: Vec<_> = differing.iter().chain(&same).map(|axis| row(axis)).collect();
-        out = table(["axis", "saved", "here", "consequence"], &rows) + "\n";
-        for axis in differing.iter().filter(|axis| !axis.reason.is_empty()) {
-            let _ = writeln!(out, "{}: {}", plain(&axis.axis), plain(&axis.reason));
-        }
-        if !differing.is_empty() {
-            out.push('\n');
-        }
-    }
     let (route_name, means) = (plain(&checked.route), route(&checked.route));
     match &checked.refusal {
         Some(refusal) => {
@@ -192,6 +212,25 @@ fn rendered(checked: &Checked, place: &str) -> String {
     }
     for note in &checked.notes {
         let _ = writeln!(out, "note: {}", plain(note));
+    }
+    let (differing, same): (Vec<_>, Vec<_>) =
+        checked.axes.iter().partition(|axis| axis.consequence != "same");
+    let shown: Vec<_> = differing.iter().chain(same.iter().filter(|_| all)).map(|axis| row(axis)).collect();
+    if !shown.is_empty() {
+        out += &format!("\n{}", table(["axis", "saved", "here", "consequence"], &shown));
+    }
+    if differing.iter().any(|axis| !axis.reason.is_empty()) {
+        out.push('\n');
+    }
+    for axis in differing.iter().filter(|axis| !axis.reason.is_empty()) {
+        let _ = writeln!(out, "{}: {}", plain(&axis.axis), plain(&axis.reason));
+    }
+    match (same.len(), differing.is_empty()) {
+        _ if all => {}
+        (0, _) => {}
+        (1, _) => out += "\n1 axis is the same; --all shows it.\n",
+        (many, true) => out += &format!("\nAll {many} axes are the same; --all shows them.\n"),
+        (many, false) => out += &format!("\n{many} axes are the same; --all shows them.\n"),
     }
     out
 }
@@ -237,14 +276,23 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_comes_first_and_says_why() {
-        let axes = vec![axis("release", "same"), axis("kv-type", "reprefill")];
+    fn the_answer_comes_first_and_then_what_differs() {
+        let axes = vec![axis("release", "same"), axis("kv-type", "reprefill"), axis("model", "same")];
         let checked = Checked { route: "reprefilled".into(), axes, refusal: None, notes: Vec::new() };
-        let text = rendered(&checked, "here");
+        let text = rendered(&checked, "here", false);
+        assert!(
+            text.starts_with("This file will load here. Route: reprefilled, the KV cannot be used"),
+            "{text}"
+        );
+        assert!(
+            text.contains("kv-type: Types differ.") && text.contains("2 axes are the same; --all"),
+            "{text}"
+        );
+        assert!(!text.contains("release"), "{text}");
+        let text = rendered(&checked, "here", true);
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
-        assert!(at("kv-type") < at("release"));
-        assert!(at("kv-type: Types differ.") < at("evaluated again"));
-        assert!(!text.contains("release: Types differ."));
+        assert!(at("This file") < at("kv-type") && at("kv-type") < at("release"), "{text}");
+        assert!(!text.contains("--all") && !text.contains("release: Types differ."), "{text}");
         assert!(loads(&checked));
     }
 
@@ -256,7 +304,7 @@ mod tests {
             Checked { route: "refused".into(), axes: Vec::new(), refusal: Some(refusal), notes: Vec::new() };
         assert!(!loads(&checked));
         assert_eq!(
-            rendered(&checked, "here"),
+            rendered(&checked, "here", false),
             "This file will not load here (model-mismatch).\nOther weights.\n"
         );
     }

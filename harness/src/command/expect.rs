@@ -16,6 +16,7 @@ use crate::files::write_whole;
 use crate::folder::RESULTS;
 use crate::plan::PlannedCell;
 use crate::proposal::proposal;
+use crate::quantity::{as_expected, counted};
 use crate::results::Results;
 use crate::run::{self, RunOptions};
 
@@ -131,12 +132,17 @@ impl Desk {
         }
         let entries = self.expectations.len();
         if findings.is_empty() {
-            println!(
-                "{entries} entries are sound, in force, and each decides about a cell of the plan `{plan}`"
-            );
+            let sound = match entries {
+                0 => "there are no entries, so nothing is excused".to_owned(),
+                1 => format!("the 1 entry is sound, in force, and decides about a cell of the plan `{plan}`"),
+                _ => format!(
+                    "{entries} entries are sound, in force, and each decides about a cell of the plan `{plan}`"
+                ),
+            };
+            println!("{sound}");
             return Ok(Exit::Fine);
         }
-        println!("{} of {entries} entries need attention", findings.len());
+        println!("{}", counted(findings.len(), "thing needs", "things need") + " attention");
         Ok(Exit::GateFailed)
     }
 
@@ -158,9 +164,9 @@ impl Desk {
         }
         self.write(&edited)?;
         println!(
-            "{}: {} entries removed, {} changed, {} added",
+            "{}: {} removed, {} changed, {} added",
             self.path.display(),
-            edit.remove.len(),
+            counted(edit.remove.len(), "entry", "entries"),
             edit.change.len(),
             edit.add.len()
         );
@@ -237,8 +243,7 @@ impl Desk {
             println!("{line}");
         }
         if let Some(found) = results.iter().flat_map(|results| &results.cells).find(|cell| cell.id == id) {
-            let word = if found.matched { "as expected" } else { "which was not expected" };
-            println!("It ended {}, {word}: {}", found.verdict, found.message);
+            println!("It ended {}, {}: {}", found.verdict, as_expected(found), found.message);
         }
         Ok(Exit::Fine)
     }

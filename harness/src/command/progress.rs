@@ -6,23 +6,31 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::quantity::as_expected;
 use crate::report::Style;
 use crate::results::Cell;
 use crate::run::Progress;
 
-const COUNTED: &str = "{msg:22} {bar:32} {pos}/{len}  {eta} left";
+const COUNTED: &str = "{msg:30} {bar:32} {pos}/{len}  {eta} left";
 const UNCOUNTED: &str = "{spinner} {msg}";
 
 /// Shows a run on standard error.
 pub(super) struct Shown {
     bar: Mutex<ProgressBar>,
     terminal: bool,
+    /// Whether cells that are not as expected are told one by one.
+    cells: bool,
 }
 
 impl Shown {
     /// A bar where standard error is a terminal, lines otherwise.
     pub(super) fn new() -> Self {
-        Self { bar: Mutex::new(ProgressBar::hidden()), terminal: stderr().is_terminal() }
+        Self { bar: Mutex::new(ProgressBar::hidden()), terminal: stderr().is_terminal(), cells: true }
+    }
+
+    /// The same, for a run in which nothing is expected.
+    pub(super) fn quiet() -> Self {
+        Self { cells: false, ..Self::new() }
     }
 
     /// Takes the bar away.
@@ -66,8 +74,12 @@ impl Progress for Shown {
         self.with(|bar| bar.inc(1));
     }
 
+    fn note(&self, text: &str) {
+        self.say(&format!("note: {text}"));
+    }
+
     fn cell(&self, cell: &Cell) {
-        if !cell.matched {
+        if self.cells && !cell.matched {
             self.say(&unexpected(cell));
         }
     }
@@ -78,7 +90,7 @@ fn announced(name: &str, steps: usize) -> String {
 }
 
 fn unexpected(cell: &Cell) -> String {
-    format!("{} {} is {}, which was not expected", Style::of(cell.verdict).glyph, cell.id, cell.verdict)
+    format!("{} {} is {}, {}", Style::of(cell.verdict).glyph, cell.id, cell.verdict, as_expected(cell))
 }
 
 #[cfg(test)]

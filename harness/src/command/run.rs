@@ -13,6 +13,7 @@ use super::summary::summary;
 use crate::exit::Exit;
 use crate::folder::Planned;
 use crate::interrupt;
+use crate::quantity::counted;
 use crate::report;
 use crate::run::{self, RunError, RunOptions};
 
@@ -118,7 +119,7 @@ fn list_cells(options: &RunOptions) -> Result<Exit, Failure> {
     for cell in &cells {
         println!("{}", cell.id);
     }
-    eprintln!("{} cells", cells.len());
+    eprintln!("{}", counted(cells.len(), "cell", "cells"));
     Ok(if cells.is_empty() { Exit::NothingSelected } else { Exit::Fine })
 }
 
@@ -129,7 +130,7 @@ pub(super) fn failed(error: RunError) -> Failure {
         _ => Failure::setup(&error).exit(error.exit()),
     };
     match error {
-        RunError::Filter(_) => failure.help("`intact run --list` lists the cells and their ids"),
+        RunError::Filter(_) | RunError::NothingSelected { .. } => failure.help("`intact run --list` lists the cells and their ids"),
         RunError::Subject { .. } => failure.help(
             "build the worker with `cargo build -p intact-worker`, or name another with --worker or INTACT_WORKER",
         ),

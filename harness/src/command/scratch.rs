@@ -51,14 +51,18 @@ impl Taken {
 }
 
 impl ScratchArguments {
-    /// A new folder.
-    pub(super) fn make(&self) -> Result<Scratch, Failure> {
-        let folder = match &self.scratch {
+    /// Where new folders are made.
+    pub(super) fn within(&self) -> PathBuf {
+        match &self.scratch {
             Some(folder) => folder.clone(),
             None if Path::new(MEMORY).is_dir() => MEMORY.into(),
             None => std::env::temp_dir(),
-        };
-        let folder = FleetingFolder::make(&folder).map_err(|error| {
+        }
+    }
+
+    /// A new folder.
+    pub(super) fn make(&self) -> Result<Scratch, Failure> {
+        let folder = FleetingFolder::make(&self.within()).map_err(|error| {
             Failure::setup(format!("there is no room for a session that is opened: {error}"))
                 .help("name a folder with --scratch, best one that is not on a disk")
         })?;
@@ -71,6 +75,11 @@ impl Scratch {
     pub(super) fn ordinary() -> Result<Self, Failure> {
         let made = FleetingFolder::make(&std::env::temp_dir());
         made.map(Self).map_err(|error| Failure::setup(format!("no folder for temporary files: {error}")))
+    }
+
+    /// Its path.
+    pub(super) fn folder(&self) -> &Path {
+        self.0.path()
     }
 
     /// The session file in it.

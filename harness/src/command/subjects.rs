@@ -123,7 +123,7 @@ impl List {
 }
 
 /// Tells on standard error.
-struct Told;
+pub(super) struct Told;
 
 impl Progress for Told {
     fn step(&self, what: &str) {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::table::plain;
-use crate::report::{Story, Style, by_kind, kind_words};
+use crate::report::{Story, Style, by_kind, explained, kind_words};
 use crate::results::Results;
 use crate::verdict::Verdict;
 
@@ -12,6 +12,8 @@ use crate::verdict::Verdict;
 const SHOWN: usize = 10;
 /// Combinations that fail, of those that are shown.
 const SUSPECTS: usize = 3;
+/// Reasons why cells have no verdict, of those that are shown.
+const REASONS: usize = 4;
 /// Characters of a finding that are shown.
 const LONGEST: usize = 220;
 
@@ -41,9 +43,19 @@ pub(super) fn summary(results: &Results, out: &Path) -> String {
         }
         text.push('\n');
     }
+    if !story.unjudged.lines.is_empty() {
+        let _ = writeln!(text, "{}", story.unjudged.sentence);
+        for line in story.unjudged.lines.iter().take(REASONS) {
+            let _ = writeln!(text, "  {:>4} {}: {}", line.count, line.verdict, short(&line.example));
+        }
+        if story.unjudged.lines.len() > REASONS {
+            let _ =
+                writeln!(text, "  and {} more reasons, in the report", story.unjudged.lines.len() - REASONS);
+        }
+        text.push('\n');
+    }
     for suspect in results.suspects.iter().take(SUSPECTS) {
-        let cells = suspect.cells.len();
-        let _ = writeln!(text, "Every cell with {suspect} fails ({cells}), and no passing cell has that.");
+        let _ = writeln!(text, "{}", explained(results, suspect));
     }
     for coverage in &results.plan.coverage {
         let possible = coverage.combinations - coverage.forbidden;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use intact_protocol::{FlashAttention, Hello, Open, Opened, Outcome, Replied, Request, Settings};
+use intact_protocol::{Cage, FlashAttention, Hello, Open, Opened, Outcome, Replied, Request, Settings};
 
 use super::Failure;
 use super::models::model_file;
+use crate::caging;
 use crate::model_file::{telling, trouble};
 use crate::recipe::LEAST_CONTEXT;
-use crate::worker::Worker;
+use crate::worker::{Limits, Worker};
 
 /// How long a worker may take to say who it is.
 const GREETING: Duration = Duration::from_secs(60);
@@ -89,6 +90,7 @@ pub(super) fn missing_model(model: &Path) -> Failure {
 pub(super) struct Session {
     worker: Worker,
     command: Vec<String>,
+    limits: Limits,
     open: Open,
     /// Who the worker is.
     pub(super) hello: Hello,
@@ -97,15 +99,15 @@ pub(super) struct Session {
 }
 
 impl ModelArguments {
-    /// Starts a worker and opens the model in it.
-    pub(super) fn open(self) -> Result<Session, Failure> {
-        self.context.open(&self.model)
+    /// Starts a worker that may touch this besides the model, and opens the model in it.
+    pub(super) fn open(self, cage: Cage) -> Result<Session, Failure> {
+        self.context.open(&self.model, cage)
     }
 }
 
 impl ContextArguments {
-    /// Starts a worker and opens a model in it.
-    pub(super) fn open(self, model: &Path) -> Result<Session, Failure> {
+    /// Starts a worker that may touch this besides a model, and opens the model in it.
+    pub(super) fn open(self, model: &Path, mut cage: Cage) -> Result<Session, Failure> {
         let model = model_file(model)?;
         if !model.is_file() {
             return Err(missing_model(&model));
@@ -119,7 +121,9 @@ impl ContextArguments {
             ..Settings::default()
         };
         let open = Open { model, settings, preset: None, model_repo: None, forget_layouts: false };
-        Session::start(vec![find(self.worker.as_deref())?.display().to_string()], open)
+        cage.read.extend(caging::model(&open.model));
+        let limits = Limits { cage, ..Limits::default() };
+        Session::start(vec![find(self.worker.as_deref())?.display().to_string()], limits, open)
     }
 }
 
@@ -138,11 +142,13 @@ impl When {
 }
 
 impl Session {
-    fn start(command: Vec<String>, open: Open) -> Result<Self, Failure> {
-        let (mut worker, hello) = Worker::start(&command, GREETING).map_err(|error| {
+    fn start(command: Vec<String>, limits: Limits, open: Open) -> Result<Self, Failure> {
+        let started = Worker::start_in(&command, &[], &limits, GREETING);
+        let (mut worker, hello) = started.map_err(|error| {
             Failure::setup(error)
                 .help("build it with `cargo build -p intact-worker`, or name another with --worker")
         })?;
+        caging::tell(&hello);
         let outcome = worker.ask(Request::Open(Box::new(open.clone())), OPENING, &mut |_| {});
         let opened = match outcome {
             Ok(outcome) => match replied(outcome) {
@@ -157,7 +163,7 @@ impl Session {
             },
             Err(error) => return Err(unopened(&error.to_string(), &open, &worker)),
         };
-        Ok(Self { worker, command, open, hello, opened })
+        Ok(Self { worker, command, limits, open, hello, opened })
     }
 
     /// Asks the worker; pieces of a streamed reply go to `on_text`. A failure means that the worker is dead; what could not
@@ -179,7 +185,7 @@ impl Session {
 
     /// A new worker in place of one that died. What was live in it is gone.
     pub(super) fn restart(self) -> Result<Self, Failure> {
-        Self::start(self.command, self.open)
+        Self::start(self.command, self.limits, self.open)
     }
 
     /// Lets the worker go.

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use intact_protocol::{
-    Forget, Load, Logits, Open, Outcome as Answer, ParameterSource, Replied, Request, Save, Say, Score,
+    Cage, Forget, Load, Logits, Open, Outcome as Answer, ParameterSource, Replied, Request, Save, Say, Score,
     Settings,
 };
 
-use crate::worker::{Worker, WorkerError};
+use crate::caging;
+use crate::quantity::counted;
+use crate::worker::{Limits, Worker, WorkerError};
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,9 @@ const CONTINUATION: &str = "And so it went on.";
 /// # Errors
 /// Where it cannot be started, or does not pass the compliance probe: nothing more can be asked.
 pub fn conformance(command: &[String], model: &Path, scratch: &Path) -> Result<Vec<Check>, WorkerError> {
-    let (worker, hello) = Worker::start(command, PATIENCE)?;
+    let cage = Cage { read: caging::model(model), write: vec![scratch.to_owned()] };
+    let limits = Limits { cage, ..Limits::default() };
+    let (worker, hello) = Worker::start_in(command, &[], &limits, PATIENCE)?;
     let who = format!("{} {}, llama.cpp {}", hello.subject, hello.version, hello.release);
     let mut probe = Probe { worker, checks: vec![] };
     probe.note("answer `hello`, and a request that nobody knows with `unsupported`", Outcome::Met(who));
@@ -100,7 +104,11 @@ impl Probe {
         if let (Some(before), Some(after)) = (before, after) {
             let same = before == &after;
             let outcome = if same {
-                Outcome::Met(format!("{} rows, every {} the same", after.rows().len(), after.oracle().name()))
+                Outcome::Met(format!(
+                    "{}, the same {}",
+                    counted(after.rows().len(), "row", "rows"),
+                    after.oracle().name()
+                ))
             } else {
                 Outcome::Broken(
                     "it answers otherwise after the load than before the save: does it evaluate the same tokens in \

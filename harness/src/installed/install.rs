@@ -13,6 +13,7 @@ use super::{Adapter, Installed, NameError, Record, Source, SubjectName, adapters
 use crate::files::write_whole;
 use crate::nearest::nearest;
 use crate::worker::{Worker, WorkerError};
+use intact_base::tool;
 
 /// What is to be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,7 +272,11 @@ fn carry_out(command: &mut Command) -> Result<(), InstallError> {
     let line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
     let failed = |status: String, log: String| InstallError::Step { command: line.clone(), status, log };
     let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| failed(error.to_string(), "is it installed?".to_owned()))?;
+    let program = command.get_program().to_owned();
+    let output = output.map_err(|error| {
+        let remedy = tool::remedy(Path::new(&program), &error);
+        failed(error.to_string(), remedy.unwrap_or_else(|| "is it installed?".to_owned()))
+    })?;
     if output.status.success() {
         return Ok(());
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use intact_format::transcode::HeadSizes;
 use intact_protocol::{
-    FlashAttention, Forget, Load, Logits, Open, Opened, Outcome, ParameterSource, Replied, Request, Save,
-    Say, Score, Settings,
+    Cage, FlashAttention, Forget, Load, Logits, Open, Opened, Outcome, ParameterSource, Replied, Request,
+    Save, Say, Score, Settings,
 };
 
 use super::StudyError;
 use super::conversation::{CONTINUATION, SYSTEM, Talk};
 use super::image::Image;
+use crate::caging;
 use crate::worker::{Limits, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -146,7 +147,9 @@ impl Desk {
         }
         self.leave();
         let command = [seat.program.display().to_string(), "--subject".into(), "blind".into()];
-        let (mut worker, _) = Worker::start_in(&command, &seat.environment(), Limits::default(), PATIENCE)?;
+        let cage = Cage { read: caging::model(&seat.model), write: vec![self.scratch.clone()] };
+        let limits = Limits { cage, ..Limits::default() };
+        let (mut worker, _) = Worker::start_in(&command, &seat.environment(), &limits, PATIENCE)?;
         let open = Open {
             model: seat.model.clone(),
             settings: seat.settings.clone(),

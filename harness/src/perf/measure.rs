@@ -118,14 +118,14 @@ impl Prepared {
     ) -> Result<(Self, Hello), MeasureError> {
         fs::create_dir_all(&folder)
             .map_err(|source| MeasureError::Folder { path: folder.clone(), source })?;
-        let (mut worker, hello) = Conversation::start(command)?;
+        let (mut worker, hello) = Conversation::start(command, &setting.model, &folder)?;
         // V in another order, and perhaps another type, than a reader of the setting has: its loads must transcode.
         let turned = saved(&mut worker, setting, "f16", FlashAttention::Off, &folder.join(TURNED))?;
         let base = saved(&mut worker, setting, &setting.kv, FlashAttention::On, &folder.join(BASE))?;
         worker.leave();
         let bytes =
             base.map_err(|reason| MeasureError::Preparation { command: command.join(" "), reason })?;
-        let blind = blind_saved(command, setting, &folder.join(LLAMA));
+        let blind = blind_saved(command, setting, &folder);
         let prepared = Self {
             command: command.to_vec(),
             setting: setting.clone(),
@@ -154,7 +154,7 @@ impl Prepared {
     /// [`MeasureError`].
     pub fn bench(&self) -> Result<Bench<'_>, MeasureError> {
         let reader = |command: &[String]| -> Result<Conversation, MeasureError> {
-            let (mut worker, _) = Conversation::start(command)?;
+            let (mut worker, _) = Conversation::start(command, &self.setting.model, &self.folder)?;
             let opened = worker.open(&self.setting, &self.setting.kv, FlashAttention::On)?;
             opened.map_err(|reason| MeasureError::Preparation { command: command.join(" "), reason })?;
             Ok(worker)
@@ -199,9 +199,9 @@ fn saved(
 }
 
 /// The same through llama.cpp's own path. A worker that does not have it is measured without.
-fn blind_saved(command: &[String], setting: &Setting, path: &Path) -> Result<(), String> {
-    let saved = Conversation::start(&blind(command)).and_then(|(mut worker, _)| {
-        let saved = saved(&mut worker, setting, &setting.kv, FlashAttention::On, path);
+fn blind_saved(command: &[String], setting: &Setting, folder: &Path) -> Result<(), String> {
+    let saved = Conversation::start(&blind(command), &setting.model, folder).and_then(|(mut worker, _)| {
+        let saved = saved(&mut worker, setting, &setting.kv, FlashAttention::On, &folder.join(LLAMA));
         worker.leave();
         saved
     });

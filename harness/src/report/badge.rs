@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Story;
+use super::{Story, Tone};
 use crate::results::Results;
 use crate::text::document;
 
@@ -28,14 +28,7 @@ struct Badge {
 /// Why the template could not be filled.
 pub fn badge(results: &Results) -> Result<String, String> {
     let story = Story::of(results);
-    let judged = story.judged.judged();
-    let lost = story.judged.lost();
-    let (text, colour) = match (judged, results.gate.passed) {
-        (0, _) => ("nothing judged".to_owned(), "#6a655d"),
-        (_, true) => (format!("{judged} as expected"), "#2f7d54"),
-        (_, false) if lost > 0 => (format!("{lost} of {judged} not intact"), "#bf2c26"),
-        (_, false) => ("gate failed".to_owned(), "#9a5b00"),
-    };
+    let (text, colour) = (story.short, colour(story.tone));
     let label = "intact";
     let (left, right) = (label.len() * CHARACTER + PADDING, text.chars().count() * CHARACTER + PADDING);
     let badge = Badge {
@@ -48,6 +41,16 @@ pub fn badge(results: &Results) -> Result<String, String> {
         colour,
     };
     badge.render().map(document).map_err(|error| error.to_string())
+}
+
+const fn colour(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good | Tone::Fair => "#2f7d54",
+        Tone::Safe => "#2d6a8a",
+        Tone::Weak => "#9a5b00",
+        Tone::Bad => "#bf2c26",
+        Tone::Blank => "#6a655d",
+    }
 }
 
 #[cfg(test)]

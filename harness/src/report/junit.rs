@@ -5,7 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::attempt::{Attempts, dim};
-use super::story::{is_control, kind_words};
+use super::story::{Story, is_control, kind_words};
 use crate::results::{Cell, Results};
 use crate::text::document;
 use crate::verdict::Verdict;
@@ -20,7 +20,8 @@ pub fn junit(results: &Results) -> Result<String, String> {
     let mut report = Report::new("intact");
     report.set_time(seconds(results.run.seconds));
     report.add_test_suites(families(results));
-    report.add_test_suites([controls(results), gate(results)].into_iter().flatten());
+    report.add_test_suites(controls(results));
+    report.add_test_suite(gate(results));
     let xml = report.to_string().map_err(|error| error.to_string())?;
     // Skipped tests are counted under a name that some readers refuse. Values and texts have no bare quotation mark, so
     // this is found in the heads of suites only.
@@ -90,15 +91,23 @@ fn controls(results: &Results) -> Option<TestSuite> {
     (!results.controls.is_empty()).then_some(suite)
 }
 
-/// Findings that are about no cell; the others are told by their cell's test case.
-fn gate(results: &Results) -> Option<TestSuite> {
+/// Whether the run passes, in its first words; and findings that are about no cell: the others are told by their cell's test
+/// case. A tool that counts failures has one wherever the gate has.
+fn gate(results: &Results) -> TestSuite {
     let mut suite = TestSuite::new("gate");
+    let story = Story::of(results);
+    let mut status = TestCaseStatus::success();
+    if !results.gate.passed {
+        status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message(story.gate.as_str());
+    }
+    suite.add_test_case(TestCase::new(story.headline.as_str(), status));
     for finding in results.gate.findings.iter().filter(|finding| finding.cell.is_none()) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_message(finding.message.as_str());
         suite.add_test_case(TestCase::new(kind_words(finding.kind, 1), status));
     }
-    (!suite.test_cases.is_empty()).then_some(suite)
+    suite
 }
 
 fn seconds(seconds: f64) -> Duration {

@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 use super::Report;
 use super::pivot::{Pivot, Slot};
-use super::story::{Answer, Story, by_kind, kind_words};
+use super::story::{Answer, Common, Story, by_kind, kind_words};
 use super::style::Style;
 use crate::results::{AxisControl, ClaimOutcome, ClaimResult, NotCovered, Part, Results, Suspect};
 use crate::text::{code, document, markdown as text};
@@ -33,7 +33,7 @@ pub fn markdown(report: &Report<'_>) -> String {
         crossing::predictions(results),
         systems::systems(results),
         unexpected(results),
-        suspected(&results.suspects),
+        suspected(&results.suspects, story.common),
         section("What was refused, and why", &story.refused),
         section("What happened without protection", &story.without),
         verdicts(&story),
@@ -212,14 +212,14 @@ fn not_covered(entries: &[NotCovered]) -> String {
     out
 }
 
-fn suspected(suspects: &[Suspect]) -> String {
+fn suspected(suspects: &[Suspect], common: Common) -> String {
     if suspects.is_empty() {
         return String::new();
     }
-    let mut out = "## The smallest combinations that fail\n\nEvery judged cell with these values fails, and no passing \
-                   cell has them together.\n\n| values | failing cells | passing cells with all but one of them |\n\
-                   |---|---:|---:|\n"
-        .to_owned();
+    let Common { heading, hint, column } = common;
+    let mut out = format!(
+        "## {heading}\n\n{hint}\n\n| values | {column} | passing cells with all but one of them |\n|---|---:|---:|\n"
+    );
     for suspect in suspects.iter().take(SHOWN) {
         let (values, cells) = (code(&suspect.to_string()), suspect.cells.len());
         let _ = writeln!(out, "| {values} | {cells} | {} |", suspect.passing_neighbours);

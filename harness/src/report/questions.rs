@@ -1,8 +1,10 @@
 //! The three questions of a release manager: can I upgrade, can I roll back, what got worse.
 
 use super::crossing::{Crossings, Question};
+use super::first_words::{Mixture, Word};
 use super::story::{by_kind, kind_words};
 use super::style::Tone;
+use super::versions::versions;
 use super::{Changes, Report};
 use crate::results::FindingKind;
 
@@ -12,7 +14,10 @@ const NAMED: usize = 3;
 /// The questions, each with its answer.
 #[must_use]
 pub fn questions(report: &Report<'_>, crossings: Option<&Crossings>) -> Vec<Question> {
-    let mut questions = crossings.map_or_else(untested, |crossings| crossings.questions.clone());
+    let mut questions = match crossings {
+        Some(crossings) => crossings.questions.clone(),
+        None => versions(report.results).unwrap_or_else(untested),
+    };
     questions.push(report.changes.as_ref().map_or_else(|| since_expected(report), since_baseline));
     questions
 }
@@ -52,10 +57,11 @@ fn since_baseline(changes: &Changes) -> Question {
 
 fn since_expected(report: &Report<'_>) -> Question {
     let kinds = by_kind(report.results);
+    let words = Mixture::of(report.results).first_words();
     let worse =
         kinds.iter().find(|(kind, _)| *kind == FindingKind::Worse).map_or(0, |(_, found)| found.len());
     let (tone, answer) = match worse {
-        _ if report.results.cells.is_empty() => (Tone::Blank, "Not known: nothing was judged.".into()),
+        0 if words.word == Word::NotKnown => (Tone::Blank, words.sentence),
         0 => (Tone::Good, "Nothing: no cell is worse than the repository expects.".into()),
         worse => (Tone::Bad, format!("{worse} {}.", kind_words(FindingKind::Worse, worse))),
     };

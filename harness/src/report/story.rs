@@ -1,15 +1,18 @@
 //! A run in words: did sessions come back intact, what was refused and why, what would have happened unprotected.
 
 mod answer;
+mod common;
 mod findings;
 mod tally;
 
 use super::attempt::{Attempts, dim};
+use super::first_words::{FirstWords, Mixture};
 use super::style::Tone;
 use crate::results::{Cell, Part, Results};
 use crate::verdict::Verdict;
 pub use answer::{Answer, Line};
 use answer::{refused, unjudged, without};
+pub use common::{Common, explained};
 pub use findings::{Told, by_kind, kind_words};
 pub use tally::Tally;
 pub(super) use tally::is_lost;
@@ -19,8 +22,10 @@ pub(super) use tally::is_lost;
 pub struct Story {
     /// How the answer looks at a glance.
     pub tone: Tone,
-    /// The answer to the question whether sessions came back intact, in one sentence.
+    /// The answer to the question whether sessions came back intact: the first words of every rendering.
     pub headline: String,
+    /// The same in a few words.
+    pub short: String,
     /// The numbers behind it, in one or two sentences.
     pub lead: String,
     /// Whether the run passes, in one sentence.
@@ -35,6 +40,8 @@ pub struct Story {
     pub without: Answer,
     /// Cells that have no verdict, by reason.
     pub unjudged: Answer,
+    /// What is said of the combinations that explain cells which are not as expected.
+    pub common: Common,
 }
 
 impl Story {
@@ -44,16 +51,18 @@ impl Story {
         let is_control = |cell: &&Cell| is_control(results, cell);
         let (controls, judged): (Vec<&Cell>, Vec<&Cell>) = results.cells.iter().partition(is_control);
         let tally = Tally::of(judged.iter().copied());
-        let (tone, headline) = headline(&tally);
+        let FirstWords { tone, sentence: headline, short, .. } = Mixture::of(results).first_words();
         let attempts = Attempts::of(results);
         Self {
             tone,
             headline,
+            short,
             lead: lead(&tally),
             gate: gate(results),
             refused: refused(&attempts, &judged),
             without: without(&attempts, &judged, &controls),
             unjudged: unjudged(&results.cells),
+            common: Common::of(results),
             unprotected: Tally::of(controls),
             judged: tally,
         }
@@ -66,39 +75,9 @@ pub(super) fn is_control(results: &Results, cell: &Cell) -> bool {
     results.subjects.iter().any(|info| info.name == subject && info.part == Part::Control)
 }
 
-fn headline(tally: &Tally) -> (Tone, String) {
-    let (judged, lost) = (tally.judged(), tally.lost());
-    let back = tally.toned(&[Tone::Good, Tone::Fair]) + tally.expected_losses;
-    let out = tally.toned(&[Tone::Safe]);
-    match (judged, lost, back, out) {
-        (0, ..) => (Tone::Blank, "Nothing was judged, so nothing is known.".into()),
-        (_, 0, 0, _) => {
-            (Tone::Safe, "No session came back: every load was refused, each with a reason.".into())
-        }
-        (_, 0, _, out) => {
-            let refused = if out == 0 { "" } else { " or was refused with a reason" };
-            let except = match tally.expected_losses {
-                0 => String::new(),
-                losses => format!(
-                    "; {losses} of {judged} with a loss that was declared and expected, such as that of a smaller \
-                     KV type"
-                ),
-            };
-            (Tone::Good, format!("Yes. Every saved session came back intact{refused}{except}."))
-        }
-        (_, lost, ..) if tally.toned(&[Tone::Bad]) == 0 => (
-            Tone::Weak,
-            format!("Not quite. {lost} of {judged} sessions came back worse than they were saved."),
-        ),
-        (_, lost, ..) => {
-            (Tone::Bad, format!("No. {lost} of {judged} saved sessions did not come back intact."))
-        }
-    }
-}
-
 fn lead(tally: &Tally) -> String {
     if tally.judged() == 0 {
-        return "Either nothing was selected or nothing could be run; the list of what has no verdict says why.".into();
+        return "Either nothing was selected or nothing could be run.".into();
     }
     let parts = tally.counts.iter().filter(|(verdict, _)| verdict.is_verdict());
     let expected_of = |verdict| if verdict == Verdict::Degraded { tally.expected_losses } else { 0 };
@@ -167,7 +146,7 @@ fn grouped<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<(T, usize)> {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn listed(parts: &[String]) -> String {
+pub(super) fn listed(parts: &[String]) -> String {
     match parts {
         [] => String::new(),
         [one] => one.clone(),

@@ -9,7 +9,7 @@ use crate::results::{
 use crate::verdict::Verdict;
 
 /// A cell with these dimensions off their base values.
-pub(super) fn cell(subject: &str, off_base: &[(&str, &str)], verdict: Verdict) -> Cell {
+pub(crate) fn cell(subject: &str, off_base: &[(&str, &str)], verdict: Verdict) -> Cell {
     let base =
         [("subject", subject), ("model", "llama"), ("family", "plain"), ("kv", "f16"), ("flash", "on")];
     let dims = base.iter().chain(off_base).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -19,7 +19,7 @@ pub(super) fn cell(subject: &str, off_base: &[(&str, &str)], verdict: Verdict) -
 }
 
 /// A run of these cells over the axes `kv` and `flash`, with the subjects `engine` and `blind`.
-pub(super) fn base(cells: Vec<Cell>) -> Results {
+pub(crate) fn base(cells: Vec<Cell>) -> Results {
     let axis = |name: &str, values: &[&str]| AxisInfo {
         name: name.into(),
         about: String::new(),

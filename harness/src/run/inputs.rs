@@ -8,7 +8,7 @@ use super::subjects::Subjects;
 use super::{RunError, RunOptions};
 use crate::config::{Config, InForce, ModelChoice};
 use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
-use crate::filter::{Filter, FilterError, Subject};
+use crate::filter::{EXTRA_NAMES, Filter, FilterError, Subject};
 use crate::plan::{Plan, PlannedCell, Setting};
 use crate::results::{Dims, Results};
 use crate::trust::{self, Admitted, Foreign, Programs, Untrusted};
@@ -81,6 +81,22 @@ impl Inputs {
             systems: subjects.systems(),
         };
         Ok(Plan::grown(&self.config, &self.plan, &setting, &self.previous)?)
+    }
+
+    /// Makes sure that the filter's values are some that a cell of the plan has, or of another plan, as far as the
+    /// configuration tells.
+    pub(super) fn check_filter(&self, text: Option<&str>, plan: &Plan) -> Result<(), FilterError> {
+        let (Some(filter), Some(text)) = (&self.filter, text) else { return Ok(()) };
+        let values = |name: &str| -> Option<BTreeSet<&str>> {
+            if EXTRA_NAMES.contains(&name) {
+                return None;
+            }
+            let planned = plan.cells.iter().filter_map(|cell| cell.dims.get(name)).map(String::as_str);
+            let axis = self.config.axes.iter().find(|axis| axis.name == name);
+            let configured = axis.iter().flat_map(|axis| &axis.values).map(|value| value.get_ref().as_str());
+            Some(planned.chain(configured).collect())
+        };
+        filter.check_values(text, &values)
     }
 
     /// The models that the plan takes.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intact_fixtures::AdapterKind;
+use intact_protocol::Cage;
 use serde_json::json;
 
 use super::subjects::Subjects;
 use super::{RunError, RunOptions};
+use crate::caging;
 use crate::config::{AdapterConfig, Config, Conversation, ModelChoice, ModelConfig};
 use crate::model_file::unopened;
 use crate::parallel;
@@ -116,6 +118,16 @@ impl Models {
     pub(super) fn identities(&self) -> Vec<String> {
         let identity = |model: &Model| format!("{} {} {}", model.name, model.family, model.identity);
         self.models.iter().map(identity).collect()
+    }
+
+    /// All files of the models, their variants and their adapters.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let models = self.models.iter().flat_map(|model| model.variants.values().chain([&model.path]));
+        let adapters = self.models.iter().flat_map(|model| model.adapters.values().flatten());
+        models
+            .flat_map(|path| caging::model(path))
+            .chain(adapters.map(|adapter| adapter.path.clone()))
+            .collect()
     }
 
     /// The file of a model or of one of its variants.
@@ -229,8 +241,9 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let unusable = |reason: String| RunError::Model { path: path.to_owned(), reason };
     let (path, identity) = file(path)?;
     let subject = subjects.first_judged().ok_or_else(|| unusable("no subject is judged".into()))?;
+    let cage = Cage { read: caging::model(&path), write: Vec::new() };
     let (mut worker, _) =
-        subjects.worker(subject, &Place::default()).map_err(|error| unusable(error.to_string()))?;
+        subjects.worker(subject, &Place::default(), &cage).map_err(|error| unusable(error.to_string()))?;
     let opened = Stage { worker: &mut worker, timeout, deadline: None }
         .open(&path, &Place::default(), &[])
         .map_err(|error| unusable(unopened(&error.to_string(), &path, &worker.log())))?;
@@ -258,7 +271,8 @@ impl Model {
         let mut place = Place::default();
         place.settings.n_ctx = contexts.usual;
         place.settings.threads = Some(threads);
-        let started = subjects.worker(subject, &place);
+        let cage = Cage { read: caging::model(&self.path), write: Vec::new() };
+        let started = subjects.worker(subject, &place, &cage);
         let (mut worker, _) = started.map_err(|error| unusable(error.to_string()))?;
         // A first message can take long on a busy machine, and says nothing of the subject.
         let timeout = Duration::from_secs(config.run.cell_timeout_seconds());

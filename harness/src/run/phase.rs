@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use intact_protocol::{Logits, TINY_MODEL};
+use intact_protocol::{Cage, Logits, TINY_MODEL};
 use serde_json::json;
 
 use super::controls::Controls;
@@ -30,6 +30,8 @@ pub(super) struct Scene<'a> {
     pub subjects: &'a Subjects,
     pub models: &'a Models,
     pub dir: &'a Path,
+    /// What workers may touch: the models, and the folder that all such folders of a pass are in.
+    pub cage: Cage,
     pub jobs: usize,
     pub threads: u32,
     pub timeout: Duration,

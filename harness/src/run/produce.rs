@@ -34,7 +34,7 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
     let mut setup = Setup::ready(options, Kind::Produce, progress)?;
     let (folder, _log) = setup.folder(options)?;
     let scratch = folder.scratch()?;
-    let scene = setup.scene(scratch.path(), 0, progress);
+    let scene = setup.scene(scratch.path(), scratch.path(), 0, progress);
     let ready: Vec<Ready<'_>> = scene.prepare(&setup.selected);
     let cells: Vec<&Prepared<'_>> = ready.iter().filter_map(|cell| cell.as_ref().ok()).collect();
     let store = folder.artifacts();

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::files::write_whole;
 use crate::filter::Matcher;
 use crate::folder::{CONFIG, FolderError, RESULTS, RunFolder};
+use crate::quantity::as_expected;
 use crate::results::{Cell, Results};
 use crate::text::{code, markdown};
 use crate::trust::Trust;
@@ -163,7 +164,7 @@ fn take_models_along(options: &BundleOptions) -> Result<Vec<PathBuf>, RunError> 
 fn readme(id: &str, cell: Option<&Cell>, left_out: &[PathBuf]) -> String {
     let mut text = format!("# {}\n\n", markdown(id));
     if let Some(cell) = cell {
-        let word = if cell.matched { "as expected" } else { "which was not expected" };
+        let word = as_expected(cell);
         text += &format!("It ended **{}**, {word}:\n\n> {}\n\n", cell.verdict, markdown(&cell.message));
     }
     text += "`./replay.sh` plays it again: it loads the sessions of this folder and judges what came back. It needs the \

@@ -58,7 +58,7 @@ impl<'a> Seats<'a> {
             if self.seats.len() >= KEPT {
                 self.seats.clear();
             }
-            let (worker, hello) = self.scene.subjects.worker(subject, &wanted.place)?;
+            let (worker, hello) = self.scene.subjects.worker(subject, &wanted.place, &self.scene.cage)?;
             self.seats.insert(host.clone(), Seat { worker, hello, open: None });
         }
         let seat = self.seats.get_mut(&host).ok_or_else(|| StepError::Failed {

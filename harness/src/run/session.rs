@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
             let folder = scratch.path().join(format!("batch-{batch}"));
             fs::create_dir(&folder)
                 .map_err(|error| RunError::Folder { path: folder.clone(), reason: error.to_string() })?;
-            stock = self.play_batch(cells, 0, &folder, stock)?;
+            stock = self.play_batch(cells, 0, (scratch.path(), &folder), stock)?;
             played += cells.len();
         }
         Ok(())
@@ -99,21 +99,21 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         if pass > 0 {
-            self.progress.phase("playing again what was not expected", due.len());
+            self.progress.phase("retrying unexpected cells", due.len());
         }
         let scratch = self.folder.scratch()?;
-        self.play_batch(&due, pass, scratch.path(), Stock::default()).map(drop)
+        self.play_batch(&due, pass, (scratch.path(), scratch.path()), Stock::default()).map(drop)
     }
 
-    /// Plays cells with what there is already and what they need besides.
+    /// Plays cells with what there is already and what they need besides, in a folder of the scratch folder.
     fn play_batch(
         &self,
         due: &[PlannedCell],
         pass: u32,
-        scratch: &Path,
+        (scratch, folder): (&Path, &Path),
         stock: Stock,
     ) -> Result<Stock, RunError> {
-        let scene = self.setup.scene(scratch, pass, self.progress);
+        let scene = self.setup.scene(scratch, folder, pass, self.progress);
         let ready: Vec<Ready<'_>> = scene.prepare(due);
         let stock = scene.stock(&ready, stock);
         scene.play(due, &ready, &stock, &|cell, outcome| self.played(cell, outcome));

@@ -1,10 +1,11 @@
 //! Everything that a run needs before the first cell is played.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use intact_protocol::Cage;
 use jiff::Timestamp;
 
 use super::elsewhere::Elsewhere;
@@ -90,6 +91,7 @@ impl Setup {
         kind: Kind,
     ) -> Result<Self, RunError> {
         let plan = inputs.plan(&subjects, &models)?;
+        inputs.check_filter(options.filter.as_deref(), &plan)?;
         let selected = inputs.selected(&plan);
         let digest = digest(&inputs, &models, options, &selected);
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -191,6 +193,30 @@ impl Setup {
         self.selected.iter().filter(taken).cloned().collect()
     }
 
+    /// What of the cells cannot be run here, for lack of which systems and releases: one sentence for each kind of lack.
+    pub(super) fn impossible(&self, partition: Option<Partition>) -> Vec<String> {
+        let cells = self.cells(partition);
+        let lack = |cell: &PlannedCell, side: &str| {
+            let host = cell.dims.get(side)?;
+            let subject = cell.dims.get("subject").map_or("", String::as_str);
+            let (code, _) = self.subjects.missing(subject, host)?;
+            Some((code, host.clone()))
+        };
+        let playable = |cell: &&PlannedCell| cell.filtered.is_none();
+        let mut lacking: BTreeMap<&str, (BTreeSet<String>, usize)> = BTreeMap::new();
+        for cell in cells.iter().filter(playable) {
+            let lacks: BTreeSet<_> =
+                ["writer", "reader"].iter().filter_map(|side| lack(cell, side)).collect();
+            let codes: BTreeSet<&str> = lacks.iter().map(|(code, _)| *code).collect();
+            codes.iter().for_each(|code| lacking.entry(code).or_default().1 += 1);
+            for (code, host) in lacks {
+                lacking.entry(code).or_default().0.insert(host);
+            }
+        }
+        let all = cells.iter().filter(playable).count();
+        lacking.iter().map(|(code, (hosts, cells))| lacking_words(code, hosts, *cells, all)).collect()
+    }
+
     /// Dimensions of a cell that turned out otherwise than planned.
     pub(super) fn turned_out(&self, cell: &PlannedCell) -> Dims {
         let subject = cell.dims.get("subject");
@@ -228,13 +254,20 @@ impl Setup {
     }
 
     /// What the phases share.
-    pub(super) fn scene<'a>(&'a self, dir: &'a Path, pass: u32, progress: &'a dyn Progress) -> Scene<'a> {
+    pub(super) fn scene<'a>(
+        &'a self,
+        scratch: &Path,
+        dir: &'a Path,
+        pass: u32,
+        progress: &'a dyn Progress,
+    ) -> Scene<'a> {
         let run = &self.inputs.config.run;
         Scene {
             config: &self.inputs.config,
             subjects: &self.subjects,
             models: &self.models,
             dir,
+            cage: Cage { read: self.models.files(), write: vec![scratch.to_owned()] },
             jobs: self.jobs,
             threads: u32::try_from((parallel::cores() / self.jobs).max(1)).unwrap_or(1),
             timeout: Duration::from_secs(run.timeout_seconds),
@@ -247,6 +280,26 @@ impl Setup {
             fresh: pass > 0,
         }
     }
+}
+
+/// Hosts that are named in a line.
+const NAMED: usize = 6;
+
+fn lacking_words(code: &str, hosts: &BTreeSet<String>, cells: usize, all: usize) -> String {
+    let named: Vec<&str> = hosts.iter().take(NAMED).map(String::as_str).collect();
+    let more = if hosts.len() > NAMED { format!(" and {} more", hosts.len() - NAMED) } else { String::new() };
+    let (what, remedy) = match code {
+        "not-built" if hosts.len() == 1 => ("release has no worker here", "intact tags fetch"),
+        "not-built" => ("releases have no worker here", "intact tags fetch"),
+        _ if hosts.len() == 1 => ("system is not installed or cannot be used", "intact subjects add"),
+        _ => ("systems are not installed or cannot be used", "intact subjects add"),
+    };
+    format!(
+        "{cells} of {all} cells cannot be run: {} {what}: {}{more}; `{remedy} {}` helps",
+        hosts.len(),
+        named.join(", "),
+        named.join(" ")
+    )
 }
 
 fn digest(inputs: &Inputs, models: &Models, options: &RunOptions, selected: &[PlannedCell]) -> PlanDigest {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use intact_protocol::Hello;
+use intact_protocol::{Cage, Hello};
 
 use super::{RunError, RunOptions};
+use crate::caging;
 use crate::config::{Config, SubjectConfig};
 use crate::installed::{self, SubjectName};
 use crate::plan::subject_of;
@@ -64,7 +65,10 @@ impl Subjects {
             workers: BTreeMap::new(),
             tags: options.tags.clone().or_else(tags::default_home),
             timeout: Duration::from_secs(config.run.timeout_seconds),
-            limits: Limits { memory: config.run.worker_memory_mib.map(|mib| mib.saturating_mul(1 << 20)) },
+            limits: Limits {
+                memory: config.run.worker_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+                ..Limits::default()
+            },
         }
     }
 
@@ -180,7 +184,7 @@ impl Subjects {
                 greet(info, passed, *timeout);
                 continue;
             }
-            let started = Worker::start_in(&info.command, &given(passed, &[]), Limits::default(), *timeout);
+            let started = Worker::start_in(&info.command, &given(passed, &[]), &Limits::default(), *timeout);
             let (worker, hello) = started.map_err(|error| {
                 let reason = match error {
                     WorkerError::Spawn { .. } => format!(
@@ -190,14 +194,20 @@ impl Subjects {
                 };
                 RunError::Subject { name: info.name.clone(), reason }
             })?;
+            caging::tell(&hello);
             worker.leave(*timeout);
             info.hello = Some(hello);
         }
         Ok(subjects)
     }
 
-    /// Starts a worker of a subject as its place says.
-    pub(super) fn worker(&self, name: &str, place: &Place) -> Result<(Worker, Hello), WorkerError> {
+    /// Starts a worker of a subject as its place says, which may touch no more than this.
+    pub(super) fn worker(
+        &self,
+        name: &str,
+        place: &Place,
+        cage: &Cage,
+    ) -> Result<(Worker, Hello), WorkerError> {
         let name = place.subject.as_deref().unwrap_or(name);
         let passed = self.passed.get(subject_of(name)).map_or(&[][..], Vec::as_slice);
         let info = self.infos.iter().find(|info| info.name == name).map(|info| &info.command);
@@ -212,7 +222,8 @@ impl Subjects {
         if let Some(container) = &place.container {
             command.extend(["--container".to_owned(), container.clone()]);
         }
-        Worker::start_in(&command, &given(passed, &place.environment()), self.limits, self.timeout)
+        let limits = Limits { cage: cage.clone(), ..self.limits.clone() };
+        Worker::start_in(&command, &given(passed, &place.environment()), &limits, self.timeout)
     }
 
     /// The subject that models are probed with.
@@ -264,7 +275,7 @@ fn system(name: String, home: Option<&Path>) -> SystemInfo {
 /// Asks every installed version of a subject who it is. One that cannot take part does not keep the others from it.
 fn greet(info: &mut SubjectInfo, passed: &[String], timeout: Duration) {
     for system in info.systems.iter_mut().filter(|system| system.problem.is_none()) {
-        match Worker::start_in(&system.command, &given(passed, &[]), Limits::default(), timeout) {
+        match Worker::start_in(&system.command, &given(passed, &[]), &Limits::default(), timeout) {
             Ok((worker, hello)) => {
                 worker.leave(timeout);
                 info.hello = Some(hello.clone());

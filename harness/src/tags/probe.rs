@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use intact_protocol::{
-    Hello, Load, Open, Opened, Outcome, ParameterSource, Replied, Request, Save, Say, Settings,
+    Cage, Hello, Load, Open, Opened, Outcome, ParameterSource, Replied, Request, Save, Say, Settings,
 };
 use thiserror::Error;
 
 use super::Release;
-use crate::worker::{Worker, WorkerError};
+use crate::caging;
+use crate::worker::{Limits, Worker, WorkerError};
 
 /// What a worker showed.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +61,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Probed, ProbeError> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("probe.json");
-    let (mut worker, hello) = Worker::start(command, PATIENCE)?;
+    let cage = Cage { read: caging::model(model), write: vec![folder.path().to_owned()] };
+    let limits = Limits { cage, ..Limits::default() };
+    let (mut worker, hello) = Worker::start_in(command, &[], &limits, PATIENCE)?;
     if !release.is_called(&hello.release) {
         return Err(ProbeError::OtherRelease { found: hello.release, expected: release.tag.clone() });
     }

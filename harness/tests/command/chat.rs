@@ -17,7 +17,7 @@ fn scene() -> TempDir {
 }
 
 /// Runs a subcommand in the folder with that worker, and with these lines piped in.
-fn with(folder: &TempDir, worker: &Path, arguments: &[&str], lines: &[&str]) -> Said {
+pub(crate) fn with(folder: &TempDir, worker: &Path, arguments: &[&str], lines: &[&str]) -> Said {
     let mut child = Command::new(env!("CARGO_BIN_EXE_intact"))
         .args(arguments)
         .args(["--model", "model.gguf", "--worker"])

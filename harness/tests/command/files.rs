@@ -172,3 +172,20 @@ fn the_golden_files_of_every_format_are_shown_and_whole() {
     let image = on("inspect", &golden.join("session-2.0.kv"));
     assert!(image.out.contains("KV image"), "{}{}", image.out, image.err);
 }
+
+#[test]
+fn check_names_what_is_no_session_file_and_the_command_for_it() {
+    let folder = folder();
+    let model = folder.path().join("model.gguf");
+    fs::write(&model, b"GGUF\x03\0\0\0").expect("written");
+    for (file, told) in [
+        (sequence_file(&folder), "intact adopt"),
+        (image_file(&folder), "give the session file, which lies beside it"),
+        (model.clone(), "the model goes behind --model"),
+    ] {
+        let said = intact(["check".as_ref(), file.as_os_str(), "--model".as_ref(), model.as_os_str()]);
+        assert_eq!(said.code, 96, "{}", said.err);
+        let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(err.contains("no session file") && err.contains(told), "{told}: {}", said.err);
+    }
+}

@@ -97,6 +97,14 @@ fn a_name_that_is_nearly_right_is_met_with_the_one_that_is() {
     let said = intact(["models", "generate", "lama"]);
     assert_eq!(said.code, 96);
     assert!(said.err.contains("did you mean llama"), "{}", said.err);
+
+    let said = intact(["rnu"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("unrecognized subcommand 'rnu'") && said.err.contains("'run'"), "{}", said.err);
+
+    let said = intact(["plan", "nightlly"]);
+    assert_eq!(said.code, 96);
+    assert!(said.err.contains("there is no plan `nightlly`; did you mean `nightly`?"), "{}", said.err);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The command line as a shell sees it: exit codes, what is said on which stream, and what is said when things fail.
 
 mod adopt;
+#[cfg(unix)]
+mod caged;
 mod chat;
 mod cli;
 mod files;

@@ -45,9 +45,9 @@ pub(crate) fn peers() -> Results {
         name: "restores".into(),
         question: "Does a saved session come back?".into(),
         answers: vec![
-            answer("node@1", "yes, bit by bit", true, &results.cells[0]),
+            answer("node@1", "yes, bit for bit", true, &results.cells[0]),
             answer("node@2", "no: the output is wrong", false, &results.cells[1]),
-            answer("engine", "yes, bit by bit", true, &results.cells[2]),
+            answer("engine", "yes, bit for bit", true, &results.cells[2]),
         ],
     }];
     results

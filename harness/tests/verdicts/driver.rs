@@ -251,7 +251,7 @@ fn a_request_that_cannot_be_written_costs_no_worker() {
 fn a_worker_gets_no_more_memory_than_it_is_given() {
     for (memory, crashes) in [(Some(256 << 20), true), (None, false)] {
         let command = command("gorge", Some("forget"));
-        let (mut worker, _) = Worker::start_in(&command, &[], Limits { memory }, LONG)
+        let (mut worker, _) = Worker::start_in(&command, &[], &Limits { memory, ..Limits::default() }, LONG)
             .unwrap_or_else(|error| panic!("{error}"));
         let asked = worker.ask(forget(), LONG, &mut |_| {});
         assert_eq!(matches!(asked, Err(WorkerError::Crashed { .. })), crashes, "{memory:?}: {asked:?}");

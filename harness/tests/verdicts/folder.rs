@@ -430,9 +430,11 @@ fn nothing_is_left_of_runs_that_are_killed() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(marked(&mark), Vec::<String>::new(), "after {runs} runs");
+    let calm = Scene::new("nothing", None);
     for (scene, _) in &scenes {
         let out = scene.path("out");
-        let again = RunOptions { filter: Some("none()".into()), ..scene.options() };
+        let filter = Some("model(one) & ctx(512)".into());
+        let again = RunOptions { out: out.clone(), filter, ..calm.options() };
         ran(&again);
         assert!(!out.join(".intact").exists(), "what a killed run left is cleared away");
     }

@@ -22,6 +22,14 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a bundle plays its cell again", a_bundle_plays_its_cell_again),
     ("a plan is split into parts for a matrix of jobs", a_plan_is_split_into_parts_for_a_matrix_of_jobs),
     (
+        "what selects nothing touches nothing of an earlier run",
+        what_selects_nothing_touches_nothing_of_an_earlier_run,
+    ),
+    (
+        "a model that no axis can have is found before anything starts",
+        a_model_that_no_axis_can_have_is_found_before_anything_starts,
+    ),
+    (
         "what is in force is shown with where it comes from",
         what_is_in_force_is_shown_with_where_it_comes_from,
     ),
@@ -147,7 +155,7 @@ fn an_improvement_is_stale_until_it_is_removed() {
     scene.write("expectations.toml", &text);
     assert_eq!(scene.intact("run").code, i32::from(Exit::Stale.code()));
     let said = scene.intact("expect update --from out");
-    assert!(said.out.contains("1 entries removed, 0 changed, 0 added"), "{}", said.out);
+    assert!(said.out.contains("1 entry removed, 0 changed, 0 added"), "{}", said.out);
     let edited = fs::read_to_string(scene.path("expectations.toml")).expect("read");
     assert_eq!(edited, format!("{kept}{}", entry("model(one)", "exact")));
     assert_eq!(scene.intact("run").code, 0);
@@ -209,6 +217,59 @@ fn a_plan_is_split_into_parts_for_a_matrix_of_jobs() {
         serde_json::from_str(&fs::read_to_string(scene.path("out/plan.json")).expect("read")).expect("JSON");
     assert_eq!(plan, run, "what is planned is what is run");
     assert_eq!(scene.intact("plan -E none()").code, 4);
+}
+
+fn what_selects_nothing_touches_nothing_of_an_earlier_run() {
+    let scene = Scene::new("nothing", None);
+    assert_eq!(scene.intact("run").code, 0);
+    let before = files_of(&scene);
+    assert!(before.iter().any(|(name, _)| name.ends_with("results.json")), "{:?}", before.len());
+    for (filter, exit, told) in [
+        ("model(noe)", Exit::BadFilter, "`model` has no value `noe`; did you mean `one`?"),
+        ("ctx(513)|model(one)", Exit::BadFilter, "`ctx` has no value `513`; did you mean `512`?"),
+        ("!ctx(77777)", Exit::BadFilter, "`ctx` has no value `77777`; it has "),
+        ("none()", Exit::NothingSelected, "selects no cell of the plan `all`"),
+        ("model(one)&model(two)", Exit::NothingSelected, "nothing was run, and nothing was written"),
+    ] {
+        let said = scene.intact(&format!("run -E {filter}"));
+        assert_eq!(said.code, i32::from(exit.code()), "{filter}: {}", said.err);
+        let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(err.contains(told), "{told}: {}", said.err);
+        assert!(files_of(&scene) == before, "{filter}: the run that was there is not as it was");
+    }
+}
+
+/// The files of the run, with what is in them.
+fn files_of(scene: &Scene) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![scene.path("out")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            match entry.file_type().expect("a kind").is_dir() {
+                true => folders.push(entry.path()),
+                false => {
+                    files.push((entry.path().display().to_string(), fs::read(entry.path()).expect("read")));
+                }
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn a_model_that_no_axis_can_have_is_found_before_anything_starts() {
+    let scene = Scene::new("nothing", None);
+    let config = fs::read_to_string(scene.path("intact.toml")).expect("read");
+    let wrong = config.replacen("\nvalues = [\"one\"]", "\nvalues = [\"oen\"]", 1);
+    assert_ne!(wrong, config, "{config}");
+    scene.write("intact.toml", &wrong);
+    let said = scene.intact("run");
+    assert_eq!(said.code, i32::from(Exit::SetUp.code()), "{}", said.err);
+    assert!(
+        said.err.contains("there is no model `oen`") && said.err.contains("did you mean `one`?"),
+        "{}",
+        said.err
+    );
 }
 
 fn what_is_in_force_is_shown_with_where_it_comes_from() {

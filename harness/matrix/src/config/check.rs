@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::{AxisConfig, Config, ProfileConfig, RunConfig};
-use intact_base::nearest::nearest;
+use intact_base::nearest::{hint, nearest};
 
 use crate::filter::Filter;
 use crate::recipe::{Recipe, Target};
@@ -70,7 +70,7 @@ pub(super) fn check(config: &Config) -> Checked {
     let below = config.plans.values().filter_map(|plan| plan.builds_on.as_ref());
     if let Some(unknown) = below.chain([&config.run.plan]).find(|name| !config.plans.contains_key(*name)) {
         let known: Vec<&str> = config.plans.keys().map(String::as_str).collect();
-        return Err(general(format!("there is no plan `{unknown}`; there are {}", known.join(", "))));
+        return Err(general(format!("there is no plan `{unknown}`; {}", hint(unknown, &known))));
     }
     Ok(())
 }
@@ -143,6 +143,14 @@ fn check_axis(config: &Config, axis: &AxisConfig) -> Checked {
             })
         })
         .collect::<Result<_, _>>()?;
+    if targets.contains(&Target::Model) && !config.models.is_empty() {
+        let models: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
+        if let Some(unknown) = axis.values.iter().find(|value| !models.contains(&value.get_ref().as_str())) {
+            let name = unknown.get_ref();
+            let message = format!("there is no model `{name}`; {}", hint(name, &models));
+            return Err(Fault { span: unknown.span(), message });
+        }
+    }
     for value in &axis.values {
         for target in &targets {
             Recipe::default().set(*target, value.get_ref(), config.names()).map_err(|message| Fault {

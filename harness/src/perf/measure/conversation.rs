@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use intact_protocol::{
-    FlashAttention, Floor, Forget, Hello, Load, Loaded, Open, Outcome, ParameterSource, Replied, Request,
-    Said, Save, Saved, Say, Settings, Timings, Work,
+    Cage, FlashAttention, Floor, Forget, Hello, Load, Loaded, Open, Outcome, ParameterSource, Replied,
+    Request, Said, Save, Saved, Say, Settings, Timings, Work,
 };
 
 use super::{MeasureError, Setting};
-use crate::worker::Worker;
+use crate::caging;
+use crate::worker::{Limits, Worker};
 
 /// How long one answer may take. Evaluating a long session on one thread takes minutes.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -36,9 +37,16 @@ pub(super) struct Conversation {
 pub(super) type Answered<T> = Result<Result<T, String>, MeasureError>;
 
 impl Conversation {
-    pub(super) fn start(command: &[String]) -> Result<(Self, Hello), MeasureError> {
+    /// Starts a worker that reads this model and writes to this folder.
+    pub(super) fn start(
+        command: &[String],
+        model: &Path,
+        folder: &Path,
+    ) -> Result<(Self, Hello), MeasureError> {
         let name = command.join(" ");
-        let started = Worker::start(command, PATIENCE);
+        let cage = Cage { read: caging::model(model), write: vec![folder.to_owned()] };
+        let limits = Limits { cage, ..Limits::default() };
+        let started = Worker::start_in(command, &[], &limits, PATIENCE);
         let (worker, hello) =
             started.map_err(|source| MeasureError::Worker { command: name.clone(), source })?;
         Ok((Self { worker, command: name }, hello))

@@ -79,21 +79,37 @@ pub(super) fn without(attempts: &Attempts<'_>, judged: &[&Cell], controls: &[&Ce
             lines: Vec::new(),
         };
     }
-    let mut held: BTreeMap<_, Vec<&Cell>> = BTreeMap::new();
-    for cell in judged.iter().filter(|cell| cell.verdict.is_verdict() && !is_lost(cell)) {
-        held.entry(neighbourhood(cell)).or_default().push(cell);
+    let mut tried: BTreeMap<_, Vec<&Cell>> = BTreeMap::new();
+    for cell in judged.iter().filter(|cell| cell.verdict.is_verdict()) {
+        tried.entry(neighbourhood(cell)).or_default().push(cell);
     }
-    let is_held = |wrong: &&&Cell| {
-        held.get(&neighbourhood(wrong)).is_some_and(|near| near.iter().any(|cell| same_place(cell, wrong)))
+    // What the judged systems were in the same place as, some of them well.
+    let beside = |wrong: &Cell| -> Vec<&Cell> {
+        let near = tried.get(&neighbourhood(wrong)).into_iter().flatten();
+        near.copied().filter(|cell| same_place(cell, wrong)).collect()
     };
-    let saved = went_wrong.iter().filter(is_held).count();
+    let paired: Vec<bool> = went_wrong
+        .iter()
+        .map(|wrong| beside(wrong))
+        .filter(|near| !near.is_empty())
+        .map(|near| near.iter().any(|cell| !is_lost(cell)))
+        .collect();
+    let (pairs, saved) = (paired.len(), paired.iter().filter(|held| **held).count());
     let silent =
         went_wrong.iter().filter(|cell| matches!(cell.verdict, Verdict::Corrupt | Verdict::Inert)).count();
     let wrong = went_wrong.len();
-    let protected = match saved {
+    let protected = match pairs {
         _ if wrong == 0 => "These cells do not show what protection is worth.".to_owned(),
-        saved if saved == wrong => "The protected path was right or refused in every one of them.".to_owned(),
-        saved => format!("The protected path was right or refused in {saved} of these {wrong}."),
+        0 => "The protected path was judged in none of them here.".to_owned(),
+        pairs if pairs == wrong && saved == wrong => {
+            "The protected path was right or refused in every one of them.".to_owned()
+        }
+        pairs if pairs == wrong => {
+            format!("The protected path was right or refused in {saved} of these {wrong}.")
+        }
+        pairs => format!(
+            "The protected path was judged in {pairs} of these {wrong} here, and was right or refused in {saved} of them."
+        ),
     };
     let sentence = format!(
         "llama.cpp's own loader without checks ({}) went wrong in {wrong} of {} cells, {silent} of them without any \

@@ -1,0 +1,280 @@
+//! Can sessions be taken from one system to another, and back? A small matrix of two systems, and its answer in words.
+
+use std::fmt::Write;
+
+use thiserror::Error;
+use toml::{Table, Value};
+
+use crate::quantity::counted;
+use crate::recipe::{INAPPLICABLE, SAME};
+use crate::report::{Style, Tone};
+use crate::results::{Cell, Results};
+use crate::verdict::Verdict;
+
+/// What the two systems are asked with: the matrix of other systems.
+const MATRIX: &str = include_str!("../adapters/peers.toml");
+/// The plan's name.
+pub const PLAN: &str = "upgrade";
+
+/// One of the two systems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Side {
+    /// An installed subject: its name and its version.
+    Installed(String, String),
+    /// A worker: what it is called, and its command line.
+    Worker(String, Vec<String>),
+}
+
+/// Why no matrix could be made.
+#[derive(Debug, Error)]
+#[error("the matrix of other systems cannot be used: {0}")]
+pub struct MatrixError(#[from] toml::ser::Error);
+
+impl Side {
+    /// What it is called in cells.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Installed(name, version) => format!("{name}@{version}"),
+            Self::Worker(name, _) => name.clone(),
+        }
+    }
+}
+
+/// The configuration with these two systems: each reads what each wrote, with f16 and with q8_0.
+///
+/// # Errors
+/// [`MatrixError`].
+pub fn configuration(from: &Side, to: &Side) -> Result<String, MatrixError> {
+    let mut config: Table = MATRIX.parse().unwrap_or_default();
+    let mut subjects: Vec<Table> = Vec::new();
+    for side in [from, to] {
+        let (name, key, value) = match side {
+            Side::Installed(name, version) => (name, "installed", vec![version.clone()]),
+            Side::Worker(name, command) => (name, "command", command.clone()),
+        };
+        let value: Vec<Value> = value.into_iter().map(Value::from).collect();
+        let there = subjects.iter_mut().find(|known| known["name"].as_str() == Some(name));
+        match there.and_then(|known| known.get_mut(key)).and_then(Value::as_array_mut) {
+            Some(versions) if key == "installed" => versions.extend(value),
+            _ => subjects.push(Table::from_iter([
+                ("name".to_owned(), Value::from(name.clone())),
+                ("part".to_owned(), "judged".into()),
+                (key.to_owned(), Value::Array(value)),
+            ])),
+        }
+    }
+    let sides = format!("={}|={}", from.name(), to.name());
+    let block = Table::from_iter([
+        ("vary".to_owned(), Value::from("all")),
+        ("axes".to_owned(), Value::from(vec!["reader", "writer", "kv"])),
+        ("only".to_owned(), format!("reader({sides}) & writer({sides}|same)").into()),
+    ]);
+    let plan = Table::from_iter([
+        ("about".to_owned(), Value::from("Two systems: each reads what each wrote.")),
+        ("blocks".to_owned(), Value::from(vec![Value::Table(block)])),
+    ]);
+    config.insert("subjects".into(), Value::from(subjects.into_iter().map(Value::Table).collect::<Vec<_>>()));
+    config.insert("plans".into(), Value::Table(Table::from_iter([(PLAN.to_owned(), Value::Table(plan))])));
+    if let Some(run) = config.get_mut("run").and_then(Value::as_table_mut) {
+        run.insert("plan".into(), PLAN.into());
+    }
+    Ok(toml::to_string(&config)?)
+}
+
+/// How sessions fare on one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fare {
+    /// They survive: the state is used as it is.
+    Survives,
+    /// They survive, and their tokens are evaluated again.
+    Recomputed,
+    /// They come back a little worse.
+    Worse,
+    /// They are lost, and the user is told.
+    Told,
+    /// Nobody notices that they are wrong, or what takes them in dies of it.
+    Silent,
+}
+
+/// What is known of a way, for each KV type: how sessions fare on it, where that is known, and what was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Who saved.
+    pub from: String,
+    /// Who loads.
+    pub to: String,
+    /// By KV type.
+    pub types: Vec<(String, Option<Fare>, String)>,
+}
+
+/// The answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// From the one to the other.
+    pub upgrade: Way,
+    /// Back.
+    pub rollback: Way,
+    /// Each from itself to itself: a system that cannot do that says nothing about the other.
+    pub itself: [Way; 2],
+}
+
+impl Fare {
+    const fn of(verdict: Verdict) -> Option<Self> {
+        match Style::of(verdict).tone {
+            Tone::Good => Some(Self::Survives),
+            Tone::Fair => Some(Self::Recomputed),
+            Tone::Weak => Some(Self::Worse),
+            Tone::Safe => Some(Self::Told),
+            Tone::Bad => match verdict {
+                Verdict::RefusedUnclear => Some(Self::Told),
+                _ => Some(Self::Silent),
+            },
+            Tone::Blank => None,
+        }
+    }
+
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Survives => "sessions survive",
+            Self::Recomputed => "sessions survive, and their tokens are evaluated again",
+            Self::Worse => "sessions come back, worse than they were saved",
+            Self::Told => "sessions are lost, and the program says so",
+            Self::Silent => "sessions are lost, and come back wrong or crash the program",
+        }
+    }
+}
+
+impl Way {
+    /// What a run shows of a way where nothing else differs.
+    pub(crate) fn of(results: &Results, from: &str, to: &str) -> Self {
+        let dim = |cell: &Cell, name: &str| cell.dims.get(name).cloned().unwrap_or_default();
+        let is_writer = |cell: &Cell| {
+            let writer = dim(cell, "writer");
+            writer == from || from == to && writer == "same"
+        };
+        let cells = results.cells.iter().filter(|cell| dim(cell, "reader") == to && is_writer(cell));
+        let mut types: Vec<(String, Option<Fare>, String)> = Vec::new();
+        for cell in cells.filter(|cell| cell.verdict != Verdict::Filtered && is_plain(results, cell)) {
+            let (kv, fare) = (dim(cell, "kv"), Fare::of(cell.verdict));
+            match types.iter_mut().find(|(known, ..)| *known == kv) {
+                // Of several models the worst counts; what is not known is no good news.
+                Some(known) if fare.is_none() || known.1.is_some() && fare > known.1 => {
+                    *known = (kv, fare, cell.message.clone());
+                }
+                Some(_) => {}
+                None => types.push((kv, fare, cell.message.clone())),
+            }
+        }
+        types.sort_by(|left, right| left.0.cmp(&right.0));
+        Self { from: from.to_owned(), to: to.to_owned(), types }
+    }
+
+    /// Whether sessions of every KV type survive; `None` where that is not known of one and no other is lost.
+    #[must_use]
+    pub fn survives(&self) -> Option<bool> {
+        let lost = |fare: &Option<Fare>| fare.is_some_and(|fare| fare > Fare::Recomputed);
+        if self.types.iter().any(|(_, fare, _)| lost(fare)) {
+            return Some(false);
+        }
+        let known = !self.types.is_empty() && self.types.iter().all(|(_, fare, _)| fare.is_some());
+        known.then_some(true)
+    }
+
+    fn answer(&self, question: &str) -> String {
+        let word = match self.survives() {
+            Some(true) => "Yes",
+            Some(false)
+                if self
+                    .types
+                    .iter()
+                    .any(|(_, fare, _)| fare.is_some_and(|fare| fare <= Fare::Recomputed)) =>
+            {
+                "Only for some KV types"
+            }
+            Some(false) => "No",
+            None => "Not known",
+        };
+        let mut text = format!("{question} {} -> {}? {word}.\n", self.from, self.to);
+        for (kv, fare, message) in &self.types {
+            let what = fare.map_or("not known", Fare::words);
+            let _ = write!(text, "  {kv:6} {what}");
+            if fare.is_none_or(|fare| fare > Fare::Recomputed) && !message.is_empty() {
+                let _ = write!(text, ": {}", crate::text::line(message));
+            }
+            text.push('\n');
+        }
+        if self.types.is_empty() {
+            text += "  no session was tried\n";
+        }
+        text
+    }
+}
+
+/// Axes that a way has, whatever else is at its base.
+const ITS_OWN: [&str; 4] = ["model", "kv", "writer", "reader"];
+
+/// Whether nothing differs in a cell but who reads what whom wrote.
+fn is_plain(results: &Results, cell: &Cell) -> bool {
+    let axes = results.plan.axes.iter().filter(|axis| !ITS_OWN.contains(&axis.name.as_str()));
+    let is_base = |name: &String, base: &String| {
+        cell.dims
+            .get(name)
+            .is_none_or(|value| value == base || [SAME, INAPPLICABLE].contains(&value.as_str()))
+    };
+    axes.into_iter().all(|axis| axis.values.first().is_none_or(|base| is_base(&axis.name, base)))
+}
+
+impl Answers {
+    /// What the results of such a run answer.
+    #[must_use]
+    pub fn of(results: &Results, from: &str, to: &str) -> Self {
+        let way = |from: &str, to: &str| Way::of(results, from, to);
+        Self { upgrade: way(from, to), rollback: way(to, from), itself: [way(from, from), way(to, to)] }
+    }
+
+    /// For a person. `model` is what was tried with.
+    #[must_use]
+    pub fn text(&self, model: &str) -> String {
+        let mut text = self.upgrade.answer("Can I upgrade,") + &self.rollback.answer("Can I roll back,");
+        for way in &self.itself {
+            let bad: Vec<&str> = way
+                .types
+                .iter()
+                .filter(|(_, fare, _)| fare.is_none_or(|fare| fare > Fare::Recomputed))
+                .map(|(kv, ..)| kv.as_str())
+                .collect();
+            if !bad.is_empty() {
+                let _ = writeln!(
+                    text,
+                    "Note: {} does not get back what it saved itself with {}; that is no matter of versions.",
+                    way.to,
+                    bad.join(" and ")
+                );
+            }
+        }
+        let lost = [&self.upgrade, &self.rollback].iter().any(|way| way.survives() == Some(false));
+        if lost {
+            let _ = write!(
+                text,
+                "\nWhat to do where sessions are lost:\n  \
+                 keep the chat history and let the new version evaluate it again: costs the time of a prompt of that length\n  \
+                 or let intact take the state over, which verifies it first: intact adopt STATE --model {model}\n  \
+                 or stay with {} until users' sessions have ended\n",
+                self.upgrade.from
+            );
+        }
+        text
+    }
+
+    /// How many of the ways are known.
+    #[must_use]
+    pub fn tried(&self) -> String {
+        let known = |way: &Way| way.types.iter().filter(|(_, fare, _)| fare.is_some()).count();
+        let ways = [&self.upgrade, &self.rollback, &self.itself[0], &self.itself[1]];
+        counted(ways.into_iter().map(known).sum(), "session was judged", "sessions were judged")
+    }
+}
+
+#[cfg(test)]
+mod tests;
