@@ -29,7 +29,7 @@ pub const BYSTANDER: &str = "bystander";
 
 /// A worker with a model open, and how long it may take to answer.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub struct OpenWorker<'a> {
     /// The worker.
     pub worker: &'a mut Worker,
     /// How long it may take to answer.
@@ -40,7 +40,7 @@ pub struct Stage<'a> {
 
 /// Which conversation is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Script {
+pub enum Dialogue {
     /// The one that is saved and loaded.
     Session,
     /// The one whose files take the other's place where a fault swaps them.
@@ -108,7 +108,7 @@ pub struct Adapter {
     pub scale: f32,
 }
 
-impl Script {
+impl Dialogue {
     /// The turns of the conversation.
     #[must_use]
     pub fn turns(self, conversation: &Conversation) -> &[Turn] {
@@ -130,7 +130,7 @@ impl Script {
     }
 }
 
-impl Stage<'_> {
+impl OpenWorker<'_> {
     /// How long the next answer may take.
     fn patience(&self) -> Duration {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -171,11 +171,11 @@ impl Stage<'_> {
     pub fn hold(
         &mut self,
         session: &str,
-        script: Script,
+        dialogue: Dialogue,
         form: SessionForm,
         conversation: &Conversation,
     ) -> Result<Vec<Message>, StepError> {
-        let turns = script.turns(conversation);
+        let turns = dialogue.turns(conversation);
         let mut said = Said::new(session, &conversation.system);
         match form {
             SessionForm::Empty => {

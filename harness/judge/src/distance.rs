@@ -24,34 +24,34 @@ impl Distance {
     /// Measures. `None` where the matrices are not of one shape or one meaning, or have no rows. Of greedy tokens only
     /// the agreement can be measured: the other distances are 0.
     #[must_use]
-    pub fn between(control: &Logits, observed: &Logits) -> Option<Self> {
-        Self::between_with(control, observed, 0.0)
+    pub fn between(reference: &Logits, observed: &Logits) -> Option<Self> {
+        Self::between_with(reference, observed, 0.0)
     }
 
     /// The same by the weaker of both oracles: another system may tell less of what it computes.
     #[must_use]
-    pub fn by_the_weaker(control: &Logits, observed: &Logits) -> Option<Self> {
-        if control.oracle() == observed.oracle() {
-            return Self::between(control, observed);
+    pub fn by_the_weaker(reference: &Logits, observed: &Logits) -> Option<Self> {
+        if reference.oracle() == observed.oracle() {
+            return Self::between(reference, observed);
         }
-        let control = weakened(control.clone(), observed.oracle());
-        Self::between(&control, &weakened(observed.clone(), control.oracle()))
+        let reference = weakened(reference.clone(), observed.oracle());
+        Self::between(&reference, &weakened(observed.clone(), reference.oracle()))
     }
 
     /// The same, where a row counts as a near-tie whose two largest logits in the control are no farther apart than
     /// `near`: which of them is the larger one is no agreement and no disagreement.
     #[must_use]
-    pub fn between_with(control: &Logits, observed: &Logits, near: f64) -> Option<Self> {
-        let rows = control.rows().len();
-        let alike = control.n_vocab() == observed.n_vocab() && control.oracle() == observed.oracle();
+    pub fn between_with(reference: &Logits, observed: &Logits, near: f64) -> Option<Self> {
+        let rows = reference.rows().len();
+        let alike = reference.n_vocab() == observed.n_vocab() && reference.oracle() == observed.oracle();
         if rows == 0 || rows != observed.rows().len() || !alike {
             return None;
         }
         let mut bit_equal = true;
         let (mut square_error, mut square, mut kl, mut agreeing) = (0.0, 0.0, 0.0, 0u32);
         let mut largest = 0.0f64;
-        for (control, observed) in control.rows().zip(observed.rows()) {
-            for (&c, &o) in control.iter().zip(observed) {
+        for (reference, observed) in reference.rows().zip(observed.rows()) {
+            for (&c, &o) in reference.iter().zip(observed) {
                 bit_equal &= c.to_bits() == o.to_bits() && !c.is_nan();
                 let (c, o) = (f64::from(c), f64::from(o));
                 square_error += (o - c) * (o - c);
@@ -60,16 +60,16 @@ impl Distance {
                 let off = (o - c).abs();
                 largest = if off > largest || off.is_nan() { off } else { largest };
             }
-            kl += divergence(control, observed);
-            let same = top(control).is_some() && top(control) == top(observed);
-            agreeing += u32::from(same || top(observed).is_some() && margin(control) <= near && near > 0.0);
+            kl += divergence(reference, observed);
+            let same = top(reference).is_some() && top(reference) == top(observed);
+            agreeing += u32::from(same || top(observed).is_some() && margin(reference) <= near && near > 0.0);
         }
         #[expect(clippy::cast_precision_loss, reason = "a count of rows is far below 2^52")]
         let count = rows as f64;
         let nmse = if square_error == 0.0 { 0.0 } else { square_error / square };
         let nmse = if nmse.is_finite() { nmse } else { f64::NAN };
         let top1_agreement = f64::from(agreeing) / count;
-        if control.oracle() == Oracle::Greedy {
+        if reference.oracle() == Oracle::Greedy {
             return Some(Self { bit_equal, nmse: 0.0, kl: 0.0, top1_agreement, largest: 0.0 });
         }
         let largest = if largest.is_finite() { largest } else { f64::NAN };
@@ -79,17 +79,17 @@ impl Distance {
 
 /// Normalised mean square error of each row, as [`Distance::nmse`] is of all; empty where they cannot be compared.
 #[must_use]
-pub fn by_position(control: &Logits, observed: &Logits) -> Vec<f64> {
-    let rows = || control.rows().zip(observed.rows());
-    if control.rows().len() != observed.rows().len() || control.n_vocab() != observed.n_vocab() {
+pub fn by_position(reference: &Logits, observed: &Logits) -> Vec<f64> {
+    let rows = || reference.rows().zip(observed.rows());
+    if reference.rows().len() != observed.rows().len() || reference.n_vocab() != observed.n_vocab() {
         return Vec::new();
     }
     let square = |value: f64| value * value;
     rows()
-        .map(|(control, observed)| {
+        .map(|(reference, observed)| {
             let error: f64 =
-                control.iter().zip(observed).map(|(&c, &o)| square(f64::from(o) - f64::from(c))).sum();
-            let all: f64 = control.iter().map(|&c| square(f64::from(c))).sum();
+                reference.iter().zip(observed).map(|(&c, &o)| square(f64::from(o) - f64::from(c))).sum();
+            let all: f64 = reference.iter().map(|&c| square(f64::from(c))).sum();
             if error == 0.0 { 0.0 } else { error / all }
         })
         .collect()
@@ -126,9 +126,9 @@ pub fn is_finite(logits: &Logits) -> bool {
 }
 
 /// KL(control ‖ observed) of two rows' softmaxes, in nats; never below 0.
-fn divergence(control: &[f32], observed: &[f32]) -> f64 {
-    let (log_control, log_observed) = (log_normaliser(control), log_normaliser(observed));
-    let sum: f64 = control
+fn divergence(reference: &[f32], observed: &[f32]) -> f64 {
+    let (log_control, log_observed) = (log_normaliser(reference), log_normaliser(observed));
+    let sum: f64 = reference
         .iter()
         .zip(observed)
         .map(|(&c, &o)| {
@@ -221,9 +221,9 @@ mod tests {
 
     #[test]
     fn distances_are_those_worked_out_by_hand() {
-        let control = logits(&[[1.0, 2.0, 2.0], [0.0, 0.0, 3.0]]);
+        let reference = logits(&[[1.0, 2.0, 2.0], [0.0, 0.0, 3.0]]);
         let observed = logits(&[[1.0, 2.0, 2.0], [0.0, 3.0, 0.0]]);
-        let distance = Distance::between(&control, &observed).expect("same shape");
+        let distance = Distance::between(&reference, &observed).expect("same shape");
         // Σ(o-c)² = 9 + 9, Σc² = 1 + 4 + 4 + 9.
         assert_eq!(distance.nmse, 1.0);
         assert_eq!(distance.top1_agreement, 0.5);
@@ -235,27 +235,27 @@ mod tests {
 
     #[test]
     fn which_of_two_near_equals_is_the_larger_one_says_nothing() {
-        let control = logits(&[[1.0, 2.0, 2.5], [0.0, 0.0, 3.0]]);
+        let reference = logits(&[[1.0, 2.0, 2.5], [0.0, 0.0, 3.0]]);
         let observed = logits(&[[1.0, 2.6, 2.5], [0.0, 0.0, 3.0]]);
         let agreement = |observed: &Logits, near| {
-            Distance::between_with(&control, observed, near).expect("same shape").top1_agreement
+            Distance::between_with(&reference, observed, near).expect("same shape").top1_agreement
         };
         assert_eq!([0.0, 0.4, 0.5, 2.0].map(|near| agreement(&observed, near)), [0.5, 0.5, 1.0, 1.0]);
         let wrong = logits(&[[1.0, 2.6, 2.5], [5.0, 0.0, 3.0]]);
         assert_eq!(agreement(&wrong, 0.5), 0.5, "a clear choice counts");
         let broken = logits(&[[f32::NAN, 2.0, 2.5], [0.0, 0.0, 3.0]]);
         assert_eq!(agreement(&broken, 9.0), 0.5, "no choice agrees with nothing");
-        let distance = Distance::between(&control, &wrong).expect("same shape");
+        let distance = Distance::between(&reference, &wrong).expect("same shape");
         assert_eq!(distance.largest, 5.0);
-        assert!(Distance::between(&control, &broken).expect("same shape").largest.is_nan());
+        assert!(Distance::between(&reference, &broken).expect("same shape").largest.is_nan());
     }
 
     #[test]
     fn each_position_has_the_distance_of_its_own_row() {
-        let control = logits(&[[1.0, 2.0, 2.0], [0.0, 0.0, 3.0]]);
+        let reference = logits(&[[1.0, 2.0, 2.0], [0.0, 0.0, 3.0]]);
         let observed = logits(&[[1.0, 2.0, 2.0], [0.0, 3.0, 0.0]]);
-        assert_eq!(by_position(&control, &observed), [0.0, 2.0]);
-        assert_eq!(by_position(&control, &logits(&[[0.0; 3]])), [0.0; 0]);
+        assert_eq!(by_position(&reference, &observed), [0.0, 2.0]);
+        assert_eq!(by_position(&reference, &logits(&[[0.0; 3]])), [0.0; 0]);
     }
 
     #[test]
@@ -298,10 +298,10 @@ mod tests {
             a in prop::collection::vec(prop::array::uniform3(-30f32..30.0), 1..5),
             b in prop::collection::vec(prop::array::uniform3(-30f32..30.0), 5),
         ) {
-            let control = logits(&a);
-            let same = Distance::between(&control, &control).expect("same shape");
+            let reference = logits(&a);
+            let same = Distance::between(&reference, &reference).expect("same shape");
             prop_assert!(same.bit_equal && same.nmse == 0.0 && same.kl == 0.0 && same.top1_agreement == 1.0);
-            let other = Distance::between(&control, &logits(&b[..a.len()])).expect("same shape");
+            let other = Distance::between(&reference, &logits(&b[..a.len()])).expect("same shape");
             prop_assert!(other.kl >= 0.0 && (0.0..=1.0).contains(&other.top1_agreement));
             prop_assert!(other.nmse.is_nan() || other.nmse >= 0.0);
         }

@@ -113,8 +113,8 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
         let message = format!("The load reported success, and another live session was harmed: {harm}.");
         return Judgement::plain(Verdict::Corrupt, Some("bystander"), message);
     }
-    let control = match &loaded.control {
-        Ok(control) if is_finite(control) => control,
+    let reference = match &loaded.reference {
+        Ok(reference) if is_finite(reference) => reference,
         Ok(_) => {
             let message =
                 "The uninterrupted session itself gives logits that are not numbers: nothing can be judged.";
@@ -127,18 +127,18 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
     };
     let floor = loaded.floor();
     let near = floor.map_or(0.0, |floor| floor.logit);
-    let Some(distance) = Distance::between_with(control, &loaded.observed, near) else {
+    let Some(distance) = Distance::between_with(reference, &loaded.observed, near) else {
         let message = format!(
             "The logits have {} rows of {}, the control's {} rows of {}.",
             loaded.observed.rows().len(),
             loaded.observed.n_vocab(),
-            control.rows().len(),
-            control.n_vocab()
+            reference.rows().len(),
+            reference.n_vocab()
         );
         return Judgement::plain(Verdict::Corrupt, Some("shape"), message);
     };
     let (verdict, code, message) = weigh(loaded, receipt, distance, thresholds);
-    let oracle = control.oracle();
+    let oracle = reference.oracle();
     let message = format!("{message}{}", weakness(oracle));
     Judgement {
         verdict,

@@ -25,8 +25,8 @@ const JUDGES: &[(&str, Judge)] = &[
     }),
     ("logits are not compared", |evidence, thresholds| {
         let blind = |loaded: &mut LoadedEvidence| {
-            if let Ok(control) = &loaded.control {
-                loaded.observed = control.clone();
+            if let Ok(reference) = &loaded.reference {
+                loaded.observed = reference.clone();
             }
         };
         rightly(&loaded(evidence, blind), thresholds)

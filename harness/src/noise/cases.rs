@@ -7,7 +7,7 @@ use intact_format::layout::{Attention, Section, State};
 use intact_protocol::{FlashAttention, Settings};
 
 use super::StudyError;
-use super::desk::Seat;
+use super::desk::SessionSetup;
 use super::image::Spoil;
 use crate::change::{Change, Lora};
 
@@ -23,8 +23,8 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// A seat with this form.
-    pub(super) fn of(self, base: &Seat) -> Seat {
+    /// A setup with this form.
+    pub(super) fn of(self, base: &SessionSetup) -> SessionSetup {
         let kind = match self {
             Self::F16 | Self::FlashOff => "f16",
             Self::Q8_0 | Self::Q8_0Unrotated => "q8_0",
@@ -37,7 +37,11 @@ impl Form {
             flash_attention: Some(flash),
             ..base.settings.clone()
         };
-        Seat { settings, rotates: !matches!(self, Self::Q8_0Unrotated | Self::Q4_0Unrotated), ..base.clone() }
+        SessionSetup {
+            settings,
+            rotates: !matches!(self, Self::Q8_0Unrotated | Self::Q4_0Unrotated),
+            ..base.clone()
+        }
     }
 }
 
@@ -92,9 +96,9 @@ pub(super) fn harmless(thorough: bool) -> Vec<(&'static str, Settings)> {
     harmless
 }
 
-/// The settings of a seat, with those that a case has.
-pub(super) fn with(seat: &Seat, case: &Settings) -> Seat {
-    let base = &seat.settings;
+/// The settings of a setup, with those that a case has.
+pub(super) fn with(setup: &SessionSetup, case: &Settings) -> SessionSetup {
+    let base = &setup.settings;
     let settings = Settings {
         n_ubatch: case.n_ubatch.or(base.n_ubatch),
         threads: case.threads.or(base.threads),
@@ -105,7 +109,7 @@ pub(super) fn with(seat: &Seat, case: &Settings) -> Seat {
         lora: if case.lora.is_empty() { base.lora.clone() } else { case.lora.clone() },
         ..base.clone()
     };
-    Seat { settings, ..seat.clone() }
+    SessionSetup { settings, ..setup.clone() }
 }
 
 /// A writer that is not the reader's model.

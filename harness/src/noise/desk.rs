@@ -23,7 +23,7 @@ const SESSION: &str = "studied";
 
 /// Where a session lives: worker, model, settings, environment.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Seat {
+pub(super) struct SessionSetup {
     pub(super) program: PathBuf,
     pub(super) model: PathBuf,
     pub(super) settings: Settings,
@@ -46,11 +46,11 @@ pub(super) struct Held {
 pub(super) struct Desk {
     scratch: PathBuf,
     heads: Option<HeadSizes>,
-    open: Option<(Seat, Worker, Opened)>,
+    open: Option<(SessionSetup, Worker, Opened)>,
     files: usize,
 }
 
-impl Seat {
+impl SessionSetup {
     /// The settings that everything else differs from.
     pub(super) fn new(program: &Path, model: &Path, threads: u32) -> Self {
         let settings = Settings {
@@ -79,9 +79,9 @@ impl Desk {
     }
 
     /// Holds a session without interruption.
-    pub(super) fn hold(&mut self, seat: &Seat, talk: &Talk) -> Result<Held, StudyError> {
+    pub(super) fn hold(&mut self, setup: &SessionSetup, talk: &Talk) -> Result<Held, StudyError> {
         let document = self.file("json");
-        let layout = self.sit(seat)?;
+        let layout = self.open_with(setup)?;
         for (text, reply) in talk {
             self.ask(Request::Say(Say {
                 session: SESSION.into(),
@@ -105,20 +105,25 @@ impl Desk {
         let logits = self.score()?;
         let state = document.with_extension("kv");
         // Releases before the rotation was recorded cannot be told apart by their files; the switch is ours.
-        let heads = self.heads.filter(|_| seat.rotates);
+        let heads = self.heads.filter(|_| setup.rotates);
         let image = Image::read(&state, &layout, heads)?;
         let _no_longer_needed = fs::remove_file(state);
         Ok(Held { document, image, logits })
     }
 
     /// Restores an image under the name of a session, as it is, and looks at what it says.
-    pub(super) fn restore(&mut self, seat: &Seat, held: &Held, image: &Image) -> Result<Logits, StudyError> {
+    pub(super) fn restore(
+        &mut self,
+        setup: &SessionSetup,
+        held: &Held,
+        image: &Image,
+    ) -> Result<Logits, StudyError> {
         let document = self.file("json");
         let failed = |source| StudyError::Io { path: document.clone(), source };
         fs::copy(&held.document, &document).map_err(failed)?;
         let state = document.with_extension("kv");
         image.write(&state)?;
-        self.sit(seat)?;
+        self.open_with(setup)?;
         let load = Load {
             path: document.clone(),
             session: Some(SESSION.into()),
@@ -134,10 +139,10 @@ impl Desk {
         loaded
     }
 
-    /// Opens a seat, unless it is open, with no session in it. Gives the layout of its states.
-    fn sit(&mut self, seat: &Seat) -> Result<String, StudyError> {
+    /// Opens a setup, unless it is open, with no session in it. Gives the layout of its states.
+    fn open_with(&mut self, setup: &SessionSetup) -> Result<String, StudyError> {
         if let Some((open, _, opened)) = &self.open
-            && open == seat
+            && open == setup
         {
             let layout = opened.layout.clone();
             // A session that is not there is no reason to stop.
@@ -146,13 +151,13 @@ impl Desk {
             return Ok(layout);
         }
         self.leave();
-        let command = [seat.program.display().to_string(), "--subject".into(), "blind".into()];
-        let cage = Cage { read: caging::model(&seat.model), write: vec![self.scratch.clone()] };
+        let command = [setup.program.display().to_string(), "--subject".into(), "blind".into()];
+        let cage = Cage { read: caging::model(&setup.model), write: vec![self.scratch.clone()] };
         let limits = Limits { cage, ..Limits::default() };
-        let (mut worker, _) = Worker::start_in(&command, &seat.environment(), &limits, PATIENCE)?;
+        let (mut worker, _) = Worker::start_in(&command, &setup.environment(), &limits, PATIENCE)?;
         let open = Open {
-            model: seat.model.clone(),
-            settings: seat.settings.clone(),
+            model: setup.model.clone(),
+            settings: setup.settings.clone(),
             preset: None,
             model_repo: None,
             forget_layouts: false,
@@ -160,7 +165,7 @@ impl Desk {
         let outcome = worker.ask(Request::Open(Box::new(open)), PATIENCE, &mut |_| {})?;
         let Replied::Open(opened) = replied("open", outcome)? else { return Err(StudyError::other("open")) };
         let layout = opened.layout.clone();
-        self.open = Some((seat.clone(), worker, opened));
+        self.open = Some((setup.clone(), worker, opened));
         Ok(layout)
     }
 

@@ -11,7 +11,7 @@ use super::cases::{
     self, Form, ROTATION, ROUTES, Route, SAME, SESSION, SPOILT, Wrong, harmless, with, wrongs,
 };
 use super::conversation::{OTHER, TALK};
-use super::desk::{Desk, Held, Seat};
+use super::desk::{Desk, Held, SessionSetup};
 use super::image::{Image, Spoil};
 use super::measure::{Layers, of_logits};
 use super::{Figure, Finding, Kind, Study, StudyError, View};
@@ -57,7 +57,7 @@ pub trait Watch {
 pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> {
     let gguf = Gguf::open(&options.model)?;
     let heads = HeadSizes::of(&KvShape::of(&gguf)?);
-    let base = Seat::new(&options.worker, &options.model, options.threads);
+    let base = SessionSetup::new(&options.worker, &options.model, options.threads);
     let wrongs = wrongs(&options.model, options.unquantized.as_deref(), &options.scratch, options.seed)?;
     let study = Study {
         model: options.name.clone(),
@@ -79,7 +79,7 @@ pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> 
     }
     for (name, program) in &options.others {
         for (what, form) in [("f16", Form::F16), ("q8_0", Form::Q8_0), ("q4_0", Form::Q4_0)] {
-            let reader = Seat { program: program.clone(), ..form.of(&bench.base) };
+            let reader = SessionSetup { program: program.clone(), ..form.of(&bench.base) };
             let route = Route { name: SAME, writer: form, reader: form, thorough: false };
             let name = format!("release → {name}, {what}");
             if wanted(&name) {
@@ -93,7 +93,7 @@ pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> 
 
 struct Bench<'w> {
     desk: Desk,
-    base: Seat,
+    base: SessionSetup,
     wrongs: Vec<Wrong>,
     /// What each layer's noise is: between sessions that were evaluated in batches of other shapes.
     noise: Layers,
@@ -106,8 +106,8 @@ struct Under<'r> {
     name: &'r str,
     thorough: bool,
     same: bool,
-    writer: Seat,
-    reader: &'r Seat,
+    writer: SessionSetup,
+    reader: &'r SessionSetup,
     /// What the reader itself says.
     own: Held,
     noise: Layers,
@@ -123,11 +123,11 @@ struct Case<'c> {
 impl Bench<'_> {
     /// Measures the noise of each layer.
     fn batch_shapes(&mut self) -> Result<(), StudyError> {
-        let seat = Form::F16.of(&self.base);
-        let one = self.desk.hold(&seat, &TALK)?;
+        let setup = Form::F16.of(&self.base);
+        let one = self.desk.hold(&setup, &TALK)?;
         for (_, settings) in harmless(true) {
             if settings.n_ubatch.is_some() {
-                let other = self.desk.hold(&with(&seat, &settings), &TALK)?;
+                let other = self.desk.hold(&with(&setup, &settings), &TALK)?;
                 self.noise = self.noise.or(&Layers::between(&other.image.state()?, &one.image.state()?)?);
             }
         }
@@ -135,13 +135,13 @@ impl Bench<'_> {
     }
 
     /// Studies one route; where it cannot be, that is noted.
-    fn route(&mut self, route: &Route, name: &str, reader: &Seat) {
+    fn route(&mut self, route: &Route, name: &str, reader: &SessionSetup) {
         if let Err(error) = self.try_route(route, name, reader) {
             self.leave_out(name, &error.to_string());
         }
     }
 
-    fn try_route(&mut self, route: &Route, name: &str, reader: &Seat) -> Result<(), StudyError> {
+    fn try_route(&mut self, route: &Route, name: &str, reader: &SessionSetup) -> Result<(), StudyError> {
         let own = self.desk.hold(reader, &TALK)?;
         let writer = route.writer.of(&self.base);
         let saved = self.desk.hold(&writer, &TALK)?;
@@ -183,11 +183,11 @@ impl Bench<'_> {
 
     /// A session of a writer with another model or other settings, restored by the reader.
     fn written(&mut self, under: &Under<'_>, case: &Case<'_>, model: Option<&PathBuf>, settings: &Settings) {
-        let mut seat = with(&under.writer, settings);
+        let mut setup = with(&under.writer, settings);
         if let Some(model) = model {
-            seat.model.clone_from(model);
+            setup.model.clone_from(model);
         }
-        match self.desk.hold(&seat, &TALK) {
+        match self.desk.hold(&setup, &TALK) {
             Ok(saved) => self.sound(under, case, &saved),
             Err(error) => self.leave_out(&format!("{}: {}", under.name, case.name), &error.to_string()),
         }

@@ -1,4 +1,4 @@
-//! One cell: a seat at a worker, the load, what is seen afterwards, and the judgement.
+//! One cell: a worker with its model open, the load, what is seen afterwards, and the judgement.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use intact_protocol::{Loaded, Logits, ParameterSource};
 
-use super::controls::{Control, ControlKey, Controls};
-use super::phase::{Prepared, Scene, Seating, Stock, timed};
+use super::phase::{Executor, Prepared, Prerequisites, SideSetup, timed};
+use super::pool::{Lease, WorkerPool};
+use super::references::{Reference, ReferenceKey, References};
 use super::saved::Artifacts;
-use super::seat::{Seats, Sitting};
 use crate::distance::{Distance, Measured, by_position, weakened};
 use crate::environment;
 use crate::fault::{FaultError, SessionFiles};
@@ -21,21 +21,21 @@ use crate::judge::{Evidence, Floor, Harm, Judgement, LoadedEvidence, Sampled};
 use crate::recipe::{LoadOperation, Scenario, SessionForm};
 use crate::results::Dims;
 use crate::scenario::{
-    Artifact, BYSTANDER, LoadOutcome, SESSION, Script, Stage, StepError, history_difference,
+    Artifact, BYSTANDER, Dialogue, LoadOutcome, OpenWorker, SESSION, StepError, history_difference,
 };
 use crate::verdict::Verdict;
 use crate::worker::WorkerError;
 
 /// What a cell is compared with.
-struct Truth<'a> {
-    control: &'a Control,
+struct Yardstick<'a> {
+    reference: &'a Reference,
     cost_of_settings: Option<Distance>,
     noise: Option<Floor>,
     differs: Option<String>,
 }
 
 /// Why a cell has no evidence.
-enum Stop {
+enum NoEvidence {
     /// A step did not give what was asked for.
     Step(StepError),
     /// The cell asks for something that there is not.
@@ -46,19 +46,19 @@ enum Stop {
     Broken(String),
 }
 
-impl From<StepError> for Stop {
+impl From<StepError> for NoEvidence {
     fn from(error: StepError) -> Self {
         Self::Step(error)
     }
 }
 
-impl From<WorkerError> for Stop {
+impl From<WorkerError> for NoEvidence {
     fn from(error: WorkerError) -> Self {
         Self::Step(error.into())
     }
 }
 
-impl From<FaultError> for Stop {
+impl From<FaultError> for NoEvidence {
     fn from(error: FaultError) -> Self {
         match error {
             FaultError::Inapplicable(reason) => Self::Inapplicable(reason),
@@ -67,12 +67,12 @@ impl From<FaultError> for Stop {
     }
 }
 
-impl Seats<'_> {
+impl WorkerPool<'_> {
     /// Plays one cell.
-    pub(super) fn play(&mut self, cell: &Prepared<'_>, stock: &Stock) -> Outcome {
+    pub(super) fn play(&mut self, cell: &Prepared<'_>, prerequisites: &Prerequisites) -> Outcome {
         self.clear_log(&cell.subject, &cell.reader);
-        self.deadline = Some(Instant::now() + self.scene.cell_timeout);
-        let (evidence, seconds) = timed(|| self.evidence(cell, stock));
+        self.deadline = Some(Instant::now() + self.executor.cell_timeout);
+        let (evidence, seconds) = timed(|| self.evidence(cell, prerequisites));
         self.deadline = None;
         let loaded = match &evidence {
             Ok(Evidence::Loaded(loaded)) => Some(loaded),
@@ -81,14 +81,14 @@ impl Seats<'_> {
         let (receipt, load_seconds) =
             (loaded.map(|loaded| loaded.receipt.clone()), loaded.map(|loaded| loaded.load_seconds));
         let floor = loaded.and_then(|loaded| loaded.cost_of_settings).map(Measured::from);
-        let saved = stock.artifacts.get(&cell.artifact(Script::Session));
+        let saved = prerequisites.artifacts.get(&cell.artifact(Dialogue::Session));
         let saved_bytes = saved.and_then(|saved| saved.artifact.as_ref().ok()).and_then(bytes);
         let distances = evidence.as_ref().map(distances).unwrap_or_default();
         let mut judgement = match evidence {
-            Ok(evidence) => self.scene.judge(&evidence),
+            Ok(evidence) => self.executor.judge(&evidence),
             Err(stop) => self.stopped(stop),
         };
-        judgement.message = readable(&judgement.message, self.scene.dir);
+        judgement.message = readable(&judgement.message, self.executor.dir);
         let sound = matches!(
             judgement.verdict,
             Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
@@ -109,42 +109,51 @@ impl Seats<'_> {
         outcome
     }
 
-    fn stopped(&self, stop: Stop) -> Judgement {
+    fn stopped(&self, stop: NoEvidence) -> Judgement {
         match stop {
-            Stop::Inapplicable(reason) => Judgement::plain(Verdict::Filtered, None, reason),
-            Stop::Absent(message) => Judgement::plain(Verdict::NotRun, Some("not-produced"), message),
-            Stop::Broken(message) => Judgement::plain(Verdict::HarnessError, None, message),
-            Stop::Step(StepError::Worker { error }) => self.scene.judge(&Evidence::Died(error)),
-            Stop::Step(error @ (StepError::Refused { .. } | StepError::Unsupported { .. })) => {
-                self.scene.judge(&Evidence::Unsupported { message: error.to_string() })
+            NoEvidence::Inapplicable(reason) => Judgement::plain(Verdict::Filtered, None, reason),
+            NoEvidence::Absent(message) => Judgement::plain(Verdict::NotRun, Some("not-produced"), message),
+            NoEvidence::Broken(message) => Judgement::plain(Verdict::HarnessError, None, message),
+            NoEvidence::Step(StepError::Worker { error }) => self.executor.judge(&Evidence::Died(error)),
+            NoEvidence::Step(error @ (StepError::Refused { .. } | StepError::Unsupported { .. })) => {
+                self.executor.judge(&Evidence::Unsupported { message: error.to_string() })
             }
-            Stop::Step(error @ StepError::Failed { .. }) => {
+            NoEvidence::Step(error @ StepError::Failed { .. }) => {
                 Judgement::plain(Verdict::HarnessError, None, error.to_string())
             }
         }
     }
 
-    fn evidence(&mut self, cell: &Prepared<'_>, stock: &Stock) -> Result<Evidence, Stop> {
-        let Stock { artifacts, controls } = stock;
-        self.runs_the_model(cell, controls)?;
-        let artifact = saved(artifacts, cell, Script::Session)?;
-        let control = held(controls, &cell.control())?;
-        let cost = cost_of_settings(cell, &control, controls);
-        let control = match cell.recipe.operation {
-            LoadOperation::Load => control,
+    fn evidence(
+        &mut self,
+        cell: &Prepared<'_>,
+        prerequisites: &Prerequisites,
+    ) -> Result<Evidence, NoEvidence> {
+        let Prerequisites { artifacts, references } = prerequisites;
+        self.runs_the_model(cell, references)?;
+        let artifact = saved(artifacts, cell, Dialogue::Session)?;
+        let reference = held(references, &cell.reference())?;
+        let cost = cost_of_settings(cell, &reference, references);
+        let reference = match cell.recipe.operation {
+            LoadOperation::Load => reference,
             // It is another system's session that goes on.
             LoadOperation::Adopt => {
-                Control { session: held(controls, &cell.writers_control())?.session, ..control }
+                Reference { session: held(references, &cell.writers_reference())?.session, ..reference }
             }
         };
-        let name = format!("{}-{}", self.scene.pass, folder(&cell.planned.id));
-        let dir = self.scene.dir.join("cells").join(name);
-        fs::create_dir_all(&dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
-        let artifact = struck(cell, artifact, artifacts, &dir, self.scene.seed)?;
+        let name = format!("{}-{}", self.executor.pass, folder(&cell.planned.id));
+        let dir = self.executor.dir.join("cells").join(name);
+        fs::create_dir_all(&dir)
+            .map_err(|error| NoEvidence::Broken(format!("{}: {error}", dir.display())))?;
+        let artifact = struck(cell, artifact, artifacts, &dir, self.executor.seed)?;
         let differs = differs(cell, artifacts);
-        let truth =
-            Truth { control: &control, cost_of_settings: cost, noise: noise(cell, controls), differs };
-        let first = self.load_and_look(cell, &cell.reader, &artifact, &truth, &dir)?;
+        let yardstick = Yardstick {
+            reference: &reference,
+            cost_of_settings: cost,
+            noise: noise(cell, references),
+            differs,
+        };
+        let first = self.load_and_look(cell, &cell.reader, &artifact, &yardstick, &dir)?;
         let third = match cell.recipe.scenario {
             Scenario::Relay => &cell.reader,
             Scenario::WriteBack => &cell.writer,
@@ -164,10 +173,10 @@ impl Seats<'_> {
         let relayed = self.relay(cell, &artifact, &dir)?;
         self.settle(&cell.subject, &cell.reader, false);
         let back =
-            controls.get(&cell.writers_control()).filter(|_| cell.recipe.scenario == Scenario::WriteBack);
+            references.get(&cell.writers_reference()).filter(|_| cell.recipe.scenario == Scenario::WriteBack);
         let back = back.cloned().transpose()?;
-        let truth = Truth { control: back.as_ref().unwrap_or(&control), ..truth };
-        let mut second = self.load_and_look(cell, third, &relayed, &truth, &dir)?;
+        let yardstick = Yardstick { reference: back.as_ref().unwrap_or(&reference), ..yardstick };
+        let mut second = self.load_and_look(cell, third, &relayed, &yardstick, &dir)?;
         if let Evidence::Loaded(loaded) = &mut second {
             loaded.evaluated_before = evaluated_before;
         }
@@ -177,29 +186,29 @@ impl Seats<'_> {
 
     /// Makes sure that another release or an installed subject can hold the session at all: where it cannot, that says
     /// nothing of saving and loading.
-    fn runs_the_model(&self, cell: &Prepared<'_>, controls: &Controls) -> Result<(), Stop> {
-        let sides = [(&cell.writer, cell.writers_control()), (&cell.reader, cell.control())];
-        for (seating, control) in sides {
-            let place = &seating.place;
+    fn runs_the_model(&self, cell: &Prepared<'_>, references: &References) -> Result<(), NoEvidence> {
+        let sides = [(&cell.writer, cell.writers_reference()), (&cell.reader, cell.reference())];
+        for (side, reference) in sides {
+            let place = &side.place;
             let release = place.release.as_deref();
-            let older = release.filter(|name| self.scene.subjects.is_older(&cell.subject, name));
+            let older = release.filter(|name| self.executor.subjects.is_older(&cell.subject, name));
             let installed = place.subject.clone().filter(|name| name.contains('@'));
             let Some(name) = installed.or_else(|| older.map(|older| format!("llama.cpp {older}"))) else {
                 continue;
             };
-            let problem = match controls.get(&control) {
+            let problem = match references.get(&reference) {
                 Some(Err(error)) => error,
-                Some(Ok(Control { session: Err(error), .. } | Control { bystander: Err(error), .. })) => {
+                Some(Ok(Reference { session: Err(error), .. } | Reference { bystander: Err(error), .. })) => {
                     error
                 }
                 _ => continue,
             };
             // An adapter that throws says nothing of its subject. Older releases of llama.cpp end a worker in any way.
             if older.is_none() && !problem.is_declared() {
-                return Err(Stop::Step(problem.clone()));
+                return Err(NoEvidence::Step(problem.clone()));
             }
             let message = format!("{name} does not run this model with these settings: {problem}");
-            return Err(Stop::Step(StepError::Unsupported {
+            return Err(NoEvidence::Step(StepError::Unsupported {
                 op: "holding an uninterrupted session",
                 message,
             }));
@@ -207,46 +216,51 @@ impl Seats<'_> {
         Ok(())
     }
 
-    fn relay(&mut self, cell: &Prepared<'_>, artifact: &Artifact, dir: &Path) -> Result<Artifact, Stop> {
-        let mut sitting = self.sit(&cell.subject, &cell.reader)?;
-        match load(&mut sitting.stage, cell, artifact)? {
+    fn relay(
+        &mut self,
+        cell: &Prepared<'_>,
+        artifact: &Artifact,
+        dir: &Path,
+    ) -> Result<Artifact, NoEvidence> {
+        let mut lease = self.lease(&cell.subject, &cell.reader)?;
+        match load(&mut lease.open_worker, cell, artifact)? {
             LoadOutcome::Loaded(loaded) => {
                 let format = cell.recipe.format.as_deref();
-                let relayed = sitting.stage.save(&loaded.session, &dir.join("relayed"), format)?;
+                let relayed = lease.open_worker.save(&loaded.session, &dir.join("relayed"), format)?;
                 Ok(Artifact { history: artifact.history.clone(), ..relayed })
             }
-            other => {
-                Err(Stop::Broken(format!("a load that went well before did not go well again: {other:?}")))
-            }
+            other => Err(NoEvidence::Broken(format!(
+                "a load that went well before did not go well again: {other:?}"
+            ))),
         }
     }
 
-    fn clear(&mut self, subject: &str, seating: &Seating) -> Result<(), Stop> {
-        let mut sitting = self.sit(subject, seating)?;
-        sitting.stage.forget(SESSION)?;
-        sitting.stage.forget(BYSTANDER)?;
+    fn clear(&mut self, subject: &str, side: &SideSetup) -> Result<(), NoEvidence> {
+        let mut lease = self.lease(subject, side)?;
+        lease.open_worker.forget(SESSION)?;
+        lease.open_worker.forget(BYSTANDER)?;
         Ok(())
     }
 
     fn load_and_look(
         &mut self,
         cell: &Prepared<'_>,
-        seating: &Seating,
+        side: &SideSetup,
         artifact: &Artifact,
-        truth: &Truth<'_>,
+        yardstick: &Yardstick<'_>,
         dir: &Path,
-    ) -> Result<Evidence, Stop> {
-        let scene = self.scene;
-        let control = truth.control;
-        let untouched = control.bystander.clone()?;
+    ) -> Result<Evidence, NoEvidence> {
+        let executor = self.executor;
+        let reference = yardstick.reference;
+        let untouched = reference.bystander.clone()?;
         let replaces = cell.recipe.scenario == Scenario::Replace;
-        let mut sitting = self.sit(&cell.subject, seating)?;
-        let (turns, conversation) = (SessionForm::Turns, Arc::clone(&seating.conversation));
-        sitting.stage.hold(BYSTANDER, Script::Bystander, turns, &conversation)?;
+        let mut lease = self.lease(&cell.subject, side)?;
+        let (turns, conversation) = (SessionForm::Turns, Arc::clone(&side.conversation));
+        lease.open_worker.hold(BYSTANDER, Dialogue::Bystander, turns, &conversation)?;
         if replaces {
-            sitting.stage.hold(SESSION, Script::Bystander, turns, &conversation)?;
+            lease.open_worker.hold(SESSION, Dialogue::Bystander, turns, &conversation)?;
         }
-        let (outcome, load_seconds) = timed(|| load(&mut sitting.stage, cell, artifact));
+        let (outcome, load_seconds) = timed(|| load(&mut lease.open_worker, cell, artifact));
         let outcome = outcome?;
         let live: &[&str] = match outcome {
             LoadOutcome::Refused(_) | LoadOutcome::Failed(_) if replaces => &[BYSTANDER, SESSION],
@@ -255,7 +269,7 @@ impl Seats<'_> {
         let observed = match &outcome {
             LoadOutcome::Loaded(loaded) => {
                 let (form, file) = (cell.recipe.session, dir.join("loaded.logits"));
-                Some(scene.score(&mut sitting, &loaded.session, form, &file))
+                Some(executor.score(&mut lease, &loaded.session, form, &file))
             }
             _ => None,
         };
@@ -263,14 +277,14 @@ impl Seats<'_> {
             // Nothing more can be asked of it.
             return Err(error.into());
         }
-        let mut harm = harm(scene, &mut sitting, live, &untouched, dir)?;
+        let mut harm = harm(executor, &mut lease, live, &untouched, dir)?;
         if let LoadOutcome::Loaded(loaded) = &outcome
             && let Some(done) = &loaded.harm
         {
             harm = Harm::Done(done.clone());
         }
         let sampled = match &outcome {
-            LoadOutcome::Loaded(loaded) => sampled(scene, &mut sitting, cell, loaded, artifact, control)?,
+            LoadOutcome::Loaded(loaded) => sampled(executor, &mut lease, cell, loaded, artifact, reference)?,
             _ => None,
         };
         Ok(match outcome {
@@ -280,9 +294,9 @@ impl Seats<'_> {
             LoadOutcome::Loaded(loaded) => match observed {
                 Some(Ok(observed)) => {
                     let after = After { load_seconds, observed, sampled, harm };
-                    seen(cell, *loaded, artifact, truth, after)
+                    seen(cell, *loaded, artifact, yardstick, after)
                 }
-                Some(Err(error)) if control.session.is_err() => {
+                Some(Err(error)) if reference.session.is_err() => {
                     if !error.is_declared() {
                         return Err(error.into());
                     }
@@ -326,42 +340,46 @@ fn readable(message: &str, dir: &Path) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn load(stage: &mut Stage<'_>, cell: &Prepared<'_>, saved: &Artifact) -> Result<LoadOutcome, Stop> {
+fn load(
+    open_worker: &mut OpenWorker<'_>,
+    cell: &Prepared<'_>,
+    saved: &Artifact,
+) -> Result<LoadOutcome, NoEvidence> {
     let recipe = &cell.recipe;
     if recipe.operation == LoadOperation::Load {
         let (format, routes) = (recipe.reader_format.as_deref(), recipe.routes.as_deref());
-        return Ok(stage.load(&saved.files.document, format, routes, recipe.parameters)?);
+        return Ok(open_worker.load(&saved.files.document, format, routes, recipe.parameters)?);
     }
     // A system that saves one file keeps the state in it.
     let state = saved.files.image.as_ref().unwrap_or(&saved.files.document);
-    let outcome = stage.adopt(state, &saved.history)?;
+    let outcome = open_worker.adopt(state, &saved.history)?;
     match &outcome {
         LoadOutcome::Loaded(loaded) if loaded.receipt.tokens_evaluated != saved.tokens => {
             let tokens = loaded.receipt.tokens_evaluated;
             let message =
                 format!("{tokens} tokens were adopted of {}: they cannot be compared", saved.tokens);
-            Err(Stop::Broken(message))
+            Err(NoEvidence::Broken(message))
         }
         _ => Ok(outcome),
     }
 }
 
-fn held(controls: &Controls, key: &ControlKey) -> Result<Control, Stop> {
-    let control = controls.get(key);
-    Ok(control.ok_or_else(|| Stop::Broken("the control was not held".into()))?.clone()?)
+fn held(references: &References, key: &ReferenceKey) -> Result<Reference, NoEvidence> {
+    let reference = references.get(key);
+    Ok(reference.ok_or_else(|| NoEvidence::Broken("the control was not held".into()))?.clone()?)
 }
 
 fn harm(
-    scene: &Scene<'_>,
-    sitting: &mut Sitting<'_>,
+    executor: &Executor<'_>,
+    lease: &mut Lease<'_>,
     live: &[&str],
     untouched: &Logits,
     dir: &Path,
 ) -> Result<Harm, WorkerError> {
-    let (text, tokens) = (&sitting.conversation.continuation, scene.config.run.scored_tokens);
+    let (text, tokens) = (&lease.conversation.continuation, executor.config.run.scored_tokens);
     for session in live {
         let file = dir.join(format!("{session}-after.logits"));
-        let harm = sitting.stage.harm(session, text, tokens, &file, untouched)?;
+        let harm = lease.open_worker.harm(session, text, tokens, &file, untouched)?;
         if harm != Harm::None {
             return Ok(harm);
         }
@@ -372,28 +390,28 @@ fn harm(
 /// What the session says by sampling, and what the uninterrupted one said, where the saved parameters are in force: it is
 /// loaded once more, because it has gone on by what was scored.
 fn sampled(
-    scene: &Scene<'_>,
-    sitting: &mut Sitting<'_>,
+    executor: &Executor<'_>,
+    lease: &mut Lease<'_>,
     cell: &Prepared<'_>,
     loaded: &Loaded,
     artifact: &Artifact,
-    control: &Control,
-) -> Result<Option<Sampled>, Stop> {
-    let Some(expected) = &control.sampled else { return Ok(None) };
+    reference: &Reference,
+) -> Result<Option<Sampled>, NoEvidence> {
+    let Some(expected) = &reference.sampled else { return Ok(None) };
     let unchanged = SAMPLING_ROUTES.contains(&loaded.receipt.route.as_str());
     if cell.recipe.parameters != ParameterSource::Saved || !(unchanged || cell.recipe.keeps_parameters()) {
         return Ok(None);
     }
-    sitting.stage.forget(&loaded.session)?;
-    let again = match load(&mut sitting.stage, cell, artifact)? {
-        LoadOutcome::Loaded(loaded) => scene.sample(sitting, &loaded.session)?,
+    lease.open_worker.forget(&loaded.session)?;
+    let again = match load(&mut lease.open_worker, cell, artifact)? {
+        LoadOutcome::Loaded(loaded) => executor.sample(lease, &loaded.session)?,
         other => {
-            return Err(Stop::Broken(format!(
+            return Err(NoEvidence::Broken(format!(
                 "a load that went well before did not go well again: {other:?}"
             )));
         }
     };
-    Ok(Some(Sampled { observed: again, control: expected.clone()? }))
+    Ok(Some(Sampled { observed: again, reference: expected.clone()? }))
 }
 
 /// Routes after which the very same tokens must be sampled, whatever the subject says of parameters: the KV is what it was.
@@ -411,13 +429,13 @@ fn seen(
     cell: &Prepared<'_>,
     loaded: Loaded,
     artifact: &Artifact,
-    truth: &Truth<'_>,
+    yardstick: &Yardstick<'_>,
     After { load_seconds, observed, sampled, harm }: After,
 ) -> Evidence {
     let held = &artifact.history;
-    let control = truth.control.session.clone().map_err(|error| error.to_string());
-    let observed = match &control {
-        Ok(control) => weakened(observed, control.oracle()),
+    let reference = yardstick.reference.session.clone().map_err(|error| error.to_string());
+    let observed = match &reference {
+        Ok(reference) => weakened(observed, reference.oracle()),
         Err(_) => observed,
     };
     let history_difference = loaded.history.as_deref().and_then(|loaded| history_difference(held, loaded));
@@ -430,26 +448,26 @@ fn seen(
         history_difference,
         observed,
         sampled,
-        control,
-        cost_of_settings: truth.cost_of_settings,
-        noise: truth.noise,
-        differs: truth.differs.clone(),
+        reference,
+        cost_of_settings: yardstick.cost_of_settings,
+        noise: yardstick.noise,
+        differs: yardstick.differs.clone(),
         means_otherwise: cell.reader.place.means_otherwise(&cell.writer.place),
         harm,
     }))
 }
 
 /// How far the uninterrupted sessions of both sides are from themselves in another batch shape.
-fn noise(cell: &Prepared<'_>, controls: &Controls) -> Option<Floor> {
-    let sides = [cell.control(), cell.writers_control()];
-    let measured = sides.iter().filter_map(|side| controls.get(side)?.as_ref().ok()?.noise);
+fn noise(cell: &Prepared<'_>, references: &References) -> Option<Floor> {
+    let sides = [cell.reference(), cell.writers_reference()];
+    let measured = sides.iter().filter_map(|side| references.get(side)?.as_ref().ok()?.noise);
     measured.reduce(Floor::or)
 }
 
 /// What differs between the two sides so that the last bits of logits may.
 fn differs(cell: &Prepared<'_>, artifacts: &Artifacts) -> Option<String> {
     let mut names = cell.reader.place.computes_otherwise(&cell.writer.place);
-    let writer = artifacts.get(&cell.artifact(Script::Session)).and_then(|saved| saved.writer.as_ref());
+    let writer = artifacts.get(&cell.artifact(Dialogue::Session)).and_then(|saved| saved.writer.as_ref());
     let here = environment::here();
     let moved = writer
         .is_some_and(|writer| (&writer.environment.cpu, &writer.environment.arch) != (&here.cpu, &here.arch));
@@ -458,12 +476,12 @@ fn differs(cell: &Prepared<'_>, artifacts: &Artifacts) -> Option<String> {
 }
 
 /// What the change from the writer's to the reader's settings costs a session that is never interrupted.
-fn cost_of_settings(cell: &Prepared<'_>, control: &Control, controls: &Controls) -> Option<Distance> {
-    if cell.writer.model != cell.reader.model || cell.writer == cell.controls_seating() {
+fn cost_of_settings(cell: &Prepared<'_>, reference: &Reference, references: &References) -> Option<Distance> {
+    if cell.writer.model != cell.reader.model || cell.writer == cell.reference_side() {
         return None;
     }
-    let writers = controls.get(&cell.writers_control())?.as_ref().ok()?;
-    Distance::by_the_weaker(control.session.as_ref().ok()?, writers.session.as_ref().ok()?)
+    let writers = references.get(&cell.writers_reference())?.as_ref().ok()?;
+    Distance::by_the_weaker(reference.session.as_ref().ok()?, writers.session.as_ref().ok()?)
 }
 
 /// Parameters must survive where they are saved, asked for, and nothing in the reader overrides them.
@@ -474,10 +492,10 @@ fn expected_parameters(cell: &Prepared<'_>, artifact: &Artifact) -> Option<Strin
 }
 
 /// The session that was saved with this conversation.
-fn saved(artifacts: &Artifacts, cell: &Prepared<'_>, script: Script) -> Result<Artifact, Stop> {
-    match artifacts.get(&cell.artifact(script)) {
+fn saved(artifacts: &Artifacts, cell: &Prepared<'_>, dialogue: Dialogue) -> Result<Artifact, NoEvidence> {
+    match artifacts.get(&cell.artifact(dialogue)) {
         Some(saved) => Ok(saved.artifact.clone()?),
-        None => Err(Stop::Absent("nobody has saved the session that it loads".into())),
+        None => Err(NoEvidence::Absent("nobody has saved the session that it loads".into())),
     }
 }
 
@@ -488,11 +506,11 @@ fn struck(
     artifacts: &Artifacts,
     dir: &Path,
     seed: u64,
-) -> Result<Artifact, Stop> {
+) -> Result<Artifact, NoEvidence> {
     let Some(fault) = cell.recipe.fault else { return Ok(artifact) };
-    let other = if fault.needs_other() { Some(saved(artifacts, cell, Script::Other)?) } else { None };
-    let copied =
-        copy(&artifact.files, dir).map_err(|error| Stop::Broken(format!("{}: {error}", dir.display())))?;
+    let other = if fault.needs_other() { Some(saved(artifacts, cell, Dialogue::Other)?) } else { None };
+    let copied = copy(&artifact.files, dir)
+        .map_err(|error| NoEvidence::Broken(format!("{}: {error}", dir.display())))?;
     fault.strike(&copied, other.as_ref().map(|other| &other.files), seed)?;
     Ok(Artifact { files: copied, ..artifact })
 }
@@ -513,8 +531,8 @@ fn copy(files: &SessionFiles, dir: &Path) -> io::Result<SessionFiles> {
 /// digits that a plot shows.
 fn distances(evidence: &Evidence) -> Vec<Option<f64>> {
     let Evidence::Loaded(loaded) = evidence else { return Vec::new() };
-    let Ok(control) = &loaded.control else { return Vec::new() };
-    let distances = by_position(control, &loaded.observed);
+    let Ok(reference) = &loaded.reference else { return Vec::new() };
+    let distances = by_position(reference, &loaded.observed);
     if distances.iter().all(|distance| *distance == 0.0) {
         return Vec::new();
     }

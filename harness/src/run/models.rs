@@ -19,7 +19,7 @@ use crate::model_file::unopened;
 use crate::parallel;
 use crate::recipe::Place;
 use crate::results::ModelInfo;
-use crate::scenario::{Adapter, Grown, Stage};
+use crate::scenario::{Adapter, Grown, OpenWorker};
 
 /// The models of a run.
 #[derive(Debug)]
@@ -244,7 +244,7 @@ fn named(path: &Path, name: String, subjects: &Subjects, timeout: Duration) -> R
     let cage = Cage { read: caging::model(&path), write: Vec::new() };
     let (mut worker, _) =
         subjects.worker(subject, &Place::default(), &cage).map_err(|error| unusable(error.to_string()))?;
-    let opened = Stage { worker: &mut worker, timeout, deadline: None }
+    let opened = OpenWorker { worker: &mut worker, timeout, deadline: None }
         .open(&path, &Place::default(), &[])
         .map_err(|error| unusable(unopened(&error.to_string(), &path, &worker.log())))?;
     let family = if opened.memory.is_empty() { opened.architecture } else { opened.memory };
@@ -276,10 +276,11 @@ impl Model {
         let (mut worker, _) = started.map_err(|error| unusable(error.to_string()))?;
         // A first message can take long on a busy machine, and says nothing of the subject.
         let timeout = Duration::from_secs(config.run.cell_timeout_seconds());
-        let mut stage = Stage { worker: &mut worker, timeout, deadline: None };
-        let opened = stage.open(&self.path, &place, &[]).map_err(|error| unusable(error.to_string()))?;
+        let mut open_worker = OpenWorker { worker: &mut worker, timeout, deadline: None };
+        let opened =
+            open_worker.open(&self.path, &place, &[]).map_err(|error| unusable(error.to_string()))?;
         let (above, passed) = contexts.to_outgrow(opened.n_ctx, opened.window);
-        match stage.grow(&config.conversation, above) {
+        match open_worker.grow(&config.conversation, above) {
             Ok(Grown { conversation, tokens, notes }) => {
                 self.notes.push(format!("The session that is saved and loaded has {tokens} tokens."));
                 self.notes.extend(notes);

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use intact_protocol::{Cage, Logits, TINY_MODEL};
 use serde_json::json;
 
-use super::controls::Controls;
 use super::elsewhere::{Elsewhere, KEY_VERSION};
 use super::models::Models;
+use super::pool::{Lease, WorkerPool};
+use super::references::References;
 use super::saved::{self, Artifacts};
-use super::seat::{Seats, Sitting};
 use super::subjects::Subjects;
 use super::{Progress, parallel};
 use crate::config::{Config, Conversation};
@@ -21,11 +21,11 @@ use crate::interrupt;
 use crate::judge::{Evidence, Judgement, judge};
 use crate::plan::PlannedCell;
 use crate::recipe::{Place, Recipe, Scenario, SessionForm};
-use crate::scenario::{Adapter, Script, StepError};
+use crate::scenario::{Adapter, Dialogue, StepError};
 use crate::verdict::Verdict;
 
 /// Everything that the phases share.
-pub(super) struct Scene<'a> {
+pub(super) struct Executor<'a> {
     pub config: &'a Config,
     pub subjects: &'a Subjects,
     pub models: &'a Models,
@@ -56,8 +56,8 @@ pub(super) struct Prepared<'a> {
     /// The subject that holds the uninterrupted sessions.
     pub holder: String,
     pub recipe: Recipe,
-    pub writer: Seating,
-    pub reader: Seating,
+    pub writer: SideSetup,
+    pub reader: SideSetup,
 }
 
 /// A cell that can be played, or what becomes of one that cannot.
@@ -65,7 +65,7 @@ pub(super) type Ready<'a> = Result<Prepared<'a>, Box<Outcome>>;
 
 /// What a worker opens for one side of a cell.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Seating {
+pub(super) struct SideSetup {
     /// What the model is called, wherever its file lies.
     pub name: String,
     pub model: PathBuf,
@@ -75,7 +75,7 @@ pub(super) struct Seating {
     pub conversation: Arc<Conversation>,
 }
 
-impl Seating {
+impl SideSetup {
     /// The same as text, without what is a matter of the machine: equal text means an equal place.
     pub(super) fn key(&self) -> String {
         // Every field is named: whoever adds one decides whether it makes another session.
@@ -109,19 +109,19 @@ impl Seating {
 
 /// What cells are played with.
 #[derive(Default)]
-pub(super) struct Stock {
+pub(super) struct Prerequisites {
     pub artifacts: Artifacts,
-    pub controls: Controls,
+    pub references: References,
 }
 
-impl Scene<'_> {
+impl Executor<'_> {
     /// Works out what each cell needs.
     pub(super) fn prepare<'c>(&self, cells: &'c [PlannedCell]) -> Vec<Ready<'c>> {
         cells.iter().map(|cell| self.prepare_one(cell)).collect()
     }
 
     /// Makes what the cells are played with beside what there is, or fetches what was made elsewhere.
-    pub(super) fn stock(&self, cells: &[Ready<'_>], mut there: Stock) -> Stock {
+    pub(super) fn prerequisites(&self, cells: &[Ready<'_>], mut there: Prerequisites) -> Prerequisites {
         let ready: Vec<&Prepared<'_>> = cells.iter().filter_map(|cell| cell.as_ref().ok()).collect();
         let mut wanted = self.sessions(&ready);
         wanted.retain(|key, _| !there.artifacts.contains_key(key));
@@ -129,8 +129,8 @@ impl Scene<'_> {
             Some(_) => self.fetch(&wanted),
             None => self.save(wanted, &|_, _| ()),
         });
-        let controls = self.controls(&ready, &there.controls);
-        there.controls.extend(controls);
+        let references = self.references(&ready, &there.references);
+        there.references.extend(references);
         there
     }
 
@@ -139,7 +139,7 @@ impl Scene<'_> {
         &self,
         planned: &[PlannedCell],
         cells: &[Ready<'_>],
-        stock: &Stock,
+        prerequisites: &Prerequisites,
         played: &(dyn Fn(&PlannedCell, Outcome) + Sync),
     ) {
         self.progress.phase("loading and judging", cells.len());
@@ -147,13 +147,13 @@ impl Scene<'_> {
         parallel::map(
             self.jobs,
             &work,
-            || Seats::new(self),
-            |seats, (planned, cell)| {
+            || WorkerPool::new(self),
+            |pool, (planned, cell)| {
                 if interrupt::requested() {
                     return;
                 }
                 let outcome = match cell {
-                    Ok(cell) => seats.play(cell, stock),
+                    Ok(cell) => pool.play(cell, prerequisites),
                     Err(outcome) => (**outcome).clone(),
                 };
                 self.progress.step();
@@ -169,13 +169,13 @@ impl Scene<'_> {
     pub(super) fn keep(
         &self,
         cell: &Ready<'_>,
-        stock: &Stock,
+        prerequisites: &Prerequisites,
         store: &ArtifactStore,
     ) -> Result<(), FolderError> {
         let Ok(cell) = cell else { return Ok(()) };
-        for script in cell.scripts() {
-            let key = cell.artifact(script);
-            if let Some(artifact) = stock.artifacts.get(&key) {
+        for dialogue in cell.dialogues() {
+            let key = cell.artifact(dialogue);
+            if let Some(artifact) = prerequisites.artifacts.get(&key) {
                 saved::keep(store, &key, artifact)?;
             }
         }
@@ -209,7 +209,7 @@ impl Scene<'_> {
         };
         let reader_model = reader_model.ok_or_else(missing)?.to_owned();
         let subject = planned.dims.get("subject").cloned().unwrap_or_default();
-        let seating = |name: String, model: PathBuf, place: &Place| {
+        let side = |name: String, model: PathBuf, place: &Place| {
             let mut adapters = Vec::new();
             for name in place.adapter.iter().chain(&place.control_vector) {
                 let named = self.models.adapters(&recipe.model, name);
@@ -217,15 +217,15 @@ impl Scene<'_> {
                 adapters.extend_from_slice(named.ok_or_else(none)?);
             }
             let conversation = self.models.conversation(&recipe.model, self.config);
-            Ok::<_, Box<Outcome>>(Seating { name, model, place: place.clone(), adapters, conversation })
+            Ok::<_, Box<Outcome>>(SideSetup { name, model, place: place.clone(), adapters, conversation })
         };
         let variant = if strange { Some("another model") } else { recipe.reader_model.as_deref() };
         let reader_name = match variant {
             Some(variant) => format!("{}/{variant}", recipe.model),
             None => recipe.model.clone(),
         };
-        let writer = seating(recipe.model.clone(), writer_model, &recipe.writer)?;
-        let reader = seating(reader_name, reader_model, &recipe.reader)?;
+        let writer = side(recipe.model.clone(), writer_model, &recipe.writer)?;
+        let reader = side(reader_name, reader_model, &recipe.reader)?;
         let own = self.config.subjects.iter().find(|config| config.name == subject);
         let holder = own.and_then(|own| own.controls_of.clone()).unwrap_or_else(|| subject.clone());
         Ok(Prepared { planned, subject, holder, recipe, writer, reader })
@@ -238,33 +238,33 @@ impl Scene<'_> {
     }
 
     /// Samples a reply to the question.
-    pub(super) fn sample(&self, sitting: &mut Sitting<'_>, session: &str) -> Result<String, StepError> {
-        sitting.stage.sample(session, &sitting.conversation.question, self.config.run.sampled_tokens)
+    pub(super) fn sample(&self, lease: &mut Lease<'_>, session: &str) -> Result<String, StepError> {
+        lease.open_worker.sample(session, &lease.conversation.question, self.config.run.sampled_tokens)
     }
 
     /// Scores the continuation. In a session that says nothing, something is said first.
     pub(super) fn score(
         &self,
-        sitting: &mut Sitting<'_>,
+        lease: &mut Lease<'_>,
         session: &str,
         form: SessionForm,
         file: &Path,
     ) -> Result<Logits, StepError> {
-        self.break_silence(sitting, session, form)?;
-        let (text, tokens) = (&sitting.conversation.continuation, self.config.run.scored_tokens);
-        sitting.stage.score(session, text, tokens, file)
+        self.break_silence(lease, session, form)?;
+        let (text, tokens) = (&lease.conversation.continuation, self.config.run.scored_tokens);
+        lease.open_worker.score(session, text, tokens, file)
     }
 
     /// Says something in a session that says nothing.
     pub(super) fn break_silence(
         &self,
-        sitting: &mut Sitting<'_>,
+        lease: &mut Lease<'_>,
         session: &str,
         form: SessionForm,
     ) -> Result<(), StepError> {
         if form == SessionForm::Empty {
             let turns = SessionForm::Turns;
-            sitting.stage.hold(session, Script::Bystander, turns, sitting.conversation)?;
+            lease.open_worker.hold(session, Dialogue::Bystander, turns, lease.conversation)?;
         }
         Ok(())
     }

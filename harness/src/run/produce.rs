@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::phase::{Prepared, Ready};
 use super::saved::ArtifactKey;
 use super::setup::Setup;
-use super::{Progress, RunError, RunOptions, controls, saved};
+use super::{Progress, RunError, RunOptions, references, saved};
 use crate::folder::{ArtifactStore, Content, FolderError, Kind, Partition, RunFolder};
 use crate::interrupt;
 
@@ -34,17 +34,17 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
     let mut setup = Setup::ready(options, Kind::Produce, progress)?;
     let (folder, _log) = setup.folder(options)?;
     let scratch = folder.scratch()?;
-    let scene = setup.scene(scratch.path(), scratch.path(), 0, progress);
-    let ready: Vec<Ready<'_>> = scene.prepare(&setup.selected);
+    let executor = setup.executor(scratch.path(), scratch.path(), 0, progress);
+    let ready: Vec<Ready<'_>> = executor.prepare(&setup.selected);
     let cells: Vec<&Prepared<'_>> = ready.iter().filter_map(|cell| cell.as_ref().ok()).collect();
     let store = folder.artifacts();
     if let Some(kept) = &options.kept {
-        take_over(&RunFolder::open(kept)?.artifacts(), &store, &scene.sessions(&cells), scratch.path())?;
+        take_over(&RunFolder::open(kept)?.artifacts(), &store, &executor.sessions(&cells), scratch.path())?;
     }
     let there = store.entries()?;
     let taken = |digest: &str| options.partition.is_none_or(|partition: Partition| partition.takes(digest));
 
-    let mut wanted = scene.sessions(&cells);
+    let mut wanted = executor.sessions(&cells);
     wanted.retain(|key, _| taken(&key.digest()));
     let sessions = wanted.len();
     wanted.retain(|key, _| !there.contains_key(&key.digest()));
@@ -56,15 +56,15 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
     };
     let failed = AtomicUsize::new(0);
     let left = wanted.len();
-    scene.save(wanted, &|key, saved| {
+    executor.save(wanted, &|key, saved| {
         failed.fetch_add(usize::from(saved.artifact.is_err()), Ordering::Relaxed);
         note(saved::keep(&store, key, saved));
     });
-    let mut controls = scene.writers_controls(&cells);
-    controls.retain(|key, _| taken(&key.digest()) && !there.contains_key(&key.digest()));
-    scene.hold(controls, &|key, control, writer| {
+    let mut references = executor.writers_references(&cells);
+    references.retain(|key, _| taken(&key.digest()) && !there.contains_key(&key.digest()));
+    executor.hold(references, &|key, reference, writer| {
         if let Some(writer) = writer {
-            note(controls::keep(&store, scratch.path(), key, control, writer));
+            note(references::keep(&store, scratch.path(), key, reference, writer));
         }
     });
     if let Some(error) = broken.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {

@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::phase::{Prepared, Scene, numbered};
-use super::seat::{Seats, Sitting};
+use super::phase::{Executor, Prepared, numbered};
+use super::pool::{Lease, WorkerPool};
 use super::{elsewhere, parallel};
 use crate::environment;
 use crate::fault::{Fault, SessionFiles};
 use crate::folder::{ArtifactEntry, ArtifactStore, Content, FolderError, WriterIdentity};
 use crate::interrupt;
 use crate::recipe::SessionForm;
-use crate::scenario::{Artifact, SESSION, Script, StepError};
+use crate::scenario::{Artifact, Dialogue, SESSION, StepError};
 
 /// What identifies a saved session, on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ArtifactKey {
     pub subject: String,
-    pub seat: String,
+    pub side: String,
     pub format: Option<String>,
-    pub script: Script,
+    pub dialogue: Dialogue,
     pub form: SessionForm,
 }
 
@@ -40,9 +40,9 @@ impl ArtifactKey {
         let parts = [
             ("is", "a saved session".to_owned()),
             ("subject", self.subject.clone()),
-            ("seat", self.seat.clone()),
+            ("side", self.side.clone()),
             ("format", format),
-            ("script", self.script.name().to_owned()),
+            ("conversation", self.dialogue.name().to_owned()),
             ("session", self.form.name().to_owned()),
         ];
         parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -55,24 +55,24 @@ impl ArtifactKey {
 
 impl Prepared<'_> {
     /// The session that the cell loads, saved with this conversation.
-    pub(super) fn artifact(&self, script: Script) -> ArtifactKey {
+    pub(super) fn artifact(&self, dialogue: Dialogue) -> ArtifactKey {
         ArtifactKey {
             subject: self.subject.clone(),
-            seat: self.writer.key(),
+            side: self.writer.key(),
             format: self.recipe.format.clone(),
-            script,
+            dialogue,
             form: self.recipe.session,
         }
     }
 
     /// Every session that the cell reads.
-    pub(super) fn scripts(&self) -> impl Iterator<Item = Script> {
-        let other = self.recipe.fault.is_some_and(Fault::needs_other).then_some(Script::Other);
-        std::iter::once(Script::Session).chain(other)
+    pub(super) fn dialogues(&self) -> impl Iterator<Item = Dialogue> {
+        let other = self.recipe.fault.is_some_and(Fault::needs_other).then_some(Dialogue::Other);
+        std::iter::once(Dialogue::Session).chain(other)
     }
 }
 
-impl Scene<'_> {
+impl Executor<'_> {
     /// Every session that the cells read, each once, with a cell that reads it.
     pub(super) fn sessions<'c, 'p>(
         &self,
@@ -80,8 +80,8 @@ impl Scene<'_> {
     ) -> BTreeMap<ArtifactKey, &'c Prepared<'p>> {
         let mut wanted = BTreeMap::new();
         for cell in cells {
-            for script in cell.scripts() {
-                wanted.entry(cell.artifact(script)).or_insert(*cell);
+            for dialogue in cell.dialogues() {
+                wanted.entry(cell.artifact(dialogue)).or_insert(*cell);
             }
         }
         wanted
@@ -98,14 +98,14 @@ impl Scene<'_> {
         let saved = parallel::map(
             self.jobs,
             &numbered(&wanted),
-            || Seats::new(self),
-            |seats, (index, (key, cell))| {
+            || WorkerPool::new(self),
+            |pool, (index, (key, cell))| {
                 let dir = self.dir.join("saved").join(format!("{}-{index}", self.pass));
                 let saved = if interrupt::requested() {
                     let message = "the run was interrupted".to_owned();
                     Saved { artifact: Err(StepError::Failed { op: "save", message }), writer: None }
                 } else {
-                    seats.save(key, cell, &dir)
+                    pool.save(key, cell, &dir)
                 };
                 self.progress.step();
                 if !interrupt::requested() {
@@ -154,14 +154,14 @@ impl Scene<'_> {
     }
 }
 
-impl Seats<'_> {
+impl WorkerPool<'_> {
     fn save(&mut self, key: &ArtifactKey, cell: &Prepared<'_>, dir: &Path) -> Saved {
         let mut writer = None;
-        let artifact = self.sit(&key.subject, &cell.writer).and_then(|mut sitting| {
-            writer = Some(identity(&sitting));
-            let history = sitting.stage.hold(SESSION, key.script, key.form, sitting.conversation)?;
-            let artifact = sitting.stage.save(SESSION, dir, key.format.as_deref())?;
-            sitting.stage.forget(SESSION)?;
+        let artifact = self.lease(&key.subject, &cell.writer).and_then(|mut lease| {
+            writer = Some(identity(&lease));
+            let history = lease.open_worker.hold(SESSION, key.dialogue, key.form, lease.conversation)?;
+            let artifact = lease.open_worker.save(SESSION, dir, key.format.as_deref())?;
+            lease.open_worker.forget(SESSION)?;
             Ok(Artifact { history, ..artifact })
         });
         self.settle(&key.subject, &cell.writer, artifact.is_ok());
@@ -170,8 +170,8 @@ impl Seats<'_> {
 }
 
 /// Who sits here.
-pub(super) fn identity(sitting: &Sitting<'_>) -> WriterIdentity {
-    WriterIdentity { hello: sitting.hello.clone(), environment: environment::here() }
+pub(super) fn identity(lease: &Lease<'_>) -> WriterIdentity {
+    WriterIdentity { hello: lease.hello.clone(), environment: environment::here() }
 }
 
 /// Keeps a saved session for others. One whose worker could not even be started says nothing to them.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::conclusion::{Outcomes, is_expected, verdict};
-use super::phase::{Ready, Stock};
+use super::phase::{Prerequisites, Ready};
 use super::reproduce::Reproduction;
 use super::setup::Setup;
 use super::{Progress, RunError, RunOptions, budget};
@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
         let due: Vec<PlannedCell> = cells.iter().filter(|cell| self.is_due(cell, 0)).cloned().collect();
         let began = Instant::now();
         let scratch = self.folder.scratch()?;
-        let (mut played, mut stock) = (0, Stock::default());
+        let (mut played, mut prerequisites) = (0, Prerequisites::default());
         for (batch, cells) in budget::batches(&due).iter().enumerate() {
             if interrupt::requested() {
                 break;
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
             let folder = scratch.path().join(format!("batch-{batch}"));
             fs::create_dir(&folder)
                 .map_err(|error| RunError::Folder { path: folder.clone(), reason: error.to_string() })?;
-            stock = self.play_batch(cells, 0, (scratch.path(), &folder), stock)?;
+            prerequisites = self.play_batch(cells, 0, (scratch.path(), &folder), prerequisites)?;
             played += cells.len();
         }
         Ok(())
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
             self.progress.phase("retrying unexpected cells", due.len());
         }
         let scratch = self.folder.scratch()?;
-        self.play_batch(&due, pass, (scratch.path(), scratch.path()), Stock::default()).map(drop)
+        self.play_batch(&due, pass, (scratch.path(), scratch.path()), Prerequisites::default()).map(drop)
     }
 
     /// Plays cells with what there is already and what they need besides, in a folder of the scratch folder.
@@ -111,18 +111,18 @@ impl<'a> Session<'a> {
         due: &[PlannedCell],
         pass: u32,
         (scratch, folder): (&Path, &Path),
-        stock: Stock,
-    ) -> Result<Stock, RunError> {
-        let scene = self.setup.scene(scratch, folder, pass, self.progress);
-        let ready: Vec<Ready<'_>> = scene.prepare(due);
-        let stock = scene.stock(&ready, stock);
-        scene.play(due, &ready, &stock, &|cell, outcome| self.played(cell, outcome));
+        prerequisites: Prerequisites,
+    ) -> Result<Prerequisites, RunError> {
+        let executor = self.setup.executor(scratch, folder, pass, self.progress);
+        let ready: Vec<Ready<'_>> = executor.prepare(due);
+        let prerequisites = executor.prerequisites(&ready, prerequisites);
+        executor.play(due, &ready, &prerequisites, &|cell, outcome| self.played(cell, outcome));
         for (cell, ready) in due.iter().zip(&ready) {
             if self.is_unexpected(cell) {
-                scene.keep(ready, &stock, &self.folder.artifacts())?;
+                executor.keep(ready, &prerequisites, &self.folder.artifacts())?;
             }
         }
-        self.lock().broken.take().map_or(Ok(stock), |error| Err(error.into()))
+        self.lock().broken.take().map_or(Ok(prerequisites), |error| Err(error.into()))
     }
 
     fn is_due(&self, cell: &PlannedCell, pass: u32) -> bool {

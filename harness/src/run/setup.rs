@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::elsewhere::Elsewhere;
 use super::inputs::{Inputs, crossed};
 use super::models::Models;
-use super::phase::Scene;
+use super::phase::Executor;
 use super::subjects::Subjects;
 use super::{Progress, RunError, RunOptions};
 use crate::environment;
@@ -254,15 +254,15 @@ impl Setup {
     }
 
     /// What the phases share.
-    pub(super) fn scene<'a>(
+    pub(super) fn executor<'a>(
         &'a self,
         scratch: &Path,
         dir: &'a Path,
         pass: u32,
         progress: &'a dyn Progress,
-    ) -> Scene<'a> {
+    ) -> Executor<'a> {
         let run = &self.inputs.config.run;
-        Scene {
+        Executor {
             config: &self.inputs.config,
             subjects: &self.subjects,
             models: &self.models,

@@ -1,6 +1,6 @@
 //! A conversation that grows until a model's session is as long as the matrix means it to be.
 
-use super::{Reply, SESSION, Said, Stage, StepError};
+use super::{OpenWorker, Reply, SESSION, Said, StepError};
 use crate::config::{Conversation, Turn};
 
 /// A conversation that fits a model.
@@ -17,7 +17,7 @@ pub struct Grown {
 /// Most turns that are added: no tokenizer makes so little of them that it needs more.
 const MOST: usize = 64;
 
-impl Stage<'_> {
+impl OpenWorker<'_> {
     /// Holds the conversation and adds turns to it until the session has more than so many tokens. Where the model's
     /// template refuses a system prompt, it goes without one.
     ///

@@ -7,7 +7,7 @@ use intact_protocol::{
     Timings,
 };
 
-use super::{SESSION, Stage};
+use super::{OpenWorker, SESSION};
 use crate::judge::ADOPTED;
 use crate::worker::WorkerError;
 
@@ -24,7 +24,7 @@ pub enum LoadOutcome {
     Unsupported(String),
 }
 
-impl Stage<'_> {
+impl OpenWorker<'_> {
     /// Loads a session file.
     ///
     /// # Errors

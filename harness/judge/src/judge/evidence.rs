@@ -60,7 +60,7 @@ pub struct LoadedEvidence {
     /// What was sampled from it, where that is comparable.
     pub sampled: Option<Sampled>,
     /// Logits of the uninterrupted session; or why there are none.
-    pub control: Result<Logits, String>,
+    pub reference: Result<Logits, String>,
     /// How far the control is from the same session under the writer's settings, where only settings differ: what
     /// the change of settings costs by itself.
     pub cost_of_settings: Option<Distance>,
@@ -83,14 +83,14 @@ pub struct Sampled {
     /// Of the loaded session.
     pub observed: String,
     /// Of the uninterrupted one.
-    pub control: String,
+    pub reference: String,
 }
 
 impl Sampled {
     /// Characters after which the replies are no longer the same; `None` where they are.
     pub(super) fn parts_after(&self) -> Option<usize> {
-        let pairs = self.observed.chars().zip(self.control.chars());
-        (self.observed != self.control).then(|| pairs.take_while(|(a, b)| a == b).count())
+        let pairs = self.observed.chars().zip(self.reference.chars());
+        (self.observed != self.reference).then(|| pairs.take_while(|(a, b)| a == b).count())
     }
 }
 

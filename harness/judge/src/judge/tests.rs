@@ -57,7 +57,7 @@ fn loaded(receipt: Receipt, observed: &[[f32; 2]]) -> LoadedEvidence {
         means_otherwise: false,
         sampled: None,
         observed: logits(observed),
-        control: Ok(logits(&CONTROL)),
+        reference: Ok(logits(&CONTROL)),
         harm: Harm::None,
     }
 }
@@ -141,7 +141,7 @@ fn what_is_sampled_must_be_the_same_as_far_as_the_logits_are() {
         ("reprefilled", 99, &OFF, "xbcd", (Verdict::Recomputed, None)),
     ] {
         let mut evidence = loaded(receipt(route, 99, evaluated), observed);
-        evidence.sampled = Some(Sampled { observed: said.into(), control: "abcd".into() });
+        evidence.sampled = Some(Sampled { observed: said.into(), reference: "abcd".into() });
         let (found, code) = verdict_of(evidence);
         assert_eq!((found, code.as_deref()), expected, "{route} {evaluated} {observed:?} {said}");
     }
@@ -215,7 +215,7 @@ fn near_ties_are_no_disagreement() {
     for (logit, expected) in [(0.0, Verdict::Corrupt), (0.001, Verdict::Corrupt), (0.02, Verdict::Recomputed)]
     {
         let mut evidence = loaded(receipt("reprefilled", 0, 99), &TURNED);
-        evidence.control = Ok(logits(&TIE));
+        evidence.reference = Ok(logits(&TIE));
         evidence.noise = Some(Floor { nmse: 1e-4, kl: 1e-3, logit });
         assert_eq!(verdict_of(evidence).0, expected, "{logit}");
     }
@@ -283,10 +283,10 @@ fn no_level_is_stricter_than_one_inside_it() {
 #[test]
 fn without_a_sound_control_nothing_is_said_of_the_subject() {
     let mut broken = loaded(receipt("direct", 99, 1), &NAN);
-    broken.control = Ok(logits(&NAN));
+    broken.reference = Ok(logits(&NAN));
     assert_eq!(verdict_of(broken), (Verdict::HarnessError, Some("control".into())));
     let mut missing = loaded(receipt("direct", 99, 1), &CONTROL);
-    missing.control = Err("it did not fit".into());
+    missing.reference = Err("it did not fit".into());
     assert_eq!(verdict_of(missing), (Verdict::HarnessError, Some("control".into())));
     let shorter = loaded(receipt("direct", 99, 1), &CONTROL[..1]);
     assert_eq!(verdict_of(shorter), (Verdict::Corrupt, Some("shape".into())));
@@ -386,7 +386,7 @@ proptest! {
 fn through(oracle: Oracle, observed: &[[f32; 2]]) -> Judgement {
     let mut evidence = loaded(receipt("blind", 9, 0), observed);
     evidence.observed = evidence.observed.meaning(oracle);
-    evidence.control = evidence.control.map(|control| control.meaning(oracle));
+    evidence.reference = evidence.reference.map(|reference| reference.meaning(oracle));
     judge(&Evidence::Loaded(Box::new(evidence)), &thresholds())
 }
 
