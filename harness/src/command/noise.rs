@@ -10,6 +10,7 @@ use super::models::{model_file, quantize};
 use super::worker::{find, missing_model};
 use crate::exit::Exit;
 use crate::noise::{Finding, Options, Study, StudyError, Watch, markdown, overview, study};
+use crate::tags::{default_home, select, worker_command};
 
 /// Measure what parts a right restore from a wrong one on a model
 ///
@@ -36,9 +37,10 @@ pub(super) struct Noise {
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
-    /// A worker of another llama.cpp release, whose sessions are crossed with the default one's
-    #[arg(long = "other", value_name = "NAME=PROGRAM", value_parser = named)]
-    others: Vec<(String, PathBuf)>,
+    /// A worker of another llama.cpp release, whose sessions are crossed with the default one's: a tag
+    /// of `intact tags list`, or a program under a name of yours
+    #[arg(long = "other", value_name = "TAG|NAME=PROGRAM", value_parser = other)]
+    others: Vec<Other>,
 
     /// What changes of the weights are drawn from
     #[arg(long, value_name = "N", default_value_t = 7)]
@@ -57,10 +59,20 @@ pub(super) struct Noise {
     worker: Option<PathBuf>,
 }
 
-fn named(text: &str) -> Result<(String, PathBuf), String> {
-    let (name, program) =
-        text.split_once('=').ok_or("write NAME=PROGRAM, for example b8783=path/to/intact-worker")?;
-    Ok((name.to_owned(), program.into()))
+/// A worker by its name, and its command line.
+type Other = (String, Vec<String>);
+
+fn other(text: &str) -> Result<Other, String> {
+    if let Some((name, program)) = text.split_once('=') {
+        return Ok((name.to_owned(), vec![program.to_owned()]));
+    }
+    let chosen = select(&[text.to_owned()]).map_err(|unknown| unknown.to_string())?;
+    let home = default_home().ok_or("no home folder is known: set INTACT_HOME")?;
+    let command = chosen.first().and_then(|release| worker_command(&home, release));
+    let command = command.ok_or_else(|| {
+        format!("there is no worker for llama.cpp {text}: `intact tags fetch {text}` gets one")
+    })?;
+    Ok((text.to_owned(), command))
 }
 
 impl Noise {

@@ -24,7 +24,8 @@ const SESSION: &str = "studied";
 /// Where a session lives: worker, model, settings, environment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SessionSetup {
-    pub(super) program: PathBuf,
+    /// The worker's command line, without what is behind its protocol.
+    pub(super) command: Vec<String>,
     pub(super) model: PathBuf,
     pub(super) settings: Settings,
     pub(super) rotates: bool,
@@ -63,7 +64,12 @@ impl SessionSetup {
             flash_attention: Some(FlashAttention::On),
             ..Settings::default()
         };
-        Self { program: program.to_owned(), model: model.to_owned(), settings, rotates: true }
+        Self {
+            command: vec![program.display().to_string()],
+            model: model.to_owned(),
+            settings,
+            rotates: true,
+        }
     }
 
     fn environment(&self) -> Vec<(String, String)> {
@@ -151,7 +157,7 @@ impl Desk {
             return Ok(layout);
         }
         self.leave();
-        let command = [setup.program.display().to_string(), "--subject".into(), "blind".into()];
+        let command = [&setup.command[..], &["--subject".to_owned(), "blind".to_owned()]].concat();
         let cage = Cage { read: caging::model(&setup.model), write: vec![self.scratch.clone()] };
         let limits = Limits { cage, ..Limits::default() };
         let (mut worker, _) = Worker::start_in(&command, &setup.environment(), &limits, PATIENCE)?;

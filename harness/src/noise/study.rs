@@ -30,7 +30,7 @@ pub struct Options {
     /// Its release.
     pub release: String,
     /// Workers of other releases, by name.
-    pub others: Vec<(String, PathBuf)>,
+    pub others: Vec<(String, Vec<String>)>,
     /// A folder for what is made on the way.
     pub scratch: PathBuf,
     /// What changes of the weights are drawn from.
@@ -77,9 +77,9 @@ pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> 
         let reader = route.reader.of(&bench.base);
         bench.route(route, route.name, &reader);
     }
-    for (name, program) in &options.others {
+    for (name, command) in &options.others {
         for (what, form) in [("f16", Form::F16), ("q8_0", Form::Q8_0), ("q4_0", Form::Q4_0)] {
-            let reader = SessionSetup { program: program.clone(), ..form.of(&bench.base) };
+            let reader = SessionSetup { command: command.clone(), ..form.of(&bench.base) };
             let route = Route { name: SAME, writer: form, reader: form, thorough: false };
             let name = format!("release → {name}, {what}");
             if wanted(&name) {
