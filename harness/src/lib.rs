@@ -31,6 +31,7 @@ pub mod scenario;
 pub mod schemas;
 mod seen;
 pub mod self_test;
+mod style;
 mod suspects;
 pub mod tags;
 mod text;

@@ -20,7 +20,6 @@ mod pivot;
 mod questions;
 mod requantization;
 mod story;
-mod style;
 mod systems;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use crate::style::{Style, Tone};
 pub use annotations::annotations;
 pub use badge::badge;
 pub use changes::{Change, ChangeKind, Changes};
@@ -47,7 +47,6 @@ pub use pivot::{Pivot, Row, Slot};
 pub use questions::questions;
 pub use requantization::{Requantization, Span, Turned};
 pub use story::{Answer, Common, Line, Story, Tally, Told, by_kind, explained, kind_words};
-pub use style::{Style, Tone};
 pub use systems::{Asked, Cost, Party, Systems};
 
 use crate::files::{contain, replace_own};

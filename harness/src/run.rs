@@ -43,7 +43,6 @@ pub use depot::{Depot, Kept, Part};
 pub use merge::{MergeOptions, merge};
 pub use produce::{Produced, produce};
 pub use repro::{Bundle, BundleOptions, bundle};
-pub(crate) use reproduce::quoted;
 use session::Session;
 use setup::Setup;
 

@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::files::put;
 use crate::folder::RUN;
 use crate::home;
-use crate::run::quoted;
 use crate::text;
 
 /// Name of the engine's worker program.
@@ -129,7 +128,7 @@ impl Programs {
 impl fmt::Display for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, program) in self.0.iter().enumerate() {
-            let words: Vec<String> = program.command.iter().map(|word| quoted(word)).collect();
+            let words: Vec<String> = program.command.iter().map(|word| text::quoted(word)).collect();
             let what = if words.is_empty() { "what is installed".to_owned() } else { words.join(" ") };
             let end = if index == 0 { "" } else { "\n" };
             write!(f, "{end}  {}: {}", text::line(&program.subject), text::line(&what))?;

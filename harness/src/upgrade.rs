@@ -7,8 +7,8 @@ use toml::{Table, Value};
 
 use crate::quantity::counted;
 use crate::recipe::{INAPPLICABLE, SAME};
-use crate::report::{Style, Tone};
 use crate::results::{Cell, Results};
+use crate::style::{Style, Tone};
 use crate::verdict::Verdict;
 
 /// What the two systems are asked with: the matrix of other systems.

@@ -22,8 +22,8 @@ use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
-use crate::run::quoted;
 use crate::tags::{Release, select};
+use crate::text::quoted;
 
 const PATIENCE: Duration = Duration::from_secs(1800);
 

@@ -6,8 +6,8 @@ use super::attempt::dim;
 use super::pivot::{Row, Slot};
 use super::requantization::Requantization;
 use super::story::{is_control, is_lost};
-use super::style::Tone;
 use crate::results::{Cell, Results};
+use crate::style::Tone;
 use crate::verdict::Verdict;
 
 /// What a run shows of the ways between releases.

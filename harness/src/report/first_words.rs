@@ -3,10 +3,10 @@
 
 use super::attempt::dim;
 use super::story::is_control;
-use super::style::{Style, Tone};
 use crate::exit::Exit;
 use crate::quantity::counted;
 use crate::results::{Cell, FindingKind, Results};
+use crate::style::{Style, Tone};
 use crate::verdict::Verdict;
 
 /// What of a run decides its first words: how many cells of the judged systems became what, and how the run ended.

@@ -11,8 +11,8 @@ use std::fmt::Write;
 use super::Report;
 use super::pivot::{Pivot, Slot};
 use super::story::{Answer, Common, Story, by_kind, kind_words};
-use super::style::Style;
 use crate::results::{AxisControl, ClaimOutcome, ClaimResult, NotCovered, Part, Results, Suspect};
+use crate::style::Style;
 use crate::text::{code, document, markdown as text};
 use crate::verdict::Verdict;
 

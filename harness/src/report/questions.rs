@@ -3,10 +3,10 @@
 use super::crossing::{Crossings, Question};
 use super::first_words::{Mixture, Word};
 use super::story::{by_kind, kind_words};
-use super::style::Tone;
 use super::versions::versions;
 use super::{Changes, Report};
 use crate::results::FindingKind;
+use crate::style::Tone;
 
 /// Changes of a kind that are named.
 const NAMED: usize = 3;

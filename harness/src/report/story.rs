@@ -7,8 +7,8 @@ mod tally;
 
 use super::attempt::{Attempts, dim};
 use super::first_words::{FirstWords, Mixture};
-use super::style::Tone;
 use crate::results::{Cell, Part, Results};
+use crate::style::Tone;
 use crate::verdict::Verdict;
 pub use answer::{Answer, Line};
 use answer::{refused, unjudged, without};

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::crossing::Question;
 use super::story::is_control;
-use super::style::Tone;
 use crate::filter::compare_versions;
 use crate::quantity::counted;
 use crate::results::Results;
+use crate::style::Tone;
 use crate::upgrade::{Fare, Way};
 
 /// The questions, where a system took part in several versions.

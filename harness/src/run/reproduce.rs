@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::filter::Matcher;
 use crate::folder::Manifest;
+use crate::text::quoted;
 
 /// What the command lines of a run's cells have in common.
 pub(super) struct Reproduction<'a> {
@@ -39,13 +40,4 @@ impl<'a> Reproduction<'a> {
         option("-E", &format!("id({})", Matcher::Exact(id.to_owned())));
         words.join(" ")
     }
-}
-
-/// A word for a shell.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::packed::Interned;
 use crate::report::attempt::{Attempt, Attempts, dim};
 use crate::report::pivot::Pivot;
-use crate::report::style::Style;
 use crate::report::{Changes, Report};
 use crate::results::{Part, Results};
+use crate::style::Style;
 use crate::verdict::Verdict;
 
 /// What the page's script reads first. A cell is its place in the run; values are kept once.

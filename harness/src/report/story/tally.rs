@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::attempt::dim;
-use super::super::style::{Style, Tone};
 use crate::results::Cell;
+use crate::style::{Style, Tone};
 use crate::verdict::Verdict;
 
 /// How many cells ended how.

@@ -3,8 +3,8 @@
 use super::fragment;
 use crate::report::changes::{Change, ChangeKind, Changes};
 use crate::report::story::{Answer, Line, Story, Told, kind_words};
-use crate::report::style::Style;
 use crate::results::FindingKind;
+use crate::style::Style;
 use crate::verdict::Verdict;
 
 /// Lines of an answer that are shown; the matrix has them all.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::report::pivot::{Row, Slot};
 use crate::report::story::Tally;
-use crate::report::style::Style;
+use crate::style::Style;
 use crate::verdict::Verdict;
 
 /// Some cells of one verdict.

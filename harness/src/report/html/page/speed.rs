@@ -7,7 +7,7 @@ use crate::perf::plot::{Chart, over_time, over_tokens};
 use crate::perf::verdict::Verdict;
 use crate::perf::{change, table};
 use crate::report::performance::Performance;
-use crate::report::style::Tone;
+use crate::style::Tone;
 
 /// Charts of single rows over time at most.
 const CHARTS: usize = 24;

@@ -3,9 +3,9 @@
 use super::fragment;
 use super::share::{TableRow, table};
 use super::tables::{Mark, Named, named};
-use crate::report::style::Tone;
 use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Party, Systems};
 use crate::results::PropertyAnswer;
+use crate::style::Tone;
 
 /// Everything of the part.
 pub(crate) struct SideBySide<'a> {

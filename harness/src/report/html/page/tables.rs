@@ -4,8 +4,8 @@ use super::fragment;
 use super::share::{Share, shares, sides};
 use crate::report::coverage::AxisGround;
 use crate::report::story::Story;
-use crate::report::style::{Style, Tone};
 use crate::results::{AxisInfo, ClaimOutcome, ClaimResult, PredictionOutcome, PredictionResult};
+use crate::style::{Style, Tone};
 use crate::verdict::Verdict;
 
 /// Cells of a row that are named.
