@@ -42,6 +42,7 @@ mod features;
 mod hostile;
 mod incremental;
 mod jinja;
+mod literal;
 mod marks;
 mod measured;
 mod source;

@@ -12,13 +12,26 @@ use intact_format::message::Role;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    template: Vec<Read>,
     feature: Vec<Feature>,
+}
+
+/// A template of a public model that was read for this.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    name: String,
+    /// The repository, and the file in it.
+    at: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Feature {
     name: String,
+    /// Templates that do so.
+    #[serde(default)]
+    seen: Vec<String>,
     source: String,
     chat: String,
     /// It changes earlier messages when new ones are added.
@@ -39,9 +52,12 @@ const CHAT: [ChatMessage<'_>; 4] = [
     ChatMessage { role: Role::User, content: "And?" },
 ];
 
+fn table() -> Table {
+    toml::from_str(include_str!("features.toml")).unwrap()
+}
+
 fn features() -> Vec<Feature> {
-    let table: Table = toml::from_str(include_str!("features.toml")).unwrap();
-    table.feature
+    table().feature
 }
 
 fn compile(source: &str) -> ChatTemplate {
@@ -64,7 +80,18 @@ fn plainly(source: &str) -> String {
 fn there_are_at_least_forty_of_them_each_named_once() {
     let features = features();
     let names: BTreeSet<_> = features.iter().map(|feature| feature.name.as_str()).collect();
-    assert!(names.len() == features.len() && names.len() >= 40, "{}", names.len());
+    assert!(names.len() == features.len() && names.len() >= 80, "{}", names.len());
+}
+
+#[test]
+fn at_least_forty_templates_were_read_and_features_name_where_they_were_seen() {
+    let Table { template, feature } = table();
+    let read: BTreeSet<_> = template.iter().map(|read| read.name.as_str()).collect();
+    let places: BTreeSet<_> = template.iter().map(|read| read.at.as_str()).collect();
+    assert!(read.len() == template.len() && places.len() == template.len() && read.len() >= 40);
+    let unread =
+        feature.iter().flat_map(|feature| &feature.seen).filter(|seen| !read.contains(seen.as_str()));
+    assert_eq!(unread.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 #[test]
@@ -127,7 +154,9 @@ fn a_template_that_measures_itself_renders_what_it_would_without() {
     for source in styles.chain(features().into_iter().map(|feature| feature.source)) {
         // Those that minijinja alone does not take, or not as Hugging Face's tools do.
         if dated(&source)
-            || ["generation", "raise_exception", "tojson", "tools"].iter().any(|word| source.contains(word))
+            || ["generation", "raise_exception", "tojson", "tools", "\\\n", "\\/"]
+                .iter()
+                .any(|word| source.contains(word))
         {
             continue;
         }

@@ -67,7 +67,7 @@ impl Controls {
     /// which the template wrote, to the one behind it, as llama.cpp cuts a text itself.
     pub(super) fn stretches(&self, rendered: &str) -> Vec<Stretch> {
         if !rendered.contains(SPELLED) {
-            return vec![Stretch { text: rendered.to_owned(), controls: true }];
+            return vec![Stretch { text: read(rendered), controls: true }];
         }
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut push = |text: &str, controls: bool| match stretches.last_mut() {
@@ -111,7 +111,7 @@ pub(super) fn read(rendered: &str) -> String {
     let mut out = String::with_capacity(rendered.len());
     let mut rest = rendered;
     while let Some((before, behind)) = rest.split_once(SPELLED) {
-        out.push_str(before);
+        push_untorn(before, &mut out);
         let spelled = behind.split_once(SPELLED_END);
         let bytes = spelled.and_then(|(digits, _)| bytes_of(digits));
         match (bytes.and_then(|bytes| String::from_utf8(bytes).ok()), spelled) {
@@ -123,8 +123,18 @@ pub(super) fn read(rendered: &str) -> String {
             _ => rest = behind.trim_start_matches(|sign| DIGITS.contains(&u32::from(sign))),
         }
     }
-    out.push_str(rest);
+    push_untorn(rest, &mut out);
     out
+}
+
+/// A text without the ends of what was spelled in it, whose beginnings a template cut off.
+fn push_untorn(text: &str, out: &mut String) {
+    let mut pieces = text.split(SPELLED_END).peekable();
+    while let Some(piece) = pieces.next() {
+        let torn = pieces.peek().is_some();
+        let kept = piece.trim_end_matches(|sign| torn && DIGITS.contains(&u32::from(sign)));
+        out.push_str(kept);
+    }
 }
 
 /// A content, already spelled, whose end is marked with the number of its message. White space at its end stays behind
@@ -220,6 +230,18 @@ mod tests {
             let spelled = controls().spelled(content);
             assert_eq!(read(&spelled), content);
             assert!(!spelled.contains("<|a|>") && !spelled.contains("<s>"), "{spelled}");
+        }
+    }
+
+    #[test]
+    fn what_a_template_cuts_off_says_nothing() {
+        let spelled = controls().spelled("a<s>b");
+        let signs: Vec<char> = spelled.chars().collect();
+        for at in 0..=signs.len() {
+            let [left, right] =
+                [&signs[..at], &signs[at..]].map(|part| read(&part.iter().collect::<String>()));
+            assert!(["", "a", "a<s>", "a<s>b"].contains(&left.as_str()), "{at}: {left:?}");
+            assert!(["", "b", "<s>b", "a<s>b"].contains(&right.as_str()), "{at}: {right:?}");
         }
     }
 

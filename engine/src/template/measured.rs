@@ -7,8 +7,8 @@
 
 use std::fmt::Write as _;
 
-use super::TemplateError;
 use super::source::{Kind, Piece, Token, pieces, syntax};
+use super::{TemplateError, literal};
 
 /// Measures a value and gives it back.
 pub(super) const MEASURED: &str = "intact_measured";
@@ -23,7 +23,7 @@ const DEEPEST: usize = 512;
 const MOST_BRANCHES: usize = 512;
 const KEYWORDS: [&str; 8] = ["not", "and", "or", "if", "else", "in", "is", "elif"];
 
-/// The source of a template that measures what it makes, its white space resolved and `{% generation %}`, which marks text
+/// The source of a template that measures what it makes, its white space resolved, its texts as Python reads them, and `{% generation %}`, which marks text
 /// for training, taken for a block that is always rendered.
 ///
 /// # Errors
@@ -237,7 +237,11 @@ impl<'t, 's> Tag<'t, 's> {
         for (at, token) in self.tokens.iter().enumerate() {
             out.push_str(if token.gap.is_empty() { " " } else { token.gap });
             out.push_str(&self.before[at]);
-            out.push_str(self.instead.filter(|_| at == 0).unwrap_or(token.text));
+            match self.instead.filter(|_| at == 0) {
+                Some(instead) => out.push_str(instead),
+                None if token.kind == Kind::Text => out.push_str(&literal::rewritten(token.text)),
+                None => out.push_str(token.text),
+            }
             (0..self.after[at]).for_each(|_| out.push(')'));
         }
     }
