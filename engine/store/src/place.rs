@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use intact_format::image::{Chunk, ChunkId, ImageReference};
-use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource, Shelf};
+use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
 use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
 
@@ -159,6 +159,15 @@ impl<'s> StoreSource<'s> {
         Ok(self.opened.insert(opened))
     }
 
+    /// Reads the session ahead of its document. Whether there is one.
+    pub(crate) fn find(&mut self) -> Result<bool, PlaceError> {
+        match self.open() {
+            Ok(_) => Ok(true),
+            Err(StoreError::SessionNotFound { .. }) => Ok(false),
+            Err(error) => Err(unopened(error)),
+        }
+    }
+
     /// Which save was read, once the document was.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
@@ -200,22 +209,6 @@ impl SessionSource for StoreSource<'_> {
     }
 }
 
-/// Sessions by their ids; whoever saves last wins.
-impl Shelf for SessionStore {
-    fn sink<'a>(&'a mut self, id: &SessionId) -> Result<Box<dyn SessionSink + 'a>, PlaceError> {
-        Ok(Box::new(StoreSink::new(self, id.clone(), Expected::Anything)))
-    }
-
-    fn source<'a>(&'a mut self, id: &SessionId) -> Result<Option<Box<dyn SessionSource + 'a>>, PlaceError> {
-        let mut source = StoreSource::new(self, id.clone());
-        match source.open() {
-            Ok(_) => Ok(Some(Box::new(source))),
-            Err(StoreError::SessionNotFound { .. }) => Ok(None),
-            Err(error) => Err(unopened(error)),
-        }
-    }
-}
-
 fn unopened(error: StoreError) -> PlaceError {
     let code = match &error {
         StoreError::SessionNotFound { .. } => RefusalCode::FileNotFound,
@@ -233,5 +226,12 @@ fn unread(error: StoreError) -> PlaceError {
 }
 
 fn unwritten(error: StoreError) -> PlaceError {
-    PlaceError::new(None, error)
+    let code = match &error {
+        StoreError::Conflict { expected, .. } if *expected == Generation::default() => {
+            Some(RefusalCode::FileExists)
+        }
+        StoreError::Conflict { .. } => Some(RefusalCode::FileChanged),
+        _ => None,
+    };
+    PlaceError::new(code, error)
 }

@@ -1,9 +1,10 @@
 //! Sessions in a store: the engine takes it for a place like any other.
 
-use intact_engine::{LoadOptions, SaveOptions, StartOptions};
+use intact_engine::session::Generation;
+use intact_engine::{AutoSave, LoadOptions, OpenedSession, SaveOptions, StartOptions};
 use intact_format::route::{LoadPolicy, Route};
 use intact_format::session_id::SessionId;
-use intact_store::{Collection, Expected, SessionStore};
+use intact_store::{Collection, Expected, SessionStore, StoreShelf};
 
 use crate::support::{FAMILIES, TURNS, converse, engine, say, score, start, uninterrupted};
 
@@ -77,4 +78,32 @@ fn sessions_over_one_system_prompt_share_its_chunks() {
     let statistics = store.statistics().expect("measured");
     assert!(statistics.shared_payloads >= 2, "{statistics:?}");
     assert!(statistics.payload_bytes < statistics.session_bytes * 3 / 4, "{statistics:?}");
+}
+
+#[test]
+fn two_engines_that_keep_one_session_in_a_store_do_not_lose_each_others_turns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keeper = || {
+        let store = SessionStore::create(folder.path().to_str().expect("UTF-8")).expect("a store");
+        AutoSave::new(engine("llama"), StoreShelf::new(store))
+    };
+    let say = |chats: &mut AutoSave<StoreShelf>, (question, answer): (&str, &str)| {
+        let forced = Generation { forced: Some(answer.to_owned()), ..Generation::default() };
+        let turn = chats.send("ada", question, &forced, &mut |_| {}).expect("a reply");
+        turn.saved.expect("saved after each turn").map_err(|error| error.to_string())
+    };
+    let [mut one, mut other] = [keeper(), keeper()];
+    say(&mut one, TURNS[0]).expect("it is new");
+    assert!(matches!(other.open("ada").expect("there"), OpenedSession::Restored(_)));
+    say(&mut one, TURNS[1]).expect("its own");
+    let refused = say(&mut other, TURNS[2]).expect_err("a turn of the other would be lost");
+    assert!(refused.contains("`ada`") && refused.contains("somebody else"), "{refused}");
+    let messages = |chats: &AutoSave<StoreShelf>| {
+        let messages = chats.engine().session("ada").expect("live").chat().messages().to_vec();
+        messages.into_iter().map(|message| message.content).collect::<Vec<_>>()
+    };
+    assert!(messages(&other).iter().any(|said| said == TURNS[2].0), "it goes on, unsaved");
+    let mut after = keeper();
+    after.open("ada").expect("there");
+    assert_eq!(messages(&after), messages(&one));
 }

@@ -7,12 +7,13 @@ use intact_format::image::sidecar::SidecarWriter;
 use intact_format::image::{Chunk, Durable, ImageReference};
 use intact_format::message::{Message, Role};
 use intact_format::place::{Replaces, SessionSink, SessionSource, Shelf};
+use intact_format::route::RefusalCode;
 use intact_format::session::{self, SessionDocument};
 use intact_format::version::FormatVersion;
 use intact_seal::{Keys, Lock, SealOptions, SealedShelf};
-use intact_store::{Collection, Expected, StoreError, plain};
+use intact_store::{Collection, Expected, StoreError, StoreShelf, plain};
 
-use crate::desk::{chunk, id, load, memory};
+use crate::desk::{chunk, folder, id, load, memory};
 
 fn image(chunks: &[Chunk<'_>]) -> ImageReference {
     ImageReference::opaque(chunks.iter().map(Chunk::entry), "a test")
@@ -134,8 +135,8 @@ fn a_store_is_a_shelf_for_plain_sessions_and_for_sealed_ones() {
     let lock = Lock::passphrase("correct horse").unwrap();
     let options = SealOptions { lock: Some(lock), ..SealOptions::default() };
     let keys = Keys::default().with_passphrase("correct horse").unwrap();
-    let mut sealed = SealedShelf::new(memory(), options, keys);
-    let mut plain = memory();
+    let mut sealed = SealedShelf::new(StoreShelf::new(memory()), options, keys);
+    let mut plain = StoreShelf::new(memory());
     let shelves: [&mut dyn Shelf; 2] = [&mut plain, &mut sealed];
     for shelf in shelves {
         assert!(shelf.source(&id("chat")).unwrap().is_none());
@@ -155,5 +156,43 @@ fn a_store_is_a_shelf_for_plain_sessions_and_for_sealed_ones() {
         let mut payload = vec![0; 200];
         source.read(chunks[1].id(), &mut payload).unwrap();
         assert_eq!(payload, chunks[1].payload());
+    }
+}
+
+#[test]
+fn two_who_keep_one_session_on_a_shelf_do_not_lose_each_others_saves() {
+    let lock = Lock::passphrase("correct horse").unwrap();
+    let options = SealOptions { lock: Some(lock), ..SealOptions::default() };
+    let keys = Keys::default().with_passphrase("correct horse").unwrap();
+    for is_sealed in [false, true] {
+        let place = tempfile::tempdir().unwrap();
+        let [mut one, mut other] = [(); 2].map(|()| -> Box<dyn Shelf> {
+            let shelf = StoreShelf::new(folder(place.path()));
+            match is_sealed {
+                true => Box::new(SealedShelf::new(shelf, options.clone(), keys.clone())),
+                false => Box::new(shelf),
+            }
+        });
+        let save = |shelf: &mut dyn Shelf, said: &str| {
+            let committed = shelf.sink(&id("chat")).unwrap().commit(&document(said), None);
+            committed.map(drop).map_err(|error| (error.code, error.to_string()))
+        };
+        let read = |shelf: &mut dyn Shelf| shelf.source(&id("chat")).unwrap().unwrap().document().unwrap();
+        save(&mut *one, "first").unwrap();
+        let (code, said) = save(&mut *other, "lost").unwrap_err();
+        assert!(code == Some(RefusalCode::FileExists) && said.contains("`chat`"), "{code:?} {said}");
+        assert_eq!(read(&mut *other), document("first"));
+        save(&mut *other, "second").unwrap();
+        save(&mut *other, "third").unwrap();
+        let (code, said) = save(&mut *one, "lost").unwrap_err();
+        assert!(code == Some(RefusalCode::FileChanged) && said.contains("somebody else"), "{code:?} {said}");
+        assert_eq!(read(&mut *one), document("third"));
+
+        let third = folder(place.path()).session(&id("chat")).unwrap().generation;
+        assert!(folder(place.path()).remove(&id("chat"), third).unwrap());
+        let (code, _) = save(&mut *one, "lost").unwrap_err();
+        assert_eq!(code, Some(RefusalCode::FileChanged), "what was removed stays so");
+        assert!(one.source(&id("chat")).unwrap().is_none());
+        save(&mut *one, "anew").unwrap();
     }
 }
