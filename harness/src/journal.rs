@@ -211,6 +211,31 @@ mod tests {
         assert!(error.contains("line 2"), "{error}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_in_a_journal_what_is_appended_comes_behind_it(
+            lines in proptest::collection::vec("\"[a-z\u{e9}]{0,3}\"\n|[\0-\u{ff}]{0,6}|\n", 0..6),
+            torn in 0..8_usize,
+        ) {
+            let (_folder, path) = journal();
+            let text = lines.concat();
+            let bytes = &text.as_bytes()[..text.len().saturating_sub(torn)];
+            fs::write(&path, bytes).expect("written");
+            let before = Words::read(&path);
+            append(&path, "last");
+            let kept = fs::read(&path).expect("read");
+            proptest::prop_assert!(kept.strip_suffix(b"\"last\"\n").is_some_and(|kept| bytes.starts_with(kept)));
+            match (before, Words::read(&path)) {
+                (Ok(mut words), Ok(after)) => {
+                    words.push("last".into());
+                    proptest::prop_assert_eq!(words, after);
+                }
+                (Err(before), Err(after)) => proptest::prop_assert_eq!(before.to_string(), after.to_string()),
+                (before, after) => proptest::prop_assert!(false, "{:?} became {:?}", before, after),
+            }
+        }
+    }
+
     #[test]
     fn one_writes_at_a_time() {
         let (_folder, path) = journal();
