@@ -27,6 +27,9 @@ use crate::session::{Chat, Generation, Memory, Reply, Session, Timeline};
 use crate::spares::Spares;
 use crate::template::ChatTemplate;
 
+/// What a user should know where messages may write control tokens.
+const CONTROLS: &str = "The texts of control tokens are control tokens where a message says them: whoever writes a message can end it.";
+
 /// One model and the live sessions over it. Every call blocks until it is done; put the engine on a thread of its own, or
 /// behind a lock, to use it from asynchronous code. A send is stopped from another thread by its
 /// [`CancelToken`](crate::cancel::CancelToken).
@@ -43,6 +46,7 @@ pub struct Engine {
     pub(crate) current: Option<SessionId>,
     pub(crate) files: KnownFiles,
     forget_layouts: bool,
+    control_tokens_in_content: bool,
     adapters: Vec<Adapter>,
     fragmented: bool,
     pub(crate) spares: Spares,
@@ -98,6 +102,7 @@ impl Engine {
             current: None,
             files: KnownFiles::default(),
             forget_layouts: options.forget_layouts,
+            control_tokens_in_content: options.control_tokens_in_content,
             adapters,
             fragmented: options.fragmented,
             // Another sequence's cells do not go with those of the session.
@@ -125,7 +130,8 @@ impl Engine {
     /// what its template does to a chat.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        self.template.notes()
+        let controls = self.control_tokens_in_content.then(|| CONTROLS.to_owned());
+        self.template.notes().into_iter().chain(controls).collect()
     }
 
     /// The parameters that sessions start with.

@@ -156,6 +156,7 @@ impl OpenWorker<'_> {
             preset: place.preset.clone(),
             model_repo: None,
             forget_layouts: place.forgets_layouts,
+            control_tokens_in_content: false,
         };
         match self.ask(Request::Open(Box::new(open)))? {
             Replied::Open(opened) => Ok(opened),

@@ -199,6 +199,9 @@ pub struct Saved {
     /// Digest of the parameters in force at the save, made as [`Receipt::parameters`] is, to tell whether they survived.
     #[serde(default)]
     pub parameters: Option<String>,
+    /// What whoever loads it should know, one sentence each: that it can prove nothing, or that a disk did not flush.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// How long it took.
     #[serde(default)]
     pub timings: Timings,

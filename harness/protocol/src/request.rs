@@ -101,6 +101,9 @@ pub struct Open {
     /// Play a release whose layout is unknown: the worker must then fall back to opaque images. A test hook.
     #[serde(default)]
     pub forget_layouts: bool,
+    /// Let the texts of control tokens be control tokens where a message says them; otherwise they are text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub control_tokens_in_content: bool,
 }
 
 /// A model file below this many bytes is faster with one thread than with several: llama.cpp's threads wait for each other

@@ -88,6 +88,12 @@ pub(super) struct Chat {
     #[arg(long, value_name = "URL", conflicts_with = "load")]
     store: Option<String>,
 
+    /// Take the texts of control tokens, such as <|im_end|>, for control tokens where a message says them
+    ///
+    /// Otherwise they are text, and only the model's chat template writes control tokens.
+    #[arg(long)]
+    control_tokens: bool,
+
     #[command(flatten, next_help_heading = "Sealed sessions")]
     lock: LockArguments,
 
@@ -119,15 +125,14 @@ impl Chat {
         let loaded = self.load.as_deref().and_then(Path::parent).map(|folder| Path::new(".").join(folder));
         let reach = Reach::of([Path::new(".")].into_iter().chain(loaded.as_deref()));
         let folder = kept.as_ref().map(|kept| kept.folder().folder().to_owned());
-        let worker = self.model.open(reach.cage(folder.into_iter().chain([scratch])))?;
+        let worker =
+            self.model.open_for_chat(reach.cage(folder.into_iter().chain([scratch])), self.control_tokens)?;
         let interactive = io::stdin().is_terminal();
         eprintln!(
             "{} model, {} tokens of context, llama.cpp {}. /help lists the commands.",
             worker.opened.architecture, worker.opened.n_ctx, worker.hello.release
         );
-        for note in &worker.opened.notes {
-            eprintln!("note: {}", plain(note));
-        }
+        note(&worker.opened.notes);
         let mut conversation = Conversation {
             worker: Some(worker),
             kept,
@@ -165,6 +170,13 @@ impl Chat {
         let worst = conversation.leave();
         // Who sits in front of it has read what went wrong.
         Ok(if interactive { Exit::Fine } else { worst })
+    }
+}
+
+/// Says what whoever sits in front of it should know.
+fn note(notes: &[String]) {
+    for note in notes {
+        eprintln!("note: {}", plain(note));
     }
 }
 
@@ -228,6 +240,7 @@ impl Conversation {
                 if !streamed {
                     println!("{}", printable(&said.text));
                 }
+                note(&said.notes);
                 Ok(())
             }
             other => Err(Failure::setup(told(&other))),
@@ -287,7 +300,10 @@ impl Conversation {
         unless_untold(&path)?;
         let save = Save { session: self.id.clone(), path, format: None, manifest: false, own };
         match self.ask(Request::Save(save), &mut |_| {})? {
-            Ok(Replied::Save(saved)) => Ok(saved),
+            Ok(Replied::Save(saved)) => {
+                note(&saved.notes);
+                Ok(saved)
+            }
             Err(Outcome::Refused(refusal))
                 if [RefusalCode::FileExists, RefusalCode::FileChanged]
                     .iter()
@@ -338,6 +354,7 @@ impl Conversation {
                     self.files.forget(&loaded.session);
                     self.id.clone_from(&loaded.session);
                     eprintln!("{}", loaded_words(&loaded));
+                    note(&loaded.receipt.notes);
                     self.sealing.loaded(&loaded.session, readable);
                     Ok(())
                 }

@@ -103,11 +103,29 @@ impl ModelArguments {
     pub(super) fn open(self, cage: Cage) -> Result<Session, Failure> {
         self.context.open(&self.model, cage)
     }
+
+    /// The same, where the texts of control tokens may be control tokens in messages.
+    pub(super) fn open_for_chat(
+        self,
+        cage: Cage,
+        control_tokens_in_content: bool,
+    ) -> Result<Session, Failure> {
+        self.context.start(&self.model, cage, control_tokens_in_content)
+    }
 }
 
 impl ContextArguments {
     /// Starts a worker that may touch this besides a model, and opens the model in it.
-    pub(super) fn open(self, model: &Path, mut cage: Cage) -> Result<Session, Failure> {
+    pub(super) fn open(self, model: &Path, cage: Cage) -> Result<Session, Failure> {
+        self.start(model, cage, false)
+    }
+
+    fn start(
+        self,
+        model: &Path,
+        mut cage: Cage,
+        control_tokens_in_content: bool,
+    ) -> Result<Session, Failure> {
         let model = model_file(model)?;
         if !model.is_file() {
             return Err(missing_model(&model));
@@ -120,7 +138,14 @@ impl ContextArguments {
             flash_attention: self.flash_attention.map(When::setting),
             ..Settings::default()
         };
-        let open = Open { model, settings, preset: None, model_repo: None, forget_layouts: false };
+        let open = Open {
+            model,
+            settings,
+            preset: None,
+            model_repo: None,
+            forget_layouts: false,
+            control_tokens_in_content,
+        };
         cage.read.extend(caging::model(&open.model));
         let limits = Limits { cage, ..Limits::default() };
         Session::start(vec![find(self.worker.as_deref())?.display().to_string()], limits, open)

@@ -167,6 +167,7 @@ impl Desk {
             preset: None,
             model_repo: None,
             forget_layouts: false,
+            control_tokens_in_content: false,
         };
         let outcome = worker.ask(Request::Open(Box::new(open)), PATIENCE, &mut |_| {})?;
         let Replied::Open(opened) = replied("open", outcome)? else { return Err(StudyError::other("open")) };

@@ -73,6 +73,7 @@ pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Prob
         preset: None,
         model_repo: None,
         forget_layouts: false,
+        control_tokens_in_content: false,
     };
     let Replied::Open(opened) = carried_out(&mut worker, Request::Open(Box::new(open)))? else {
         return Err(mistaken("open"));

@@ -185,7 +185,14 @@ impl Desk {
 }
 
 fn open(model: PathBuf, settings: Settings) -> Open {
-    Open { model, settings, preset: None, model_repo: None, forget_layouts: false }
+    Open {
+        model,
+        settings,
+        preset: None,
+        model_repo: None,
+        forget_layouts: false,
+        control_tokens_in_content: false,
+    }
 }
 
 fn loaded(outcome: Outcome) -> Loaded {

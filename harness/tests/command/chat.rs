@@ -16,6 +16,18 @@ fn scene() -> TempDir {
     folder
 }
 
+/// A worker in the folder that is the fake one, with these arguments.
+#[cfg(unix)]
+fn misbehaving(folder: &TempDir, arguments: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+
+    let program = folder.path().join("misbehaving-worker");
+    fs::write(&program, format!("#!/bin/sh\nexec '{}' {arguments}\n", fake_worker().display()))
+        .expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    program
+}
+
 /// Runs a subcommand in the folder with that worker, and with these lines piped in.
 pub(crate) fn with(folder: &TempDir, worker: &Path, arguments: &[&str], lines: &[&str]) -> Said {
     let mut child = Command::new(env!("CARGO_BIN_EXE_intact"))
@@ -180,6 +192,29 @@ fn a_conversation_is_saved_and_loaded_and_goes_on() {
 }
 
 #[test]
+fn what_a_worker_notes_of_a_turn_a_save_a_load_or_a_model_is_said_beside_the_talk() {
+    let folder = scene();
+    let notes = |said: &Said| said.err.lines().filter(|line| line.starts_with("note: ")).count();
+    let brief = with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);
+    assert_eq!((brief.code, notes(&brief)), (0, 0), "{}", brief.err);
+    let full = ["chat", "--context", "16", "--control-tokens", "--load", "chat.json"];
+    let full = with(&folder, fake_worker(), &full, &["And now?", "/save"]);
+    assert!(full.err.contains("note: the toy has no control tokens to take"), "{}", full.err);
+    assert_eq!(full.err.matches("more than its context has").count(), 2, "a turn and a save: {}", full.err);
+    assert_eq!((full.code, notes(&full)), (0, 3), "{}{}", full.err, full.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_worker_notes_of_a_load_is_said() {
+    let folder = scene();
+    with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);
+    let again = misbehaving(&folder, "--misbehave recompute");
+    let said = with(&folder, &again, &["chat"], &["/load chat.json"]);
+    assert!(said.err.contains("note: the toy was asked to evaluate everything again"), "{}", said.err);
+}
+
+#[test]
 fn errors_are_told_and_end_nothing() {
     let folder = scene();
     let lines =
@@ -241,13 +276,8 @@ fn nothing_is_saved_over_a_file_that_could_not_be_loaded() {
 #[cfg(unix)]
 #[test]
 fn a_worker_that_dies_is_replaced_and_the_chat_goes_on() {
-    use std::os::unix::fs::PermissionsExt;
-
     let folder = scene();
-    let dying = folder.path().join("dying-worker");
-    let script = format!("#!/bin/sh\nexec '{}' --misbehave abort --at save\n", fake_worker().display());
-    fs::write(&dying, script).expect("written");
-    fs::set_permissions(&dying, fs::Permissions::from_mode(0o755)).expect("executable");
+    let dying = misbehaving(&folder, "--misbehave abort --at save");
 
     let said = with(&folder, &dying, &["chat"], &["Hello", "/save", "Hello again", "/quit"]);
     assert_eq!(said.code, 96, "{}", said.err);

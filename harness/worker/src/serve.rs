@@ -146,6 +146,7 @@ impl Server {
             parameters,
             context,
             forget_layouts: open.forget_layouts,
+            control_tokens_in_content: open.control_tokens_in_content,
             assumed_sha256: self.sabotage.assume_weights.clone(),
             ..EngineOptions::default()
         })
@@ -239,6 +240,7 @@ impl Server {
                 bytes,
                 tokens,
                 parameters: None,
+                notes: Vec::new(),
                 timings: total(took),
             });
         }
@@ -257,6 +259,7 @@ impl Server {
             bytes: saved.bytes,
             tokens: small(saved.tokens),
             parameters: keeps_parameters.then(|| parameters.to_string()),
+            notes: saved.notes,
             timings: timings(&saved.timings, took),
         })
     }

@@ -72,6 +72,7 @@ impl Conversation {
             preset: None,
             model_repo: None,
             forget_layouts: false,
+            control_tokens_in_content: false,
         };
         self.ask(Request::Open(Box::new(open)), |replied| matches!(replied, Replied::Open(_)).then_some(()))
     }

@@ -52,8 +52,14 @@ impl Worker {
     }
 
     pub(crate) fn open(&mut self, model: &Path, settings: Settings) {
-        let open =
-            Open { model: model.to_owned(), settings, preset: None, model_repo: None, forget_layouts: false };
+        let open = Open {
+            model: model.to_owned(),
+            settings,
+            preset: None,
+            model_repo: None,
+            forget_layouts: false,
+            control_tokens_in_content: false,
+        };
         self.done(Request::Open(Box::new(open)));
     }
 
