@@ -70,8 +70,9 @@ pub enum PlanError {
     Filter(#[from] FilterError),
 }
 
-/// Combinations that a block may begin with, before its filter and what is impossible take some away.
-pub const MOST: u128 = 200_000;
+/// Combinations that a block may begin with, before its filter and what is impossible take some away: twice what pairs of all
+/// known releases make.
+pub const MOST: u128 = 500_000;
 
 /// What is known of subjects and models before anything is planned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
