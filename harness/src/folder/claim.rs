@@ -76,6 +76,9 @@ pub(super) fn clear(path: &Path) -> Result<(), FolderError> {
         remove_if_empty(&shelf);
     }
     remove_if_empty(&content);
+    for unfinished in entries(path)?.iter().filter(|file| is_unfinished(file)) {
+        remove_file(unfinished)?;
+    }
     remove_scratch(path);
     Ok(())
 }
@@ -205,10 +208,15 @@ fn is_being_claimed(path: &Path, present: &[PathBuf]) -> Result<bool, FolderErro
     Ok(entries(&own)?.iter().all(|path| is_unfinished(path)))
 }
 
-/// Whether a file is one that was not written to its end and has no name yet.
+/// Whether a file is one that was not written to its end and has no name yet: [`write_whole`] and what else writes here call
+/// them so.
 fn is_unfinished(path: &Path) -> bool {
+    regular(path) && is_called_unfinished(path)
+}
+
+fn is_called_unfinished(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    regular(path) && name.starts_with(".intact-") && name.ends_with(".part")
+    name.starts_with(".intact-") && [".part", ".tmp"].iter().any(|end| name.ends_with(end))
 }
 
 fn foreign(path: &Path, found: String) -> FolderError {
@@ -233,9 +241,9 @@ fn mark(path: &Path) -> Result<(), FolderError> {
 
 /// Whether a file is one that [`super::ArtifactStore`] keeps on a shelf, or was putting there.
 fn is_kept(shelf: &Path, file: &Path) -> bool {
+    let torn = is_unfinished(file);
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let (shelf, file) = (name(shelf), name(file));
-    let torn = file.starts_with(".intact-") && file.ends_with(".part");
     shelf.len() == 2 && (torn || is_hash(&file) && file.starts_with(&shelf))
 }
 
@@ -269,6 +277,9 @@ fn remove_if_empty(folder: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
     use super::*;
     use crate::report;
 
@@ -305,10 +316,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_write_leaves_has_a_name_that_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let done = AtomicBool::new(false);
+        // Who looks in the middle of a write sees what a kill then would leave.
+        let unknown = thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                let mut unknown = Vec::new();
+                while !done.load(Ordering::SeqCst) {
+                    let seen = entries(path).expect("a folder");
+                    let other = |file: &PathBuf| !file.ends_with("run.json") && !is_called_unfinished(file);
+                    unknown.extend(seen.into_iter().filter(other));
+                }
+                unknown
+            });
+            for _ in 0..200 {
+                write_whole(&path.join("run.json"), vec![b'x'; 1 << 16]).expect("written");
+            }
+            done.store(true, Ordering::SeqCst);
+            watch.join().expect("joined")
+        });
+        assert_eq!(unknown, Vec::<PathBuf>::new());
+    }
+
+    #[test]
     fn a_folder_that_was_nearly_claimed_is_free() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join(OWN)).expect("made");
         fs::write(folder.path().join(OWN).join(".intact-x.part"), "int").expect("written");
+        fs::write(folder.path().join(OWN).join(".intact-x.tmp"), "int").expect("written");
         assert_eq!(owner(folder.path()).expect("free"), Owner::Nobody);
         fs::write(folder.path().join(OWN).join("notes"), "mine").expect("written");
         assert!(owner(folder.path()).is_err());
@@ -323,7 +360,10 @@ mod tests {
             "results.json".to_owned(),
             format!("artifacts/ab/{hash}"),
             "artifacts/ab/.intact-x.part".to_owned(),
+            "artifacts/ab/.intact-x.tmp".to_owned(),
             ".intact/work-x/cells/a".to_owned(),
+            ".intact/.intact-x.tmp".to_owned(),
+            ".intact-x.tmp".to_owned(),
         ];
         let foreign = [
             "work-notes/a".to_owned(),
