@@ -1,4 +1,4 @@
-//! Folders for what must not outlive this process, however it ends.
+//! What must not outlive this process, however it ends: folders, and processes (`marked`).
 //!
 //! Four things remove such a folder: its owner drops it; a signal that ends the process removes it first; a *guard*, a small
 //! process of its own, sees that this one is gone, killed or not; and whoever makes the next such folder beside it sweeps what
@@ -7,6 +7,7 @@
 
 mod ending;
 mod guard;
+mod marked;
 
 use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};

@@ -267,6 +267,11 @@ impl Worker {
     }
 }
 
+/// Has this done to the command of each worker before it is started, from now on; the first to say so is heard.
+pub fn prepare_with(prepare: fn(&mut Command)) {
+    process::prepare_with(prepare);
+}
+
 /// Kills every worker that this program has started, each with its process group.
 pub fn kill_all() {
     process::kill_all();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,9 +67,20 @@ pub(super) fn stopped() -> bool {
     STOPPED.load(Ordering::SeqCst)
 }
 
+/// What is done to each command before it is started.
+static PREPARE: OnceLock<fn(&mut Command)> = OnceLock::new();
+
+/// Has this done to each command before it is started, from now on. The first one stays.
+pub(super) fn prepare_with(prepare: fn(&mut Command)) {
+    let _said_before = PREPARE.set(prepare);
+}
+
 impl Process {
     pub(super) fn spawn(mut command: Command, limits: &Limits) -> io::Result<Self> {
         own_group(&mut command);
+        if let Some(prepare) = PREPARE.get() {
+            prepare(&mut command);
+        }
         limits::no_core_files();
         // Held until the process is in the list: none is started behind the back of `kill_all`.
         let mut alive = alive();

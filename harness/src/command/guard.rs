@@ -1,4 +1,4 @@
-//! `intact guard`: started by other subcommands, to remove what must not outlive them.
+//! `intact guard`: started by other subcommands, to end and to remove what must not outlive them.
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use super::Failure;
 use crate::exit::Exit;
 use crate::fleeting;
 
-/// Remove the folders that standard input names, once it ends
+/// End the processes and remove the folders that standard input names, once it ends
 #[derive(Debug, Args)]
 pub(super) struct Guard {}
 

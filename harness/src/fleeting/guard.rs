@@ -1,7 +1,8 @@
-//! The guard: a process that removes the folders of another one when that is gone, whatever ended it.
+//! The guard: a process that ends and removes what another one leaves when that is gone, whatever ended it.
 //!
-//! It is this program, started once, with a pipe for its standard input. The names of folders come through the pipe; its end
-//! is the end of the process that holds the other side, since nobody else has it.
+//! It is this program, started once, with a pipe for its standard input. The names of folders come through the pipe, and the
+//! mark of the processes that go with them; its end is the end of the process that holds the other side, since nobody else has
+//! it: programs that this one starts lose it as soon as they run.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -9,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::marked::{self, Mark};
+
 /// The subcommand that is a guard.
 const GUARD: &str = "guard";
-/// What stands between names of folders: no path has it in it.
+/// What stands between what it is told: no path and no mark has it in it.
 const END: u8 = 0;
 
 /// The program that can be a guard, where there is one.
@@ -23,11 +26,21 @@ static TOLD: Mutex<Option<ChildStdin>> = Mutex::new(None);
 pub(crate) fn may_guard() {
     if let Ok(program) = std::env::current_exe() {
         let _said_before = PROGRAM.set(program);
+        crate::worker::prepare_with(marked::mark);
     }
 }
 
 /// Has a guard watch over a folder. Where there can be none, the next process sweeps.
 pub(super) fn watch_over(folder: &Path) {
+    tell(folder.as_os_str().as_encoded_bytes());
+}
+
+/// Has a guard watch over all processes with a mark.
+pub(super) fn watch_over_marked(mark: &Mark) {
+    tell(mark.as_str().as_bytes());
+}
+
+fn tell(what: &[u8]) {
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     // One that was killed is replaced once.
     for _ in 0..2 {
@@ -35,8 +48,7 @@ pub(super) fn watch_over(folder: &Path) {
             *told = start();
         }
         let Some(pipe) = &mut *told else { return };
-        let name = [folder.as_os_str().as_encoded_bytes(), &[END]].concat();
-        if pipe.write_all(&name).and_then(|()| pipe.flush()).is_ok() {
+        if pipe.write_all(&[what, &[END]].concat()).and_then(|()| pipe.flush()).is_ok() {
             return;
         }
         *told = None;
@@ -53,18 +65,25 @@ fn start() -> Option<ChildStdin> {
     command.spawn().ok()?.stdin.take()
 }
 
-/// What a guard does: waits for the end of whoever started it, and removes the folders that it was told of.
+/// What a guard does: waits for the end of whoever started it, ends the processes and removes the folders that it was told of.
 pub(crate) fn keep_watch() {
     ignore_signals();
     let mut input = BufReader::new(std::io::stdin().lock());
-    let mut folders = Vec::new();
+    let (mut folders, mut marks) = (Vec::new(), Vec::new());
     loop {
-        let mut name = Vec::new();
-        match input.read_until(END, &mut name) {
+        let mut said = Vec::new();
+        match input.read_until(END, &mut said) {
             Ok(0) | Err(_) => break,
-            Ok(_) => folders.extend((name.pop() == Some(END)).then(|| path(name)).flatten()),
+            Ok(_) if said.pop() != Some(END) => break,
+            Ok(_) => match Mark::read(&said) {
+                Some(mark) if marks.contains(&mark) => {}
+                Some(mark) => marks.push(mark),
+                None => folders.extend(path(said)),
+            },
         }
     }
+    // They may be writing into the folders.
+    marks.iter().for_each(Mark::end_all);
     folders.iter().filter(|folder| is_ours(folder)).for_each(|folder| super::remove(folder));
 }
 

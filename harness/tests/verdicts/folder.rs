@@ -399,30 +399,36 @@ fn marked(mark: &str) -> Vec<String> {
     paths.map(|path| String::from_utf8_lossy(&line(path)).replace('\0', " ")).collect()
 }
 
-/// Kills commands at any moment, `INTACT_KILLED_RUNS` of them, whose workers do what makes them hard to end. Where workers start
-/// programs of their own the command is given the time to end those: one that cannot act any more cannot end them either.
+/// A scene whose worker is a script, which gets the command line of the fake worker.
+#[cfg(target_os = "linux")]
+fn scripted(script: &str) -> Scene {
+    let scene = Scene::new("nothing", None);
+    scene.write("worker.sh", script);
+    let script = scene.path("worker.sh").display().to_string();
+    let own = std::env::current_exe().expect("a program").display().to_string();
+    scene.edit("intact.toml", &format!("{own:?}"), &format!("\"sh\", {script:?}, {own:?}"));
+    scene
+}
+
+/// Kills commands at any moment, `INTACT_KILLED_RUNS` of them, whose workers do what makes them hard to end: they start programs,
+/// also in sessions of their own, and never look whether anybody hears them. The command cannot act any more; its guard can.
 #[cfg(target_os = "linux")]
 fn nothing_is_left_of_runs_that_are_killed() {
-    let runs = std::env::var("INTACT_KILLED_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(15);
-    use rustix::process::Signal;
-    let kinds = [
-        ("brood", Signal::TERM),
-        ("orphan", Signal::INT),
-        ("deaf", Signal::KILL),
-        ("hang", Signal::KILL),
-        ("nothing", Signal::KILL),
-    ];
-    let scenes = kinds.map(|(kind, signal)| (Scene::new(kind, None), signal));
-    let mark = scenes[0].0.path("mark").display().to_string();
+    let runs = std::env::var("INTACT_KILLED_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(21);
+    let kinds = ["brood", "orphan", "deaf", "hang", "nothing"].map(|kind| Scene::new(kind, None));
+    let stray = scripted("setsid sleep 600 </dev/null >/dev/null 2>&1 &\nexec \"$@\"");
+    let blind = scripted("sleep 600 &\nsetsid sleep 600\nwait");
+    let scenes: Vec<Scene> = kinds.into_iter().chain([stray, blind]).collect();
+    let mark = scenes[0].path("mark").display().to_string();
     for run in 0..runs {
-        let (scene, signal) = &scenes[run % scenes.len()];
+        let scene = &scenes[run % scenes.len()];
         let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
         command.args(["run", "--jobs", "2", "--out"]).arg(scene.path("out")).current_dir(scene.path(""));
         command.env_remove("CI").env(MARK, &mark).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("started");
         // From before its first worker to after its first cells.
         std::thread::sleep(Duration::from_millis(run as u64 * 37 % 400));
-        kill(&child, *signal);
+        kill(&child, rustix::process::Signal::KILL);
         child.wait().expect("ended");
     }
     let begin = Instant::now();
@@ -431,7 +437,7 @@ fn nothing_is_left_of_runs_that_are_killed() {
     }
     assert_eq!(marked(&mark), Vec::<String>::new(), "after {runs} runs");
     let calm = Scene::new("nothing", None);
-    for (scene, _) in &scenes {
+    for scene in &scenes {
         let out = scene.path("out");
         let filter = Some("model(one) & ctx(512)".into());
         let again = RunOptions { out: out.clone(), filter, ..calm.options() };
