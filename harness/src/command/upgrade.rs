@@ -27,6 +27,12 @@ Examples:
   intact upgrade b8390 0.6.0 --model my-model.gguf
       two llama.cpp releases, with the workers that `intact tags fetch` or `intact tags build` brings";
 
+/// Whose sessions were tried where a release stands for a system.
+const OF_RELEASES: &str = "\
+Note: of a llama.cpp release these are sessions that intact saved. Nothing checks the state files that llama.cpp writes itself:
+  intact run --plan release -E 'subject(blind)' --out out    # shows what becomes of those
+";
+
 /// Tell whether saved sessions survive a change of version, and whether it can be undone
 ///
 /// Each of the two systems saves sessions with your model and loads what the other saved, with the KV types f16 and q8_0. A
@@ -89,9 +95,13 @@ impl Upgrade {
         progress.finish();
         let results = results.map_err(failed)?;
         report::write(&report::Report::of(&results), &self.out).map_err(Failure::setup)?;
+        let with_releases = sides.iter().any(|side| matches!(side, Side::Worker(..)));
         let [from, to] = sides.map(|side| side.name());
         let answers = Answers::of(&results, &from, &to);
         print!("\n{}", answers.text(&self.model.display().to_string()));
+        if with_releases {
+            print!("{OF_RELEASES}");
+        }
         println!(
             "\n{} in {} s with {}. Cells behind it: {}",
             answers.tried(),
