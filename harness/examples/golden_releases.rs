@@ -97,14 +97,7 @@ fn save(
     let cage = Cage { read: vec![model.to_owned()], write };
     let (mut worker, _) =
         Worker::start_in(&command.collect::<Vec<_>>(), &[], &Limits { cage, ..Limits::default() }, PATIENCE)?;
-    let open = Open {
-        model: model.to_owned(),
-        settings,
-        preset: None,
-        model_repo: None,
-        forget_layouts: false,
-        control_tokens_in_content: false,
-    };
+    let open = Open::new(model, settings);
     let session = "golden".to_owned();
     let (text, reply) = form.said;
     let say = Say {

@@ -117,7 +117,7 @@ impl Part {
     /// SHA-256 of what is here, which is on the disk when this returns.
     pub(super) fn finish(self) -> io::Result<String> {
         self.file.sync_all()?;
-        Ok(hex(&self.hasher.finalize()))
+        Ok(format!("{:x}", self.hasher.finalize()))
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<Taken> {
@@ -161,15 +161,11 @@ pub fn sha256_of(path: &Path, at: &mut dyn FnMut(u64)) -> io::Result<String> {
         let read = file.read(&mut block)?;
         at(done);
         if read == 0 {
-            return Ok(hex(&hasher.finalize()));
+            return Ok(format!("{:x}", hasher.finalize()));
         }
         hasher.update(&block[..read]);
         done += read as u64;
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -189,7 +185,7 @@ mod tests {
     }
 
     fn sha256(bytes: &[u8]) -> String {
-        hex(&Sha256::digest(bytes))
+        format!("{:x}", Sha256::digest(bytes))
     }
 
     proptest! {

@@ -106,6 +106,21 @@ pub struct Open {
     pub control_tokens_in_content: bool,
 }
 
+impl Open {
+    /// A model with these settings, and nothing out of the ordinary.
+    #[must_use]
+    pub fn new(model: impl Into<PathBuf>, settings: Settings) -> Self {
+        Self {
+            model: model.into(),
+            settings,
+            preset: None,
+            model_repo: None,
+            forget_layouts: false,
+            control_tokens_in_content: false,
+        }
+    }
+}
+
 /// A model file below this many bytes is faster with one thread than with several: llama.cpp's threads wait for each other
 /// by spinning, longer than such a model takes.
 pub const TINY_MODEL: u64 = 64 << 20;

@@ -138,14 +138,7 @@ impl ContextArguments {
             flash_attention: self.flash_attention.map(When::setting),
             ..Settings::default()
         };
-        let open = Open {
-            model,
-            settings,
-            preset: None,
-            model_repo: None,
-            forget_layouts: false,
-            control_tokens_in_content,
-        };
+        let open = Open { control_tokens_in_content, ..Open::new(model, settings) };
         cage.read.extend(caging::model(&open.model));
         let limits = Limits { cage, ..Limits::default() };
         Session::start(vec![find(self.worker.as_deref())?.display().to_string()], limits, open)

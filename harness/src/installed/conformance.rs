@@ -61,14 +61,7 @@ struct Probe {
 impl Probe {
     fn ask_everything(&mut self, model: &Path, scratch: &Path) -> Result<(), WorkerError> {
         let settings = Settings { n_ctx: Some(512), threads: Some(1), ..Settings::default() };
-        let open = Open {
-            model: model.to_owned(),
-            settings,
-            preset: None,
-            model_repo: None,
-            forget_layouts: false,
-            control_tokens_in_content: false,
-        };
+        let open = Open::new(model, settings);
         let opened = self.ask("open a model", Request::Open(Box::new(open)))?;
         if opened.is_none() {
             return Ok(());

@@ -161,14 +161,7 @@ impl Desk {
         let cage = Cage { read: caging::model(&setup.model), write: vec![self.scratch.clone()] };
         let limits = Limits { cage, ..Limits::default() };
         let (mut worker, _) = Worker::start_in(&command, &setup.environment(), &limits, PATIENCE)?;
-        let open = Open {
-            model: setup.model.clone(),
-            settings: setup.settings.clone(),
-            preset: None,
-            model_repo: None,
-            forget_layouts: false,
-            control_tokens_in_content: false,
-        };
+        let open = Open::new(setup.model.clone(), setup.settings.clone());
         let outcome = worker.ask(Request::Open(Box::new(open)), PATIENCE, &mut |_| {})?;
         let Replied::Open(opened) = replied("open", outcome)? else { return Err(StudyError::other("open")) };
         let layout = opened.layout.clone();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flate2::read::GzDecoder;
+use intact_base::tool;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -66,8 +67,8 @@ pub enum FetchError {
         machine: String,
     },
     /// The program that fetches does not start.
-    #[error("npm does not start: {0}; install Node.js, which brings it, from https://nodejs.org")]
-    NoNpm(io::Error),
+    #[error("{0}")]
+    NoNpm(String),
     /// It did not bring the package.
     #[error("npm did not bring {source_name}:\n{log}")]
     Npm {
@@ -148,12 +149,16 @@ pub fn fetch(home: &Path, release: &Release) -> Result<bool, FetchError> {
 /// The archive of a package, as npm packs it.
 fn packed(name: &str) -> Result<Vec<u8>, FetchError> {
     let folder = tempfile::tempdir().map_err(at(Path::new("a temporary folder")))?;
-    let output = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" })
+    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    let output = Command::new(npm)
         .args(["pack", "--silent", "--ignore-scripts", name])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()
-        .map_err(FetchError::NoNpm)?;
+        .map_err(|error| {
+            let remedy = tool::remedy(Path::new(npm), &error);
+            FetchError::NoNpm(remedy.unwrap_or_else(|| format!("npm does not start: {error}")))
+        })?;
     let file = fs::read_dir(folder.path())
         .map_err(at(folder.path()))?
         .filter_map(Result::ok)
@@ -178,7 +183,7 @@ fn place(
     folder: &Path,
     pinned: Option<&Pin>,
 ) -> Result<(), FetchError> {
-    let found = hexadecimal(&Sha256::digest(archive));
+    let found = format!("{:x}", Sha256::digest(archive));
     if let Some(pin) = pinned.filter(|pin| pin.archive != found) {
         return Err(FetchError::Changed {
             source_name: name.to_owned(),
@@ -197,7 +202,7 @@ fn place(
     for (name, bytes) in libraries {
         let path = fresh.path().join(&name);
         fs::write(&path, &bytes).map_err(at(&path))?;
-        files.insert(name, hexadecimal(&Sha256::digest(&bytes)));
+        files.insert(name, format!("{:x}", Sha256::digest(&bytes)));
     }
     let pin = Pin { source: format!("npm:{name}"), archive: found, files };
     let text = toml::to_string_pretty(&pin).map_err(|error| unusable(error.to_string()))?;
@@ -250,7 +255,7 @@ impl Pin {
         for (name, pinned) in &self.files {
             let path = folder.join(name);
             let bytes = fs::read(&path).map_err(at(&path))?;
-            if hexadecimal(&Sha256::digest(&bytes)) != *pinned {
+            if format!("{:x}", Sha256::digest(&bytes)) != *pinned {
                 return Err(FetchError::Damaged(path));
             }
         }
@@ -261,10 +266,6 @@ impl Pin {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
     let path = path.to_owned();
     move |source| FetchError::Io { path, source }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -67,14 +67,7 @@ pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Prob
     if !release.is_called(&hello.release) {
         return Err(ProbeError::OtherRelease { found: hello.release, expected: release.tag.clone() });
     }
-    let open = Open {
-        model: model.to_owned(),
-        settings: Settings { n_ctx: Some(256), ..Settings::default() },
-        preset: None,
-        model_repo: None,
-        forget_layouts: false,
-        control_tokens_in_content: false,
-    };
+    let open = Open::new(model, Settings { n_ctx: Some(256), ..Settings::default() });
     let Replied::Open(opened) = carried_out(&mut worker, Request::Open(Box::new(open)))? else {
         return Err(mistaken("open"));
     };

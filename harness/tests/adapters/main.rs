@@ -129,7 +129,7 @@ impl Desk {
     fn with_a_saved_session(subject: &Stubbed) -> Self {
         let (worker, _) = Worker::start(&subject.command, PATIENCE).expect("a worker");
         let mut desk = Self { worker, folder: tempfile::tempdir().expect("a folder") };
-        desk.ok(Request::Open(Box::new(open(subject.model(), Settings::default()))));
+        desk.ok(Request::Open(Box::new(Open::new(subject.model(), Settings::default()))));
         desk.ok(Request::Say(Say {
             session: "kept".into(),
             system: Some("Be brief.".into()),
@@ -184,17 +184,6 @@ impl Desk {
     }
 }
 
-fn open(model: PathBuf, settings: Settings) -> Open {
-    Open {
-        model,
-        settings,
-        preset: None,
-        model_repo: None,
-        forget_layouts: false,
-        control_tokens_in_content: false,
-    }
-}
-
 fn loaded(outcome: Outcome) -> Loaded {
     match outcome {
         Outcome::Ok { result } => match *result {
@@ -243,7 +232,7 @@ fn quantized() -> Settings {
 
 fn unsupported(subject: &Stubbed, settings: Settings) {
     let (mut worker, _) = Worker::start(&subject.command, PATIENCE).expect("a worker");
-    let open = Request::Open(Box::new(open(subject.model(), settings)));
+    let open = Request::Open(Box::new(Open::new(subject.model(), settings)));
     let outcome = worker.ask(open, PATIENCE, &mut |_| {}).expect("an answer");
     assert!(matches!(outcome, Outcome::Unsupported { .. }), "{outcome:?}");
 }

@@ -66,14 +66,7 @@ impl Conversation {
             flash_attention: Some(attention),
             ..Settings::default()
         };
-        let open = Open {
-            model: setting.model.clone(),
-            settings,
-            preset: None,
-            model_repo: None,
-            forget_layouts: false,
-            control_tokens_in_content: false,
-        };
+        let open = Open::new(setting.model.clone(), settings);
         self.ask(Request::Open(Box::new(open)), |replied| matches!(replied, Replied::Open(_)).then_some(()))
     }
 

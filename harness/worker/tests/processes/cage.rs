@@ -21,15 +21,7 @@ fn caged(cage: &str) -> (Worker, Vec<String>) {
 
 fn open(model: &Path) -> Request {
     let settings = Settings { n_ctx: Some(1024), ..Settings::default() };
-    let model = model.to_owned();
-    Request::Open(Box::new(Open {
-        model,
-        settings,
-        preset: None,
-        model_repo: None,
-        forget_layouts: false,
-        control_tokens_in_content: false,
-    }))
+    Request::Open(Box::new(Open::new(model, settings)))
 }
 
 #[cfg(target_os = "linux")]

@@ -52,14 +52,7 @@ impl Worker {
     }
 
     pub(crate) fn open(&mut self, model: &Path, settings: Settings) {
-        let open = Open {
-            model: model.to_owned(),
-            settings,
-            preset: None,
-            model_repo: None,
-            forget_layouts: false,
-            control_tokens_in_content: false,
-        };
+        let open = Open::new(model, settings);
         self.done(Request::Open(Box::new(open)));
     }
 
