@@ -33,7 +33,7 @@ pub use loaded::open_library;
 pub use model::{Model, ModelSettings};
 #[cfg(not(llama_loaded))]
 pub use quantize::quantize;
-pub use release::{Linked, release};
+pub use release::{Linked, States, release};
 pub use sampler::{Sampler, Stage};
 pub use settings::{ContextSettings, FlashAttention};
 

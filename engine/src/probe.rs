@@ -65,9 +65,8 @@ impl Probe {
         if forget_layouts {
             return Ok(Self::Opaque { reason: "the layouts were forgotten on purpose".to_owned() });
         }
-        let release = &release().release;
-        let Some(layout) = Layout::of_release(release) else {
-            let reason = format!("the state layout of llama.cpp {release} is not known");
+        let Some(layout) = release().layout() else {
+            let reason = format!("the state layout of llama.cpp {} is not known", release().release);
             return Ok(Self::Opaque { reason });
         };
         Ok(Understood::read(state.bytes(), layout, heads)

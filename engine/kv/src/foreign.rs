@@ -4,6 +4,7 @@
 //! state behind them fits.
 
 mod packing;
+mod specimen;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use packing::PackingError;
 use packing::Unpacked;
+pub use specimen::{Specimens, Unrecognized};
 
 use crate::layout::{Container, LAYOUTS, Layout, MemoryShape, identify};
 

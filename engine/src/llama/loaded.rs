@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::{Linked, LlamaError};
+use super::{Linked, LlamaError, States};
 
 static OPENED: OnceLock<Linked> = OnceLock::new();
 
 /// Opens the library in a folder, for the rest of the process, with these backends, or those that it chooses for this machine.
 /// `release` is what it is called by whoever knows: some libraries say nothing of themselves, and what vendors built from a
-/// release they also patched. Without it, it is called what it says.
+/// release they also patched. Without it, it is called what it says. `states` is how its states are laid out.
 ///
 /// # Errors
 /// [`LlamaError::Library`] when the library cannot be used, and why.
@@ -22,6 +22,7 @@ pub unsafe fn open_library(
     folder: &Path,
     backends: Option<Vec<String>>,
     release: Option<String>,
+    states: States,
 ) -> Result<&'static Linked, LlamaError> {
     let options = intact_libllama::Options::new();
     let options = match backends {
@@ -37,6 +38,7 @@ pub unsafe fn open_library(
         ),
         vendor: "libllama",
         version: Cow::Owned(stated.unwrap_or("unstated").to_owned()),
+        states,
     }))
 }
 

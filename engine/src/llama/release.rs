@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use intact_format::layout::Layout;
+
 use super::binding::model::LlamaModel;
 use super::binding::sampling::LlamaSampler;
 use super::binding::token::LlamaToken;
@@ -15,6 +17,7 @@ static LINKED: Linked = Linked {
     release: Cow::Borrowed(env!("INTACT_LLAMA_RELEASE")),
     vendor: "llama-cpp-sys-2",
     version: Cow::Borrowed(env!("INTACT_LLAMA_PACKAGE")),
+    states: States::OfRelease,
 };
 
 /// Which llama.cpp everything runs on, and where it came from.
@@ -27,6 +30,32 @@ pub struct Linked {
     pub vendor: &'static str,
     /// The package's version; of a library, what it says of itself.
     pub version: Cow<'static, str>,
+    /// How its states are laid out.
+    pub states: States,
+}
+
+/// How the layout of a library's states is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum States {
+    /// By the release.
+    #[default]
+    OfRelease,
+    /// By states that it wrote: the release does not say it, or is none of llama.cpp's.
+    Of(&'static Layout),
+    /// It is not.
+    Unknown,
+}
+
+impl Linked {
+    /// The layout of its states, where it is known.
+    #[must_use]
+    pub fn layout(&self) -> Option<&'static Layout> {
+        match self.states {
+            States::OfRelease => Layout::of_release(&self.release),
+            States::Of(layout) => Some(layout),
+            States::Unknown => None,
+        }
+    }
 }
 
 /// The llama.cpp that everything runs on.

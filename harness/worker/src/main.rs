@@ -60,6 +60,23 @@ struct Library {
     /// What the release is called, where the library does not say so.
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
+    /// The layout of its states, by its id, or `unknown`; without it that of the release.
+    #[arg(long, value_name = "ID", value_parser = layout)]
+    layout: Option<intact_engine::llama::States>,
+}
+
+#[cfg(llama_loaded)]
+fn layout(id: &str) -> Result<intact_engine::llama::States, String> {
+    use intact_engine::llama::States;
+    use intact_format::layout::{LAYOUTS, Layout};
+
+    if id == "unknown" {
+        return Ok(States::Unknown);
+    }
+    Layout::by_id(id).map(States::Of).ok_or_else(|| {
+        let known: Vec<&str> = LAYOUTS.iter().map(|layout| layout.id).collect();
+        format!("it is one of {} or unknown", known.join(", "))
+    })
 }
 
 /// Work without the protocol.
@@ -104,10 +121,11 @@ const NO_LIBRARY: u8 = 94;
 #[cfg(llama_loaded)]
 #[expect(unsafe_code, reason = "it runs what it opens")]
 fn open(library: Library) -> Result<(), intact_engine::llama::LlamaError> {
-    let Library { libllama, backends, release } = library;
+    let Library { libllama, backends, release, layout } = library;
     let backends = (!backends.is_empty()).then_some(backends);
     // SAFETY: whoever starts the worker names the folder whose code it is to run.
-    unsafe { intact_engine::llama::open_library(&libllama, backends, release) }.map(|_| ())
+    unsafe { intact_engine::llama::open_library(&libllama, backends, release, layout.unwrap_or_default()) }
+        .map(|_| ())
 }
 
 /// The environment variable that chooses what is logged to standard error.

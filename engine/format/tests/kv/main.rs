@@ -7,4 +7,5 @@ mod generated;
 mod images;
 mod layouts;
 mod sidecars;
+mod specimens;
 mod transcoding;

@@ -17,7 +17,12 @@ const NO_ROTATION: Rotation = Rotation { keys: 0, values: 0 };
 const ROTATION: Rotation = Rotation { keys: 128, values: 64 };
 
 /// A state of 2 layers with rows of 128 sound numbers, as a release with this layout stores it.
-fn state(layout: &'static Layout, cells: usize, kind: GgmlType, rotation: Rotation) -> State<'static> {
+pub(crate) fn state(
+    layout: &'static Layout,
+    cells: usize,
+    kind: GgmlType,
+    rotation: Rotation,
+) -> State<'static> {
     let mut state = dense(layout, cells, 7);
     let mut noise = Noise(cells as u64);
     let Section::Attention(section) = &mut state.sections[0] else { panic!("attention") };
