@@ -77,3 +77,8 @@ impl Shape {
         format!("{}/{}/{}", self.model, self.kv.name(), self.tokens)
     }
 }
+
+/// The examples of the front page, held to the engine as it is.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

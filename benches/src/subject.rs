@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use intact_engine::llama::{Container, Context, ContextSettings, LlamaError, Model, Part, SequenceState};
-use intact_engine::session::Generation;
 use intact_engine::{
-    Engine, EngineError, EngineOptions, LoadOptions, Loaded, SaveOptions, Saved, StartOptions, sidecar_path,
+    Engine, EngineError, EngineOptions, Generation, Hooks, LoadOptions, Loaded, SaveOptions, Saved,
+    StartOptions, sidecar_path,
 };
 use intact_format::image::Durable;
 use intact_format::kv_type::KvType;
@@ -69,7 +69,7 @@ impl Subject {
         };
         let seed = folder.path().join("bare.json");
         write_seed(shape, &seed)?;
-        let options = EngineOptions { forget_layouts, ..options(shape, shape.kv, 1)? };
+        let options = options(shape, shape.kv, 1)?.hooks(Hooks { forget_layouts, ..Hooks::default() });
         let mut subject = Self { engine: Engine::create(options)?, shape, folder };
         #[expect(unsafe_code, reason = "a session of any length without evaluating it")]
         // SAFETY: the state was just encoded for this very engine.
@@ -150,7 +150,7 @@ impl Subject {
     /// # Errors
     /// The engine's.
     pub fn first_token(&mut self) -> Result<(), Failure> {
-        let generation = Generation { max_tokens: Some(1), greedy: true, ..Generation::default() };
+        let generation = Generation::default().max_tokens(1).greedy(true);
         self.engine.send_to(SESSION, "Go on.", &generation, &mut |_| {})?;
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Subject {
     /// The engine's other errors.
     pub fn load_converted(&self, other: &mut Engine) -> Result<Option<Loaded>, Failure> {
         let policy = LoadPolicy::from_iter([Route::Transcoded]);
-        match other.load(&self.file(), &LoadOptions { policy, ..LoadOptions::default() }) {
+        match other.load(self.file(), &LoadOptions::default().policy(policy)) {
             Ok(loaded) => Ok(Some(loaded)),
             Err(EngineError::Refused(refusal)) if refusal.code == RefusalCode::CanaryFailed => {
                 eprintln!("{}: not transcoded: {refusal}", self.name());
@@ -240,10 +240,10 @@ fn write_seed(shape: Shape, file: &Path) -> Result<(), Failure> {
     let model = Arc::clone(engine.model());
     let tokens_of_sentence = model.tokenize(SENTENCE, false, false).len().max(1);
     let text = SENTENCE.repeat(EVALUATED / tokens_of_sentence + 2);
-    let options = StartOptions { id: Some("seed".into()), ..StartOptions::default() };
+    let options = StartOptions::default().id("seed");
     engine.start(options)?;
     engine.send_to("seed", &text, &reply("Indeed."), &mut |_| {})?;
-    let (_, probe, _) = engine.survey()?;
+    let probe = engine.survey()?.probe;
     let here = probe.understood().ok_or("the layout of this llama.cpp is not known")?.clone();
     let timeline = engine.session("seed")?.timeline();
     let tokens: Vec<Token> = timeline.tokens()[..EVALUATED].to_vec();
@@ -300,7 +300,7 @@ pub fn write_plainly(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn reply(text: &str) -> Generation {
-    Generation { forced: Some(text.into()), ..Generation::default() }
+    Generation::default().forced(text)
 }
 
 fn engine(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<Engine, Failure> {
@@ -319,7 +319,7 @@ fn options(shape: Shape, kv: KvType, spare_contexts: usize) -> Result<EngineOpti
         flash_attention_mode: Some(FlashAttentionMode::Enabled),
         ..ContextParameters::default()
     };
-    Ok(EngineOptions { model: Some(model), context, spare_contexts, ..EngineOptions::default() })
+    Ok(EngineOptions::default().model(model).context(context).spare_contexts(spare_contexts))
 }
 
 /// Loads a file of llama.cpp's own with its own function.

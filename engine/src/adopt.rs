@@ -34,6 +34,7 @@ use crate::passport;
 use crate::probe::Probe;
 use crate::sampler;
 use crate::session::{Session, Timeline};
+use crate::setters::setters;
 use history::Conversation;
 use proof::Recomputation;
 
@@ -41,6 +42,7 @@ pub use proof::Proof;
 
 /// How a state is adopted.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct AdoptOptions {
     /// Id of the session; none generates one.
     pub id: Option<String>,
@@ -48,8 +50,16 @@ pub struct AdoptOptions {
     pub history: Option<Vec<(Role, String)>>,
 }
 
+impl AdoptOptions {
+    setters! {
+        id(id: impl Into<String>) => Some(id.into());
+        history(messages: Vec<(Role, String)>) => Some(messages);
+    }
+}
+
 /// A state that was adopted; its session is the current one.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Adopted {
     /// The session.
     pub id: SessionId,
@@ -73,7 +83,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] where the bytes are not understood, the tokens or positions do not belong to the cells, the
     /// memory is of another model, or the model gives something else for these tokens. Live sessions are as they were then.
-    pub fn adopt(&mut self, path: &Path, options: &AdoptOptions) -> Result<Adopted, EngineError> {
+    pub fn adopt(&mut self, path: impl AsRef<Path>, options: &AdoptOptions) -> Result<Adopted, EngineError> {
+        self.adopt_file(path.as_ref(), options)
+    }
+
+    fn adopt_file(&mut self, path: &Path, options: &AdoptOptions) -> Result<Adopted, EngineError> {
         let id = match &options.id {
             Some(id) => SessionId::new(id.clone())?,
             None => self.generated_id()?,

@@ -8,11 +8,14 @@ use intact_format::session_id::SessionId;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::request::{LoadOptions, Receipt, SaveOptions, Saved, StartOptions};
+use crate::options::{LoadOptions, SaveOptions, StartOptions};
+use crate::receipt::{Receipt, Saved};
 use crate::session::{Generation, Reply};
+use crate::setters::setters;
 
 /// When sessions are saved, and how they come back.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AutoSavePolicy {
     /// Save after each turn. Otherwise when a session is closed or evicted, and when the whole is dropped.
     pub each_turn: bool,
@@ -28,11 +31,9 @@ pub struct AutoSavePolicy {
 /// An engine whose sessions are kept on a shelf.
 ///
 /// ```no_run
-/// # use intact_engine::{AutoSave, Engine, EngineError, EngineOptions};
-/// # use intact_engine::session::Generation;
-/// # use intact_format::place::Folder;
+/// # use intact_engine::{AutoSave, Engine, EngineError, Folder, Generation};
 /// # fn main() -> Result<(), EngineError> {
-/// let engine = Engine::create(EngineOptions { model: Some("my-model.gguf".into()), ..EngineOptions::default() })?;
+/// let engine = Engine::open("my-model.gguf")?;
 /// let mut chats = AutoSave::new(engine, Folder::new("chats"));
 /// let turn = chats.send("ada", "Where were we?", &Generation::default(), &mut |piece| print!("{piece}"))?;
 /// # Ok(())
@@ -50,6 +51,7 @@ pub struct AutoSave<S: Shelf> {
 
 /// How a session was opened.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum OpenedSession {
     /// It was live.
     Live,
@@ -61,6 +63,7 @@ pub enum OpenedSession {
 
 /// A message and its reply.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Turn {
     /// The reply.
     pub reply: Reply,
@@ -72,6 +75,15 @@ pub struct Turn {
 impl Default for AutoSavePolicy {
     fn default() -> Self {
         Self { each_turn: true, most_live: None, save: SaveOptions::default(), load: LoadOptions::default() }
+    }
+}
+
+impl AutoSavePolicy {
+    setters! {
+        each_turn(each: bool) => each;
+        most_live(most: NonZeroUsize) => Some(most);
+        save(options: SaveOptions) => options;
+        load(options: LoadOptions) => options;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::llama::{Container, Token};
 #[cfg(feature = "blind")]
-use crate::request::StartOptions;
+use crate::options::StartOptions;
 #[cfg(feature = "blind")]
 use crate::session::Chat;
 
@@ -73,7 +73,7 @@ impl Engine {
         };
         let state = sidecar_path(path);
         session.timeline().context().keep(container, &state, &tokens[..bare.cached])?;
-        let failed = |source| EngineError::Io { action: "write", path: path.to_owned(), source };
+        let failed = |cause| EngineError::Io { action: "write", path: path.to_owned(), cause };
         let json = serde_json::to_vec(&bare).map_err(|error| failed(error.into()))?;
         fs::write(path, json).map_err(failed)?;
         Ok([path.to_owned(), state])
@@ -94,7 +94,7 @@ impl Engine {
         id: Option<&str>,
         container: Container,
     ) -> Result<BlindlyLoaded, EngineError> {
-        let failed = |source| EngineError::Io { action: "read", path: path.to_owned(), source };
+        let failed = |cause| EngineError::Io { action: "read", path: path.to_owned(), cause };
         let bytes = fs::read(path).map_err(failed)?;
         let bare: BareSession = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
         let id = SessionId::new(id.unwrap_or(&bare.session))?;

@@ -27,6 +27,7 @@ pub struct MessageSize {
 
 /// Why a clean-up cannot make room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CleanupError {
     /// The system prompt alone is longer than what there is room for.
     #[error(

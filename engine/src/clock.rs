@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::request::Timings;
+use crate::receipt::Timings;
 
 /// A stopwatch with laps.
 pub(crate) struct Stopwatch {

@@ -1,29 +1,28 @@
 //! The engine: one model, many live sessions.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use intact_format::identity::{IdentityCache, ModelIdentity, ModelWatch};
+use intact_format::identity::ModelIdentity;
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
-use intact_format::passport::{Adapter, AdapterKind, Passport};
+use intact_format::passport::Passport;
 use intact_format::place::KnownFiles;
 use intact_format::session_id::SessionId;
 use intact_format::transcode::HeadSizes;
 
-use sha2::{Digest, Sha256};
-
 use crate::context::{settings, with_forced};
 use crate::error::EngineError;
-use crate::llama::{Context, ContextSettings, LlamaError, Model, ModelSettings, Token};
+use crate::llama::{Context, ContextSettings, LlamaError, Model, Token};
 use crate::noise::Noises;
+use crate::options::{EngineOptions, Hooks, StartOptions};
 use crate::passport;
 use crate::probe::Probe;
-use crate::request::{EngineOptions, StartOptions};
+use crate::receipt::Survey;
 use crate::sampler;
 use crate::session::{Chat, Generation, Memory, Reply, Session, Timeline};
+use crate::shared_model::SharedModel;
 use crate::spares::Spares;
 use crate::template::ChatTemplate;
 
@@ -37,7 +36,7 @@ const CONTROLS: &str = "The texts of control tokens are control tokens where a m
 pub struct Engine {
     pub(crate) model: Arc<Model>,
     pub(crate) identity: ModelIdentity,
-    pub(crate) watch: ModelWatch,
+    pub(crate) shared: SharedModel,
     pub(crate) template: Arc<ChatTemplate>,
     pub(crate) preset: Option<String>,
     pub(crate) parameters: Parameters,
@@ -47,7 +46,6 @@ pub struct Engine {
     pub(crate) files: KnownFiles,
     forget_layouts: bool,
     control_tokens_in_content: bool,
-    adapters: Vec<Adapter>,
     fragmented: bool,
     pub(crate) spares: Spares,
     probes: Vec<(ContextSettings, Probe)>,
@@ -64,26 +62,48 @@ pub(crate) struct Room {
 }
 
 impl Engine {
+    /// An engine over the model in a file, with defaults for everything else.
+    ///
+    /// # Errors
+    /// Those of [`Engine::create`].
+    pub fn open(model: impl Into<PathBuf>) -> Result<Self, EngineError> {
+        Self::builder(model).build()
+    }
+
+    /// Options of an engine over the model in a file: set what is to differ from the defaults, then
+    /// [`build`](EngineOptions::build).
+    pub fn builder(model: impl Into<PathBuf>) -> EngineOptions {
+        EngineOptions::default().model(model)
+    }
+
     /// Loads the model and identifies it by its content, from a cache where the file has not changed.
     ///
     /// # Errors
     /// When no model is named, or it cannot be loaded, or it is no sound GGUF file, or its chat template is no template.
     pub fn create(options: EngineOptions) -> Result<Self, EngineError> {
+        let model = SharedModel::of_options(&options)?;
+        Self::with_model(model, options)
+    }
+
+    /// An engine over a model that is loaded already, which any number of engines can share.
+    ///
+    /// # Errors
+    /// When the options name a model or adapters too, or the model's chat template is no template.
+    pub fn over(model: SharedModel, options: EngineOptions) -> Result<Self, EngineError> {
+        if options.model.is_some() || !options.lora.is_empty() || !options.control_vectors.is_empty() {
+            let what = "a model file, or an adapter, beside a model that is loaded".to_owned();
+            return Err(EngineError::Unsupported { what });
+        }
+        Self::with_model(model, options)
+    }
+
+    fn with_model(shared: SharedModel, options: EngineOptions) -> Result<Self, EngineError> {
+        let model = Arc::clone(shared.model());
         let source = &options.parameters.model_source_parameters;
-        let path: PathBuf =
-            options.model.clone().or_else(|| source.model_file_path.clone()).ok_or(EngineError::NoModel)?;
-        let repository = options.model_repository.clone().or_else(|| source.hugging_face_repo_id.clone());
-        let settings = ModelSettings {
-            lora: options.lora.clone(),
-            control_vectors: options.control_vectors.clone(),
-            ..model_settings(&options.parameters)
-        };
-        let watch = ModelWatch::open(&path)?;
-        let model = Model::load(&path, &settings)?;
-        let adapters = adapters(&options)?;
-        let mut identity = IdentityCache::of_user().identify_model(&path)?.with_repository(repository);
-        watch.expect_in_place()?;
-        if let Some(sha256) = options.assumed_sha256 {
+        let repository = options.model_repository.or_else(|| source.hugging_face_repo_id.clone());
+        let mut identity = shared.identity().clone().with_repository(repository);
+        let Hooks { assumed_sha256, fragmented, forget_layouts } = options.hooks;
+        if let Some(sha256) = assumed_sha256 {
             identity.sha256 = sha256;
         }
         let (bos, eos) = model.bos_and_eos();
@@ -93,7 +113,7 @@ impl Engine {
         let template = template.with_controls(controls);
         Ok(Self {
             identity,
-            watch,
+            shared,
             template: Arc::new(template),
             preset: options.preset,
             parameters: with_forced(&options.parameters, &options.context),
@@ -101,12 +121,11 @@ impl Engine {
             sessions: BTreeMap::new(),
             current: None,
             files: KnownFiles::default(),
-            forget_layouts: options.forget_layouts,
+            forget_layouts,
             control_tokens_in_content: options.control_tokens_in_content,
-            adapters,
-            fragmented: options.fragmented,
+            fragmented,
             // Another sequence's cells do not go with those of the session.
-            spares: Spares::new(if options.fragmented { 0 } else { options.spare_contexts }),
+            spares: Spares::new(if fragmented { 0 } else { options.spare_contexts }),
             probes: Vec::new(),
             noises: Noises::new(),
             skip_noise: options.skip_noise,
@@ -118,6 +137,12 @@ impl Engine {
     #[must_use]
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// The model as other engines can have it too: see [`Engine::over`].
+    #[must_use]
+    pub fn shared_model(&self) -> &SharedModel {
+        &self.shared
     }
 
     /// What the model is.
@@ -150,11 +175,11 @@ impl Engine {
     ///
     /// # Errors
     /// When llama.cpp cannot create a context with these parameters.
-    pub fn survey(&mut self) -> Result<(Passport, Probe, Memory), EngineError> {
+    pub fn survey(&mut self) -> Result<Survey, EngineError> {
         let parameters = self.parameters.clone();
         let preset = self.preset.clone();
-        let room = self.room(&parameters, preset.as_deref())?;
-        Ok((room.passport, room.probe, room.memory))
+        let Room { passport, probe, memory, .. } = self.room(&parameters, preset.as_deref())?;
+        Ok(Survey { passport, probe, memory })
     }
 
     /// Starts a session, which becomes the current one.
@@ -214,7 +239,7 @@ impl Engine {
     /// Those of [`Session::say`], and when there is no such session.
     pub fn send_to(
         &mut self,
-        id: &str,
+        id: impl AsRef<str>,
         text: &str,
         generation: &Generation,
         on_text: &mut dyn FnMut(&str),
@@ -234,7 +259,7 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such session.
-    pub fn close(&mut self, id: &str) -> Result<(), EngineError> {
+    pub fn close(&mut self, id: impl AsRef<str>) -> Result<(), EngineError> {
         let id = self.session(id)?.id.clone();
         if let Some(closed) = self.sessions.remove(&id) {
             self.vacate(closed.timeline);
@@ -264,7 +289,8 @@ impl Engine {
     ///
     /// # Errors
     /// When there is none with that id.
-    pub fn session(&self, id: &str) -> Result<&Session, EngineError> {
+    pub fn session(&self, id: impl AsRef<str>) -> Result<&Session, EngineError> {
+        let id = id.as_ref();
         let found = SessionId::new(id).ok().and_then(|id| self.sessions.get(&id));
         found.ok_or_else(|| EngineError::SessionNotFound { id: id.to_owned() })
     }
@@ -273,7 +299,8 @@ impl Engine {
     ///
     /// # Errors
     /// When there is none with that id.
-    pub fn session_mut(&mut self, id: &str) -> Result<&mut Session, EngineError> {
+    pub fn session_mut(&mut self, id: impl AsRef<str>) -> Result<&mut Session, EngineError> {
+        let id = id.as_ref();
         let found = SessionId::new(id).ok().and_then(|id| self.sessions.get_mut(&id));
         found.ok_or_else(|| EngineError::SessionNotFound { id: id.to_owned() })
     }
@@ -317,7 +344,7 @@ impl Engine {
         let memory = Memory::of(&self.model, probe.is_windowed());
         let context_parameters = &parameters.context_parameters;
         let passport = Passport {
-            adapters: self.adapters.clone(),
+            adapters: self.shared.adapters().to_vec(),
             ..passport::of(&context, &probe, memory, context_parameters, &self.identity, preset)
         };
         if self.fragmented && context_parameters.n_seq_max.is_some_and(|sequences| sequences > 1) {
@@ -345,33 +372,4 @@ impl Engine {
     pub(crate) fn default_path(id: &SessionId) -> PathBuf {
         Path::new(&id.default_file_name()).to_owned()
     }
-}
-
-fn model_settings(parameters: &Parameters) -> ModelSettings {
-    let inference = &parameters.model_inference_parameters;
-    ModelSettings {
-        gpu_layers: inference.gpu_layers.and_then(|layers| u32::try_from(layers).ok()),
-        use_mmap: inference.use_memory_mapping,
-        use_mlock: inference.use_memory_locking,
-        main_gpu: inference.main_gpu,
-        ..ModelSettings::default()
-    }
-}
-
-/// What is applied on top of the weights, in order.
-fn adapters(options: &EngineOptions) -> Result<Vec<Adapter>, EngineError> {
-    let lora = options.lora.iter().map(|file| (AdapterKind::Lora, file));
-    let control = options.control_vectors.iter().map(|file| (AdapterKind::ControlVector, file));
-    lora.chain(control).map(|(kind, (path, scale))| adapter(kind, path, *scale)).collect()
-}
-
-/// What an adapter is, by its content.
-fn adapter(kind: AdapterKind, path: &Path, scale: f32) -> Result<Adapter, EngineError> {
-    let failed = |source| EngineError::Io { action: "read", path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut file, &mut hasher).map_err(failed)?;
-    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Adapter { kind, file, sha256, scale })
 }

@@ -16,6 +16,7 @@ use crate::template::TemplateError;
 
 /// Why the engine did not do what it was asked for.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// No live session has that id.
     #[error("no live session has the id `{id}`; start it, or load it from its file")]
@@ -115,14 +116,14 @@ pub enum EngineError {
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// A file could not be written or read.
-    #[error("{action} {path}: {source}", path = .path.display())]
+    #[error("{action} {path}: {cause}", path = .path.display())]
     Io {
         /// What was done: `write`, `read`, ...
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 

@@ -29,7 +29,8 @@ use crate::context::{excess, with_forced};
 use crate::engine::{Engine, Room};
 use crate::error::EngineError;
 use crate::llama::Token;
-use crate::request::{Check, LoadOptions, LoadParameters, Loaded, Receipt, Transcoding};
+use crate::options::{LoadOptions, LoadParameters};
+use crate::receipt::{Check, Loaded, Receipt, Transcoding};
 use crate::sampler;
 use crate::session::{Chat, Session};
 
@@ -47,7 +48,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Refused`] with a code and the axes to blame; live sessions are as they were then.
-    pub fn load(&mut self, path: &Path, options: &LoadOptions) -> Result<Loaded, EngineError> {
+    pub fn load(&mut self, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Loaded, EngineError> {
+        let path = path.as_ref();
         let mut source = FileSource::new(path);
         let loaded = self.carry_out(&mut source, Some(path), options)?;
         if let Some(document) = source.document_read() {
@@ -133,7 +135,8 @@ impl Engine {
     ///
     /// # Errors
     /// When the file cannot be read as a session file at all, or the context cannot be created.
-    pub fn check(&mut self, path: &Path, options: &LoadOptions) -> Result<Check, EngineError> {
+    pub fn check(&mut self, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Check, EngineError> {
+        let path = path.as_ref();
         let mut source = FileSource::new(path);
         let plan = self.plan(&mut source, Some(path), options, Look::Into, &mut Stopwatch::start())?;
         let (route, because) = match plan.decision {

@@ -14,11 +14,12 @@ use intact_format::version::FormatVersion;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::load::rendered_anew;
-use crate::request::StartOptions;
+use crate::options::StartOptions;
 use crate::session::{Generation, Reply, Session};
 
 /// What a replay does with the assistant's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Replay {
     /// Keeps them as they are: the history is evaluated.
     KeepReplies,
@@ -28,6 +29,7 @@ pub enum Replay {
 
 /// A history that was replayed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Replayed {
     /// The fresh session, which is the current one now.
     pub id: SessionId,
@@ -48,12 +50,12 @@ impl Engine {
     /// When the file cannot be read, or a message does not fit; the fresh session is closed again then.
     pub fn replay(
         &mut self,
-        path: &Path,
+        path: impl AsRef<Path>,
         mode: Replay,
         start: StartOptions,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Replayed, EngineError> {
-        let document = history(path)?;
+        let document = history(path.as_ref())?;
         let system = document.history.iter().find(|message| message.role == Role::System);
         let prompt = &start.parameters.as_ref().unwrap_or(&self.parameters).chat_parameters.system_prompt;
         let keeps_its_own = start.system_prompt.is_some() || !prompt.is_empty();

@@ -23,8 +23,9 @@ use self::image::Taken;
 use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::options::{Replace, SaveOptions};
 use crate::passport;
-use crate::request::{Replace, SaveOptions, Saved, Timings};
+use crate::receipt::{Saved, Timings};
 
 /// What a save notes where the image would have no proof.
 const UNPROVEN: &str =
@@ -39,7 +40,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::save_to`], when the file may not be replaced ([`Replace`]), and when the manifest cannot be written.
-    pub fn save(&mut self, id: &str, options: &SaveOptions) -> Result<Saved, EngineError> {
+    pub fn save(&mut self, id: impl AsRef<str>, options: &SaveOptions) -> Result<Saved, EngineError> {
+        self.save_file(id.as_ref(), options)
+    }
+
+    fn save_file(&mut self, id: &str, options: &SaveOptions) -> Result<Saved, EngineError> {
         let mut clock = Stopwatch::start();
         let path = match &options.path {
             Some(path) => path.clone(),
@@ -83,12 +88,12 @@ impl Engine {
     /// When there is no such session, the format is unknown, or the place fails; the old session is whole there then.
     pub fn save_to(
         &mut self,
-        id: &str,
+        id: impl AsRef<str>,
         sink: &mut dyn SessionSink,
         options: &SaveOptions,
     ) -> Result<Saved, EngineError> {
         let mut clock = Stopwatch::start();
-        let (mut saved, _) = self.save_document(id, sink, options, &mut clock)?;
+        let (mut saved, _) = self.save_document(id.as_ref(), sink, options, &mut clock)?;
         saved.timings = clock.stop();
         Ok(saved)
     }
@@ -101,7 +106,7 @@ impl Engine {
         clock: &mut Stopwatch,
     ) -> Result<(Saved, SessionDocument), EngineError> {
         let format = options.format.unwrap_or(FormatVersion::CURRENT);
-        let weights_hold = self.watch.holds(&self.identity).unwrap_or(false);
+        let weights_hold = self.shared.holds(&self.identity);
         let noise = if weights_hold && format >= FormatVersion::V2_1 { self.noise_of(id)? } else { None };
         let session = self.session_mut(id)?;
         let path = options.path.clone().unwrap_or_else(|| Self::default_path(&session.id));
@@ -178,5 +183,5 @@ fn unless_foreign(path: &Path) -> Result<(), EngineError> {
 }
 
 fn failed<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Error) -> EngineError + use<'p> {
-    move |source| EngineError::Io { action, path: path.to_owned(), source }
+    move |cause| EngineError::Io { action, path: path.to_owned(), cause }
 }

@@ -4,10 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use intact_engine::adopt::{AdoptOptions, Adopted};
 use intact_engine::llama::Container as Kept;
-use intact_engine::session::Generation;
-use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, StartOptions};
+use intact_engine::{AdoptOptions, Adopted, Engine, Generation, LoadOptions, SaveOptions, StartOptions};
 use intact_format::foreign::ForeignFile;
 use intact_format::kv_type::KvType;
 use intact_format::layout::{CacheFormat, Container, Layout, Rotation, Section, encode, parse};
@@ -38,8 +36,8 @@ impl Bench {
 
 fn engine_with(model: &str, context: ContextParameters) -> Engine {
     let folder = intact_fixtures::default_dir().expect("a folder for models");
-    let model = Some(intact_fixtures::ensure(model, &folder).expect("a fixture model"));
-    Engine::create(EngineOptions { model, context, ..EngineOptions::default() }).expect("an engine")
+    let model = intact_fixtures::ensure(model, &folder).expect("a fixture model");
+    Engine::builder(model).context(context).build().expect("an engine")
 }
 
 fn small() -> ContextParameters {
@@ -66,7 +64,7 @@ fn model_of(form: &str) -> &'static str {
 
 fn adopt(engine: &mut Engine, path: &Path) -> Adopted {
     engine
-        .adopt(path, &AdoptOptions { id: Some("adopted".into()), history: None })
+        .adopt(path, &AdoptOptions::default().id("adopted"))
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -259,7 +257,7 @@ fn said() -> Vec<(Role, String)> {
 fn the_conversation_is_the_one_given_or_one_message_of_the_tokens_text() {
     let path = golden("0.6.0", "f16");
     let mut with = engine("llama");
-    let options = AdoptOptions { id: Some("with".into()), history: Some(said()) };
+    let options = AdoptOptions::default().id("with").history(said());
     let adopted = with.adopt(&path, &options).expect("adopted");
     let session = with.session("with").expect("it");
     let messages: Vec<_> =
@@ -270,12 +268,8 @@ fn the_conversation_is_the_one_given_or_one_message_of_the_tokens_text() {
         "{:?}",
         adopted.notes
     );
-    with.send(
-        "And then?",
-        &Generation { max_tokens: Some(3), greedy: true, ..Generation::default() },
-        &mut |_| {},
-    )
-    .expect("it goes on");
+    with.send("And then?", &Generation::default().max_tokens(3).greedy(true), &mut |_| {})
+        .expect("it goes on");
 
     let mut without = engine("llama");
     let adopted = adopt(&mut without, &path);
@@ -288,10 +282,8 @@ fn the_conversation_is_the_one_given_or_one_message_of_the_tokens_text() {
         adopted.notes
     );
 
-    let other = AdoptOptions {
-        id: None,
-        history: Some(vec![(Role::User, "Where to?".into()), (Role::Assistant, "To the hills.".into())]),
-    };
+    let other = AdoptOptions::default()
+        .history(vec![(Role::User, "Where to?".into()), (Role::Assistant, "To the hills.".into())]);
     let refusal = refused_with(&mut engine("llama"), &path, &other);
     assert_eq!(refusal.code, RefusalCode::HistoryDiffers, "{refusal}");
     assert!(refusal.message.contains("message 2"), "{refusal}");
@@ -302,15 +294,15 @@ fn the_conversation_is_the_one_given_or_one_message_of_the_tokens_text() {
 fn the_end_of_the_last_message_that_a_state_lacks_is_evaluated() {
     let bench = Bench::new();
     let mut writer = engine("llama");
-    writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
-    let forced = Generation { forced: Some("To the sea.".into()), ..Generation::default() };
+    writer.start(StartOptions::default().id("kept")).expect("started");
+    let forced = Generation::default().forced("To the sea.");
     writer.send_to("kept", "Where to?", &forced, &mut |_| {}).expect("said");
     let tokens = writer.session("kept").expect("it").timeline().tokens().to_vec();
     let path = bench.folder.path().join("kept.json");
     let [_, file] = writer.blind_save("kept", &path, Kept::SequenceFile).expect("kept");
 
     let mut reader = engine("llama");
-    let options = AdoptOptions { id: Some("kept".into()), history: Some(said()) };
+    let options = AdoptOptions::default().id("kept").history(said());
     let adopted = reader.adopt(&file, &options).expect("adopted");
     assert_eq!((adopted.tokens, adopted.restored), (tokens.len(), tokens.len() - 2));
     assert_eq!(reader.session("kept").expect("it").timeline().tokens(), tokens);
@@ -332,10 +324,10 @@ fn the_end_of_the_last_message_that_a_state_lacks_is_evaluated() {
 fn a_history_that_leaves_something_out_or_exchanges_the_roles_is_refused() {
     let bench = Bench::new();
     let mut writer = engine("llama");
-    writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
+    writer.start(StartOptions::default().id("kept")).expect("started");
     let turns = [("Where to?", "To the sea."), ("And then?", "Home again.")];
     for (text, reply) in turns {
-        let forced = Generation { forced: Some(reply.into()), ..Generation::default() };
+        let forced = Generation::default().forced(reply);
         writer.send_to("kept", text, &forced, &mut |_| {}).expect("said");
     }
     let path = bench.folder.path().join("kept.json");
@@ -344,7 +336,7 @@ fn a_history_that_leaves_something_out_or_exchanges_the_roles_is_refused() {
         .iter()
         .flat_map(|(text, reply)| [(Role::User, (*text).to_owned()), (Role::Assistant, (*reply).to_owned())])
         .collect();
-    let with = |history: &[(Role, String)]| AdoptOptions { id: None, history: Some(history.to_vec()) };
+    let with = |history: &[(Role, String)]| AdoptOptions::default().history(history.to_vec());
     let half = refused_with(&mut engine("llama"), &file, &with(&whole[..2]));
     assert_eq!(half.code, RefusalCode::HistoryDiffers, "{half}");
     assert!(half.message.contains("something else was said behind them"), "{half}");
@@ -361,8 +353,8 @@ fn a_history_that_leaves_something_out_or_exchanges_the_roles_is_refused() {
 fn raw_states_need_a_history_and_session_files_name_their_architecture() {
     let bench = Bench::new();
     let mut writer = engine("llama");
-    writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
-    let forced = Generation { forced: Some("To the sea.".into()), ..Generation::default() };
+    writer.start(StartOptions::default().id("kept")).expect("started");
+    let forced = Generation::default().forced("To the sea.");
     writer.send_to("kept", "Where to?", &forced, &mut |_| {}).expect("said");
     let mut kept = |container, name: &str| {
         let path = bench.folder.path().join(name);
@@ -372,7 +364,7 @@ fn raw_states_need_a_history_and_session_files_name_their_architecture() {
         let raw = kept(container, name);
         let refusal = refusal(&mut engine("llama"), &raw);
         assert_eq!(refusal.code, RefusalCode::TokensMissing, "{name}: {refusal}");
-        let options = AdoptOptions { id: Some("raw".into()), history: Some(said()) };
+        let options = AdoptOptions::default().id("raw").history(said());
         let adopted = engine("llama").adopt(&raw, &options).expect("adopted");
         assert!(adopted.what.starts_with("raw state"), "{}", adopted.what);
     }
@@ -389,8 +381,8 @@ fn recurrent_and_hybrid_states_are_verified_and_kept() {
     let bench = Bench::new();
     for model in ["mamba2", "lfm2"] {
         let mut writer = engine(model);
-        writer.start(StartOptions { id: Some("kept".into()), ..StartOptions::default() }).expect("started");
-        let forced = Generation { forced: Some("To the sea.".into()), ..Generation::default() };
+        writer.start(StartOptions::default().id("kept")).expect("started");
+        let forced = Generation::default().forced("To the sea.");
         writer.send_to("kept", "Where to?", &forced, &mut |_| {}).expect("said");
         let path = bench.folder.path().join(format!("{model}.json"));
         let [_, file] = writer.blind_save("kept", &path, Kept::SequenceFile).expect("kept");

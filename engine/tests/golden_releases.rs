@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use intact_engine::{Engine, EngineOptions, LoadOptions, Receipt, SaveOptions};
+use intact_engine::{Engine, LoadOptions, Receipt, SaveOptions};
 use intact_format::foreign::ForeignFile;
 use intact_format::image::sidecar::{Sidecar, SidecarWriter};
 use intact_format::image::{Chunk, Durable, ImageReference, state};
@@ -39,8 +39,7 @@ fn golden(release: &str, name: &str) -> PathBuf {
 
 fn engine(form: &str) -> Engine {
     let model = if form.ends_with("windowed") { "gemma3" } else { "llama" };
-    let model = Some(intact_fixtures::cached(model).expect("a fixture model"));
-    Engine::create(EngineOptions { model, ..EngineOptions::default() }).expect("an engine")
+    Engine::open(intact_fixtures::cached(model).expect("a fixture model")).expect("an engine")
 }
 
 fn document(file: &Path) -> SessionDocument {
@@ -137,7 +136,7 @@ fn a_migrated_session_loads_directly() {
         fs::write(&path, written.bytes).expect("written");
 
         let mut engine = engine(form);
-        let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+        let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
         let receipt = engine.load(&path, &strict).unwrap_or_else(|error| panic!("{what}: {error}")).receipt;
         assert_eq!((receipt.route, receipt.tokens_evaluated), (Route::Direct, 1), "{what}");
         let told =

@@ -50,10 +50,11 @@ pub struct Tensor {
 
 /// Why a GGUF file cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GgufError {
     /// Reading failed.
     #[error("the model file cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The file does not start with `GGUF`.
     #[error("not a GGUF file: it starts with {found:02x?}; choose a file that ends in .gguf")]
     NotGguf {
@@ -118,6 +119,12 @@ pub enum GgufError {
         /// The type it should have.
         expected: &'static str,
     },
+}
+
+impl From<io::Error> for GgufError {
+    fn from(cause: io::Error) -> Self {
+        Self::Io(cause)
+    }
 }
 
 impl Gguf {

@@ -62,25 +62,26 @@ pub struct ModelIdentity {
 
 /// Why a model could not be identified.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// The file is not there.
     #[error("there is no model file {}; check the path, or fetch the model", .0.display())]
     NotFound(PathBuf),
     /// Reading failed.
-    #[error("the model file {} cannot be read: {source}", .path.display())]
+    #[error("the model file {} cannot be read: {cause}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Its metadata is unsound.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {cause}", .path.display())]
     Gguf {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: GgufError,
+        cause: GgufError,
     },
     /// It is a part of a model in several files, and not the first one.
     #[error("{} is part {part} of {count} of a model: open part 1, {}", .path.display(), .first.display())]

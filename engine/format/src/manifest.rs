@@ -34,7 +34,13 @@ pub struct Manifest {
 /// A manifest that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("not a manifest of a session: {0}; restore it from a copy, or load without comparing it")]
-pub struct ManifestError(#[from] serde_json::Error);
+pub struct ManifestError(serde_json::Error);
+
+impl From<serde_json::Error> for ManifestError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self(cause)
+    }
+}
 
 impl Manifest {
     /// The name of the file. It lies in the folder of the session file.

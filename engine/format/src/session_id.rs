@@ -16,6 +16,7 @@ pub struct SessionId(String);
 
 /// Text that cannot be a session id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionIdError {
     /// Nothing.
     #[error("a session id cannot be empty")]

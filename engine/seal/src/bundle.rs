@@ -137,8 +137,9 @@ impl BundleSource {
     }
 
     fn missing(&self, id: ChunkId) -> PlaceError {
-        let error = no_bundle(&self.path, &format!("chunk {id} is not in it, or has another length"));
-        PlaceError { code: Some(RefusalCode::ImageMissing), ..error }
+        let mut error = no_bundle(&self.path, &format!("chunk {id} is not in it, or has another length"));
+        error.code = Some(RefusalCode::ImageMissing);
+        error
     }
 }
 
@@ -166,9 +167,5 @@ impl SessionSource for BundleSource {
 
 fn no_bundle(path: &Path, reason: &str) -> PlaceError {
     let message = format!("{} is not a session bundle: {reason}", path.display());
-    PlaceError {
-        code: Some(RefusalCode::NotASessionFile),
-        source: io::Error::from(io::ErrorKind::InvalidData).into(),
-        message,
-    }
+    PlaceError::new(Some(RefusalCode::NotASessionFile), io::Error::new(io::ErrorKind::InvalidData, message))
 }

@@ -8,6 +8,7 @@ use crate::sign::Author;
 
 /// Why a session cannot be sealed, or a sealed one not opened. Holds no key, passphrase or content.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SealError {
     /// No key at all was given.
     #[error("the session is encrypted, and {what} is needed to open it; none was given")]

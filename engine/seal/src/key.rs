@@ -39,6 +39,7 @@ pub struct Keys {
 
 /// Why something is not a key. Does not repeat what was given.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// Not a public key.
     #[error("a recipient looks like `age1` and 58 more letters and digits; this is not one")]

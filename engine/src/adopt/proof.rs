@@ -21,6 +21,7 @@ const SAMPLE: usize = 256;
 
 /// What comparing a state with the model gave.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Proof {
     /// How far the cells are apart, and how many were compared.
     pub cells: Apart,

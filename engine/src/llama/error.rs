@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// What llama.cpp refused or failed to do.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum LlamaError {
     /// The backend did not start.
     #[error("llama.cpp's backend did not start: {0}")]

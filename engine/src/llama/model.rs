@@ -74,10 +74,26 @@ impl Model {
         }
         let params = pin!(params);
         let (loaded, logged) = first_error_of(|| LlamaModel::load_from_file(backend, path, &params));
-        let mut inner = loaded.map_err(|error| LlamaError::Model {
+        let inner = loaded.map_err(|error| LlamaError::Model {
             path: path.to_owned(),
             reason: logged.unwrap_or_else(|| error.to_string()),
         })?;
+        Self::of(inner, path, settings)
+    }
+
+    /// A model that somebody else has loaded from the file at `path`. Of the settings, what it was loaded with is told, and
+    /// the adapters are applied.
+    #[cfg(not(llama_raw))]
+    pub(crate) fn of_llama_cpp(
+        inner: LlamaModel,
+        path: &Path,
+        settings: &ModelSettings,
+    ) -> Result<Arc<Self>, LlamaError> {
+        backend()?;
+        Self::of(inner, path, settings)
+    }
+
+    fn of(mut inner: LlamaModel, path: &Path, settings: &ModelSettings) -> Result<Arc<Self>, LlamaError> {
         let adapters = Adapters::read(&mut inner, &settings.lora, &settings.control_vectors)?;
         let layers =
             settings.gpu_layers.map_or_else(usual_layers, |layers| i32::try_from(layers).unwrap_or(-1));

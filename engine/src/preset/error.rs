@@ -4,6 +4,7 @@ use intact_format::parameters::OverlayError;
 
 /// Why a preset cannot be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PresetError {
     /// No preset has that name.
     #[error("there is no preset {name:?}; there are {}", .known.join(", "))]
@@ -15,7 +16,7 @@ pub enum PresetError {
     },
     /// The text is no preset.
     #[error("not a preset in JSON: {0}; it needs `extends` with the name of a preset, and `parameters`")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// Presets extend each other in a circle.
     #[error("presets extend each other in a circle: {}", .chain.join(" -> "))]
     Cycle {
@@ -23,12 +24,12 @@ pub enum PresetError {
         chain: Vec<String>,
     },
     /// A parameter that does not exist or cannot have that value.
-    #[error("preset {name:?}: {source}")]
+    #[error("preset {name:?}: {cause}")]
     Parameters {
         /// The preset.
         name: String,
         /// What does not fit.
-        source: OverlayError,
+        cause: OverlayError,
     },
     /// A preset of that name is already there.
     #[error("there is already a preset {name:?}; give this one another name")]
@@ -38,5 +39,17 @@ pub enum PresetError {
     },
     /// The built-in list is damaged, which its own test rules out.
     #[error("the built-in presets cannot be read: {0}")]
-    BuiltIn(#[from] toml::de::Error),
+    BuiltIn(toml::de::Error),
+}
+
+impl From<serde_json::Error> for PresetError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self::Json(cause)
+    }
+}
+
+impl From<toml::de::Error> for PresetError {
+    fn from(cause: toml::de::Error) -> Self {
+        Self::BuiltIn(cause)
+    }
 }

@@ -186,7 +186,7 @@ fn beside(model: &ModelSourceParameters, file: &str) -> ModelSourceParameters {
 
 fn unfit(name: &str) -> impl Fn(OverlayError) -> PresetError {
     let name = name.to_owned();
-    move |source| PresetError::Parameters { name: name.clone(), source }
+    move |cause| PresetError::Parameters { name: name.clone(), cause }
 }
 
 impl From<BuiltIn> for Entry {

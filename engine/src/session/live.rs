@@ -17,6 +17,7 @@ use crate::error::EngineError;
 use crate::llama::{Model, Sampler, Stage, Token};
 use crate::probe::Probe;
 use crate::sampler;
+use crate::setters::setters;
 use crate::template::ChatTemplate;
 
 /// A live session.
@@ -36,6 +37,7 @@ pub struct Session {
 
 /// How a reply comes about.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Generation {
     /// The reply's text, forced token by token as if it had been sampled; `None` generates it.
     pub forced: Option<String>,
@@ -47,8 +49,18 @@ pub struct Generation {
     pub cancel: Option<CancelToken>,
 }
 
+impl Generation {
+    setters! {
+        forced(text: impl Into<String>) => Some(text.into());
+        max_tokens(most: u32) => Some(most);
+        greedy(greedy: bool) => greedy;
+        cancel(token: CancelToken) => Some(token);
+    }
+}
+
 /// A reply of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply {
     /// Its text.
     pub text: String,
@@ -66,6 +78,7 @@ pub struct Reply {
 
 /// Why a reply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finish {
     /// The model ended its turn, or the forced text did.
     EndOfTurn,

@@ -6,6 +6,7 @@ use super::jinja::Raised;
 
 /// Why a chat template cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TemplateError {
     /// It is no Jinja template.
     #[error("the model's chat template is not valid: {reason}; use a model file with a corrected template")]

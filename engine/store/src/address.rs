@@ -48,7 +48,7 @@ fn parse(given: &str) -> Result<Address, StoreError> {
 }
 
 fn local(given: &str, folder: &FilePath, create: bool) -> Result<Objects, StoreError> {
-    let failed = |source| StoreError::File { path: folder.to_owned(), source };
+    let failed = |cause| StoreError::File { path: folder.to_owned(), cause };
     if create {
         fs::create_dir_all(folder).map_err(failed)?;
     } else if !folder.is_dir() {

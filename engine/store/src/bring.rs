@@ -35,7 +35,7 @@ impl Brought {
         let intent = Key::Intent(surroundings.mark());
         let document =
             head::write(&Intent { version: VERSION, blobs: chunks.iter().map(Chunk::id).collect() });
-        let document = document.map_err(|source| StoreError::Document { key: intent.to_string(), source })?;
+        let document = document.map_err(|cause| StoreError::Document { key: intent.to_string(), cause })?;
         objects.put(&intent, document).await?;
         self.intents.push(intent);
         let condemnation = Condemnation::read(objects).await?;

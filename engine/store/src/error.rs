@@ -35,7 +35,7 @@ pub enum StoreError {
         address: String,
     },
     /// A request failed, also after the retries that make sense.
-    #[error("{address}: {action} {key} failed: {source}{hint}")]
+    #[error("{address}: {action} {key} failed: {cause}{hint}")]
     Backend {
         /// The store.
         address: String,
@@ -44,7 +44,7 @@ pub enum StoreError {
         /// Of which object.
         key: String,
         /// Why it failed.
-        source: Box<object_store::Error>,
+        cause: Box<object_store::Error>,
         /// What to do, after a line break.
         hint: &'static str,
     },
@@ -87,13 +87,13 @@ pub enum StoreError {
     },
     /// A stored payload has other bytes than its name says.
     #[error(
-        "{key} is damaged: {source}; `intact store verify --repair` removes it, so that the next save stores it again"
+        "{key} is damaged: {cause}; `intact store verify --repair` removes it, so that the next save stores it again"
     )]
     Damaged {
         /// The object.
         key: String,
         /// The two hashes.
-        source: ChunkMismatch,
+        cause: ChunkMismatch,
     },
     /// Something has another length than is known of it.
     #[error(
@@ -147,20 +147,20 @@ pub enum StoreError {
         id: ChunkId,
     },
     /// A document of the store cannot be read.
-    #[error("{key} cannot be read: {source}")]
+    #[error("{key} cannot be read: {cause}")]
     Document {
         /// The object.
         key: String,
         /// Why.
-        source: DocumentError,
+        cause: DocumentError,
     },
     /// The session document cannot be read.
-    #[error("the document of session `{session}` cannot be read: {source}")]
+    #[error("the document of session `{session}` cannot be read: {cause}")]
     Session {
         /// The session.
         session: SessionId,
         /// Why.
-        source: PlaceError,
+        cause: PlaceError,
     },
     /// The session document is that of another session.
     #[error(
@@ -189,20 +189,20 @@ pub enum StoreError {
         tries: u32,
     },
     /// A session file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// What is in a session file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     SessionFile {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: PlaceError,
+        cause: PlaceError,
     },
     /// The image beside a session file cannot be read.
     #[error(transparent)]
@@ -212,7 +212,7 @@ pub enum StoreError {
     Place(#[from] PlaceError),
     /// The runtime for requests could not be started.
     #[error("requests cannot be made: {0}")]
-    Runtime(#[source] io::Error),
+    Runtime(io::Error),
 }
 
 impl StoreError {
@@ -220,9 +220,7 @@ impl StoreError {
     #[must_use]
     pub const fn code(&self) -> Option<RefusalCode> {
         match self {
-            Self::Session { source, .. } | Self::SessionFile { source, .. } | Self::Place(source) => {
-                source.code
-            }
+            Self::Session { cause, .. } | Self::SessionFile { cause, .. } | Self::Place(cause) => cause.code,
             _ => None,
         }
     }

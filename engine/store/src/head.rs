@@ -103,6 +103,7 @@ pub(crate) struct Condemned {
 
 /// Why a document of the protocol cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DocumentError {
     /// It is of a newer version.
     #[error("it has version {found}, and this intact knows versions up to {VERSION}; use a newer intact")]
@@ -112,7 +113,7 @@ pub enum DocumentError {
     },
     /// It is not such a document.
     #[error("it is damaged: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(serde_json::Error),
     /// It says that a session has more bytes than any has.
     #[error(
         "it says that the session has more than {MOST_BYTES} bytes, which none has: it is damaged, or made up"
@@ -126,6 +127,12 @@ pub enum DocumentError {
         /// The save.
         generation: Generation,
     },
+}
+
+impl From<serde_json::Error> for DocumentError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self::Malformed(cause)
+    }
 }
 
 /// The version alone, whatever else a newer document says.

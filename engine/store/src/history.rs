@@ -151,7 +151,7 @@ fn is_number(text: &str) -> bool {
 
 fn unreadable(key: Key, error: &StoreError, stored: Timestamp, needs: Option<Vec<BlobName>>) -> Unreadable {
     let newer = match error {
-        StoreError::Document { source: DocumentError::Newer { found }, .. } => Some(*found),
+        StoreError::Document { cause: DocumentError::Newer { found }, .. } => Some(*found),
         _ => None,
     };
     Unreadable { key, why: error.to_string(), newer, stored, needs }
@@ -186,7 +186,7 @@ async fn look(
         }
         Err(error) => return Err(error),
     };
-    let document = |source| StoreError::Document { key: key.to_string(), source };
+    let document = |cause| StoreError::Document { key: key.to_string(), cause };
     match head::read::<Head>(&bytes) {
         Err(source) => unread(document(source), None),
         Ok(head) => match head.check(session, generation) {

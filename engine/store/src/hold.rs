@@ -32,7 +32,7 @@ pub(crate) async fn hold(
     }
     let intent = Key::Intent(surroundings.mark());
     let document = head::write(&Intent { version: VERSION, blobs });
-    let document = document.map_err(|source| StoreError::Document { key: intent.to_string(), source })?;
+    let document = document.map_err(|cause| StoreError::Document { key: intent.to_string(), cause })?;
     objects.put(&intent, document).await?;
     // What is still of the last save now, and not about to be removed, is safe from now on.
     let condemnation = Condemnation::read(objects).await?;

@@ -330,7 +330,7 @@ impl Objects {
             address: self.address.clone(),
             action,
             key: key.to_owned(),
-            source: Box::new(source),
+            cause: Box::new(source),
             hint,
         }
     }

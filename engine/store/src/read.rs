@@ -106,7 +106,7 @@ pub(crate) async fn verified(
         match Chunk::verified(reference.id, bytes) {
             Ok(chunk) => return Ok(Some(chunk)),
             Err(_) if tries < TRIES => {}
-            Err(source) => return Err(StoreError::Damaged { key: key.to_string(), source }),
+            Err(cause) => return Err(StoreError::Damaged { key: key.to_string(), cause }),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn remove(
     };
     let object = Key::Head(key, next);
     let bytes =
-        head::write(&head).map_err(|source| StoreError::Document { key: object.to_string(), source })?;
+        head::write(&head).map_err(|cause| StoreError::Document { key: object.to_string(), cause })?;
     deadline.check()?;
     if objects.create(&object, bytes).await? {
         return Ok(true);

@@ -321,6 +321,6 @@ impl Saving<'_> {
     }
 
     fn written(&self, document: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
-        head::write(document).map_err(|source| StoreError::Document { key: self.key.to_string(), source })
+        head::write(document).map_err(|cause| StoreError::Document { key: self.key.to_string(), cause })
     }
 }

@@ -239,7 +239,7 @@ impl fmt::Debug for SessionStore {
 
 /// Looks at the marker of a store, and makes it where it is missing.
 async fn admit(objects: &Objects, create: bool) -> Result<(), StoreError> {
-    let document = |source| StoreError::Document { key: Key::Marker.to_string(), source };
+    let document = |cause| StoreError::Document { key: Key::Marker.to_string(), cause };
     if let Some(bytes) = objects.document(&Key::Marker).await? {
         return head::read::<Marker>(&bytes).map(|_| ()).map_err(document);
     }

@@ -199,7 +199,7 @@ async fn announce(objects: &Objects, sweep: &Key, condemned: &[Listed]) -> Resul
     });
     let document = Sweep { version: VERSION, condemned: names.collect() };
     let bytes =
-        head::write(&document).map_err(|source| StoreError::Document { key: sweep.to_string(), source })?;
+        head::write(&document).map_err(|cause| StoreError::Document { key: sweep.to_string(), cause })?;
     objects.put(sweep, bytes).await
 }
 
@@ -226,7 +226,7 @@ async fn intents(objects: &Objects, now: Timestamp) -> Result<(Announced, Vec<Ke
             stale.push(listed.key);
         } else if let Some(bytes) = objects.document(&listed.key).await? {
             let intent = head::announced::<Intent>(&bytes)
-                .map_err(|source| StoreError::Document { key: listed.key.to_string(), source })?;
+                .map_err(|cause| StoreError::Document { key: listed.key.to_string(), cause })?;
             match intent {
                 Some(intent) => announced.blobs.extend(intent.blobs),
                 None => announced.everything = true,
@@ -249,8 +249,8 @@ fn live(histories: &Histories) -> Result<Live, StoreError> {
     let mut until = None;
     for head in &histories.unreadable {
         if let Some(found) = head.newer {
-            let source = DocumentError::Newer { found };
-            return Err(StoreError::Document { key: head.key.to_string(), source });
+            let cause = DocumentError::Newer { found };
+            return Err(StoreError::Document { key: head.key.to_string(), cause });
         }
         match &head.needs {
             Some(needs) => names.extend(needs),

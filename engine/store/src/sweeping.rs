@@ -26,7 +26,7 @@ impl Condemnation {
             // One that is gone has removed what it wanted to.
             let Some(bytes) = objects.document(&listed.key).await? else { continue };
             let sweep = head::announced::<Sweep>(&bytes)
-                .map_err(|source| StoreError::Document { key: listed.key.to_string(), source })?;
+                .map_err(|cause| StoreError::Document { key: listed.key.to_string(), cause })?;
             match sweep {
                 Some(sweep) => {
                     all.sweeps.insert(mark, sweep.condemned.iter().map(Condemned::name).collect());

@@ -52,7 +52,7 @@ impl SessionStore {
                 return Err(StoreError::OtherSession { session: session.clone(), found });
             }
             Err(error) if contents::is_closed(&error) => stored_image(&opened),
-            Err(source) => return Err(StoreError::Session { session: session.clone(), source }),
+            Err(cause) => return Err(StoreError::Session { session: session.clone(), cause }),
         };
         let mut source = StoreSource::of(self, opened);
         let mut sink = FileSink::new(file, replaces, Durable::default());
@@ -75,9 +75,9 @@ impl SessionStore {
     ) -> Result<(SessionId, Saved), StoreError> {
         let document = FileSource::new(file)
             .document()
-            .map_err(|source| StoreError::SessionFile { path: file.to_owned(), source })?;
+            .map_err(|cause| StoreError::SessionFile { path: file.to_owned(), cause })?;
         let Contents { session, summary, image } =
-            read(&document).map_err(|source| StoreError::SessionFile { path: file.to_owned(), source })?;
+            read(&document).map_err(|cause| StoreError::SessionFile { path: file.to_owned(), cause })?;
         let chunks = match &image {
             Some(image) => Sidecar::open(find_sidecar(file))?.read_image(image)?,
             None => Vec::new(),

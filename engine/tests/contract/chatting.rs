@@ -1,8 +1,6 @@
 //! Starting, sending, cancelling, cleaning up and closing.
 
-use intact_engine::StartOptions;
-use intact_engine::cancel::CancelToken;
-use intact_engine::session::Generation;
+use intact_engine::{CancelToken, Generation, StartOptions};
 use intact_format::message::{KvStatus, Role};
 use intact_format::parameters::CacheCleanupStrategy;
 
@@ -16,10 +14,7 @@ fn a_chat_starts_under_its_own_or_a_generated_id_and_becomes_current() {
     let generated = desk.engine.start(StartOptions::default()).expect("a session");
     assert!(!generated.as_str().is_empty() && generated.as_str() != "own");
     assert_eq!(desk.engine.current(), Some(&generated));
-    assert_eq!(
-        code(desk.engine.start(StartOptions { id: Some("own".to_owned()), ..StartOptions::default() })),
-        "session-exists"
-    );
+    assert_eq!(code(desk.engine.start(StartOptions::default().id("own"))), "session-exists");
 }
 
 #[test]
@@ -65,8 +60,7 @@ fn a_cancelled_reply_is_dropped_and_the_users_message_stays() {
     let id = desk.chat("cancelled");
     let before = desk.said(&id);
     let cancel = CancelToken::new();
-    let generation =
-        Generation { cancel: Some(cancel.clone()), max_tokens: Some(64), ..Generation::default() };
+    let generation = Generation::default().cancel(cancel.clone()).max_tokens(64);
     let outcome = desk.engine.send_to(&id, "A long story, please.", &generation, &mut |_| cancel.cancel());
     assert_eq!(code(outcome), "cancelled");
     let after = desk.said(&id);
@@ -81,7 +75,7 @@ fn a_session_with_a_cancelled_reply_can_be_saved_and_loaded() {
     let id = desk.chat("stopped");
     let cancel = CancelToken::new();
     cancel.cancel();
-    let generation = Generation { cancel: Some(cancel), ..Generation::default() };
+    let generation = Generation::default().cancel(cancel);
     desk.engine.send_to(&id, "A long story, please.", &generation, &mut |_| ()).expect_err("cancelled");
     let path = desk.save(&id, "stopped.json");
     let mut reader = Desk::new();

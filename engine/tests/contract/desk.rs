@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use intact_engine::llama::Token;
-use intact_engine::session::{Generation, Reply};
 use intact_engine::{
-    Engine, EngineError, EngineOptions, LoadOptions, LoadParameters, Loaded, SaveOptions, StartOptions,
+    Engine, EngineError, EngineOptions, Generation, LoadOptions, LoadParameters, Loaded, Reply, SaveOptions,
+    StartOptions,
 };
 use intact_format::message::{Message, Role};
 use intact_format::parameters::{ContextParameters, Parameters};
@@ -51,7 +51,7 @@ pub(crate) fn engine_with(id: &str, change: impl FnOnce(&mut EngineOptions)) -> 
         n_threads_batch: Some(1),
         ..ContextParameters::default()
     };
-    let mut options = EngineOptions { model: Some(model(id)), context, ..EngineOptions::default() };
+    let mut options = EngineOptions::default().model(model(id)).context(context);
     change(&mut options);
     Engine::create(options).expect("an engine")
 }
@@ -78,7 +78,7 @@ impl Desk {
     }
 
     pub(crate) fn start(&mut self, id: &str) -> String {
-        let options = StartOptions { id: Some(id.to_owned()), ..StartOptions::default() };
+        let options = StartOptions::default().id(id.to_owned());
         self.engine.start(options).expect("a session").to_string()
     }
 
@@ -92,9 +92,7 @@ impl Desk {
 
     pub(crate) fn save_as(&mut self, id: &str, name: &str, format: FormatVersion) -> PathBuf {
         let path = self.path(name);
-        self.engine
-            .save(id, &SaveOptions { format: Some(format), ..SaveOptions::to(&path) })
-            .expect("a save");
+        self.engine.save(id, &SaveOptions::to(&path).format(format)).expect("a save");
         path
     }
 
@@ -103,7 +101,7 @@ impl Desk {
     }
 
     pub(crate) fn load_with(&mut self, path: &Path, parameters: LoadParameters) -> Loaded {
-        self.engine.load(path, &LoadOptions { parameters, ..LoadOptions::default() }).expect("a load")
+        self.engine.load(path, &LoadOptions::default().parameters(parameters)).expect("a load")
     }
 
     pub(crate) fn messages(&self, id: &str) -> Vec<Message> {
@@ -128,7 +126,7 @@ impl Desk {
 
 /// A reply of few tokens.
 pub(crate) fn short() -> Generation {
-    Generation { max_tokens: Some(12), ..Generation::default() }
+    Generation::default().max_tokens(12)
 }
 
 /// A policy that allows everything up to a route.

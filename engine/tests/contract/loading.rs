@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use intact_engine::LoadOptions;
-use intact_engine::session::Generation;
+use intact_engine::{Generation, LoadOptions};
 use intact_fixtures::Purpose;
 use intact_format::message::Role;
 use intact_format::route::Route;
@@ -54,7 +53,7 @@ fn a_restored_session_continues_where_the_saved_one_left_off() {
 
 #[test]
 fn with_a_fixed_seed_the_next_64_sampled_tokens_are_the_same_after_a_restore() {
-    let more = Generation { max_tokens: Some(64), ..Generation::default() };
+    let more = Generation::default().max_tokens(64);
     for model in families() {
         let mut uninterrupted = Desk::of(engine(model, tuned()));
         let id = uninterrupted.chat("seeded");
@@ -120,7 +119,7 @@ fn a_reader_of_an_older_version_refuses_what_it_does_not_know() {
     let id = desk.chat("older-reader");
     let path = desk.save(&id, "older-reader.json");
     for newest in [FormatVersion::V1_0, FormatVersion::V1_1] {
-        let options = LoadOptions { reader_format: Some(newest), ..LoadOptions::default() };
+        let options = LoadOptions::default().reader_format(newest);
         assert_eq!(code(desk.engine.load(&path, &options)), "format-too-new", "{newest}");
     }
 }
@@ -147,7 +146,7 @@ fn a_load_that_is_refused_leaves_the_live_session_answering_exactly_as_before() 
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&path, bytes).expect("a file");
-    let options = LoadOptions { policy: up_to(Route::Direct), ..LoadOptions::default() };
+    let options = LoadOptions::default().policy(up_to(Route::Direct));
     harmed.engine.load(&path, &options).expect_err("a refusal");
 
     let mut untouched = Desk::new();

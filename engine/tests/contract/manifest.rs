@@ -19,12 +19,12 @@ fn desk() -> Desk {
 fn saved_with_manifest(desk: &mut Desk) -> (PathBuf, PathBuf) {
     let id = desk.chat("support-ticket-1234");
     let path = desk.path("support-ticket-1234.json");
-    desk.engine.save(&id, &SaveOptions { manifest: true, ..SaveOptions::to(&path) }).expect("a save");
+    desk.engine.save(&id, &SaveOptions::to(&path).manifest(true)).expect("a save");
     (path, desk.path("session.manifest.json"))
 }
 
 fn compared() -> LoadOptions {
-    LoadOptions { manifest: true, ..LoadOptions::default() }
+    LoadOptions::default().manifest(true)
 }
 
 fn edit(path: &Path, field: &str, value: &str) {

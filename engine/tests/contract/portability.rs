@@ -15,7 +15,7 @@ fn saved(format: FormatVersion) -> (Desk, std::path::PathBuf) {
 }
 
 fn with(policy: LoadPolicy) -> LoadOptions {
-    LoadOptions { policy, ..LoadOptions::default() }
+    LoadOptions::default().policy(policy)
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn another_preset_is_named_and_does_no_harm() {
     let id = writer.chat("preset");
     let path = writer.save(&id, "preset.json");
     let mut reader = preset("Phi4Preset");
-    let options = LoadOptions { parameters: intact_engine::LoadParameters::Preset, ..LoadOptions::default() };
+    let options = LoadOptions::default().parameters(intact_engine::LoadParameters::Preset);
     let receipt = reader.engine.load(&path, &options).expect("a load").receipt;
     let difference =
         receipt.axes.iter().find(|difference| difference.axis == Axis::Preset).expect("the axis");

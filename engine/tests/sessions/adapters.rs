@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use intact_engine::{Engine, EngineOptions};
+use intact_engine::Engine;
 use intact_format::route::Route;
 
 use crate::support::{converse, load, options, save, score};
@@ -23,7 +23,7 @@ impl Applied {
             adapters.iter().map(|(id, scale)| (file(id), *scale)).collect()
         };
         let (lora, control_vectors) = (files(self.lora), files(self.control));
-        Engine::create(EngineOptions { lora, control_vectors, ..options(MODEL) }).expect("an engine")
+        Engine::create(options(MODEL).lora(lora).control_vectors(control_vectors)).expect("an engine")
     }
 
     fn uninterrupted(self) -> Vec<Vec<u32>> {
@@ -91,10 +91,10 @@ fn what_is_no_adapter_for_the_model_is_refused_with_the_reason() {
     ];
     for (model, control, why) in table {
         let control_vectors = vec![(control, 1.0)];
-        let error = Engine::create(EngineOptions { control_vectors, ..options(model) }).expect_err(model);
+        let error = Engine::create(options(model).control_vectors(control_vectors)).expect_err(model);
         assert!(error.to_string().contains(why), "{model}: {error}");
     }
     let lora = vec![(PathBuf::from("nowhere.gguf"), 1.0)];
-    let error = Engine::create(EngineOptions { lora, ..options(MODEL) }).expect_err("no file");
+    let error = Engine::create(options(MODEL).lora(lora)).expect_err("no file");
     assert!(error.to_string().contains("there is no such file"), "{error}");
 }

@@ -2,112 +2,101 @@
 
 use std::fs;
 
-use intact_engine::cancel::CancelToken;
-use intact_engine::session::{Finish, Generation};
-use intact_engine::{Engine, EngineError, EngineOptions, StartOptions, sidecar_path};
+use intact_engine::{
+    CancelToken, Engine, EngineError, Finish, Generation, Hooks, StartOptions, sidecar_path,
+};
 use intact_format::message::{KvStatus, Role};
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters};
 use intact_format::route::Route;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, load, options, save, say, score, start, uninterrupted,
+    TURNS, context, converse, engine, load, options, per_family, save, say, score, start, uninterrupted,
     with_context, with_parameters,
 };
 
-#[test]
-fn messages_tile_the_token_stream() {
-    for model in FAMILIES {
-        let mut engine = engine(model);
-        converse(&mut engine, "tiles");
-        let session = engine.session("tiles").expect("live");
-        let mut stream = Vec::new();
-        for message in session.chat().messages() {
-            let span = message.span.expect("a span");
-            assert_eq!(span.start as usize, stream.len(), "{model}: {message:?}");
-            stream.extend(message.tokens.clone().expect("tokens"));
-            assert_eq!(span.end() as usize, stream.len(), "{model}: {message:?}");
-        }
-        assert_eq!(stream, session.timeline().tokens(), "{model}");
-        assert!(session.timeline().is_pending(), "{model}: the last token waits for the next message");
+fn messages_tile_the_token_stream(model: &str) {
+    let mut engine = engine(model);
+    converse(&mut engine, "tiles");
+    let session = engine.session("tiles").expect("live");
+    let mut stream = Vec::new();
+    for message in session.chat().messages() {
+        let span = message.span.expect("a span");
+        assert_eq!(span.start as usize, stream.len(), "{model}: {message:?}");
+        stream.extend(message.tokens.clone().expect("tokens"));
+        assert_eq!(span.end() as usize, stream.len(), "{model}: {message:?}");
     }
+    assert_eq!(stream, session.timeline().tokens(), "{model}");
+    assert!(session.timeline().is_pending(), "{model}: the last token waits for the next message");
 }
 
-#[test]
-fn several_sessions_do_not_disturb_each_other() {
-    for model in FAMILIES {
-        let mut engine = engine(model);
-        start(&mut engine, "left");
-        start(&mut engine, "right");
-        for turn in TURNS {
-            say(&mut engine, "left", turn);
-            say(&mut engine, "right", (turn.1, turn.0));
-        }
-        assert!(score(&mut engine, "left") == uninterrupted(model), "{model}");
+per_family!(messages_tile_the_token_stream);
+
+fn several_sessions_do_not_disturb_each_other(model: &str) {
+    let mut engine = engine(model);
+    start(&mut engine, "left");
+    start(&mut engine, "right");
+    for turn in TURNS {
+        say(&mut engine, "left", turn);
+        say(&mut engine, "right", (turn.1, turn.0));
     }
+    assert!(score(&mut engine, "left") == uninterrupted(model), "{model}");
 }
 
-#[test]
-fn another_sequence_in_the_same_context_outlives_saves_loads_and_failures() {
-    for model in FAMILIES {
-        for shared in [true, false] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let file = folder.path().join("it.json");
-            let context = ContextParameters { n_seq_max: Some(4), kv_unified: Some(shared), ..context(1024) };
-            let options = || EngineOptions { context: context.clone(), fragmented: true, ..options(model) };
-            let mut engine = Engine::create(options()).expect("an engine");
-            let unharmed = |engine: &Engine| {
-                let session = engine.session("it").expect("a session");
-                session.timeline().context().neighbour_is_unharmed().expect("a state")
-            };
-            converse(&mut engine, "it");
-            save(&mut engine, "it", &file);
-            assert!(unharmed(&engine), "{model}, shared {shared}: saved");
-            let live = score(&mut engine, "it");
-            assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}, shared {shared}");
-            assert!(unharmed(&engine), "{model}, shared {shared}: loaded");
-            assert!(score(&mut engine, "it") == live, "{model}, shared {shared}");
-            fs::write(sidecar_path(&file), b"nothing").expect("written");
-            assert_eq!(
-                load(&mut engine, &file).receipt.route,
-                Route::Reprefilled,
-                "{model}, shared {shared}"
-            );
-            assert!(unharmed(&engine), "{model}, shared {shared}: evaluated again");
-        }
-    }
-}
+per_family!(several_sessions_do_not_disturb_each_other);
 
-#[test]
-fn a_cancelled_reply_is_dropped_and_the_message_stays() {
-    for model in FAMILIES {
-        let mut engine = engine(model);
-        start(&mut engine, "cut");
-        say(&mut engine, "cut", TURNS[0]);
-        let cancel = CancelToken::new();
-        let generation = Generation {
-            forced: Some("This will never be said in full.".into()),
-            cancel: Some(cancel.clone()),
-            ..Generation::default()
+fn another_sequence_in_the_same_context_outlives_saves_loads_and_failures(model: &str) {
+    for shared in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("it.json");
+        let context = ContextParameters { n_seq_max: Some(4), kv_unified: Some(shared), ..context(1024) };
+        let options =
+            || options(model).context(context.clone()).hooks(Hooks { fragmented: true, ..Hooks::default() });
+        let mut engine = Engine::create(options()).expect("an engine");
+        let unharmed = |engine: &Engine| {
+            let session = engine.session("it").expect("a session");
+            session.timeline().context().neighbour_is_unharmed().expect("a state")
         };
-        let mut heard = String::new();
-        let stopped = engine.send_to("cut", "And tomorrow?", &generation, &mut |piece| {
-            heard.push_str(piece);
-            if heard.len() > 8 {
-                cancel.cancel();
-            }
-        });
-        assert!(matches!(stopped, Err(EngineError::Cancelled { .. })), "{model}: {stopped:?}");
-        assert!(!heard.is_empty(), "{model}: the reply had begun");
-
-        let session = engine.session("cut").expect("live");
-        let last = session.chat().messages().last().expect("a message");
-        assert_eq!((last.role, last.content.as_str()), (Role::User, "And tomorrow?"), "{model}");
-        assert_eq!(session.timeline().tokens().len() as u64, last.span.expect("a span").end(), "{model}");
-
-        say(&mut engine, "cut", ("Are you there?", "Yes."));
-        assert_eq!(engine.session("cut").expect("live").chat().messages().len(), 6, "{model}");
+        converse(&mut engine, "it");
+        save(&mut engine, "it", &file);
+        assert!(unharmed(&engine), "{model}, shared {shared}: saved");
+        let live = score(&mut engine, "it");
+        assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}, shared {shared}");
+        assert!(unharmed(&engine), "{model}, shared {shared}: loaded");
+        assert!(score(&mut engine, "it") == live, "{model}, shared {shared}");
+        fs::write(sidecar_path(&file), b"nothing").expect("written");
+        assert_eq!(load(&mut engine, &file).receipt.route, Route::Reprefilled, "{model}, shared {shared}");
+        assert!(unharmed(&engine), "{model}, shared {shared}: evaluated again");
     }
 }
+
+per_family!(another_sequence_in_the_same_context_outlives_saves_loads_and_failures);
+
+fn a_cancelled_reply_is_dropped_and_the_message_stays(model: &str) {
+    let mut engine = engine(model);
+    start(&mut engine, "cut");
+    say(&mut engine, "cut", TURNS[0]);
+    let cancel = CancelToken::new();
+    let generation = Generation::default().forced("This will never be said in full.").cancel(cancel.clone());
+    let mut heard = String::new();
+    let stopped = engine.send_to("cut", "And tomorrow?", &generation, &mut |piece| {
+        heard.push_str(piece);
+        if heard.len() > 8 {
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(stopped, Err(EngineError::Cancelled { .. })), "{model}: {stopped:?}");
+    assert!(!heard.is_empty(), "{model}: the reply had begun");
+
+    let session = engine.session("cut").expect("live");
+    let last = session.chat().messages().last().expect("a message");
+    assert_eq!((last.role, last.content.as_str()), (Role::User, "And tomorrow?"), "{model}");
+    assert_eq!(session.timeline().tokens().len() as u64, last.span.expect("a span").end(), "{model}");
+
+    say(&mut engine, "cut", ("Are you there?", "Yes."));
+    assert_eq!(engine.session("cut").expect("live").chat().messages().len(), 6, "{model}");
+}
+
+per_family!(a_cancelled_reply_is_dropped_and_the_message_stays);
 
 #[test]
 fn a_message_that_fails_leaves_the_session_as_it_was() {
@@ -136,7 +125,7 @@ fn a_full_context_makes_room_by_the_strategy_of_the_session() {
         start(&mut engine, "long");
         let mut unloaded = 0;
         for turn in TURNS.into_iter().cycle().take(24) {
-            let generation = Generation { forced: Some(turn.1.into()), ..Generation::default() };
+            let generation = Generation::default().forced(turn.1);
             unloaded += engine.send_to("long", turn.0, &generation, &mut |_| {}).expect("said").unloaded;
         }
         let session = engine.session("long").expect("live");
@@ -172,7 +161,7 @@ fn a_forced_clean_up_leaves_the_session_as_if_only_the_rest_had_been_said() {
 #[test]
 fn a_reply_ends_at_the_most_tokens_allowed() {
     let mut engine = engine("llama");
-    let generation = Generation { max_tokens: Some(5), ..Generation::default() };
+    let generation = Generation::default().max_tokens(5);
     let reply = engine.send("Hello", &generation, &mut |_| {}).expect("a reply");
     assert!(matches!(reply.finish, Finish::MaxTokens | Finish::EndOfTurn), "{reply:?}");
     assert!(reply.tokens_evaluated > 0);
@@ -185,10 +174,10 @@ fn ids_are_given_or_generated_and_never_taken_twice() {
     assert_eq!(engine.current(), Some(&generated));
     start(&mut engine, "mine");
     assert_eq!(engine.current().map(AsRef::as_ref), Some("mine"));
-    let again = engine.start(StartOptions { id: Some("mine".into()), ..StartOptions::default() });
+    let again = engine.start(StartOptions::default().id("mine"));
     assert_eq!(again.expect_err("taken").code(), Some("session-exists"));
     for bad in ["", "a/b", "..", "trailing "] {
-        let refused = engine.start(StartOptions { id: Some(bad.into()), ..StartOptions::default() });
+        let refused = engine.start(StartOptions::default().id(bad));
         assert_eq!(refused.expect_err("no id").code(), Some("invalid-session-id"), "{bad:?}");
     }
     engine.close("mine").expect("closed");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, sidecar_path};
+use intact_engine::{Engine, Hooks, LoadOptions, SaveOptions, sidecar_path};
 use intact_format::kv_type::KvType;
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 use intact_format::route::{LoadPolicy, Route};
@@ -11,8 +11,8 @@ use intact_format::session::read;
 use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, forge, load, options, refusal, save, say, score, start,
-    uninterrupted, with_context,
+    FAMILIES, TURNS, context, converse, engine, forge, load, options, per_family, refusal, save, say, score,
+    start, uninterrupted, with_context,
 };
 
 type Damage = fn(&Path);
@@ -56,31 +56,30 @@ const IMAGE_DAMAGE: [(&str, Damage); 5] = [
     }),
 ];
 
-#[test]
-fn a_damaged_document_is_refused_and_the_live_session_stays_as_it_was() {
-    for model in FAMILIES {
-        for (what, damage) in DOCUMENT_DAMAGE {
-            let folder = tempfile::tempdir().expect("a folder");
-            let file = folder.path().join("it.json");
-            let mut engine = engine(model);
-            converse(&mut engine, "it");
-            save(&mut engine, "it", &file);
-            damage(&file);
-            refusal(&mut engine, &file, &LoadOptions::default());
-            assert!(score(&mut engine, "it") == uninterrupted(model), "{model}: {what}");
-        }
+fn a_damaged_document_is_refused_and_the_live_session_stays_as_it_was(model: &str) {
+    for (what, damage) in DOCUMENT_DAMAGE {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("it.json");
+        let mut engine = engine(model);
+        converse(&mut engine, "it");
+        save(&mut engine, "it", &file);
+        damage(&file);
+        refusal(&mut engine, &file, &LoadOptions::default());
+        assert!(score(&mut engine, "it") == uninterrupted(model), "{model}: {what}");
     }
 }
 
+per_family!(a_damaged_document_is_refused_and_the_live_session_stays_as_it_was);
+
 #[test]
 fn a_damaged_image_is_refused_where_nothing_else_is_allowed_and_the_live_session_stays_as_it_was() {
-    let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+    let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
     let understood = FAMILIES.into_iter().map(|model| (model, false));
     for (model, forget_layouts) in understood.chain([("gemma3", true)]) {
         for (what, damage) in IMAGE_DAMAGE {
             let folder = tempfile::tempdir().expect("a folder");
             let file = folder.path().join("it.json");
-            let options = EngineOptions { forget_layouts, ..options(model) };
+            let options = options(model).hooks(Hooks { forget_layouts, ..Hooks::default() });
             let mut engine = Engine::create(options).expect("an engine");
             converse(&mut engine, "it");
             save(&mut engine, "it", &file);
@@ -95,21 +94,20 @@ fn a_damaged_image_is_refused_where_nothing_else_is_allowed_and_the_live_session
     }
 }
 
-#[test]
-fn the_image_of_another_session_is_not_taken() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (mine, other) = (folder.path().join("mine.json"), folder.path().join("other.json"));
-        let mut engine = engine(model);
-        converse(&mut engine, "mine");
-        start(&mut engine, "other");
-        say(&mut engine, "other", TURNS[2]);
-        save(&mut engine, "mine", &mine);
-        save(&mut engine, "other", &other);
-        fs::copy(sidecar_path(&other), sidecar_path(&mine)).expect("swapped");
-        assert_eq!(load(&mut engine, &mine).receipt.route, Route::Reprefilled, "{model}");
-    }
+fn the_image_of_another_session_is_not_taken(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mine, other) = (folder.path().join("mine.json"), folder.path().join("other.json"));
+    let mut engine = engine(model);
+    converse(&mut engine, "mine");
+    start(&mut engine, "other");
+    say(&mut engine, "other", TURNS[2]);
+    save(&mut engine, "mine", &mine);
+    save(&mut engine, "other", &other);
+    fs::copy(sidecar_path(&other), sidecar_path(&mine)).expect("swapped");
+    assert_eq!(load(&mut engine, &mine).receipt.route, Route::Reprefilled, "{model}");
 }
+
+per_family!(the_image_of_another_session_is_not_taken);
 
 #[test]
 fn a_forged_image_is_found_before_a_conversion_could_hide_it() {
@@ -143,22 +141,21 @@ fn a_forged_image_is_found_before_a_conversion_could_hide_it() {
     }
 }
 
-#[test]
-fn a_session_that_does_not_say_what_it_said_is_refused() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("it.json");
-        let mut engine = engine(model);
-        converse(&mut engine, "it");
-        save(&mut engine, "it", &file);
-        forge(&file, |document| {
-            let canary = document.canary.as_mut().expect("a canary");
-            canary.top_k.iter_mut().for_each(|top| top.logit += 3.0);
-        });
-        assert_eq!(refusal(&mut engine, &file, &LoadOptions::default()), "canary-failed", "{model}");
-        assert!(score(&mut engine, "it") == uninterrupted(model), "{model}");
-    }
+fn a_session_that_does_not_say_what_it_said_is_refused(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("it.json");
+    let mut engine = engine(model);
+    converse(&mut engine, "it");
+    save(&mut engine, "it", &file);
+    forge(&file, |document| {
+        let canary = document.canary.as_mut().expect("a canary");
+        canary.top_k.iter_mut().for_each(|top| top.logit += 3.0);
+    });
+    assert_eq!(refusal(&mut engine, &file, &LoadOptions::default()), "canary-failed", "{model}");
+    assert!(score(&mut engine, "it") == uninterrupted(model), "{model}");
 }
+
+per_family!(a_session_that_does_not_say_what_it_said_is_refused);
 
 #[test]
 fn tokens_that_the_vocabulary_does_not_have_are_refused() {
@@ -166,7 +163,7 @@ fn tokens_that_the_vocabulary_does_not_have_are_refused() {
     let file = folder.path().join("it.json");
     let mut engine = engine("llama");
     converse(&mut engine, "it");
-    let older = SaveOptions { format: Some(FormatVersion::V1_1), ..SaveOptions::to(&file) };
+    let older = SaveOptions::to(&file).format(FormatVersion::V1_1);
     engine.save("it", &older).expect("saved");
     let mut document: serde_json::Value =
         serde_json::from_slice(&fs::read(&file).expect("bytes")).expect("JSON");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use intact_engine::llama::Part;
-use intact_engine::{Engine, EngineOptions, LoadOptions, Replace, SaveOptions, sidecar_path};
+use intact_engine::{Engine, LoadOptions, Replace, SaveOptions, sidecar_path};
 use intact_format::image::sidecar::Sidecar;
 use intact_format::image::{CutOptions, ImageReference, Target, assemble, cut};
 use intact_format::kv_type::KvType;
@@ -15,7 +15,7 @@ use intact_format::session::read;
 use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, load, options, say, score, start, with_context,
+    TURNS, context, converse, engine, load, options, per_family, say, score, start, with_context,
 };
 
 /// The KV of a saved session as one state, and the number of its chunks.
@@ -31,7 +31,7 @@ fn state(file: &Path) -> (Vec<u8>, usize) {
 
 /// The KV of a live session whose last token is evaluated, without that token's: read as a whole and cut, not in parts.
 fn live_state(engine: &mut Engine, id: &str) -> Vec<u8> {
-    let (_, probe, _) = engine.survey().expect("a probe");
+    let probe = engine.survey().expect("a probe").probe;
     let here = probe.understood().expect("a known layout");
     let state = engine.session(id).expect("live").timeline().context().state(Part::Whole).expect("a state");
     let parsed = here.parse(state.bytes()).expect("understood");
@@ -42,7 +42,7 @@ fn live_state(engine: &mut Engine, id: &str) -> Vec<u8> {
 
 /// Saves, and compares what is there together with the session's own state.
 fn save_and_compare(engine: &mut Engine, id: &str, file: &Path, what: &str) {
-    let options = SaveOptions { replace: Replace::Any, ..SaveOptions::to(file) };
+    let options = SaveOptions::to(file).replace(Replace::Any);
     engine.save(id, &options).expect("saved");
     let there = state(file).0;
     if engine.session(id).expect("live").timeline().memory().can_be_cut() {
@@ -72,7 +72,7 @@ const CHANGES: [(&str, Change); 9] = [
     ("a cancelled reply", |engine, _| {
         let cancel = intact_engine::cancel::CancelToken::new();
         cancel.cancel();
-        let generation = intact_engine::session::Generation { cancel: Some(cancel), ..Default::default() };
+        let generation = intact_engine::Generation::default().cancel(cancel);
         engine.send_to("it", "Never mind.", &generation, &mut |_| {}).expect_err("cancelled");
     }),
     ("a clean-up of the oldest messages", |engine, _| {
@@ -122,7 +122,7 @@ fn a_save_over_an_older_one_is_the_session_whatever_happened_in_between() {
             save_and_compare(&mut engine, "it", &file, &format!("{model}, {parameters:?}: {what}"));
         }
         let mut reader = with_context(model, parameters.clone());
-        let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+        let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
         let receipt = reader.load(&file, &strict).expect("loaded").receipt;
         assert_eq!(receipt.canary.map(|canary| canary.max_abs), Some(0.0), "{model}");
         assert!(score(&mut reader, "it") == score(&mut engine, "it"), "{model}, {parameters:?}");
@@ -158,47 +158,44 @@ fn many_short_turns_cost_what_is_new_and_do_not_leave_many_chunks() {
     }
 }
 
-#[test]
-fn what_the_place_has_lost_is_written_again() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("it.json");
-        let mut engine = engine(model);
-        converse(&mut engine, "it");
-        engine.save("it", &SaveOptions::to(&file)).expect("saved");
-        fs::remove_file(sidecar_path(&file)).expect("removed");
-        save_and_compare(&mut engine, "it", &file, model);
-        // Another session's file, which has none of the chunks.
-        start(&mut engine, "other");
-        say(&mut engine, "other", TURNS[2]);
-        let options = SaveOptions { replace: Replace::Any, ..SaveOptions::to(&file) };
-        engine.save("other", &options).expect("saved over it");
-        save_and_compare(&mut engine, "it", &file, model);
-        assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}");
-    }
+fn what_the_place_has_lost_is_written_again(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("it.json");
+    let mut engine = engine(model);
+    converse(&mut engine, "it");
+    engine.save("it", &SaveOptions::to(&file)).expect("saved");
+    fs::remove_file(sidecar_path(&file)).expect("removed");
+    save_and_compare(&mut engine, "it", &file, model);
+    // Another session's file, which has none of the chunks.
+    start(&mut engine, "other");
+    say(&mut engine, "other", TURNS[2]);
+    let options = SaveOptions::to(&file).replace(Replace::Any);
+    engine.save("other", &options).expect("saved over it");
+    save_and_compare(&mut engine, "it", &file, model);
+    assert_eq!(load(&mut engine, &file).receipt.route, Route::Direct, "{model}");
 }
 
-#[test]
-fn a_context_that_another_session_has_left_is_as_good_as_a_new_one() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("it.json");
-        let mut kept =
-            Engine::create(EngineOptions { spare_contexts: 1, ..options(model) }).expect("an engine");
-        converse(&mut kept, "it");
-        kept.save("it", &SaveOptions::to(&file)).expect("saved");
-        start(&mut kept, "other");
-        say(&mut kept, "other", TURNS[2]);
-        for _ in 0..3 {
-            kept.close("other").expect("closed");
-            let receipt = load(&mut kept, &file).receipt;
-            assert_eq!((receipt.route, receipt.replaced), (Route::Direct, true), "{model}");
-            converse(&mut kept, "other");
-        }
-        let mut control = engine(model);
-        converse(&mut control, "it");
-        let expected = score(&mut control, "it");
-        assert!(score(&mut kept, "it") == expected, "{model}: the session that was loaded");
-        assert!(score(&mut kept, "other") == expected, "{model}: the session that was started");
+per_family!(what_the_place_has_lost_is_written_again);
+
+fn a_context_that_another_session_has_left_is_as_good_as_a_new_one(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("it.json");
+    let mut kept = Engine::create(options(model).spare_contexts(1)).expect("an engine");
+    converse(&mut kept, "it");
+    kept.save("it", &SaveOptions::to(&file)).expect("saved");
+    start(&mut kept, "other");
+    say(&mut kept, "other", TURNS[2]);
+    for _ in 0..3 {
+        kept.close("other").expect("closed");
+        let receipt = load(&mut kept, &file).receipt;
+        assert_eq!((receipt.route, receipt.replaced), (Route::Direct, true), "{model}");
+        converse(&mut kept, "other");
     }
+    let mut control = engine(model);
+    converse(&mut control, "it");
+    let expected = score(&mut control, "it");
+    assert!(score(&mut kept, "it") == expected, "{model}: the session that was loaded");
+    assert!(score(&mut kept, "other") == expected, "{model}: the session that was started");
 }
+
+per_family!(a_context_that_another_session_has_left_is_as_good_as_a_new_one);

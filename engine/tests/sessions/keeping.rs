@@ -4,9 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use intact_engine::cancel::CancelToken;
-use intact_engine::session::Generation;
-use intact_engine::{AutoSave, AutoSavePolicy, EngineError, OpenedSession};
+use intact_engine::{AutoSave, AutoSavePolicy, CancelToken, EngineError, Generation, OpenedSession};
 use intact_format::place::{Folder, Shelf};
 use intact_format::route::{RefusalCode, Route};
 use intact_seal::{Compression, Keys, Lock, SealOptions, SealedShelf};
@@ -16,7 +14,7 @@ use crate::support::{FAMILIES, engine};
 const TEXT: &str = "My name is Ada, and I write notes on engines.";
 
 fn reply() -> Generation {
-    Generation { forced: Some("Then let us begin with the first note.".to_owned()), ..Generation::default() }
+    Generation::default().forced("Then let us begin with the first note.")
 }
 
 fn send<S: Shelf>(chats: &mut AutoSave<S>, id: &str) {
@@ -34,7 +32,7 @@ fn restored(opened: OpenedSession) -> intact_engine::Receipt {
 }
 
 fn later() -> AutoSavePolicy {
-    AutoSavePolicy { each_turn: false, ..AutoSavePolicy::default() }
+    AutoSavePolicy::default().each_turn(false)
 }
 
 fn files(folder: &Path) -> usize {
@@ -80,7 +78,7 @@ fn a_session_is_saved_when_it_is_closed_or_everything_is_dropped() {
 #[test]
 fn the_session_used_longest_ago_makes_room_and_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
-    let policy = AutoSavePolicy { most_live: NonZeroUsize::new(2), ..later() };
+    let policy = later().most_live(NonZeroUsize::new(2).expect("two"));
     let mut chats = AutoSave::with_policy(engine("llama"), Folder::new(folder.path()), policy);
     for id in ["ada", "bob", "ada", "cid"] {
         send(&mut chats, id);
@@ -145,7 +143,7 @@ fn a_cancelled_turn_is_saved_with_its_message() {
     send(&mut chats, "ada");
     let cancel = CancelToken::new();
     cancel.cancel();
-    let stopped = Generation { cancel: Some(cancel), ..reply() };
+    let stopped = reply().cancel(cancel);
     let cancelled = chats.send("ada", "Are you there?", &stopped, &mut |_| {});
     assert!(matches!(cancelled, Err(EngineError::Cancelled { .. })), "{cancelled:?}");
     // As if the process was killed.

@@ -3,8 +3,7 @@
 
 use std::process::Command;
 
-use intact_engine::session::Generation;
-use intact_engine::{Engine, EngineError, EngineOptions};
+use intact_engine::{Engine, EngineError, Generation};
 use intact_format::parameters::ContextParameters;
 
 use crate::support::{context, options, with_context};
@@ -24,9 +23,9 @@ fn try_out(model: &str, numbers: &str) -> Result<(), EngineError> {
         kv_unified: unified.map(|unified| unified == 1),
         ..context(0)
     };
-    let mut engine = Engine::create(EngineOptions { context, ..options(model) })?;
+    let mut engine = Engine::create(options(model).context(context))?;
     engine.survey()?;
-    let forced = Generation { forced: Some("Ho.".into()), ..Generation::default() };
+    let forced = Generation::default().forced("Ho.");
     engine.send("Hi.", &forced, &mut |_| {})?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use intact_format::image::{Chunk, ChunkId, ImageReference};
 use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
 use intact_format::route::{LoadPolicy, RefusalCode, Route};
 
-use crate::support::{FAMILIES, TURNS, converse, engine, say, score, uninterrupted};
+use crate::support::{TURNS, converse, engine, per_family, say, score, uninterrupted};
 
 /// A place in memory that counts what it is given.
 #[derive(Default)]
@@ -59,45 +59,43 @@ impl SessionSource for Shelf {
     }
 }
 
-#[test]
-fn a_session_comes_back_from_any_place() {
-    for model in FAMILIES {
-        let mut shelf = Shelf::default();
-        let mut writer = engine(model);
-        converse(&mut writer, "it");
-        let saved = writer.save_to("it", &mut shelf, &SaveOptions::default()).expect("saved");
-        assert!(shelf.puts > 0 && saved.files.is_empty(), "{model}: {saved:?}");
+fn a_session_comes_back_from_any_place(model: &str) {
+    let mut shelf = Shelf::default();
+    let mut writer = engine(model);
+    converse(&mut writer, "it");
+    let saved = writer.save_to("it", &mut shelf, &SaveOptions::default()).expect("saved");
+    assert!(shelf.puts > 0 && saved.files.is_empty(), "{model}: {saved:?}");
+    let mut reader = engine(model);
+    let receipt = reader.load_from(&mut shelf, &LoadOptions::default()).expect("loaded").receipt;
+    assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
+    assert!(score(&mut reader, "it") == uninterrupted(model), "{model}");
+}
+
+per_family!(a_session_comes_back_from_any_place);
+
+fn a_place_that_gives_other_bytes_is_not_believed(model: &str) {
+    let mut shelf = Shelf::default();
+    let mut writer = engine(model);
+    converse(&mut writer, "it");
+    writer.save_to("it", &mut shelf, &SaveOptions::default()).expect("saved");
+    for at in 0..shelf.chunks.len() {
+        let damage = |shelf: &mut Shelf| {
+            let payload = shelf.chunks.values_mut().nth(at).expect("a chunk");
+            let middle = payload.len() / 2;
+            payload[middle] ^= 1;
+        };
+        damage(&mut shelf);
         let mut reader = engine(model);
+        let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
+        let refused = reader.load_from(&mut shelf, &strict).expect_err("damaged");
+        assert_eq!(refused.code(), Some("image-damaged"), "{model}, chunk {at}: {refused}");
         let receipt = reader.load_from(&mut shelf, &LoadOptions::default()).expect("loaded").receipt;
-        assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
-        assert!(score(&mut reader, "it") == uninterrupted(model), "{model}");
+        assert_eq!(receipt.route, Route::Reprefilled, "{model}, chunk {at}: {receipt:?}");
+        damage(&mut shelf);
     }
 }
 
-#[test]
-fn a_place_that_gives_other_bytes_is_not_believed() {
-    for model in FAMILIES {
-        let mut shelf = Shelf::default();
-        let mut writer = engine(model);
-        converse(&mut writer, "it");
-        writer.save_to("it", &mut shelf, &SaveOptions::default()).expect("saved");
-        for at in 0..shelf.chunks.len() {
-            let damage = |shelf: &mut Shelf| {
-                let payload = shelf.chunks.values_mut().nth(at).expect("a chunk");
-                let middle = payload.len() / 2;
-                payload[middle] ^= 1;
-            };
-            damage(&mut shelf);
-            let mut reader = engine(model);
-            let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
-            let refused = reader.load_from(&mut shelf, &strict).expect_err("damaged");
-            assert_eq!(refused.code(), Some("image-damaged"), "{model}, chunk {at}: {refused}");
-            let receipt = reader.load_from(&mut shelf, &LoadOptions::default()).expect("loaded").receipt;
-            assert_eq!(receipt.route, Route::Reprefilled, "{model}, chunk {at}: {receipt:?}");
-            damage(&mut shelf);
-        }
-    }
-}
+per_family!(a_place_that_gives_other_bytes_is_not_believed);
 
 #[test]
 fn a_place_that_fails_fails_the_save_and_the_session_lives_on() {

@@ -1,6 +1,6 @@
 //! What a restored session is held to: the noise of its model, and cells that the model computes again.
 
-use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, sidecar_path};
+use intact_engine::{Engine, Hooks, LoadOptions, SaveOptions, sidecar_path};
 use intact_format::kv_type::KvType;
 use intact_format::noise::Noise;
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
@@ -44,12 +44,11 @@ fn a_save_records_how_far_the_model_is_from_itself_and_measures_it_once() {
 fn a_save_that_is_not_to_measure_records_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("quick.json");
-    let mut writer =
-        Engine::create(EngineOptions { skip_noise: true, ..options("llama") }).expect("an engine");
+    let mut writer = Engine::create(options("llama").skip_noise(true)).expect("an engine");
     converse(&mut writer, "quick");
     save(&mut writer, "quick", &file);
     assert_eq!(noise(&file), None);
-    let older = SaveOptions { format: Some(FormatVersion::V2_0), ..SaveOptions::to(&file) };
+    let older = SaveOptions::to(&file).format(FormatVersion::V2_0);
     writer.save("quick", &older).expect("saved");
     assert_eq!(load(&mut writer, &file).receipt.route, Route::Direct);
 }
@@ -94,14 +93,12 @@ fn other_weights_that_pass_for_the_saved_ones_never_get_the_saved_kv() {
         converse(&mut writer, "mine");
         save(&mut writer, "mine", &file);
         for (what, context) in &changes {
-            let disguised = EngineOptions {
-                assumed_sha256: Some(writer.identity().sha256.clone()),
-                context: context.clone(),
-                ..options(other)
-            };
+            let disguised = options(other)
+                .context(context.clone())
+                .hooks(Hooks { assumed_sha256: Some(writer.identity().sha256.clone()), ..Hooks::default() });
             let mut reader = Engine::create(disguised).expect("an engine");
             let image = LoadPolicy::from_iter([Route::Direct, Route::Transcoded]);
-            let image = LoadOptions { policy: image, ..LoadOptions::default() };
+            let image = LoadOptions::default().policy(image);
             assert_eq!(refusal(&mut reader, &file, &image), "canary-failed", "{model}, {what}");
         }
     }

@@ -1,7 +1,7 @@
 //! Loading where something differs: the route, the parameters, the formats.
 
 use intact_engine::{
-    Engine, EngineOptions, LoadOptions, LoadParameters, Replay, SaveOptions, StartOptions, sidecar_path,
+    Engine, Hooks, LoadOptions, LoadParameters, Replay, SaveOptions, StartOptions, sidecar_path,
 };
 use intact_format::kv_type::KvType;
 use intact_format::media::MediaMetadata;
@@ -10,7 +10,7 @@ use intact_format::route::{LoadPolicy, Route};
 use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, context, converse, engine, forge, load, options, refusal, save, score, start, uninterrupted,
+    context, converse, engine, forge, load, options, per_family, refusal, save, score, start, uninterrupted,
     with_context, with_parameters,
 };
 
@@ -30,7 +30,7 @@ fn each_difference_takes_its_route_and_a_strict_policy_refuses_it_by_its_axis() 
         ("another KV type", with_context("llama", q5), "kv-type-differs"),
         ("another RoPE base", with_context("llama", rope), "rope-differs"),
     ];
-    let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+    let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
     for (what, mut reader, code) in cases {
         assert_eq!(refusal(&mut reader, &file, &strict), code, "{what}");
         assert_eq!(reader.sessions().count(), 0, "{what}");
@@ -79,7 +79,7 @@ fn another_model_gets_the_text_where_that_is_allowed() {
     converse(&mut writer, "text");
     save(&mut writer, "text", &file);
     let mut reader = engine("mamba2");
-    let everything = LoadOptions { policy: LoadPolicy::ALL, ..LoadOptions::default() };
+    let everything = LoadOptions::default().policy(LoadPolicy::ALL);
     let receipt = reader.load(&file, &everything).expect("loaded").receipt;
     assert!(matches!(receipt.route, Route::Reprefilled | Route::Replayed), "{receipt:?}");
     let (left, right) = (writer.session("text").expect("live"), reader.session("text").expect("live"));
@@ -100,7 +100,7 @@ fn every_format_comes_back_by_its_route() {
         let file = folder.path().join("old.json");
         let mut writer = engine("llama");
         converse(&mut writer, "old");
-        let save = SaveOptions { format: Some(format), ..SaveOptions::to(&file) };
+        let save = SaveOptions::to(&file).format(format);
         writer.save("old", &save).expect("saved");
         let mut reader = engine("llama");
         let receipt = load(&mut reader, &file).receipt;
@@ -117,7 +117,7 @@ fn an_older_reader_refuses_a_newer_file() {
     let mut engine = engine("llama");
     converse(&mut engine, "new");
     save(&mut engine, "new", &file);
-    let older = LoadOptions { reader_format: Some(FormatVersion::V1_1), ..LoadOptions::default() };
+    let older = LoadOptions::default().reader_format(FormatVersion::V1_1);
     assert_eq!(refusal(&mut engine, &file, &older), "format-too-new");
 }
 
@@ -137,7 +137,7 @@ fn parameters_are_the_saved_ones_the_presets_or_the_defaults() {
         (LoadParameters::Preset, 1.5, 2048),
         (LoadParameters::Defaults, 0.7, 2048),
     ] {
-        let options = LoadOptions { parameters: source, ..LoadOptions::default() };
+        let options = LoadOptions::default().parameters(source);
         let receipt = reader.load(&file, &options).expect("loaded").receipt;
         let parameters = reader.session("tuned").expect("live").parameters();
         assert_eq!(parameters.sampler_parameters.temperature, temperature, "{source:?}");
@@ -159,36 +159,37 @@ fn saved_parameters_that_ask_for_too_much_are_refused() {
         parameters.context_parameters.context_size = Some(u32::MAX);
     });
     assert_eq!(refusal(&mut writer, &file, &LoadOptions::default()), "parameters-invalid");
-    let defaults = LoadOptions { parameters: LoadParameters::Defaults, ..LoadOptions::default() };
+    let defaults = LoadOptions::default().parameters(LoadParameters::Defaults);
     writer.load(&file, &defaults).expect("the defaults ask for nothing");
 }
 
-#[test]
-fn a_layout_that_is_not_known_gives_opaque_images_that_go_back_to_the_same_release_only() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("opaque.json");
-        let forgetful =
-            || Engine::create(EngineOptions { forget_layouts: true, ..options(model) }).expect("an engine");
-        let mut writer = forgetful();
-        converse(&mut writer, "opaque");
-        let saved = writer.save("opaque", &SaveOptions::to(&file)).expect("saved");
-        assert!(says_opaque(&saved.notes), "{model}: {:?}", saved.notes);
-        let mut same = forgetful();
-        let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
-        let receipt = same.load(&file, &strict).expect("loaded").receipt;
-        assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
-        assert!(says_opaque(&receipt.notes), "{model}: {:?}", receipt.notes);
-        assert!(score(&mut same, "opaque") == uninterrupted(model), "{model}");
-        assert!(score(&mut writer, "opaque") == uninterrupted(model), "{model}");
+fn a_layout_that_is_not_known_gives_opaque_images_that_go_back_to_the_same_release_only(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("opaque.json");
+    let forgetful = || {
+        Engine::create(options(model).hooks(Hooks { forget_layouts: true, ..Hooks::default() }))
+            .expect("an engine")
+    };
+    let mut writer = forgetful();
+    converse(&mut writer, "opaque");
+    let saved = writer.save("opaque", &SaveOptions::to(&file)).expect("saved");
+    assert!(says_opaque(&saved.notes), "{model}: {:?}", saved.notes);
+    let mut same = forgetful();
+    let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
+    let receipt = same.load(&file, &strict).expect("loaded").receipt;
+    assert_eq!(receipt.route, Route::Direct, "{model}: {receipt:?}");
+    assert!(says_opaque(&receipt.notes), "{model}: {:?}", receipt.notes);
+    assert!(score(&mut same, "opaque") == uninterrupted(model), "{model}");
+    assert!(score(&mut writer, "opaque") == uninterrupted(model), "{model}");
 
-        let mut knowing = engine(model);
-        assert_eq!(refusal(&mut knowing, &file, &strict), "layout-differs", "{model}");
-        let receipt = load(&mut knowing, &file).receipt;
-        assert_eq!(receipt.route, Route::Reprefilled, "{model}");
-        assert!(receipt.because.contains("one of the layouts is not known"), "{model}: {}", receipt.because);
-    }
+    let mut knowing = engine(model);
+    assert_eq!(refusal(&mut knowing, &file, &strict), "layout-differs", "{model}");
+    let receipt = load(&mut knowing, &file).receipt;
+    assert_eq!(receipt.route, Route::Reprefilled, "{model}");
+    assert!(receipt.because.contains("one of the layouts is not known"), "{model}: {}", receipt.because);
 }
+
+per_family!(a_layout_that_is_not_known_gives_opaque_images_that_go_back_to_the_same_release_only);
 
 fn says_opaque(notes: &[String]) -> bool {
     notes.iter().any(|note| note.contains("opaque (the layouts were forgotten on purpose)"))
@@ -200,11 +201,10 @@ fn a_manifest_is_written_and_compared_and_aborts_where_it_differs() {
     let file = folder.path().join("kept.json");
     let mut writer = engine("llama");
     converse(&mut writer, "kept");
-    let compare = LoadOptions { manifest: true, ..LoadOptions::default() };
+    let compare = LoadOptions::default().manifest(true);
     save(&mut writer, "kept", &file);
     assert_eq!(refusal(&mut writer, &file, &compare), "manifest-missing");
-    let saved =
-        writer.save("kept", &SaveOptions { manifest: true, ..SaveOptions::to(&file) }).expect("saved");
+    let saved = writer.save("kept", &SaveOptions::to(&file).manifest(true)).expect("saved");
     let manifest = folder.path().join("session.manifest.json");
     assert!(saved.files.contains(&manifest));
     writer.load(&file, &compare).expect("nothing differs");
@@ -230,7 +230,7 @@ fn a_history_is_replayed_with_its_replies_kept_or_generated_anew() {
     assert_eq!(tokens(kept.id.as_str()), tokens("again"));
 
     let mut brief = with_parameters("llama", |parameters| parameters.chat_parameters.max_tokens = 4);
-    let fresh = StartOptions { id: Some("fresh".into()), ..StartOptions::default() };
+    let fresh = StartOptions::default().id("fresh");
     let replayed = brief.replay(&file, Replay::Regenerate, fresh, &mut |_| {}).expect("replayed");
     assert_eq!(replayed.replies.len(), 3);
     let messages = brief.session("fresh").expect("live").chat().messages();
@@ -239,7 +239,7 @@ fn a_history_is_replayed_with_its_replies_kept_or_generated_anew() {
 
     start(&mut brief, "other");
     let missing = brief.replay(
-        &folder.path().join("none.json"),
+        folder.path().join("none.json"),
         Replay::KeepReplies,
         StartOptions::default(),
         &mut |_| {},

@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use intact_engine::cancel::CancelToken;
-use intact_engine::session::Generation;
-use intact_engine::{Engine, EngineOptions, LoadOptions, SaveOptions, StartOptions, sidecar_path};
+use intact_engine::{CancelToken, Engine, Generation, LoadOptions, SaveOptions, StartOptions, sidecar_path};
 use intact_format::kv_type::KvType;
 use intact_format::parameters::{ContextParameters, FlashAttentionMode, RopeScalingType};
 use intact_format::route::{LoadPolicy, Route};
@@ -12,8 +10,8 @@ use intact_format::session::read;
 use intact_format::version::FormatVersion;
 
 use crate::support::{
-    FAMILIES, TURNS, context, converse, engine, load, options, save, say, score, start, uninterrupted,
-    with_context, with_parameters,
+    FAMILIES, TURNS, context, converse, engine, load, options, per_family, save, say, score, start,
+    uninterrupted, with_context, with_parameters,
 };
 
 /// Saves what `prepare` made of a session, loads it into another engine, and compares both with one that was not saved.
@@ -38,32 +36,31 @@ fn comes_back(model: &str, what: &str, prepare: impl Fn(&mut Engine)) {
     assert!(score(&mut reader, "it") == expected, "{model}, {what}: the session that was loaded");
 }
 
-#[test]
-fn a_session_comes_back_from_every_moment_of_its_life() {
-    for model in FAMILIES {
-        comes_back(model, "empty", |engine| {
-            let options = StartOptions { id: Some("it".into()), ..StartOptions::default() };
-            engine.start(options).expect("started");
-        });
-        comes_back(model, "a system prompt alone", |engine| start(engine, "it"));
-        comes_back(model, "after one turn", |engine| {
-            start(engine, "it");
-            say(engine, "it", TURNS[0]);
-        });
-        comes_back(model, "after several turns", |engine| converse(engine, "it"));
-        comes_back(model, "with its last token evaluated", |engine| {
-            converse(engine, "it");
-            score(engine, "it");
-        });
-        comes_back(model, "after a cancelled reply", |engine| {
-            converse(engine, "it");
-            let cancel = CancelToken::new();
-            cancel.cancel();
-            let generation = Generation { cancel: Some(cancel), ..Generation::default() };
-            engine.send_to("it", "Never mind.", &generation, &mut |_| {}).expect_err("cancelled");
-        });
-    }
+fn a_session_comes_back_from_every_moment_of_its_life(model: &str) {
+    comes_back(model, "empty", |engine| {
+        let options = StartOptions::default().id("it");
+        engine.start(options).expect("started");
+    });
+    comes_back(model, "a system prompt alone", |engine| start(engine, "it"));
+    comes_back(model, "after one turn", |engine| {
+        start(engine, "it");
+        say(engine, "it", TURNS[0]);
+    });
+    comes_back(model, "after several turns", |engine| converse(engine, "it"));
+    comes_back(model, "with its last token evaluated", |engine| {
+        converse(engine, "it");
+        score(engine, "it");
+    });
+    comes_back(model, "after a cancelled reply", |engine| {
+        converse(engine, "it");
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        let generation = Generation::default().cancel(cancel);
+        engine.send_to("it", "Never mind.", &generation, &mut |_| {}).expect_err("cancelled");
+    });
 }
+
+per_family!(a_session_comes_back_from_every_moment_of_its_life);
 
 #[test]
 fn saving_again_writes_only_what_is_new() {
@@ -86,24 +83,23 @@ fn saving_again_writes_only_what_is_new() {
     }
 }
 
-#[test]
-fn a_save_and_a_load_in_the_middle_of_a_session_change_nothing() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("relay.json");
-        let mut runner = engine(model);
-        start(&mut runner, "relay");
-        for turn in TURNS {
-            say(&mut runner, "relay", turn);
-            save(&mut runner, "relay", &file);
-            save(&mut runner, "relay", &file);
-            runner = engine(model);
-            load(&mut runner, &file);
-            save(&mut runner, "relay", &file);
-        }
-        assert!(score(&mut runner, "relay") == uninterrupted(model), "{model}");
+fn a_save_and_a_load_in_the_middle_of_a_session_change_nothing(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("relay.json");
+    let mut runner = engine(model);
+    start(&mut runner, "relay");
+    for turn in TURNS {
+        say(&mut runner, "relay", turn);
+        save(&mut runner, "relay", &file);
+        save(&mut runner, "relay", &file);
+        runner = engine(model);
+        load(&mut runner, &file);
+        save(&mut runner, "relay", &file);
     }
+    assert!(score(&mut runner, "relay") == uninterrupted(model), "{model}");
 }
+
+per_family!(a_save_and_a_load_in_the_middle_of_a_session_change_nothing);
 
 #[test]
 fn a_session_that_has_left_its_window_comes_back() {
@@ -158,32 +154,31 @@ fn a_window_cache_that_has_wrapped_around_comes_back_bit_by_bit() {
     }
 }
 
-#[test]
-fn sampling_goes_on_as_the_uninterrupted_session_would() {
-    for model in FAMILIES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("dice.json");
-        let lively = |parameters: &mut intact_format::parameters::Parameters| {
-            parameters.sampler_parameters.temperature = 1.3;
-            parameters.sampler_parameters.top_k = 0;
-        };
-        let mut writer = with_parameters(model, lively);
-        start(&mut writer, "dice");
-        say(&mut writer, "dice", TURNS[0]);
-        save(&mut writer, "dice", &file);
-        let mut reader = engine(model);
-        load(&mut reader, &file);
-        let generation = Generation { max_tokens: Some(64), ..Generation::default() };
-        let here = writer.send_to("dice", "Roll.", &generation, &mut |_| {}).expect("a reply");
-        let there = reader.send_to("dice", "Roll.", &generation, &mut |_| {}).expect("a reply");
-        assert_eq!(here.text, there.text, "{model}");
-        assert_eq!(
-            writer.session("dice").expect("live").timeline().tokens(),
-            reader.session("dice").expect("live").timeline().tokens(),
-            "{model}"
-        );
-    }
+fn sampling_goes_on_as_the_uninterrupted_session_would(model: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("dice.json");
+    let lively = |parameters: &mut intact_format::parameters::Parameters| {
+        parameters.sampler_parameters.temperature = 1.3;
+        parameters.sampler_parameters.top_k = 0;
+    };
+    let mut writer = with_parameters(model, lively);
+    start(&mut writer, "dice");
+    say(&mut writer, "dice", TURNS[0]);
+    save(&mut writer, "dice", &file);
+    let mut reader = engine(model);
+    load(&mut reader, &file);
+    let generation = Generation::default().max_tokens(64);
+    let here = writer.send_to("dice", "Roll.", &generation, &mut |_| {}).expect("a reply");
+    let there = reader.send_to("dice", "Roll.", &generation, &mut |_| {}).expect("a reply");
+    assert_eq!(here.text, there.text, "{model}");
+    assert_eq!(
+        writer.session("dice").expect("live").timeline().tokens(),
+        reader.session("dice").expect("live").timeline().tokens(),
+        "{model}"
+    );
 }
+
+per_family!(sampling_goes_on_as_the_uninterrupted_session_would);
 
 #[test]
 fn a_model_that_says_nothing_sound_is_saved_without_its_kv() {
@@ -252,7 +247,7 @@ fn every_cache_type_and_layout_comes_back() {
             converse(&mut writer, "typed");
             save(&mut writer, "typed", &file);
             let mut reader = with_context(model, parameters.clone());
-            let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+            let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
             reader.load(&file, &strict).unwrap_or_else(|error| panic!("{model}, {parameters:?}: {error}"));
             let expected = score(&mut writer, "typed");
             assert!(score(&mut reader, "typed") == expected, "{model}, {parameters:?}");
@@ -263,27 +258,25 @@ fn every_cache_type_and_layout_comes_back() {
 #[test]
 fn a_context_with_a_yarn_of_its_own_changes_nothing_for_later_sessions() {
     let mut engine = with_context("llama", context(0));
-    let before = engine.survey().expect("a survey").0;
+    let before = engine.survey().expect("a survey").passport;
     let mut parameters = engine.parameters().clone();
     let stretched = &mut parameters.context_parameters;
     stretched.rope_scaling_type = Some(RopeScalingType::Yarn);
     stretched.rope_freq_scale = Some(0.25);
     let mut other =
-        Engine::create(EngineOptions { context: ContextParameters::default(), ..options("llama") })
-            .expect("an engine");
+        Engine::create(options("llama").context(ContextParameters::default())).expect("an engine");
     let passport = |engine: &mut Engine| {
-        let passport = engine.survey().expect("a survey").0;
+        let passport = engine.survey().expect("a survey").passport;
         (passport.rope, passport.cache, engine.model().n_ctx_train())
     };
     let usual = passport(&mut other);
-    other.start(StartOptions { parameters: Some(parameters), ..StartOptions::default() }).expect("started");
+    other.start(StartOptions::default().parameters(parameters)).expect("started");
     assert_eq!(passport(&mut other), usual);
     assert_eq!((before.rope, before.cache.n_ctx), (usual.0, engine.model().n_ctx_train()));
     // 0 is the trained length, which llama.cpp would have changed by now.
     let mut zero = other.parameters().clone();
     zero.context_parameters.context_size = Some(0);
-    let id =
-        other.start(StartOptions { parameters: Some(zero), ..StartOptions::default() }).expect("started");
+    let id = other.start(StartOptions::default().parameters(zero)).expect("started");
     let n_ctx = other.session(id.as_str()).expect("live").timeline().context().n_ctx();
     assert_eq!(n_ctx, engine.model().n_ctx_train());
 }
@@ -294,8 +287,7 @@ fn a_model_file_that_is_written_to_while_it_is_in_use_gives_no_image() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = folder.path().join("model.gguf");
     fs::copy(intact_fixtures::cached("llama").expect("a model"), &model).expect("copied");
-    let mut engine =
-        Engine::create(EngineOptions { model: Some(model.clone()), ..options("llama") }).expect("an engine");
+    let mut engine = Engine::create(options("llama").model(model.clone())).expect("an engine");
     converse(&mut engine, "it");
     let file = folder.path().join("it.json");
     let saved = |engine: &mut Engine| {

@@ -1,7 +1,6 @@
 //! Sessions in a store: the engine takes it for a place like any other.
 
-use intact_engine::session::Generation;
-use intact_engine::{AutoSave, LoadOptions, OpenedSession, SaveOptions, StartOptions};
+use intact_engine::{AutoSave, Generation, LoadOptions, OpenedSession, SaveOptions, StartOptions};
 use intact_format::route::{LoadPolicy, Route};
 use intact_format::session_id::SessionId;
 use intact_store::{Collection, Expected, SessionStore, StoreShelf};
@@ -54,7 +53,7 @@ fn a_save_after_every_turn_stores_what_the_turn_added() {
     assert!(last.shared_bytes > 2 * last.new_bytes, "{last:?}");
     store.collect(Collection { grace: std::time::Duration::ZERO, dry_run: false }).expect("collected");
     let mut reader = engine("llama");
-    let strict = LoadOptions { policy: LoadPolicy::STRICT, ..LoadOptions::default() };
+    let strict = LoadOptions::default().policy(LoadPolicy::STRICT);
     reader.load_from(&mut store.source(id("chat")), &strict).expect("loaded");
     assert!(score(&mut reader, "chat") == score(&mut writer, "chat"));
 }
@@ -65,11 +64,9 @@ fn sessions_over_one_system_prompt_share_its_chunks() {
     let mut writer = engine("llama");
     for (number, turn) in TURNS.into_iter().enumerate() {
         let name = format!("chat {number}");
-        let options = StartOptions {
-            id: Some(name.clone()),
-            system_prompt: Some("You are a patient guide who knows every museum. ".repeat(16)),
-            ..StartOptions::default()
-        };
+        let options = StartOptions::default()
+            .id(name.clone())
+            .system_prompt("You are a patient guide who knows every museum. ".repeat(16));
         writer.start(options).expect("started");
         say(&mut writer, &name, turn);
         let mut sink = store.sink(id(&name), Expected::Absent);
@@ -88,7 +85,7 @@ fn two_engines_that_keep_one_session_in_a_store_do_not_lose_each_others_turns() 
         AutoSave::new(engine("llama"), StoreShelf::new(store))
     };
     let say = |chats: &mut AutoSave<StoreShelf>, (question, answer): (&str, &str)| {
-        let forced = Generation { forced: Some(answer.to_owned()), ..Generation::default() };
+        let forced = Generation::default().forced(answer.to_owned());
         let turn = chats.send("ada", question, &forced, &mut |_| {}).expect("a reply");
         turn.saved.expect("saved after each turn").map_err(|error| error.to_string())
     };

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use intact_engine::session::Generation;
 use intact_engine::{
-    Engine, EngineError, EngineOptions, LoadOptions, Loaded, Replace, SaveOptions, StartOptions,
+    Engine, EngineError, EngineOptions, Generation, LoadOptions, Loaded, Replace, SaveOptions, StartOptions,
 };
 use intact_format::parameters::{ContextParameters, Parameters};
 use intact_format::session::{SessionDocument, read, write};
@@ -14,6 +13,50 @@ use intact_format::version::FormatVersion;
 pub(crate) const FAMILIES: [&str; 7] =
     ["llama", "qwen2", "qwen3", "gemma3", "mamba2", "lfm2", "granite-hybrid"];
 
+/// One test for each of [`FAMILIES`], named after it, which calls a function with the model.
+macro_rules! per_family {
+    ($check:ident) => {
+        mod $check {
+            #[test]
+            fn llama() {
+                super::$check("llama");
+            }
+
+            #[test]
+            fn qwen2() {
+                super::$check("qwen2");
+            }
+
+            #[test]
+            fn qwen3() {
+                super::$check("qwen3");
+            }
+
+            #[test]
+            fn gemma3() {
+                super::$check("gemma3");
+            }
+
+            #[test]
+            fn mamba2() {
+                super::$check("mamba2");
+            }
+
+            #[test]
+            fn lfm2() {
+                super::$check("lfm2");
+            }
+
+            #[test]
+            fn granite_hybrid() {
+                super::$check("granite-hybrid");
+            }
+        }
+    };
+}
+
+pub(crate) use per_family;
+
 pub(crate) const TURNS: [(&str, &str); 3] = [
     ("What is the weather like in Madrid?", "It is sunny, warm and a little windy today."),
     ("And in May? Größe 3, naïve café, 東京.", "Mild. Bring a jacket for the evenings, it can rain."),
@@ -21,11 +64,9 @@ pub(crate) const TURNS: [(&str, &str); 3] = [
 ];
 
 pub(crate) fn options(model: &str) -> EngineOptions {
-    EngineOptions {
-        model: Some(intact_fixtures::cached(model).expect("a fixture model")),
-        context: context(1024),
-        ..EngineOptions::default()
-    }
+    EngineOptions::default()
+        .model(intact_fixtures::cached(model).expect("a fixture model"))
+        .context(context(1024))
 }
 
 pub(crate) fn context(length: u32) -> ContextParameters {
@@ -42,7 +83,7 @@ pub(crate) fn engine(model: &str) -> Engine {
 }
 
 pub(crate) fn with_context(model: &str, context: ContextParameters) -> Engine {
-    Engine::create(EngineOptions { context, ..options(model) }).expect("an engine")
+    Engine::create(options(model).context(context)).expect("an engine")
 }
 
 pub(crate) fn with_parameters(model: &str, change: impl FnOnce(&mut Parameters)) -> Engine {
@@ -52,16 +93,12 @@ pub(crate) fn with_parameters(model: &str, change: impl FnOnce(&mut Parameters))
 }
 
 pub(crate) fn start(engine: &mut Engine, id: &str) {
-    let options = StartOptions {
-        id: Some(id.into()),
-        system_prompt: Some("You are a patient guide.".into()),
-        ..StartOptions::default()
-    };
+    let options = StartOptions::default().id(id).system_prompt("You are a patient guide.");
     engine.start(options).expect("started");
 }
 
 pub(crate) fn say(engine: &mut Engine, id: &str, (text, reply): (&str, &str)) {
-    let forced = Generation { forced: Some(reply.into()), ..Generation::default() };
+    let forced = Generation::default().forced(reply);
     let said = engine.send_to(id, text, &forced, &mut |_| {}).expect("said");
     assert_eq!(said.text, reply);
 }
@@ -86,7 +123,7 @@ pub(crate) fn uninterrupted(model: &str) -> Vec<Vec<u32>> {
 }
 
 pub(crate) fn save(engine: &mut Engine, id: &str, path: &Path) {
-    let options = SaveOptions { replace: Replace::Any, ..SaveOptions::to(path) };
+    let options = SaveOptions::to(path).replace(Replace::Any);
     engine.save(id, &options).expect("saved");
 }
 

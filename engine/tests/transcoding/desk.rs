@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use intact_engine::session::Generation;
-use intact_engine::{Engine, EngineOptions, LoadOptions, Receipt, SaveOptions, StartOptions};
+use intact_engine::{Engine, Generation, LoadOptions, Receipt, SaveOptions, StartOptions};
 use intact_format::kv_type::KvType;
 use intact_format::parameters::{ContextParameters, FlashAttentionMode};
 
@@ -45,18 +44,17 @@ impl Form {
             n_seq_max: Some(self.sequences),
             ..ContextParameters::default()
         };
-        let model = Some(intact_fixtures::cached(model).expect("a fixture model"));
-        Engine::create(EngineOptions { model, context, ..EngineOptions::default() }).expect("an engine")
+        let model = intact_fixtures::cached(model).expect("a fixture model");
+        Engine::builder(model).context(context).build().expect("an engine")
     }
 }
 
 /// A session after the conversation.
 pub(crate) fn conversed(mut engine: Engine, id: &str) -> Engine {
-    let system_prompt = Some("You are a patient guide.".into());
-    let start = StartOptions { id: Some(id.into()), system_prompt, ..StartOptions::default() };
+    let start = StartOptions::default().id(id).system_prompt("You are a patient guide.");
     engine.start(start).expect("started");
     for (text, reply) in TURNS {
-        let forced = Generation { forced: Some(reply.into()), ..Generation::default() };
+        let forced = Generation::default().forced(reply);
         engine.send_to(id, text, &forced, &mut |_| {}).expect("said");
     }
     engine

@@ -99,7 +99,7 @@ fn the_receipt_declares_what_was_lost_and_a_policy_can_forbid_it() {
     let told = receipt.notes.iter().any(|note| note.contains("kv-type-k: f16 to q8_0, a declared loss"));
     assert!(told, "{:?}", receipt.notes);
 
-    let lossless = LoadOptions { policy: LoadPolicy::TOKENS.lossless(), ..LoadOptions::default() };
+    let lossless = LoadOptions::default().policy(LoadPolicy::TOKENS.lossless());
     let (receipt, _) = load("llama", q8_0, &file, &lossless);
     assert_eq!(receipt.route, Route::Reprefilled);
     assert!(receipt.because.contains("forbids transcoding with a loss"), "{}", receipt.because);

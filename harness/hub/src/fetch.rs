@@ -228,10 +228,10 @@ impl Hub {
     fn remember(&self, file: PinnedFile<'_>, path: &Path, address: &Address) -> Result<(), HubError> {
         match self.identities.identify_hashed(path, file.sha256) {
             Ok(_) => Ok(()),
-            Err(IdentityError::Gguf { source, .. }) => {
-                Err(HubError::NotAModel { address: Box::new(address.clone()), reason: source.to_string() })
+            Err(IdentityError::Gguf { cause, .. }) => {
+                Err(HubError::NotAModel { address: Box::new(address.clone()), reason: cause.to_string() })
             }
-            Err(IdentityError::Io { path, source }) => Err(HubError::Io { path, source }),
+            Err(IdentityError::Io { path, cause }) => Err(HubError::Io { path, source: cause }),
             Err(error) => {
                 Err(HubError::NotAModel { address: Box::new(address.clone()), reason: error.to_string() })
             }

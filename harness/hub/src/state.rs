@@ -98,8 +98,8 @@ impl Hub {
         match identity {
             Ok(ModelIdentity { sha256, .. }) if sha256 == file.sha256 => Ok(None),
             Ok(ModelIdentity { sha256, .. }) => Ok(Some(differs(&sha256, file))),
-            Err(IdentityError::Gguf { source, .. }) => Ok(Some(source.to_string())),
-            Err(IdentityError::Io { path, source }) => Err(HubError::Io { path, source }),
+            Err(IdentityError::Gguf { cause, .. }) => Ok(Some(cause.to_string())),
+            Err(IdentityError::Io { path, cause }) => Err(HubError::Io { path, source: cause }),
             Err(other) => Ok(Some(other.to_string())),
         }
     }

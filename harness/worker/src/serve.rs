@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use intact_engine::adopt::{AdoptOptions, Proof};
-use intact_engine::cancel::CancelToken;
+use intact_engine::adopt::Proof;
 use intact_engine::llama::Container;
-use intact_engine::preset::Preset;
-use intact_engine::session::{Generation, Session};
 use intact_engine::{
-    Engine, EngineError, EngineOptions, LoadOptions, LoadParameters, Replace, SaveOptions, StartOptions,
+    AdoptOptions, CancelToken, Engine, EngineError, Generation, Hooks, LoadOptions, LoadParameters, Preset,
+    Replace, SaveOptions, Session, StartOptions, Survey,
 };
 use intact_engine::{llama, passport};
 use intact_format::parameters::Parameters;
@@ -136,22 +134,20 @@ impl Server {
         if let Some(sampling) = &open.settings.sampling {
             sample_as(&mut parameters.sampler_parameters, sampling);
         }
-        let mut engine = Engine::create(EngineOptions {
-            lora: open.settings.lora.clone(),
-            control_vectors: open.settings.control_vectors.clone(),
-            fragmented: open.settings.fragmented,
-            model: Some(open.model),
-            model_repository: open.model_repo,
-            preset,
-            parameters,
-            context,
-            forget_layouts: open.forget_layouts,
-            control_tokens_in_content: open.control_tokens_in_content,
-            assumed_sha256: self.sabotage.assume_weights.clone(),
-            ..EngineOptions::default()
-        })
-        .map_err(failed)?;
-        let (passport, probe, memory) = engine.survey().map_err(failed)?;
+        let mut options = Engine::builder(open.model)
+            .lora(open.settings.lora.clone())
+            .control_vectors(open.settings.control_vectors.clone())
+            .parameters(parameters)
+            .context(context)
+            .control_tokens_in_content(open.control_tokens_in_content)
+            .hooks(Hooks {
+                assumed_sha256: self.sabotage.assume_weights.clone(),
+                fragmented: open.settings.fragmented,
+                forget_layouts: open.forget_layouts,
+            });
+        (options.model_repository, options.preset) = (open.model_repo, preset);
+        let mut engine = options.build().map_err(failed)?;
+        let Survey { passport, probe, memory, .. } = engine.survey().map_err(failed)?;
         let opened = Opened {
             architecture: passport.model.architecture,
             memory: memory.name().to_owned(),
@@ -166,8 +162,8 @@ impl Server {
     }
 
     fn start(&mut self, start: Start) -> Result<(), Failure> {
-        let options =
-            StartOptions { id: Some(start.session), system_prompt: start.system, ..StartOptions::default() };
+        let mut options = StartOptions::default().id(start.session);
+        options.system_prompt = start.system;
         self.engine()?.start(options).map_err(failed)?;
         Ok(())
     }
@@ -182,11 +178,8 @@ impl Server {
     fn say(&mut self, say: Say, event: &mut dyn FnMut(&str)) -> Result<Said, Failure> {
         let engine = self.engine()?;
         if engine.session(&say.session).is_err() {
-            let options = StartOptions {
-                id: Some(say.session.clone()),
-                system_prompt: say.system,
-                ..StartOptions::default()
-            };
+            let mut options = StartOptions::default().id(say.session.clone());
+            options.system_prompt = say.system;
             engine.start(options).map_err(failed)?;
         }
         let cancel = CancelToken::new();
@@ -207,12 +200,8 @@ impl Server {
                 cancel.cancel();
             }
         };
-        let generation = Generation {
-            forced: say.reply,
-            max_tokens: say.max_tokens,
-            greedy: say.greedy,
-            cancel: Some(cancel.clone()),
-        };
+        let mut generation = Generation::default().greedy(say.greedy).cancel(cancel.clone());
+        (generation.forced, generation.max_tokens) = (say.reply, say.max_tokens);
         let reply = engine.send_to(&say.session, &say.text, &generation, &mut told).map_err(failed)?;
         let mut timings = total(started.elapsed());
         let first_text = first_text.map(|first| ("first-text".to_owned(), first.as_secs_f64()));
@@ -247,7 +236,8 @@ impl Server {
         let format =
             save.format.as_deref().map(str::parse::<FormatVersion>).transpose().map_err(unknown_format)?;
         let replace = if save.own { Replace::Own } else { Replace::Any };
-        let options = SaveOptions { path: Some(save.path), format, manifest: save.manifest, replace };
+        let mut options = SaveOptions::default().path(save.path).manifest(save.manifest).replace(replace);
+        options.format = format;
         let (saved, took) = timed(|| engine.save(&save.session, &options)).map_err(failed)?;
         if let Some(harm) = harm(engine.session(&save.session).map_err(failed)?)? {
             return Err(Box::new(Outcome::Error { message: format!("while the session was saved: {harm}") }));
@@ -288,17 +278,15 @@ impl Server {
             (loaded.id.to_string(), receipt)
         } else {
             let reader = load.reader_format.as_deref().map(str::parse).transpose().map_err(unknown_format)?;
-            let options = LoadOptions {
-                policy: policy(load.routes.as_deref())?,
-                parameters: match load.parameters {
-                    ParameterSource::Saved => LoadParameters::Saved,
-                    ParameterSource::Preset => LoadParameters::Preset,
-                    ParameterSource::Defaults => LoadParameters::Defaults,
-                },
-                manifest: load.manifest,
-                reader_format: reader,
-                expect: None,
+            let parameters = match load.parameters {
+                ParameterSource::Saved => LoadParameters::Saved,
+                ParameterSource::Preset => LoadParameters::Preset,
+                ParameterSource::Defaults => LoadParameters::Defaults,
             };
+            let policy = policy(load.routes.as_deref())?;
+            let mut options =
+                LoadOptions::default().policy(policy).parameters(parameters).manifest(load.manifest);
+            options.reader_format = reader;
             let (loaded, took) = timed(|| {
                 let started = Instant::now();
                 let loaded = engine.load(&load.path, &options);
@@ -322,7 +310,8 @@ impl Server {
             return Err(Box::new(unsupported("the blind path verifies nothing, so it adopts nothing")));
         }
         let history = adopt.history.map(|messages| messages.into_iter().map(message).collect());
-        let options = AdoptOptions { id: Some(adopt.session), history };
+        let mut options = AdoptOptions::default().id(adopt.session);
+        options.history = history;
         let adopted = self.engine()?.adopt(&adopt.path, &options).map_err(failed)?;
         let Proof { cells, allowed, logits, .. } = adopted.proof;
         Ok(Adopted {
@@ -344,11 +333,8 @@ impl Server {
         if self.subject == Subject::Blind {
             return Err(Box::new(unsupported("the blind path checks nothing")));
         }
-        let options = LoadOptions {
-            policy: policy(check.routes.as_deref())?,
-            manifest: check.manifest,
-            ..LoadOptions::default()
-        };
+        let options =
+            LoadOptions::default().policy(policy(check.routes.as_deref())?).manifest(check.manifest);
         let found = match self.engine()?.check(&check.path, &options) {
             Ok(found) => found,
             Err(EngineError::Refused(refusal)) => {

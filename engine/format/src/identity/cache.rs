@@ -123,11 +123,11 @@ impl IdentityCache {
         acceptable: impl Fn(Entry) -> Option<ModelIdentity>,
         known: impl Fn() -> Option<Known>,
     ) -> Result<ModelIdentity, IdentityError> {
-        let failed = |source: io::Error| match source.kind() {
+        let failed = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => IdentityError::NotFound(path.to_owned()),
-            _ => IdentityError::Io { path: path.to_owned(), source },
+            _ => IdentityError::Io { path: path.to_owned(), cause },
         };
-        let unsound = |source| IdentityError::Gguf { path: path.to_owned(), source };
+        let unsound = |cause| IdentityError::Gguf { path: path.to_owned(), cause };
 
         let stamp = Stamp::of(path).map_err(failed)?;
         if let Some(identity) = self.remembered(&stamp).and_then(acceptable) {

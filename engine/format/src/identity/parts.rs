@@ -19,7 +19,7 @@ pub fn model_files(path: &Path) -> Result<Vec<PathBuf>, IdentityError> {
     if !path.is_file() {
         return Err(IdentityError::NotFound(path.to_owned()));
     }
-    let unsound = |source| IdentityError::Gguf { path: path.to_owned(), source };
+    let unsound = |cause| IdentityError::Gguf { path: path.to_owned(), cause };
     let gguf = Gguf::open(path).map_err(unsound)?;
     gguf.check_extent().map_err(unsound)?;
     let count = gguf.number("split.count").unwrap_or(0).min(MOST_PARTS);
@@ -40,7 +40,7 @@ pub fn model_files(path: &Path) -> Result<Vec<PathBuf>, IdentityError> {
         if !file.is_file() {
             return Err(missing());
         }
-        let unsound = |source| IdentityError::Gguf { path: file.clone(), source };
+        let unsound = |cause| IdentityError::Gguf { path: file.clone(), cause };
         let gguf = Gguf::open(file).map_err(unsound)?;
         gguf.check_extent().map_err(unsound)?;
         // Under the name of a part lies something else.

@@ -154,10 +154,10 @@ fn a_missing_a_foreign_and_a_cut_file_are_told_apart() {
     let foreign = folder.0.path().join("foreign.gguf");
     fs::write(&foreign, b"something else").unwrap();
     let foreign = folder.cache().identify(&foreign);
-    assert!(matches!(foreign, Err(IdentityError::Gguf { source: GgufError::NotGguf { .. }, .. })));
+    assert!(matches!(foreign, Err(IdentityError::Gguf { cause: GgufError::NotGguf { .. }, .. })));
     let cut = folder.write("cut.gguf", &Sample { data: vec![7; 32], ..tiny() });
     let cut = folder.cache().identify(&cut);
-    assert!(matches!(cut, Err(IdentityError::Gguf { source: GgufError::Cut { .. }, .. })));
+    assert!(matches!(cut, Err(IdentityError::Gguf { cause: GgufError::Cut { .. }, .. })));
 }
 
 #[cfg(unix)]

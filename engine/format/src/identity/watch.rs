@@ -20,10 +20,9 @@ impl ModelWatch {
     /// Those of [`model_files`].
     pub fn open(path: &Path) -> Result<Self, IdentityError> {
         let open = |path: PathBuf| {
-            let file =
-                File::open(&path).map_err(|source| IdentityError::Io { path: path.clone(), source })?;
+            let file = File::open(&path).map_err(|cause| IdentityError::Io { path: path.clone(), cause })?;
             let stamp = Stamp::of_file(&path, &file);
-            let stamp = stamp.map_err(|source| IdentityError::Io { path: path.clone(), source })?;
+            let stamp = stamp.map_err(|cause| IdentityError::Io { path: path.clone(), cause })?;
             Ok((path, file, stamp))
         };
         Ok(Self { files: model_files(path)?.into_iter().map(open).collect::<Result<_, _>>()? })

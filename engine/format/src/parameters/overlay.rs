@@ -43,7 +43,13 @@ pub struct ParametersOverlay {
 /// An overlay with a field that its set does not have, or a value that the field cannot take.
 #[derive(Debug, thiserror::Error)]
 #[error("the parameters do not fit: {0}")]
-pub struct OverlayError(#[from] serde_json::Error);
+pub struct OverlayError(serde_json::Error);
+
+impl From<serde_json::Error> for OverlayError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self(cause)
+    }
+}
 
 impl ParametersOverlay {
     /// `base` with the fields of this overlay replaced.

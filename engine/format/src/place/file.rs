@@ -282,9 +282,9 @@ fn unwritten(error: SidecarError) -> PlaceError {
     match error {
         // The file is made where there is none, so it is the folder that is missing.
         SidecarError::NotFound { path } => {
-            let source = io::Error::from(io::ErrorKind::NotFound);
+            let cause = io::Error::from(io::ErrorKind::NotFound).into();
             let message = format!("write {}: its folder does not exist", path.display());
-            PlaceError { code: None, message, source: source.into() }
+            PlaceError { code: None, message, cause }
         }
         error => PlaceError::new(None, error),
     }

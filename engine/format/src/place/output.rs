@@ -36,6 +36,7 @@ pub enum Replaces {
 
 /// Why no session can be saved under a name.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutputError {
     /// No file can have that name, here or wherever the session goes.
     #[error("{}: no session can be saved under that name: {why}", path.display())]
@@ -72,14 +73,14 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// The file system refused.
-    #[error("{}: cannot {what}: {source}", path.display())]
+    #[error("{}: cannot {what}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What was tried.
         what: &'static str,
         /// The reason.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -98,7 +99,7 @@ impl OutputError {
 
     fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, what, source }
+        move |cause| Self::Io { path, what, cause }
     }
 }
 

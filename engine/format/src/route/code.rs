@@ -11,6 +11,7 @@ macro_rules! codes {
         /// Why something was refused: stable names, shared by the engine and everything that judges it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
+        #[non_exhaustive]
         pub enum RefusalCode {
             $($(#[doc = $doc])+ $variant,)+
         }

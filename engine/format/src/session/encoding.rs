@@ -115,7 +115,7 @@ fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
 }
 
 fn parse<D: DeserializeOwned>(bytes: &[u8], version: FormatVersion) -> Result<D, ReadError> {
-    serde_json::from_slice(bytes).map_err(|source| ReadError::Malformed { version, source })
+    serde_json::from_slice(bytes).map_err(|cause| ReadError::Malformed { version, cause })
 }
 
 /// The document's bytes, proven to read back as the same document: JSON has no word for a number that is not finite.

@@ -9,6 +9,7 @@ use crate::version::{FormatVersion, VersionParseError, VersionTooNew};
 
 /// Why bytes are not a session file that can be read here.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// Not JSON, not an object, or without a format version.
     #[error("not a session file: {reason}")]
@@ -21,7 +22,7 @@ pub enum ReadError {
     Sealed,
     /// The format version is not one.
     #[error("not a session file: {0}")]
-    Version(#[from] VersionParseError),
+    Version(VersionParseError),
     /// Newer than the reader.
     #[error(transparent)]
     TooNew(#[from] VersionTooNew),
@@ -32,12 +33,12 @@ pub enum ReadError {
         found: FormatVersion,
     },
     /// Not what a document of its version looks like.
-    #[error("the session file is not a document of format {version}: {source}")]
+    #[error("the session file is not a document of format {version}: {cause}")]
     Malformed {
         /// The version of the file.
         version: FormatVersion,
         /// Where and what.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// JSON that ends early.
     #[error("the session file ends early, after {bytes} bytes: it was cut short")]
@@ -60,27 +61,52 @@ pub enum ReadError {
     },
     /// The fields contradict each other.
     #[error("the session file contradicts itself: {0}")]
-    Invalid(#[from] Invalid),
+    Invalid(Invalid),
+}
+
+impl From<VersionParseError> for ReadError {
+    fn from(cause: VersionParseError) -> Self {
+        Self::Version(cause)
+    }
+}
+
+impl From<Invalid> for ReadError {
+    fn from(cause: Invalid) -> Self {
+        Self::Invalid(cause)
+    }
 }
 
 /// Why a session cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// Not a version that is known.
     #[error("format {0} cannot be written; the formats are {known}", known = known_versions())]
     UnknownVersion(FormatVersion),
     /// The fields contradict each other.
     #[error("the session contradicts itself and is not written: {0}")]
-    Invalid(#[from] Invalid),
+    Invalid(Invalid),
     /// JSON cannot say it.
     #[error("the session cannot be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// What was written reads back as something else, as with a number that is not finite.
     #[error("the session would not read back as it is: {reason}; numbers in it must be finite")]
     Unfaithful {
         /// What reading it back gave.
         reason: String,
     },
+}
+
+impl From<Invalid> for WriteError {
+    fn from(cause: Invalid) -> Self {
+        Self::Invalid(cause)
+    }
+}
+
+impl From<serde_json::Error> for WriteError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self::Json(cause)
+    }
 }
 
 /// Two fields of a session that contradict each other.

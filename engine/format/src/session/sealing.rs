@@ -53,7 +53,7 @@ pub(super) fn verbatim<D: Sealed>(bytes: &[u8]) -> Option<D> {
 /// The document without its digest, which must be the one of its content.
 pub(super) fn opened<D: Sealed>(mut document: D) -> Result<D, ReadError> {
     let declared = document.digest_mut().take().ok_or(ReadError::Unsealed)?;
-    let malformed = |source| ReadError::Malformed { version: D::VERSION, source };
+    let malformed = |cause| ReadError::Malformed { version: D::VERSION, cause };
     let actual = content_digest(&document).map_err(malformed)?;
     if declared == actual { Ok(document) } else { Err(ReadError::Digest { declared, actual }) }
 }

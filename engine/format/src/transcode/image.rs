@@ -32,6 +32,7 @@ pub struct Transcoded<'a> {
 
 /// A state that cannot be brought into a form.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TranscodeError {
     /// The model has other caches here.
     #[error("the saved KV is of a memory with {saved}, the one here has {here}{why}")]

@@ -26,6 +26,7 @@ pub struct Migrated {
 
 /// A session that cannot be migrated.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MigrateError {
     /// There is no passport.
     #[error(

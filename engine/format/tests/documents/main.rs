@@ -5,6 +5,7 @@
 mod canaries;
 mod contradictions;
 mod damage;
+mod errors;
 mod goldens;
 mod manifests;
 mod names;

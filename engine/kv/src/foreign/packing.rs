@@ -18,6 +18,7 @@ pub(super) struct Unpacked {
 
 /// Tokens that are packed and cannot be taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PackingError {
     /// Another version.
     #[error("llama-server packed them in version {0}, and version {KNOWN} is known")]

@@ -123,7 +123,7 @@ pub fn part<'a>(
         return Err(reference_error("a chunk of another length"));
     }
     let mut section = parse_section(chunk.payload(), layout, shape)
-        .map_err(|source| ImageError::Chunk { id: reference.id, source })?;
+        .map_err(|cause| ImageError::Chunk { id: reference.id, cause })?;
     let (transposed, rotation) = match &section {
         Section::Attention(found) => (found.transposed, found.rotation),
         Section::Recurrent(_) => (false, None),

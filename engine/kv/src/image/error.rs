@@ -5,6 +5,7 @@ use crate::layout::{LayoutError, MemoryShape};
 
 /// An image that cannot be used as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImageError {
     /// The image is in a layout that this version does not know.
     #[error("the image is in layout {id}, which this version of intact does not know; a newer one may")]
@@ -22,12 +23,12 @@ pub enum ImageError {
     #[error(transparent)]
     Mismatch(#[from] ChunkMismatch),
     /// A chunk has its hash but is not a state of that layout and shape.
-    #[error("chunk {id}: {source}")]
+    #[error("chunk {id}: {cause}")]
     Chunk {
         /// The chunk.
         id: ChunkId,
         /// What is wrong inside.
-        source: LayoutError,
+        cause: LayoutError,
     },
     /// The reference contradicts itself or its chunks.
     #[error("the image reference of the session document has {what}; the document was altered")]

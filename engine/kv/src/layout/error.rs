@@ -2,6 +2,7 @@
 
 /// A state that does not parse, or that a layout cannot represent. Offsets count from the first byte that was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// The input ends inside a field.
     #[error(

@@ -15,6 +15,30 @@ pub(in crate::llama) fn send_logs_to_tracing() {
     unsafe { sys::llama_log_set(Some(to_tracing), std::ptr::null_mut()) };
 }
 
+/// Who gets llama.cpp's log.
+#[cfg(not(llama_raw))]
+pub(in crate::llama) struct LogSink {
+    callback: sys::ggml_log_callback,
+    data: *mut c_void,
+}
+
+#[cfg(not(llama_raw))]
+impl LogSink {
+    /// Who gets it now.
+    pub(in crate::llama) fn now() -> Self {
+        let mut found = Self { callback: None, data: std::ptr::null_mut() };
+        // SAFETY: both places are written to, and nothing else is done.
+        unsafe { sys::llama_log_get(&raw mut found.callback, &raw mut found.data) };
+        found
+    }
+
+    /// Gives the log back to it.
+    pub(in crate::llama) fn take_over(self) {
+        // SAFETY: it is what somebody has set before, on their own word.
+        unsafe { sys::llama_log_set(self.callback, self.data) };
+    }
+}
+
 /// Does something, and gives the first error that llama.cpp logged meanwhile, which mostly says why. Another thread's can be
 /// among them: what llama.cpp logs names nobody.
 pub(in crate::llama) fn first_error_of<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {

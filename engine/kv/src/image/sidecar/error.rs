@@ -7,16 +7,17 @@ use crate::image::{ChunkId, ChunkMismatch};
 
 /// A sidecar that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SidecarError {
     /// The file system refused.
-    #[error("{}: cannot {what}: {source}", path.display())]
+    #[error("{}: cannot {what}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What was tried.
         what: &'static str,
         /// The reason.
-        source: io::Error,
+        cause: io::Error,
     },
     /// There is no such file.
     #[error("{}: the KV image is missing; the session can still be loaded by evaluating its tokens again", path.display())]
@@ -61,21 +62,21 @@ pub enum SidecarError {
         found: u64,
     },
     /// A chunk's bytes are not what its id says.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The two ids.
-        source: ChunkMismatch,
+        cause: ChunkMismatch,
     },
 }
 
 impl SidecarError {
     pub(super) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| match source.kind() {
+        move |cause| match cause.kind() {
             io::ErrorKind::NotFound => Self::NotFound { path },
-            _ => Self::Io { path, what, source },
+            _ => Self::Io { path, what, cause },
         }
     }
 }

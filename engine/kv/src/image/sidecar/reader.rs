@@ -154,7 +154,7 @@ impl Scan {
     ) -> Result<Chunk<'static>, SidecarError> {
         let frame = self.frame(&id).ok_or_else(|| SidecarError::Missing { path: path.to_owned(), id })?;
         let payload = read_payload(file, frame).map_err(SidecarError::io(path, "read a chunk"))?;
-        Chunk::verified(id, payload).map_err(|source| SidecarError::Damaged { path: path.to_owned(), source })
+        Chunk::verified(id, payload).map_err(|cause| SidecarError::Damaged { path: path.to_owned(), cause })
     }
 
     pub(super) fn add(&mut self, frame: Frame) {

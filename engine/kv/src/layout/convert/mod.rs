@@ -46,6 +46,7 @@ pub struct Distance {
 
 /// A conversion that is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConvertError {
     /// There is no conversion between the types.
     #[error("{from} cannot be converted to {to}; f32, f16, bf16, q8_0 and q4_0 can")]

@@ -1,24 +1,22 @@
-//! What the engine is asked for, and what it gives back.
+//! What the engine is asked for. Options begin with [`Default`], or with what is given most often, and are changed by setters
+//! that can be chained: `LoadOptions::default().policy(LoadPolicy::STRICT)`.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use intact_format::canary::CanaryDistance;
-use intact_format::digest::Digest;
-use intact_format::layout::Distances;
+use intact_format::kv_type::KvType;
 use intact_format::parameters::{ContextParameters, Parameters};
-use intact_format::passport::Difference;
-use intact_format::route::{LoadPolicy, Refusal, Route};
+use intact_format::route::LoadPolicy;
 use intact_format::session_id::SessionId;
-use intact_format::transcode::Steps;
 use intact_format::version::FormatVersion;
 
+use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::preset::Preset;
+use crate::setters::setters;
 
-/// How an engine is made.
+/// How an engine is made: what [`Engine::builder`] gives.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct EngineOptions {
     /// The model file; `None` takes the one that the parameters name.
     pub model: Option<PathBuf>,
@@ -44,17 +42,24 @@ pub struct EngineOptions {
     /// Do not measure how far the model is from itself. Saves then do not record it, which spares the first one the
     /// evaluation of about 100 tokens; loads under other settings than the saved ones are then evaluated again more often.
     pub skip_noise: bool,
-    /// Take the model file for one of this SHA-256, so that other weights pass for those that a session was saved with. For
-    /// tests.
+    pub(crate) hooks: Hooks,
+}
+
+/// What only those ask for who test what the engine does with it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default)]
+pub struct Hooks {
+    /// Take the model file for one of this SHA-256, so that other weights pass for those that a session was saved with.
     pub assumed_sha256: Option<String>,
-    /// Keep another sequence alive in the context of every session, with cells between those of the session. For tests.
+    /// Keep another sequence alive in the context of every session, with cells between those of the session.
     pub fragmented: bool,
-    /// Play a llama.cpp release whose state layout is not known: images become opaque. For tests.
+    /// Play a llama.cpp release whose state layout is not known: images become opaque.
     pub forget_layouts: bool,
 }
 
 /// How a session is started.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct StartOptions {
     /// Its id; `None` generates one.
     pub id: Option<String>,
@@ -68,6 +73,7 @@ pub struct StartOptions {
 
 /// How a session is saved.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct SaveOptions {
     /// The session file; `None` is `<id>.json` in the working directory.
     pub path: Option<PathBuf>,
@@ -81,6 +87,7 @@ pub struct SaveOptions {
 
 /// What a save to a file may take the place of. Only ever a session file: nothing else is replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Replace {
     /// The session's own file: the one that it was loaded from or saved to, unless somebody else has saved to it since.
     #[default]
@@ -91,25 +98,9 @@ pub enum Replace {
     Never,
 }
 
-/// What a save wrote.
-#[derive(Debug, Clone)]
-pub struct Saved {
-    /// The session file.
-    pub path: PathBuf,
-    /// Every file written, the session file first.
-    pub files: Vec<PathBuf>,
-    /// Bytes written: the document, and the chunks that were not there yet.
-    pub bytes: u64,
-    /// Tokens of the session.
-    pub tokens: usize,
-    /// What the format cannot hold, and what else the user should know.
-    pub notes: Vec<String>,
-    /// How long it took.
-    pub timings: Timings,
-}
-
 /// How a session is loaded.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LoadOptions {
     /// The routes that may be taken.
     pub policy: LoadPolicy,
@@ -119,13 +110,14 @@ pub struct LoadOptions {
     pub manifest: bool,
     /// Read as a reader would whose newest format this is.
     pub reader_format: Option<FormatVersion>,
-    /// The id that the session must have; another one is [`EngineError::OtherSession`](crate::EngineError::OtherSession), and
-    /// nothing live is touched. None takes any.
+    /// The id that the session must have; another one is [`EngineError::OtherSession`], and nothing live is touched. None
+    /// takes any.
     pub expect: Option<SessionId>,
 }
 
 /// Where a loaded session takes its parameters from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LoadParameters {
     /// Those that were saved; the engine's where the file has none.
     #[default]
@@ -136,96 +128,68 @@ pub enum LoadParameters {
     Defaults,
 }
 
-/// A session that was loaded.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// Its id; it is the current session now.
-    pub id: SessionId,
-    /// How it was loaded.
-    pub receipt: Receipt,
-}
-
-/// How a load was carried out.
-#[derive(Debug, Clone)]
-pub struct Receipt {
-    /// The route.
-    pub route: Route,
-    /// Why not a better one; empty for the best.
-    pub because: String,
-    /// Every axis, the ones that are the same too.
-    pub axes: Vec<Difference>,
-    /// Tokens whose KV came from the file.
-    pub tokens_restored: usize,
-    /// Tokens that were evaluated.
-    pub tokens_evaluated: u64,
-    /// How far the model is from what it said when the session was saved; none where the file has no canary.
-    pub canary: Option<CanaryDistance>,
-    /// What was done to the saved KV, on the route that does something to it.
-    pub transcoding: Option<Transcoding>,
-    /// Digest of the parameters in force.
-    pub parameters: Digest,
-    /// A live session of the same id was replaced.
-    pub replaced: bool,
-    /// Further remarks, one sentence each.
-    pub notes: Vec<String>,
-    /// How long it took.
-    pub timings: Timings,
-}
-
-/// What was done to the saved KV, and how far it is from what was saved.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Transcoding {
-    /// Every step with its loss.
-    pub steps: Steps,
-    /// Normalised mean squared error of all numbers of K; 0 where none changed.
-    pub nmse_k: f64,
-    /// The same of V.
-    pub nmse_v: f64,
-}
-
-/// What a load would do.
-#[derive(Debug, Clone)]
-pub struct Check {
-    /// The route, or why there is none.
-    pub route: Result<Route, Refusal>,
-    /// Why not a better one; empty for the best.
-    pub because: String,
-    /// Every axis, the ones that are the same too.
-    pub axes: Vec<Difference>,
-    /// Further remarks, one sentence each.
-    pub notes: Vec<String>,
-}
-
-/// How long the parts of an operation took.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Timings {
-    /// The whole operation.
-    pub total: Duration,
-    /// Its parts by name.
-    pub steps: BTreeMap<&'static str, Duration>,
-}
-
-impl Transcoding {
-    /// The steps with what was measured.
-    #[must_use]
-    pub fn of(steps: Steps, distances: &Distances) -> Self {
-        Self { steps, nmse_k: distances.keys.nmse(), nmse_v: distances.values.nmse() }
-    }
-}
-
-/// One sentence.
-impl fmt::Display for Transcoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps, nmse_k, nmse_v } = self;
-        write!(f, "The saved KV was transcoded ({steps}); error of K {nmse_k:.1e}, of V {nmse_v:.1e}.")
-    }
-}
-
 impl EngineOptions {
     /// An engine with the parameters of a preset.
     #[must_use]
     pub fn of_preset(preset: &Preset) -> Self {
         Self { preset: Some(preset.family()), parameters: preset.parameters.clone(), ..Self::default() }
+    }
+
+    setters! {
+        model(path: impl Into<PathBuf>) => Some(path.into());
+        model_repository(repository: impl Into<String>) => Some(repository.into());
+        preset(name: impl Into<String>) => Some(name.into());
+        parameters(parameters: Parameters) => parameters;
+        context(context: ContextParameters) => context;
+        lora(files: Vec<(PathBuf, f32)>) => files;
+        control_vectors(files: Vec<(PathBuf, f32)>) => files;
+        spare_contexts(count: usize) => count;
+        control_tokens_in_content(allow: bool) => allow;
+        skip_noise(skip: bool) => skip;
+    }
+
+    /// Sets how many tokens a session has room for.
+    #[must_use]
+    pub fn context_size(mut self, tokens: u32) -> Self {
+        self.context.context_size = Some(tokens);
+        self
+    }
+
+    /// Sets the threads that evaluate.
+    #[must_use]
+    pub fn threads(mut self, count: u32) -> Self {
+        (self.context.n_threads, self.context.n_threads_batch) = (Some(count), Some(count));
+        self
+    }
+
+    /// Sets the types of K and V.
+    #[must_use]
+    pub fn kv_types(mut self, keys: KvType, values: KvType) -> Self {
+        (self.context.type_k, self.context.type_v) = (Some(keys), Some(values));
+        self
+    }
+
+    /// Sets how many layers an accelerator takes, where the crate was built with a feature for one.
+    #[must_use]
+    pub fn gpu_layers(mut self, layers: i32) -> Self {
+        self.parameters.model_inference_parameters.gpu_layers = Some(layers);
+        self
+    }
+
+    /// Sets what only tests ask for.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    /// Makes the engine.
+    ///
+    /// # Errors
+    /// Those of [`Engine::create`].
+    pub fn build(self) -> Result<Engine, EngineError> {
+        Engine::create(self)
     }
 }
 
@@ -235,6 +199,13 @@ impl StartOptions {
     pub fn of_preset(preset: &Preset) -> Self {
         Self { preset: Some(preset.family()), parameters: Some(preset.parameters.clone()), ..Self::default() }
     }
+
+    setters! {
+        id(id: impl Into<String>) => Some(id.into());
+        preset(name: impl Into<String>) => Some(name.into());
+        parameters(parameters: Parameters) => Some(parameters);
+        system_prompt(prompt: impl Into<String>) => Some(prompt.into());
+    }
 }
 
 impl SaveOptions {
@@ -242,5 +213,22 @@ impl SaveOptions {
     #[must_use]
     pub fn to(path: impl AsRef<Path>) -> Self {
         Self { path: Some(path.as_ref().to_owned()), ..Self::default() }
+    }
+
+    setters! {
+        path(path: impl Into<PathBuf>) => Some(path.into());
+        format(version: FormatVersion) => Some(version);
+        manifest(write: bool) => write;
+        replace(what: Replace) => what;
+    }
+}
+
+impl LoadOptions {
+    setters! {
+        policy(policy: LoadPolicy) => policy;
+        parameters(source: LoadParameters) => source;
+        manifest(compare: bool) => compare;
+        reader_format(newest: FormatVersion) => Some(newest);
+        expect(id: SessionId) => Some(id);
     }
 }
