@@ -25,7 +25,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::options::{Replace, SaveOptions};
 use crate::passport;
-use crate::receipt::{Saved, Timings};
+use crate::receipt::Saved;
 
 /// What a save notes where the image would have no proof.
 const UNPROVEN: &str =
@@ -58,24 +58,23 @@ impl Engine {
         let manifest = options.manifest.then(|| Manifest::path_of(&path));
         manifest.as_deref().map_or(Ok(()), unless_foreign)?;
         let mut sink = FileSink::new(&path, replaces, Durable::default());
-        let options = SaveOptions { path: Some(path), ..options.clone() };
-        let (mut saved, document) = self.save_document(id, &mut sink, &options, &mut clock)?;
+        let Written { document, tokens, mut bytes, notes } =
+            self.write(id, &mut sink, Some(&path), options.format, &mut clock)?;
         let file = sink.file();
-        saved.files = vec![file.to_owned()];
+        let mut files = vec![file.to_owned()];
         if document.image.is_some() {
-            saved.files.push(sidecar_path(file));
+            files.push(sidecar_path(file));
         }
         if let Some(document) = sink.saved() {
             self.files.note(id, file, document);
         }
         if let (Some(manifest), Some(path)) = (document.manifest, manifest) {
-            let bytes = manifest.write().map_err(|error| failed("write", &path)(io::Error::other(error)))?;
-            Durable::default().replace(&path, &bytes).map_err(failed("write", &path))?;
-            saved.bytes += bytes.len() as u64;
-            saved.files.push(path);
+            let text = manifest.write().map_err(|error| failed("write", &path)(io::Error::other(error)))?;
+            Durable::default().replace(&path, &text).map_err(failed("write", &path))?;
+            bytes += text.len() as u64;
+            files.push(path);
         }
-        saved.timings = clock.stop();
-        Ok(saved)
+        Ok(Saved { path, files, bytes, tokens, notes, timings: clock.stop() })
     }
 
     /// Saves a live session into any place that can hold a document and chunks. The path of the options only names the
@@ -93,67 +92,75 @@ impl Engine {
         options: &SaveOptions,
     ) -> Result<Saved, EngineError> {
         let mut clock = Stopwatch::start();
-        let (mut saved, _) = self.save_document(id.as_ref(), sink, options, &mut clock)?;
-        saved.timings = clock.stop();
-        Ok(saved)
+        let path = options.path.as_deref();
+        let Written { document, tokens, bytes, notes } =
+            self.write(id.as_ref(), sink, path, options.format, &mut clock)?;
+        let path = path.map_or_else(|| Self::default_path(&document.session_id), Path::to_owned);
+        Ok(Saved { path, files: Vec::new(), bytes, tokens, notes, timings: clock.stop() })
     }
 
-    fn save_document(
+    /// Writes a session into a place, under the name of a path in its manifest.
+    fn write(
         &mut self,
         id: &str,
         sink: &mut dyn SessionSink,
-        options: &SaveOptions,
+        path: Option<&Path>,
+        format: Option<FormatVersion>,
         clock: &mut Stopwatch,
-    ) -> Result<(Saved, SessionDocument), EngineError> {
-        let format = options.format.unwrap_or(FormatVersion::CURRENT);
+    ) -> Result<Written, EngineError> {
+        let format = format.unwrap_or(FormatVersion::CURRENT);
         let weights_hold = self.shared.holds(&self.identity);
         let noise = if weights_hold && format >= FormatVersion::V2_1 { self.noise_of(id)? } else { None };
         let session = self.session_mut(id)?;
-        let path = options.path.clone().unwrap_or_else(|| Self::default_path(&session.id));
-
-        let mut document = SessionDocument::new(session.id.clone());
-        let saved_at = passport::now();
-        document.saved_at = Some(saved_at);
-        document.history = session.chat.messages().to_vec();
-        document.parameters = Some(session.parameters.clone());
-        document.sampler = Some(SamplerState { seed: session.seed });
-        let passport = Passport { saved_at, ..session.passport.clone() };
-        document.manifest = Some(Manifest::of(&passport, &path));
-        document.passport = Some(passport);
-        let mut notes = Vec::new();
-        let mut bytes = 0;
-        if format >= FormatVersion::V2_0 && !weights_hold {
-            notes.push(WEIGHTS_CHANGED.to_owned());
-        } else if format >= FormatVersion::V2_0 {
-            let Taken { canary, image, written } = image::take(session, sink, clock)?;
-            (document.canary, document.image, bytes) = (canary, image, written);
-            if document.canary.is_none() && !session.timeline.tokens().is_empty() {
-                notes.push(UNPROVEN.to_owned());
-            }
-            document.noise = noise.filter(|_| document.canary.is_some());
-            if let Some(ImageReference::Opaque(opaque)) = &document.image {
-                notes.push(opaque.remark());
-            }
+        let keeps_kv = format >= FormatVersion::V2_0;
+        let Taken { canary, image, written } =
+            if keeps_kv && weights_hold { image::take(session, sink, clock)? } else { Taken::default() };
+        let unproven = weights_hold && canary.is_none() && !session.timeline.tokens().is_empty();
+        let left_out = [(!weights_hold, WEIGHTS_CHANGED), (unproven, UNPROVEN)];
+        let left_out = left_out.into_iter().filter(|(holds, _)| keeps_kv && *holds);
+        let mut remarks: Vec<String> = left_out.map(|(_, remark)| remark.to_owned()).collect();
+        if let Some(ImageReference::Opaque(opaque)) = &image {
+            remarks.push(opaque.remark());
         }
-        let written = write(&document, format)?;
+        let saved_at = passport::now();
+        let passport = Passport { saved_at, ..session.passport.clone() };
+        let named = path.map_or_else(|| Self::default_path(&session.id), Path::to_owned);
+        let document = SessionDocument {
+            session_id: session.id.clone(),
+            saved_at: Some(saved_at),
+            history: session.chat.messages().to_vec(),
+            manifest: Some(Manifest::of(&passport, &named)),
+            parameters: Some(session.parameters.clone()),
+            sampler: Some(SamplerState { seed: session.seed }),
+            passport: Some(passport),
+            noise: noise.filter(|_| canary.is_some()),
+            canary,
+            image,
+        };
+        let encoded = write(&document, format)?;
         clock.lap("encode");
-        let committed = sink.commit(&written.bytes, document.image.as_ref())?;
+        let committed = sink.commit(&encoded.bytes, document.image.as_ref())?;
         clock.lap("commit");
         session.remember(document.image.as_ref());
         if let Some(remark) = &committed.remark {
             tracing::warn!(session = %session.id, %remark, "the session is saved");
-            notes.push(format!("The session is saved, but {remark}."));
+            remarks.push(format!("The session is saved, but {remark}."));
         }
-        let saved = Saved {
-            path,
-            files: Vec::new(),
-            bytes: bytes + committed.bytes,
+        Ok(Written {
+            document,
             tokens: session.timeline.tokens().len(),
-            notes: [written.notes, notes].concat(),
-            timings: Timings::default(),
-        };
-        Ok((saved, document))
+            bytes: written + committed.bytes,
+            notes: [encoded.notes, remarks].concat(),
+        })
     }
+}
+
+/// A session that is in its place.
+struct Written {
+    document: SessionDocument,
+    tokens: usize,
+    bytes: u64,
+    notes: Vec<String>,
 }
 
 impl Engine {

@@ -77,15 +77,16 @@ impl Chat {
     /// # Errors
     /// When the template refuses the messages.
     pub fn stream(&mut self, template: &ChatTemplate, model: &Model) -> Result<Vec<Token>, TemplateError> {
-        let rendered = rendered(&self.loaded().cloned().collect::<Vec<_>>(), template, model)?;
+        let rendered = rendered(&self.loaded().collect::<Vec<_>>(), template, model)?;
         Ok(self.note_runs(rendered))
     }
 
-    /// Notes the run of each loaded message, and gives them as one stream.
-    fn note_runs(&mut self, runs: Vec<Vec<Token>>) -> Vec<Token> {
+    /// Notes the run of each loaded message, and gives them as one stream. None is the run that a message has already.
+    fn note_runs(&mut self, runs: Vec<Option<Vec<Token>>>) -> Vec<Token> {
         let mut stream: Vec<Token> = Vec::new();
         let loaded = self.messages.iter_mut().filter(|message| message.status != KvStatus::Unloaded);
         for (message, run) in loaded.zip(runs) {
+            let run = run.or_else(|| message.tokens.take()).unwrap_or_default();
             let start = stream.len();
             stream.extend_from_slice(&run);
             set_run(message, start, run);
@@ -106,7 +107,7 @@ impl Chat {
             // It shows the chat in another way where an answer shall follow.
             Err(TemplateError::Rewrites { .. }) => {
                 let whole = template.whole(&self.for_template(), true)?;
-                let stream = self.note_runs(runs(&whole.runs, model));
+                let stream = self.note_runs(anew(&whole.runs, model));
                 Ok(Prompt { stream, opening: tokens_of(&whole.opening, model) })
             }
             Err(error) => Err(error),
@@ -133,30 +134,31 @@ fn run(
     Ok(tokens_at(&added, first, model))
 }
 
+/// The runs of messages, none for those that stay as they are.
 fn rendered(
-    messages: &[Message],
+    messages: &[&Message],
     template: &ChatTemplate,
     model: &Model,
-) -> Result<Vec<Vec<Token>>, TemplateError> {
-    let chat = for_template(messages.iter());
+) -> Result<Vec<Option<Vec<Token>>>, TemplateError> {
+    let chat = for_template(messages.iter().copied());
     let begins = messages.first().is_none_or(|first| first.span.is_some_and(|span| span.start == 0));
     messages
         .iter()
         .enumerate()
         .map(|(at, message)| match &message.tokens {
-            Some(tokens) if begins || at > 0 => Ok(tokens.clone()),
-            _ => run(&chat, at, template, model),
+            Some(_) if begins || at > 0 => Ok(None),
+            _ => run(&chat, at, template, model).map(Some),
         })
         .collect::<Result<_, _>>()
         .or_else(|error| match error {
-            TemplateError::Rewrites { .. } => Ok(runs(&template.whole(&chat, false)?.runs, model)),
+            TemplateError::Rewrites { .. } => Ok(anew(&template.whole(&chat, false)?.runs, model)),
             error => Err(error),
         })
 }
 
 /// The runs of a chat that was rendered as a whole.
-fn runs(whole: &[Vec<Stretch>], model: &Model) -> Vec<Vec<Token>> {
-    whole.iter().enumerate().map(|(at, stretches)| tokens_at(stretches, at == 0, model)).collect()
+fn anew(whole: &[Vec<Stretch>], model: &Model) -> Vec<Option<Vec<Token>>> {
+    whole.iter().enumerate().map(|(at, stretches)| Some(tokens_at(stretches, at == 0, model))).collect()
 }
 
 /// Tokens of template text with the begin-of-text token in front of a stream where the vocabulary wants it and the template
