@@ -3,11 +3,13 @@
 mod adopt;
 mod chat;
 mod check;
+mod colour;
 mod completions;
 mod config;
 mod expect;
 mod failure;
 mod filters;
+mod groups;
 mod guard;
 mod init;
 mod inspect;
@@ -40,12 +42,13 @@ mod table;
 mod tags;
 mod upgrade;
 mod verify;
+mod words;
 mod worker;
 
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::fleeting;
@@ -58,7 +61,7 @@ use failure::Failure;
 /// intact saves chat sessions, loads them again elsewhere (another release, model, setting or file format), and judges
 /// what came back against the same conversation that was never interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "intact", version, max_term_width = 100, after_long_help = AFTER_HELP)]
+#[command(name = "intact", version, max_term_width = 100)]
 #[command(arg_required_else_help = true, infer_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -100,20 +103,14 @@ enum Command {
     FakeWorker(self_test::FakeWorker),
     #[command(hide = true)]
     Guard(guard::Guard),
+    #[command(hide = true)]
+    Words(words::Words),
     Subjects(subjects::Subjects),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
 
-const AFTER_HELP: &str = "\
-Start here:
-  intact run --out out               judge the default matrix, then open out/report.html
-  intact run --model my-model.gguf   the same on a model of yours
-  intact check my-session.json --model my-model.gguf
-                                     will this one file load here, and how?
-  intact upgrade node-llama-cpp@3.18.1 node-llama-cpp@3.22.1 --model my-model.gguf
-                                     will my users' sessions survive the new version?
-
+const ENDINGS: &str = "\
 Exit codes:
   0    fine
   2    the command line is wrong
@@ -141,15 +138,23 @@ pub fn main() -> ExitCode {
     ExitCode::from(printing::end(exit).code())
 }
 
+/// The command line as it is.
+fn command() -> clap::Command {
+    groups::grouped(Arguments::command(), ENDINGS)
+}
+
 /// The arguments of this process. A subcommand that does not exist is answered with the one that was probably meant.
 fn arguments() -> Arguments {
-    Arguments::try_parse().unwrap_or_else(|mut error| {
+    let read = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    read.unwrap_or_else(|mut error| {
         let given = match error.get(ContextKind::InvalidSubcommand) {
             Some(ContextValue::String(given)) => given.clone(),
             _ => error.exit(),
         };
-        let command = Arguments::command();
-        let known: Vec<&str> = command
+        let command = command();
+        let words: Vec<String> =
+            std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let known: Vec<&str> = innermost(&command, &words)
             .get_subcommands()
             .filter(|known| !known.is_hide_set())
             .map(clap::Command::get_name)
@@ -159,6 +164,12 @@ fn arguments() -> Arguments {
         }
         error.exit()
     })
+}
+
+/// The subcommand that these words lead to.
+fn innermost<'a>(command: &'a clap::Command, words: &[String]) -> &'a clap::Command {
+    let next = words.split_first().and_then(|(word, rest)| Some((command.find_subcommand(word)?, rest)));
+    next.map_or(command, |(inner, rest)| innermost(inner, rest))
 }
 
 impl Command {
@@ -176,6 +187,7 @@ impl Command {
             Self::SelfTest(test) => test.carry_out(),
             Self::FakeWorker(worker) => worker.carry_out(),
             Self::Guard(guard) => guard.carry_out(),
+            Self::Words(words) => words.carry_out(),
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Upgrade(upgrade) => upgrade.carry_out(),

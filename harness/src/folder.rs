@@ -60,7 +60,7 @@ pub enum FolderError {
         reason: String,
     },
     /// It is no run's folder.
-    #[error("{path} is no run's folder: there is no run.json in it", path = path.display())]
+    #[error("{path} is not the folder of a run: there is no run.json in it", path = path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,

@@ -1,6 +1,6 @@
-//! The files that `intact init` writes: a configuration and expectations that work as they are.
+//! The files that `intact init` writes: a configuration and expectations that work as they are, or the project of the guide.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,20 +10,31 @@ pub(crate) const FILES: [(&str, &str); 2] = [
     ("expectations.toml", include_str!("init/expectations.toml")),
 ];
 
-/// Writes the files into a folder, and gives their paths. What is there is never overwritten.
+/// The project of the guide: its chat system is a stand-in, and so are its models.
+pub(crate) const EXAMPLE: [(&str, &str); 5] = [
+    ("intact.toml", include_str!("init/example/intact.toml")),
+    ("expectations.toml", include_str!("init/example/expectations.toml")),
+    ("adapter.py", include_str!("../adapters/exec/example.py")),
+    ("models/small.gguf", "small"),
+    ("models/large.gguf", "large"),
+];
+
+/// Writes files into a folder, which is made where it is not there, and gives their paths. What is there is never overwritten.
 ///
 /// # Errors
-/// The file that could not be written, and why: [`io::ErrorKind::AlreadyExists`] where it is there.
-pub(crate) fn write(folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
-    let paths = FILES.map(|(name, _)| folder.join(name));
+/// The file or folder that could not be written, and why: [`io::ErrorKind::AlreadyExists`] where a file is there.
+pub(crate) fn write(folder: &Path, files: &[(&str, &str)]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.join(name)).collect();
     if let Some(there) = paths.iter().find(|path| path.exists()) {
         return Err((there.clone(), io::ErrorKind::AlreadyExists.into()));
     }
-    for (path, (_, text)) in paths.iter().zip(FILES) {
+    for (path, (_, text)) in paths.iter().zip(files) {
+        let folder = path.parent().unwrap_or(folder);
+        fs::create_dir_all(folder).map_err(|error| (folder.to_owned(), error))?;
         let file = OpenOptions::new().write(true).create_new(true).open(path);
         file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| (path.clone(), error))?;
     }
-    Ok(paths.to_vec())
+    Ok(paths)
 }
 
 #[cfg(test)]
@@ -57,11 +68,19 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_not_there_is_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let project = folder.path().join("new/guide");
+        assert_eq!(write(&project, &EXAMPLE).expect("written").len(), EXAMPLE.len());
+        assert!(project.join("models/small.gguf").is_file());
+    }
+
+    #[test]
     fn nothing_is_overwritten() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(write(folder.path()).expect("written").len(), 2);
-        std::fs::remove_file(folder.path().join("intact.toml")).expect("removed");
-        let (path, error) = write(folder.path()).expect_err("one is there");
+        assert_eq!(write(folder.path(), &FILES).expect("written").len(), 2);
+        fs::remove_file(folder.path().join("intact.toml")).expect("removed");
+        let (path, error) = write(folder.path(), &FILES).expect_err("one is there");
         assert!(path.ends_with("expectations.toml") && error.kind() == io::ErrorKind::AlreadyExists);
         assert!(!folder.path().join("intact.toml").exists(), "all or nothing");
     }

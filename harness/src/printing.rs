@@ -59,9 +59,14 @@ pub(crate) fn begin() {
 
 /// Writes to standard output.
 pub(crate) fn out(text: Arguments<'_>) {
+    out_coloured(&text::shown(&text.to_string()));
+}
+
+/// Writes what this crate itself has coloured to standard output. Nothing in it is as others wrote it.
+pub(crate) fn out_coloured(text: &str) {
     let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
     if lost.is_none()
-        && let Err(error) = io::stdout().lock().write_all(text::shown(&text.to_string()).as_bytes())
+        && let Err(error) = io::stdout().lock().write_all(text.as_bytes())
     {
         *lost = Some(Lost::by(&error, *TERMINAL));
     }

@@ -116,7 +116,8 @@ fn code(cells: &[&Cell]) -> Option<String> {
 
 fn found(cells: &[&Cell]) -> String {
     let first = cells.first().map(|cell| cell.message.as_str()).unwrap_or_default();
-    let short: String = first.chars().filter(|character| !character.is_control()).take(120).collect();
+    let short: String =
+        crate::text::brief(first).chars().filter(|character| !character.is_control()).take(120).collect();
     match cells.len() {
         1 => short,
         more => format!("{more} cells; the first: {short}"),

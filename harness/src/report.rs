@@ -6,6 +6,7 @@
 mod annotations;
 mod attempt;
 mod badge;
+mod called;
 mod changes;
 mod combined;
 mod coverage;
@@ -19,6 +20,7 @@ mod performance;
 mod pivot;
 mod questions;
 mod requantization;
+mod safest;
 mod story;
 mod systems;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use thiserror::Error;
 pub use crate::style::{Style, Tone};
 pub use annotations::annotations;
 pub use badge::badge;
+pub use called::called;
 pub use changes::{Change, ChangeKind, Changes};
 pub use combined::combined;
 pub use coverage::{AxisGround, Ground, Used};
@@ -47,7 +50,7 @@ pub use pivot::{Pivot, Row, Slot};
 pub use questions::questions;
 pub use requantization::{Requantization, Span, Turned};
 pub use story::{Answer, Common, Line, Story, Tally, Told, by_kind, explained, kind_words};
-pub use systems::{Asked, Cost, Party, Systems};
+pub use systems::{Asked, Cost, Given, Party, Systems};
 
 use crate::files::{contain, replace_own};
 use crate::results::Results;
@@ -59,6 +62,8 @@ pub struct Report<'a> {
     pub results: &'a Results,
     /// What changed since an earlier run, where one was given.
     pub changes: Option<Changes>,
+    /// That run.
+    pub baseline: Option<&'a Results>,
     /// How fast sessions are saved and restored, where that was measured.
     pub performance: Option<Performance>,
 }
@@ -67,13 +72,14 @@ impl<'a> Report<'a> {
     /// A report of a run alone.
     #[must_use]
     pub const fn of(results: &'a Results) -> Self {
-        Self { results, changes: None, performance: None }
+        Self { results, changes: None, baseline: None, performance: None }
     }
 
     /// A report that compares the run with an earlier one.
     #[must_use]
-    pub fn since(results: &'a Results, baseline: &Results) -> Self {
-        Self { changes: Some(Changes::between(baseline, results)), ..Self::of(results) }
+    pub fn since(results: &'a Results, baseline: &'a Results) -> Self {
+        let changes = Some(Changes::between(baseline, results));
+        Self { changes, baseline: Some(baseline), ..Self::of(results) }
     }
 }
 

@@ -5,15 +5,15 @@ use crate::verdict::Verdict;
 /// How good or bad a verdict is, as a colour shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// The session came back.
+    /// The session survives.
     Good,
-    /// The session is right, at a price.
+    /// The session survives, at a price.
     Fair,
-    /// The session stayed out, and nothing was harmed.
+    /// The session is lost, and whoever loads it is told.
     Safe,
     /// The session came back worse.
     Weak,
-    /// The session is lost, wrong, or did harm.
+    /// The session is wrong and nobody is told, or the load did harm.
     Bad,
     /// Nothing is known.
     Blank,
@@ -31,6 +31,55 @@ impl Tone {
             Self::Bad => "bad",
             Self::Blank => "blank",
         }
+    }
+
+    /// One character for it, where it stands for several verdicts.
+    #[must_use]
+    pub const fn glyph(self) -> char {
+        match self {
+            Self::Good => '✓',
+            Self::Fair => '↻',
+            Self::Safe => '⊘',
+            Self::Weak => '↓',
+            Self::Bad => '✗',
+            Self::Blank => '○',
+        }
+    }
+
+    /// What it says of sessions, in every part of a report.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Good => "survives",
+            Self::Fair => "survives, computed again",
+            Self::Safe => "lost, but told",
+            Self::Weak => "comes back worse",
+            Self::Bad => "silently wrong, or does harm",
+            Self::Blank => "not known",
+        }
+    }
+
+    const fn severity(self) -> u8 {
+        match self {
+            Self::Blank => 0,
+            Self::Good => 1,
+            Self::Fair => 2,
+            Self::Safe => 3,
+            Self::Weak => 4,
+            Self::Bad => 5,
+        }
+    }
+
+    /// This one, or another where that is worse.
+    #[must_use]
+    pub const fn or_worse(self, other: Self) -> Self {
+        if other.severity() > self.severity() { other } else { self }
+    }
+
+    /// The worst of the tones of some verdicts.
+    #[must_use]
+    pub fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        verdicts.into_iter().map(|verdict| Style::of(verdict).tone).fold(Self::Blank, Self::or_worse)
     }
 }
 
@@ -54,7 +103,7 @@ impl Style {
             Verdict::Refused => ('⊘', Tone::Safe),
             Verdict::Degraded => ('↓', Tone::Weak),
             Verdict::Inert => ('∅', Tone::Bad),
-            Verdict::RefusedUnclear => ('?', Tone::Bad),
+            Verdict::RefusedUnclear => ('?', Tone::Safe),
             Verdict::RefusedDestructive => ('‼', Tone::Bad),
             Verdict::Hung => ('∞', Tone::Bad),
             Verdict::Crashed => ('†', Tone::Bad),
@@ -77,6 +126,15 @@ mod tests {
         let glyphs: std::collections::BTreeSet<_> =
             Verdict::ALL.map(|verdict| Style::of(verdict).glyph).into();
         assert_eq!(glyphs.len(), Verdict::ALL.len());
+    }
+
+    #[test]
+    fn the_worst_tone_is_that_of_the_worst_fate() {
+        use Verdict::{Corrupt, Exact, NotRun, RefusedUnclear};
+        assert_eq!(Tone::worst([]), Tone::Blank);
+        assert_eq!(Tone::worst([NotRun, Exact]), Tone::Good);
+        assert_eq!(Tone::worst([Exact, RefusedUnclear]), Tone::Safe);
+        assert_eq!(Tone::worst([RefusedUnclear, Corrupt, Exact]), Tone::Bad);
     }
 
     #[test]

@@ -59,6 +59,40 @@ pub(crate) fn line(raw: &str) -> String {
     raw.chars().map(visible).collect()
 }
 
+/// The same with every digest of 64 digits by its first twelve: enough to tell it from any other.
+pub(crate) fn brief(raw: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut kept = 0;
+    for (at, run) in runs(raw, |byte| byte.is_ascii_alphanumeric()) {
+        if run.len() == DIGEST && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            out.push_str(&raw[kept..at + SHORT]);
+            out.push('…');
+            kept = at + DIGEST;
+        }
+    }
+    if kept == 0 {
+        return Cow::Borrowed(raw);
+    }
+    out.push_str(&raw[kept..]);
+    Cow::Owned(out)
+}
+
+/// Digits of a digest, and how many of them are shown.
+const DIGEST: usize = 64;
+const SHORT: usize = 12;
+
+/// The longest stretches of these bytes, with where they begin.
+fn runs(text: &str, wanted: impl Fn(u8) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + bytes[from..].iter().position(|byte| wanted(*byte))?;
+        let length = bytes[start..].iter().position(|byte| !wanted(*byte)).unwrap_or(bytes.len() - start);
+        from = start + length;
+        Some((start, &text[start..from]))
+    })
+}
+
 /// A document: every character is one that XML, HTML and Markdown know, and none acts on a reader. Lines stay lines.
 pub(crate) fn document(raw: String) -> String {
     if raw.contains(acts) { raw.chars().map(instead).collect() } else { raw }
@@ -191,6 +225,15 @@ mod tests {
         assert_eq!(code("plain"), "`plain`");
         assert_eq!(code("a `b` c"), "``a `b` c``");
         assert_eq!(code("`x"), "`` `x ``");
+    }
+
+    #[test]
+    fn digests_are_told_by_their_beginning() {
+        let digest = "0123456789ab".to_owned() + &"c".repeat(52);
+        assert_eq!(brief(&format!("is {digest}, not ü{digest}")), "is 0123456789ab…, not ü0123456789ab…");
+        for whole in [&"a".repeat(63), &"a".repeat(65), &"A".repeat(64), "größer", ""] {
+            assert_eq!(brief(whole), *whole);
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Can sessions be taken from one system to another, and back? A small matrix of two systems, and its answer in words.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use thiserror::Error;
 use toml::{Table, Value};
 
+use crate::filter::compare_versions;
 use crate::quantity::counted;
 use crate::recipe::{INAPPLICABLE, SAME};
 use crate::results::{Cell, Results};
@@ -41,7 +44,26 @@ impl Side {
     }
 }
 
-/// The configuration with these two systems: each reads what each wrote, with f16 and with q8_0.
+/// KV types that are tried.
+const TYPES: [&str; 3] = ["f16", "q8_0", "q4_0"];
+
+/// What the state files of a release are called, which llama.cpp saves and loads by itself.
+fn files_of(release: &str) -> String {
+    format!("{release}-files")
+}
+
+/// Releases before the first of these take a state file of the second or a later one for one that needs all memory there is.
+const TAKES_ALL_MEMORY: [&str; 2] = ["b5913", "b9028"];
+
+/// Whether state files of one release must not be given to another.
+fn is_harmful(writer: &str, reader: &str) -> bool {
+    let [older, newer] = TAKES_ALL_MEMORY;
+    compare_versions(reader, older) == Some(Ordering::Less)
+        && compare_versions(writer, newer).is_some_and(|order| order != Ordering::Less)
+}
+
+/// The configuration with these two systems: each reads what each wrote, with every KV type. Of two llama.cpp releases the state
+/// files that llama.cpp saves itself are tried too.
 ///
 /// # Errors
 /// [`MatrixError`].
@@ -64,11 +86,47 @@ pub fn configuration(from: &Side, to: &Side) -> Result<String, MatrixError> {
             ])),
         }
     }
-    let sides = format!("={}|={}", from.name(), to.name());
+    let mut only = both(&from.name(), &to.name());
+    if let (Side::Worker(..), Side::Worker(..)) = (from, to) {
+        for side in [from, to] {
+            let Side::Worker(name, command) = side else { continue };
+            let command = command.iter().map(String::as_str).chain(["--subject", "blind"]);
+            subjects.push(Table::from_iter([
+                ("name".to_owned(), Value::from(files_of(name))),
+                ("part".to_owned(), "judged".into()),
+                ("command".to_owned(), Value::Array(command.map(Value::from).collect())),
+            ]));
+        }
+        only = format!("{only} | {}", both(&files_of(&from.name()), &files_of(&to.name())));
+        let ways = [(from.name(), to.name()), (to.name(), from.name())];
+        let forbids =
+            ways.iter().filter(|(writer, reader)| is_harmful(writer, reader)).map(|(writer, reader)| {
+                Value::Table(Table::from_iter([
+                    (
+                        "when".to_owned(),
+                        Value::from(format!("writer(={}) & reader(={})", files_of(writer), files_of(reader))),
+                    ),
+                    ("reason".to_owned(), "the older release would ask for all memory of the machine".into()),
+                ]))
+            });
+        if let Some(known) = config.get_mut("forbid").and_then(Value::as_array_mut) {
+            known.extend(forbids);
+        }
+    }
+    if let Some(axes) = config.get_mut("axes").and_then(Value::as_array_mut) {
+        for axis in axes.iter_mut().filter_map(Value::as_table_mut) {
+            let values = match axis.get("name").and_then(Value::as_str) {
+                Some("kv") => TYPES.to_vec(),
+                Some("reader_kv") => std::iter::once("same").chain(TYPES).collect(),
+                _ => continue,
+            };
+            axis.insert("values".into(), Value::Array(values.into_iter().map(Value::from).collect()));
+        }
+    }
     let block = Table::from_iter([
         ("vary".to_owned(), Value::from("all")),
         ("axes".to_owned(), Value::from(vec!["reader", "writer", "kv"])),
-        ("only".to_owned(), format!("reader({sides}) & writer({sides}|same)").into()),
+        ("only".to_owned(), only.into()),
     ]);
     let plan = Table::from_iter([
         ("about".to_owned(), Value::from("Two systems: each reads what each wrote.")),
@@ -80,6 +138,11 @@ pub fn configuration(from: &Side, to: &Side) -> Result<String, MatrixError> {
         run.insert("plan".into(), PLAN.into());
     }
     Ok(toml::to_string(&config)?)
+}
+
+/// The cells in which each of two systems reads what each wrote.
+fn both(one: &str, other: &str) -> String {
+    format!("reader(={one}|={other}) & writer(={one}|={other}|same)")
 }
 
 /// How sessions fare on one way.
@@ -106,6 +169,8 @@ pub struct Way {
     pub to: String,
     /// By KV type.
     pub types: Vec<(String, Option<Fare>, String)>,
+    /// KV types that cannot be had on it.
+    pub unable: BTreeSet<String>,
 }
 
 /// The answers.
@@ -117,6 +182,8 @@ pub struct Answers {
     pub rollback: Way,
     /// Each from itself to itself: a system that cannot do that says nothing about the other.
     pub itself: [Way; 2],
+    /// The same there and back for the state files that llama.cpp saves itself, where two releases of it were tried.
+    pub files: Option<[Way; 2]>,
 }
 
 impl Fare {
@@ -126,11 +193,19 @@ impl Fare {
             Tone::Fair => Some(Self::Recomputed),
             Tone::Weak => Some(Self::Worse),
             Tone::Safe => Some(Self::Told),
-            Tone::Bad => match verdict {
-                Verdict::RefusedUnclear => Some(Self::Told),
-                _ => Some(Self::Silent),
-            },
+            Tone::Bad => Some(Self::Silent),
             Tone::Blank => None,
+        }
+    }
+
+    /// How it looks, as in every part of a report.
+    pub(crate) const fn tone(self) -> Tone {
+        match self {
+            Self::Survives => Tone::Good,
+            Self::Recomputed => Tone::Fair,
+            Self::Worse => Tone::Weak,
+            Self::Told => Tone::Safe,
+            Self::Silent => Tone::Bad,
         }
     }
 
@@ -155,8 +230,10 @@ impl Way {
         };
         let cells = results.cells.iter().filter(|cell| dim(cell, "reader") == to && is_writer(cell));
         let mut types: Vec<(String, Option<Fare>, String)> = Vec::new();
+        let (mut unable, mut able) = (BTreeSet::new(), BTreeSet::new());
         for cell in cells.filter(|cell| cell.verdict != Verdict::Filtered && is_plain(results, cell)) {
             let (kv, fare) = (dim(cell, "kv"), Fare::of(cell.verdict));
+            if cell.verdict == Verdict::Unsupported { &mut unable } else { &mut able }.insert(kv.clone());
             match types.iter_mut().find(|(known, ..)| *known == kv) {
                 // Of several models the worst counts; what is not known is no good news.
                 Some(known) if fare.is_none() || known.1.is_some() && fare > known.1 => {
@@ -166,8 +243,15 @@ impl Way {
                 None => types.push((kv, fare, cell.message.clone())),
             }
         }
-        types.sort_by(|left, right| left.0.cmp(&right.0));
-        Self { from: from.to_owned(), to: to.to_owned(), types }
+        unable.retain(|kv| !able.contains(kv));
+        types.sort_by_key(|(kv, ..)| (TYPES.iter().position(|known| known == kv), kv.clone()));
+        Self { from: from.to_owned(), to: to.to_owned(), types, unable }
+    }
+
+    /// The same without the KV types that its writer has no sessions of.
+    fn without(mut self, unable: &BTreeSet<String>) -> Self {
+        self.types.retain(|(kv, ..)| !unable.contains(kv));
+        self
     }
 
     /// Whether sessions of every KV type survive; `None` where that is not known of one and no other is lost.
@@ -230,7 +314,19 @@ impl Answers {
     #[must_use]
     pub fn of(results: &Results, from: &str, to: &str) -> Self {
         let way = |from: &str, to: &str| Way::of(results, from, to);
-        Self { upgrade: way(from, to), rollback: way(to, from), itself: [way(from, from), way(to, to)] }
+        let itself = [way(from, from), way(to, to)];
+        let files = [files_of(from), files_of(to)];
+        let has_files = |cell: &Cell| cell.dims.get("reader").is_some_and(|reader| files.contains(reader));
+        Self {
+            upgrade: way(from, to).without(&itself[0].unable),
+            rollback: way(to, from).without(&itself[1].unable),
+            files: results
+                .cells
+                .iter()
+                .any(has_files)
+                .then(|| [way(&files[0], &files[1]), way(&files[1], &files[0])]),
+            itself,
+        }
     }
 
     /// For a person. `model` is what was tried with.
@@ -238,10 +334,16 @@ impl Answers {
     pub fn text(&self, model: &str) -> String {
         let mut text = self.upgrade.answer("Can I upgrade,") + &self.rollback.answer("Can I roll back,");
         for way in &self.itself {
+            if !way.unable.is_empty() {
+                let types: Vec<&str> = way.unable.iter().map(String::as_str).collect();
+                let _ = writeln!(text, "Note: {} has no sessions with {}.", way.to, types.join(" or "));
+            }
             let bad: Vec<&str> = way
                 .types
                 .iter()
-                .filter(|(_, fare, _)| fare.is_none_or(|fare| fare > Fare::Recomputed))
+                .filter(|(kv, fare, _)| {
+                    !way.unable.contains(kv) && fare.is_none_or(|fare| fare > Fare::Recomputed)
+                })
                 .map(|(kv, ..)| kv.as_str())
                 .collect();
             if !bad.is_empty() {
@@ -252,6 +354,13 @@ impl Answers {
                     bad.join(" and ")
                 );
             }
+        }
+        if let Some(files) = &self.files {
+            text.push_str(
+                "\nThese were sessions that intact saved. Of the state files that llama.cpp saves itself, which nothing checks:\n",
+            );
+            text += &files[0].answer("Can I upgrade,");
+            text += &files[1].answer("Can I roll back,");
         }
         let lost = [&self.upgrade, &self.rollback].iter().any(|way| way.survives() == Some(false));
         if lost {

@@ -26,7 +26,7 @@ pub enum OpenError {
         example: &'static str,
     },
     /// A file is no library at all, or is cut.
-    #[error("{} is no library: {reason}; fetch it again", file.display())]
+    #[error("{} is not a library: {reason}; fetch it again", file.display())]
     NotALibrary {
         /// The file.
         file: PathBuf,

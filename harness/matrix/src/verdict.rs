@@ -104,7 +104,7 @@ impl Verdict {
             Self::Corrupt => "The load reported success, and what came back is wrong.",
             Self::Unsupported => "The subject cannot do what this cell asks.",
             Self::Filtered => "A constraint says that this combination is impossible.",
-            Self::NotRun => "Planned, but the run ended before.",
+            Self::NotRun => "Planned, and not played: the run ended before, or what it needs is not here.",
             Self::HarnessError => "The harness or its set-up failed; nothing is known about the subject.",
         }
     }

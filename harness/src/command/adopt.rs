@@ -55,7 +55,7 @@ pub(super) struct Adopt {
     history: Option<PathBuf>,
 
     /// The session file [default: the state file's name with .json]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
     /// Id of the session [default: the session file's name without its extension]

@@ -222,7 +222,9 @@ impl Desk {
         let text = reviewed(&self.text, index, reason, issue, expires).map_err(Failure::setup)?;
         Expectations::parse(&text, &self.path, &self.config).map_err(wrong)?;
         self.write(&text)?;
-        println!("{}: entry {number} is reviewed", self.path.display());
+        let lapses =
+            expires.or(entry.expires).map(|day| format!("; it expires on {day}")).unwrap_or_default();
+        println!("{}: entry {number} is reviewed{lapses}", self.path.display());
         Ok(Exit::Fine)
     }
 

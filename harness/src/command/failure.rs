@@ -9,6 +9,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
 use thiserror::Error;
 
+use super::colour;
 use crate::config::{ConfigError, Wrong};
 use crate::exit::Exit;
 use crate::{printing, text};
@@ -38,7 +39,10 @@ impl Failure {
     /// A configuration file cannot be used; its line is shown.
     pub(super) fn config(error: &ConfigError) -> Self {
         match error {
-            ConfigError::Io { .. } => Self::setup(error),
+            ConfigError::Io { path, reason } => {
+                let named = format!("the configuration {} cannot be read: {reason}", path.display());
+                Self::setup(named).help("check the path; `intact init` writes a configuration to begin with")
+            }
             ConfigError::Wrong(wrong) => {
                 let Wrong { path, text: source, span, message } = &**wrong;
                 let place = LabeledSpan::underline(span.start..span.end.max(span.start + 1));
@@ -106,7 +110,7 @@ impl Failure {
 
     /// Writes it to standard error and gives the exit code.
     pub(super) fn report(&self) -> Exit {
-        printing::coloured(&(self.rendered(io::IsTerminal::is_terminal(&io::stderr())) + "\n"));
+        printing::coloured(&(self.rendered(colour::on_errors()) + "\n"));
         self.exit
     }
 

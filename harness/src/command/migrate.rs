@@ -39,7 +39,7 @@ pub(super) struct Migrate {
     to_tag: String,
 
     /// The new session file [default: NAME-TAG.json beside the old one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
     #[command(flatten)]

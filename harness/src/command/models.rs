@@ -16,6 +16,7 @@ use intact_fixtures::FixtureError;
 
 use super::Failure;
 use crate::exit::Exit;
+use crate::hub::Hub;
 use crate::nearest::nearest;
 pub(super) use derive::quantize;
 pub(super) use fetch::model_file;
@@ -53,8 +54,8 @@ struct Generate {
     all: bool,
 
     /// Where the files go [default: folders named after their content in $INTACT_HOME/models, else in ~/.cache/intact/models]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[arg(short, long, value_name = "DIR", alias = "dir")]
+    out: Option<PathBuf>,
 }
 
 impl Models {
@@ -78,7 +79,7 @@ impl Generate {
             return Err(unknown_model(unknown, &known));
         }
         for id in ids {
-            let made = match &self.dir {
+            let made = match &self.out {
                 Some(dir) => {
                     free_for(&id, dir)?;
                     intact_fixtures::ensure(&id, dir)
@@ -93,6 +94,14 @@ impl Generate {
     }
 }
 
+/// Ids of all models that `--model id:…` takes; those of pins that cannot be read are left out.
+pub(super) fn ids() -> Vec<String> {
+    let tiny = intact_fixtures::files().map(str::to_owned);
+    let hub = hub::HubArguments::of_environment().open();
+    let pinned = hub.iter().flat_map(Hub::pins).map(|pin| pin.id.clone());
+    tiny.chain(pinned).collect()
+}
+
 /// A file of a model's name that is another one is not replaced.
 fn free_for(id: &str, dir: &Path) -> Result<(), Failure> {
     let path = dir.join(format!("{id}.gguf"));
@@ -101,7 +110,7 @@ fn free_for(id: &str, dir: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::setup(format!("{} is there already, and is another model", path.display()))
-        .help("name another folder with --dir; nothing is overwritten"))
+        .help("name another folder with --out; nothing is overwritten"))
 }
 
 fn unknown_model(id: &str, known: &[&str]) -> Failure {

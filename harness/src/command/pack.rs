@@ -25,7 +25,7 @@ pub(super) struct Pack {
     file: PathBuf,
 
     /// The bundle [default: NAME.intact beside it]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Unpack {
     file: PathBuf,
 
     /// The session file [default: NAME.json beside it]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 

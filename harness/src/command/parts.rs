@@ -8,7 +8,7 @@ use super::Failure;
 use super::progress::Shown;
 use super::run::{failed, play};
 use super::selection::{Keeping, Selection, Workforce, command_line, keep, models};
-use super::summary::summary;
+use super::summary::tell;
 use crate::exit::Exit;
 use crate::folder::Partition;
 use crate::interrupt;
@@ -182,7 +182,7 @@ impl Merge {
             MergeOptions { runs, out: self.out, expectations: self.expectations, command: command_line() };
         let results = run::merge(&options).map_err(failed)?;
         report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
-        print!("{}", summary(&results, &options.out));
+        tell(&results, &options.out);
         println!(
             "Parts:  what they say is believed; no more is known of who made them than of who can write to them"
         );

@@ -21,8 +21,12 @@ use crate::run::{self, RunOptions};
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     /// The plan, by its name in the configuration [default: the configured one]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", conflicts_with = "named")]
     plan: Option<String>,
+
+    /// The same, as `intact run` takes it
+    #[arg(long = "plan", value_name = "NAME", id = "named")]
+    named: Option<String>,
 
     /// How it is shown
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -70,7 +74,7 @@ impl Plan {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let (format, parts, partition) = (self.format, self.parts, self.partition);
         let options = RunOptions {
-            plan: self.plan,
+            plan: self.plan.or(self.named),
             filter: self.filter,
             config: self.config,
             previous: self.previous,
@@ -98,7 +102,7 @@ fn text(planned: &Planned) -> String {
     let possible = planned.cells.iter().filter(|cell| cell.filtered.is_none()).count();
     let mut lines = vec![
         ("plan".to_owned(), info.name.clone()),
-        ("digest".to_owned(), planned.digest.whole.clone()),
+        ("digest".to_owned(), crate::text::brief(&planned.digest.whole).into_owned()),
         ("cells".to_owned(), format!("{} of {}", planned.cells.len(), info.planned)),
         ("possible".to_owned(), format!("{possible}; a constraint rules the others out")),
     ];

@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::colour;
+use crate::printing;
 use crate::quantity::as_expected;
-use crate::report::Style;
+use crate::report::{Style, Tone};
 use crate::results::Cell;
 use crate::run::Progress;
 
-const COUNTED: &str = "{msg:30} {bar:32} {pos}/{len}  {eta} left";
-const UNCOUNTED: &str = "{spinner} {msg}";
+const COUNTED: &str = "{msg:32} {bar:24} {pos}/{len}, about {eta} left";
+const UNCOUNTED: &str = "{msg:32} {spinner} {elapsed}";
+/// A cell that takes longer is named.
+const SLOW: f64 = 30.0;
 
 /// Shows a run on standard error.
 pub(super) struct Shown {
     bar: Mutex<ProgressBar>,
     terminal: bool,
+    coloured: bool,
     /// Whether cells that are not as expected are told one by one.
     cells: bool,
 }
@@ -25,7 +30,8 @@ pub(super) struct Shown {
 impl Shown {
     /// A bar where standard error is a terminal, lines otherwise.
     pub(super) fn new() -> Self {
-        Self { bar: Mutex::new(ProgressBar::hidden()), terminal: stderr().is_terminal(), cells: true }
+        let (terminal, coloured) = (stderr().is_terminal(), colour::on_errors());
+        Self { bar: Mutex::new(ProgressBar::hidden()), terminal, coloured, cells: true }
     }
 
     /// The same, for a run in which nothing is expected.
@@ -33,9 +39,16 @@ impl Shown {
         Self { cells: false, ..Self::new() }
     }
 
-    /// Takes the bar away.
+    /// Ends the part of the run that is shown.
     pub(super) fn finish(&self) {
-        self.with(ProgressBar::finish_and_clear);
+        self.with(|bar| {
+            let told = ended(&bar.message(), bar.position(), bar.length(), bar.elapsed());
+            let shown = !bar.is_hidden() && !bar.is_finished();
+            bar.finish_and_clear();
+            if shown {
+                eprintln!("{told}");
+            }
+        });
     }
 
     fn with(&self, act: impl FnOnce(&ProgressBar)) {
@@ -44,9 +57,18 @@ impl Shown {
 
     fn say(&self, line: &str) {
         if self.terminal {
-            self.with(|bar| bar.println(line));
+            self.with(|bar| bar.suspend(|| eprintln!("{line}")));
         } else {
             eprintln!("{line}");
+        }
+    }
+
+    fn say_in(&self, tone: Tone, line: &str) {
+        if self.coloured {
+            let painted = colour::painted(tone, line) + "\n";
+            self.with(|bar| bar.suspend(|| printing::coloured(&painted)));
+        } else {
+            self.say(line);
         }
     }
 }
@@ -57,6 +79,8 @@ impl Progress for Shown {
             eprintln!("{}", announced(name, steps));
             return;
         }
+        // One bar at a time: two of them draw over each other.
+        self.finish();
         let bar = if steps > 0 { ProgressBar::new(steps as u64) } else { ProgressBar::new_spinner() };
         bar.set_draw_target(ProgressDrawTarget::stderr());
         let template = if steps > 0 { COUNTED } else { UNCOUNTED };
@@ -65,9 +89,7 @@ impl Progress for Shown {
         }
         bar.set_message(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        let mut shown = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        shown.finish_and_clear();
-        *shown = bar;
+        *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bar;
     }
 
     fn step(&self) {
@@ -80,7 +102,11 @@ impl Progress for Shown {
 
     fn cell(&self, cell: &Cell) {
         if self.cells && !cell.matched {
-            self.say(&unexpected(cell));
+            let line = unexpected(cell);
+            self.say_in(Style::of(cell.verdict).tone, &line);
+        }
+        if let Some(line) = slow(cell) {
+            self.say_in(Tone::Weak, &line);
         }
     }
 }
@@ -89,12 +115,46 @@ fn announced(name: &str, steps: usize) -> String {
     if steps > 0 { format!("{name}: {steps}") } else { name.to_owned() }
 }
 
+/// What is left of a part of a run that is over.
+fn ended(name: &str, done: u64, of: Option<u64>, took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    match of {
+        Some(of) if of == done => format!("{name:32} {done} in {seconds:.1} s"),
+        Some(of) => format!("{name:32} {done} of {of} in {seconds:.1} s"),
+        None => format!("{name:32} {seconds:.1} s"),
+    }
+}
+
+/// A cell that took long.
+fn slow(cell: &Cell) -> Option<String> {
+    (cell.seconds > SLOW).then(|| format!("SLOW {:.0} s {}", cell.seconds, cell.id))
+}
+
 fn unexpected(cell: &Cell) -> String {
     format!("{} {} is {}, {}", Style::of(cell.verdict).glyph, cell.id, cell.verdict, as_expected(cell))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use crate::results::{Cell, sample_cell};
+
+    #[test]
+    fn a_part_that_is_over_says_how_many_and_how_long() {
+        let told = |done, of| super::ended("saving sessions", done, of, Duration::from_millis(12_340));
+        assert_eq!(told(32, Some(32)), "saving sessions                  32 in 12.3 s");
+        assert_eq!(told(30, Some(32)), "saving sessions                  30 of 32 in 12.3 s");
+        assert_eq!(told(0, None), "saving sessions                  12.3 s");
+    }
+
+    #[test]
+    fn a_cell_that_takes_long_is_named() {
+        let cell = |seconds| Cell { seconds, ..sample_cell("engine/llama") };
+        assert_eq!(super::slow(&cell(41.4)).as_deref(), Some("SLOW 41 s engine/llama"));
+        assert_eq!(super::slow(&cell(3.0)), None);
+    }
+
     #[test]
     fn a_part_of_a_run_is_announced_with_its_steps_where_they_are_known() {
         assert_eq!(super::announced("saving", 40), "saving: 40");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
-use super::summary::summary;
+use super::summary::tell;
 use crate::exit::Exit;
 use crate::folder::{RESULTS, plain_file};
 use crate::report::{self, Digest};
@@ -149,7 +149,7 @@ fn write(report: &report::Report<'_>, folder: &Path) -> Result<(), Failure> {
         Failure::setup(format!("the folder {} cannot be made: {error}", folder.display()))
     })?;
     report::write(report, folder).map_err(Failure::setup)?;
-    print!("{}", summary(report.results, folder));
+    tell(report.results, folder);
     Ok(())
 }
 

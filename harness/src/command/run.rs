@@ -9,7 +9,8 @@ use super::Failure;
 use super::measure::duration;
 use super::progress::Shown;
 use super::selection::{Keeping, Selection, Workforce, command_line, keep};
-use super::summary::summary;
+use super::summary::tell;
+use super::worker::MISSING_WORKER;
 use crate::exit::Exit;
 use crate::folder::Planned;
 use crate::interrupt;
@@ -24,6 +25,10 @@ use crate::run::{self, RunError, RunOptions};
 /// never interrupted. llama.cpp's own loader does the same without checks, to show what the checks are worth.
 #[derive(Debug, Args)]
 pub(super) struct Run {
+    /// What to run, by its name in the configuration [default: the configured plan]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["plan", "resume"])]
+    name: Option<String>,
+
     /// Where the results and reports go
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
@@ -85,7 +90,11 @@ impl Run {
                 let expectations = self.selection.expectations.or(options.expectations);
                 RunOptions { rerun_failed: self.rerun.is_some(), expectations, ..options }
             }
-            None => RunOptions { out: self.out, previous: self.previous, ..self.selection.options()? },
+            None => {
+                let options = self.selection.options()?;
+                let plan = self.name.or(options.plan);
+                RunOptions { out: self.out, previous: self.previous, plan, ..options }
+            }
         };
         let options = self.workforce.at(RunOptions {
             no_retry: self.no_retry,
@@ -106,7 +115,7 @@ pub(super) fn play(options: &RunOptions) -> Result<Exit, Failure> {
     progress.finish();
     let results = results.map_err(failed)?;
     report::write(&report::Report::of(&results), &options.out).map_err(Failure::setup)?;
-    print!("{}", summary(&results, &options.out));
+    tell(&results, &options.out);
     if interrupt::requested() {
         eprintln!("interrupted; go on with: intact run --resume {}", options.out.display());
     }
@@ -132,7 +141,7 @@ pub(super) fn failed(error: RunError) -> Failure {
     match error {
         RunError::Filter(_) | RunError::NothingSelected { .. } => failure.help("`intact run --list` lists the cells and their ids"),
         RunError::Subject { .. } => failure.help(
-            "build the worker with `cargo build -p intact-worker`, or name another with --worker or INTACT_WORKER",
+            MISSING_WORKER,
         ),
         RunError::Untrusted(_) => failure.help(
             "they would run as you do: read them, and what they start, and then say the same again with --trust (to run, \

@@ -24,7 +24,7 @@ const MEMORY: &str = "/dev/shm";
 pub(super) struct ScratchArguments {
     /// Where a sealed session is plain while the worker reads or writes it [default: memory, in /dev/shm; where that is
     /// not, the folder for temporary files]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 }
 

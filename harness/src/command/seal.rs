@@ -31,7 +31,7 @@ pub(super) struct Seal {
     file: PathBuf,
 
     /// The new file [default: NAME-sealed.json beside the old one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
     /// Compress the KV image
@@ -49,7 +49,7 @@ pub(super) struct Unseal {
     file: PathBuf,
 
     /// The new file [default: NAME-plain.json beside the old one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
     #[command(flatten)]

@@ -48,7 +48,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "NAME", env = "INTACT_PROFILE")]
     profile: Option<String>,
 
-    /// What is expected [default: expectations.toml beside the configuration, else the built-in ones]
+    /// What is expected [default: expectations.toml beside the configuration; the built-in ones with the built-in configuration]
     #[arg(long, value_name = "FILE")]
     pub(super) expectations: Option<PathBuf>,
 

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::colour;
 use super::table::plain;
-use crate::report::{Story, Style, by_kind, explained, kind_words};
+use crate::printing;
+use crate::report::{Story, Style, Tally, Tone, by_kind, explained, kind_words};
 use crate::results::Results;
 use crate::verdict::Verdict;
 
@@ -17,18 +19,53 @@ const REASONS: usize = 4;
 /// Characters of a finding that are shown.
 const LONGEST: usize = 220;
 
+/// Tells a person at a terminal what a run found.
+pub(super) fn tell(results: &Results, out: &Path) {
+    let text = summary(results, out);
+    if colour::on_output() {
+        printing::out_coloured(&painted(results, &text));
+    } else {
+        print!("{text}");
+    }
+}
+
+/// The summary with colours: the first words, the verdicts, and whether the run passes.
+fn painted(results: &Results, text: &str) -> String {
+    let story = Story::of(results);
+    let tone = |line: &str| {
+        if line == story.headline {
+            return Some(story.tone);
+        }
+        if line == story.gate {
+            return Some(if results.gate.passed { Tone::Good } else { Tone::Bad });
+        }
+        let row = line.strip_prefix("  ")?;
+        let of = |verdict: &Verdict| {
+            row.starts_with(&format!("{} {} ", Style::of(*verdict).glyph, verdict.name()))
+        };
+        Verdict::ALL.iter().find(|verdict| of(verdict)).map(|verdict| Style::of(*verdict).tone)
+    };
+    let line = |line: &str| {
+        let shown = crate::text::shown(line).into_owned();
+        tone(line).map_or(shown, |tone| colour::painted(tone, line)) + "\n"
+    };
+    text.lines().map(line).collect()
+}
+
 /// What a run found, for a person at a terminal.
-pub(super) fn summary(results: &Results, out: &Path) -> String {
+fn summary(results: &Results, out: &Path) -> String {
     let story = Story::of(results);
     let mut text = format!("\n{}\n{}\n\n", story.headline, story.lead);
     let (judged, unprotected) = (&story.judged, &story.unprotected);
-    let heads = [judged.subjects.join("+"), unprotected.subjects.join("+")];
-    let _ = writeln!(text, "  {:22} {:>8} {:>8}", "", heads[0], heads[1]);
+    let heads = [head(judged, "judged"), head(unprotected, "without protection")];
+    let widths = heads.each_ref().map(|head| head.chars().count().max(8));
+    let ([ours, theirs], [left, right]) = (&heads, widths);
+    let _ = writeln!(text, "  {:22} {ours:>left$} {theirs:>right$}", "");
     for verdict in Verdict::ALL {
         let (ours, theirs) = (judged.count(verdict), unprotected.count(verdict));
         if ours + theirs > 0 {
             let glyph = Style::of(verdict).glyph;
-            let _ = writeln!(text, "  {glyph} {:20} {ours:>8} {theirs:>8}", verdict.name());
+            let _ = writeln!(text, "  {glyph} {:20} {ours:>left$} {theirs:>right$}", verdict.name());
         }
     }
     let _ = writeln!(text, "\n{}\n", story.without.sentence);
@@ -73,6 +110,11 @@ pub(super) fn summary(results: &Results, out: &Path) -> String {
     text
 }
 
+/// Over a column: who was counted, or what they are where they are many.
+fn head(tally: &Tally, many: &str) -> String {
+    if tally.subjects.len() > 1 { many.to_owned() } else { tally.called() }
+}
+
 /// The command that gets the reader on, if any: the cell of the worst finding alone.
 fn next(results: &Results) -> Option<&str> {
     let kinds = by_kind(results);
@@ -82,7 +124,7 @@ fn next(results: &Results) -> Option<&str> {
 
 /// The start of a long message.
 fn short(message: &str) -> String {
-    let line = plain(message);
+    let line = crate::text::brief(&plain(message)).into_owned();
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{} ...", line[..end].trim_end()),
         None => line,

@@ -25,18 +25,13 @@ const EXAMPLES: &str = "\
 Examples:
   intact upgrade node-llama-cpp@3.18.1 node-llama-cpp@3.22.1 --model my-model.gguf
   intact upgrade b8390 0.6.0 --model my-model.gguf
-      two llama.cpp releases, with the workers that `intact tags fetch` or `intact tags build` brings";
-
-/// Whose sessions were tried where a release stands for a system.
-const OF_RELEASES: &str = "\
-Note: of a llama.cpp release these are sessions that intact saved. Nothing checks the state files that llama.cpp writes itself:
-  intact run --plan release -E 'subject(blind)' --out out    # shows what becomes of those
-";
+      two llama.cpp releases, with the workers that `intact tags fetch` or `intact tags build` brings: sessions that intact
+      saved, and the state files that llama.cpp saves itself";
 
 /// Tell whether saved sessions survive a change of version, and whether it can be undone
 ///
-/// Each of the two systems saves sessions with your model and loads what the other saved, with the KV types f16 and q8_0. A
-/// version that is not installed is installed first, which takes some seconds (node-llama-cpp) to some minutes
+/// Each of the two systems saves sessions with your model and loads what the other saved, with the KV types f16,
+/// q8_0 and q4_0. Of two llama.cpp releases the state files that llama.cpp saves itself are tried too. A version that is not installed is installed first, which takes some seconds (node-llama-cpp) to some minutes
 /// (llama-cpp-python); judging takes about a minute with a small model. Ends with exit code 0 if sessions survive the
 /// upgrade, 100 if they do not, 5 if that is not known.
 #[derive(Debug, Args)]
@@ -95,13 +90,9 @@ impl Upgrade {
         progress.finish();
         let results = results.map_err(failed)?;
         report::write(&report::Report::of(&results), &self.out).map_err(Failure::setup)?;
-        let with_releases = sides.iter().any(|side| matches!(side, Side::Worker(..)));
         let [from, to] = sides.map(|side| side.name());
         let answers = Answers::of(&results, &from, &to);
         print!("\n{}", answers.text(&self.model.display().to_string()));
-        if with_releases {
-            print!("{OF_RELEASES}");
-        }
         println!(
             "\n{} in {} s with {}. Cells behind it: {}",
             answers.tried(),

@@ -80,6 +80,10 @@ enum When {
     Off,
 }
 
+/// What to do where there is no worker.
+pub(super) const MISSING_WORKER: &str = "the program intact-worker belongs beside intact: install both, in a clone by `./ci/intact`, or name it \
+    with --worker or INTACT_WORKER";
+
 /// There is no such model.
 pub(super) fn missing_model(model: &Path) -> Failure {
     Failure::setup(format!("there is no model file {}", model.display()))
@@ -162,10 +166,7 @@ impl When {
 impl Session {
     fn start(command: Vec<String>, limits: Limits, open: Open) -> Result<Self, Failure> {
         let started = Worker::start_in(&command, &[], &limits, GREETING);
-        let (mut worker, hello) = started.map_err(|error| {
-            Failure::setup(error)
-                .help("build it with `cargo build -p intact-worker`, or name another with --worker")
-        })?;
+        let (mut worker, hello) = started.map_err(|error| Failure::setup(error).help(MISSING_WORKER))?;
         caging::tell(&hello);
         let outcome = worker.ask(Request::Open(Box::new(open.clone())), OPENING, &mut |_| {});
         let opened = match outcome {
@@ -277,6 +278,6 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
         .find(|file| file.is_file())
         .ok_or_else(|| {
             Failure::setup("the worker intact-worker is neither beside this command nor in the search path")
-            .help("build it with `cargo build -p intact-worker`, or name one with --worker or INTACT_WORKER")
+                .help(MISSING_WORKER)
         })
 }

@@ -134,11 +134,13 @@ impl<'a> Crossing<'a> {
             .into_iter()
             .filter(|cell| cell.verdict.is_verdict())
             .partition(|cell| is_control(self.results, cell));
-        let lost = judged.iter().filter(|cell| is_lost(cell)).count();
+        let lost: Vec<Verdict> =
+            judged.iter().filter(|cell| is_lost(cell)).map(|cell| cell.verdict).collect();
+        let worst = Tone::worst(lost.iter().copied());
         let again = judged.iter().filter(|cell| cell.verdict == Verdict::Recomputed).count();
         let refused = judged.iter().filter(|cell| cell.verdict == Verdict::Refused).count();
         let silent = unprotected.iter().filter(|cell| is_silent(cell)).count();
-        let (tone, answer) = match (judged.len(), lost) {
+        let (tone, answer) = match (judged.len(), lost.len()) {
             (0, _) => (Tone::Blank, "Not tested.".to_owned()),
             (all, 0) => (
                 if again + refused == 0 { Tone::Good } else { Tone::Fair },
@@ -150,7 +152,7 @@ impl<'a> Crossing<'a> {
                     unprotected.len()
                 ),
             ),
-            (all, lost) => (Tone::Bad, format!("No. {lost} of {all} sessions did not survive {to}.")),
+            (all, lost) => (worst, format!("No. {lost} of {all} sessions did not survive {to}.")),
         };
         let line = |kv: &String| {
             let of = |cells: &[&Cell]| tally(cells.iter().filter(|cell| dim(cell, "kv") == *kv).copied());

@@ -2,7 +2,7 @@
 //! rendering can say more than another, and none more than was judged.
 
 use super::attempt::dim;
-use super::story::is_control;
+use super::story::{is_control, lost};
 use crate::exit::Exit;
 use crate::quantity::counted;
 use crate::results::{Cell, FindingKind, Results};
@@ -126,6 +126,7 @@ impl Mixture {
         let tone = |cell: &Cell| Style::of(cell.verdict).tone;
         let is_foreseen = |cell: &Cell| cell.matched && cell.expected.outcome.contains(&cell.verdict);
         let is_declared = |cell: &Cell| tone(cell) == Tone::Weak && is_foreseen(cell);
+        let is_bad = |cell: &Cell| lost(cell.verdict) && tone(cell) != Tone::Weak;
         let found = |kind| results.gate.findings.iter().filter(|finding| finding.kind == kind).count();
         let exit = match results.gate.exit {
             Exit::Fine if !results.gate.passed => Exit::GateFailed,
@@ -135,10 +136,10 @@ impl Mixture {
             exit,
             back: count(&|cell| matches!(tone(cell), Tone::Good | Tone::Fair)),
             declared: count(&is_declared),
-            refused: count(&|cell| tone(cell) == Tone::Safe),
+            refused: count(&|cell| cell.verdict == Verdict::Refused),
             weak: count(&|cell| tone(cell) == Tone::Weak && !is_declared(cell)),
-            bad: count(&|cell| tone(cell) == Tone::Bad),
-            foreseen: count(&|cell| tone(cell) == Tone::Bad && is_foreseen(cell)),
+            bad: count(&is_bad),
+            foreseen: count(&|cell| is_bad(cell) && is_foreseen(cell)),
             unsupported: count(&|cell| cell.verdict == Verdict::Unsupported),
             not_run: count(&|cell| cell.verdict == Verdict::NotRun),
             failed: count(&|cell| cell.verdict == Verdict::HarnessError),

@@ -1,7 +1,8 @@
-//! The three questions of a release manager: can I upgrade, can I roll back, what got worse.
+//! The four questions of a release manager: can I upgrade, can I roll back, what got worse, which system is safest.
 
 use super::crossing::{Crossings, Question};
 use super::first_words::{Mixture, Word};
+use super::safest::safest;
 use super::story::{by_kind, kind_words};
 use super::versions::versions;
 use super::{Changes, Report};
@@ -19,6 +20,7 @@ pub fn questions(report: &Report<'_>, crossings: Option<&Crossings>) -> Vec<Ques
         None => versions(report.results).unwrap_or_else(untested),
     };
     questions.push(report.changes.as_ref().map_or_else(|| since_expected(report), since_baseline));
+    questions.push(safest(report.results));
     questions
 }
 
@@ -28,21 +30,23 @@ fn untested() -> Vec<Question> {
     let question = |title| Question {
         title,
         tone: Tone::Blank,
-        answer: "Not tested: only one llama.cpp release took part. A plan with releases answers this: \
-                 intact run --plan release."
+        answer: "Not tested: only one version took part. To ask it of two: \
+                 intact upgrade FROM TO --model my-model.gguf."
             .into(),
         lines: Vec::new(),
     };
-    vec![question("Can I upgrade llama.cpp?"), question("Can I roll back?")]
+    vec![question("Can I upgrade?"), question("Can I roll back?")]
 }
 
 fn since_baseline(changes: &Changes) -> Question {
     let since = format!("since the run of {}", super::when(&changes.since));
+    let worse = changes.cells.iter().filter(|change| change.kind.is_worse());
+    let worst = at_a_price(Tone::worst(worse.filter_map(|change| change.now)));
     let (tone, answer) = match (changes.worse(), changes.compared) {
         (_, 0) => (Tone::Blank, format!("Not known: no cell of this run is in the baseline, {since}.")),
         (0, compared) => (Tone::Good, format!("Nothing, {since}: none of {compared} cells that both have.")),
-        (1, compared) => (Tone::Bad, format!("One of {compared} cells, {since}.")),
-        (worse, compared) => (Tone::Bad, format!("{worse} of {compared} cells, {since}.")),
+        (1, compared) => (worst, format!("One of {compared} cells, {since}.")),
+        (worse, compared) => (worst, format!("{worse} of {compared} cells, {since}.")),
     };
     let line = |(kind, cells): (super::ChangeKind, Vec<&super::Change>)| {
         let named: Vec<_> = cells.iter().take(NAMED).map(|change| change.cell.as_str()).collect();
@@ -55,15 +59,25 @@ fn since_baseline(changes: &Changes) -> Question {
     Question { title: WORSE, tone, answer, lines: changes.by_kind().into_iter().map(line).collect() }
 }
 
+/// What got worse is not all right, even where sessions survive it.
+const fn at_a_price(tone: Tone) -> Tone {
+    match tone {
+        Tone::Good | Tone::Blank => Tone::Fair,
+        tone => tone,
+    }
+}
+
 fn since_expected(report: &Report<'_>) -> Question {
     let kinds = by_kind(report.results);
     let words = Mixture::of(report.results).first_words();
-    let worse =
-        kinds.iter().find(|(kind, _)| *kind == FindingKind::Worse).map_or(0, |(_, found)| found.len());
+    let found = kinds.iter().find(|(kind, _)| *kind == FindingKind::Worse).map(|(_, found)| found.as_slice());
+    let worse = found.map_or(0, <[_]>::len);
+    let verdicts = found.unwrap_or_default().iter().filter_map(|(_, cell)| Some(cell.as_ref()?.verdict));
+    let worst = at_a_price(Tone::worst(verdicts));
     let (tone, answer) = match worse {
         0 if words.word == Word::NotKnown => (Tone::Blank, words.sentence),
         0 => (Tone::Good, "Nothing: no cell is worse than the repository expects.".into()),
-        worse => (Tone::Bad, format!("{worse} {}.", kind_words(FindingKind::Worse, worse))),
+        worse => (worst, format!("{worse} {}.", kind_words(FindingKind::Worse, worse))),
     };
     let hint = "No earlier run was given; intact report RUN --baseline EARLIER compares with one.";
     Question { title: WORSE, tone, answer: format!("{answer} {hint}"), lines: Vec::new() }

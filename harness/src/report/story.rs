@@ -15,7 +15,7 @@ use answer::{refused, unjudged, without};
 pub use common::{Common, explained};
 pub use findings::{Told, by_kind, kind_words};
 pub use tally::Tally;
-pub(super) use tally::is_lost;
+pub(super) use tally::{is_lost, lost};
 
 /// A run in words. Every rendering tells the same story.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn lead(tally: &Tally) -> String {
         harmed => format!("{harmed} live sessions were harmed."),
     };
     let loads = if tally.judged() == 1 { "load" } else { "loads" };
-    format!("Of {} {loads} by {}, {}. {harmed}", tally.judged(), tally.names(), listed(&parts))
+    format!("Of {} {loads} by {}, {}. {harmed}", tally.judged(), tally.called(), listed(&parts))
 }
 
 /// What became of sessions, to follow their number.

@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use intact_protocol::{Hello, Oracle};
 
 use super::attempt::{NONE, dim};
+use super::called::called;
 use super::pivot::{Row, Slot};
+use super::safest::Standing;
 use super::story::is_control;
 use crate::perf::statistics::median;
 use crate::properties::system;
 use crate::results::{Cell, PropertyAnswer, PropertyResult, Results, SubjectInfo};
+use crate::style::Tone;
 use crate::verdict::Verdict;
 
 /// What a run shows of other systems beside this one.
@@ -20,8 +23,10 @@ pub struct Systems<'a> {
     pub parties: Vec<Party<'a>>,
     /// Who did not, and why.
     pub missing: Vec<(&'a str, &'a str)>,
-    /// The systems that questions were asked of, those of most questions first: the columns of the answers.
+    /// The systems that questions were asked of, the safest first: the columns of the answers.
     pub asked: Vec<&'a str>,
+    /// For each of them: of how many questions it is safe, and how many were asked.
+    pub safe: Vec<(usize, usize)>,
     /// The questions, each with the answers of every one of them.
     pub questions: Vec<Asked<'a>>,
     /// Those that read: the columns of the grids.
@@ -49,7 +54,16 @@ pub struct Asked<'a> {
     /// The question.
     pub property: &'a PropertyResult,
     /// For each system that was asked its answers: several where its cells disagree, none where none was asked.
-    pub answers: Vec<Vec<&'a PropertyAnswer>>,
+    pub answers: Vec<Vec<Given<'a>>>,
+}
+
+/// An answer of one system, and how it looks: as the worst of the cells behind it, which look so everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given<'a> {
+    /// The answer.
+    pub answer: &'a PropertyAnswer,
+    /// How it looks.
+    pub tone: Tone,
 }
 
 /// What restoring a session costs in a system.
@@ -83,6 +97,14 @@ const SHOWN: [&str; 4] = ["reader", "writer", "kv", "operation"];
 /// The operation by which a state of another system is taken over.
 const ADOPT: &str = "adopt";
 
+impl Party<'_> {
+    /// Its name in words.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        called(self.name)
+    }
+}
+
 impl<'a> Systems<'a> {
     /// The systems of a run; `None` where no installed one was asked for.
     #[must_use]
@@ -92,17 +114,21 @@ impl<'a> Systems<'a> {
         }
         let (parties, missing) = parties(results);
         let names: Vec<&str> = parties.iter().map(|party| party.name).collect();
-        let answered = |name: &&str| {
-            let by = |answer: &PropertyAnswer| answer.system == **name;
-            results.properties.iter().filter(|property| property.answers.iter().any(by)).count()
-        };
-        // Those that were asked the most come first.
-        let mut asked: Vec<&str> = names.iter().copied().filter(|name| answered(name) > 0).collect();
-        asked.sort_by_key(|name| Reverse(answered(name)));
+        let scored = names.iter().map(|name| (*name, Standing::asked(results, name)));
+        let mut scored: Vec<(&str, (usize, usize))> = scored.filter(|(_, (_, asked))| *asked > 0).collect();
+        // The safest come first; of those that are as safe, the ones that were asked the most.
+        scored.sort_by_key(|(_, (safe, asked))| (Reverse(safe * 1_000 / asked), Reverse(*asked)));
+        let asked: Vec<&str> = scored.iter().map(|(name, _)| *name).collect();
+        let verdicts: BTreeMap<&str, Verdict> =
+            results.cells.iter().map(|cell| (cell.id.as_str(), cell.verdict)).collect();
         let plain: Vec<&Cell> = plain(results);
         let readers = readers(&names, &plain);
         Some(Self {
-            questions: results.properties.iter().map(|property| Asked::of(property, &asked)).collect(),
+            questions: results
+                .properties
+                .iter()
+                .map(|property| Asked::of(property, &asked, &verdicts))
+                .collect(),
             grids: kv_types(results, &plain)
                 .into_iter()
                 .map(|kv| (kv.clone(), grid(results, &plain, &kv, &names, &readers)))
@@ -111,15 +137,33 @@ impl<'a> Systems<'a> {
             parties,
             missing,
             asked,
+            safe: scored.into_iter().map(|(_, score)| score).collect(),
             readers,
         })
     }
 }
 
 impl<'a> Asked<'a> {
-    fn of(property: &'a PropertyResult, asked: &[&str]) -> Self {
-        let of = |name: &&str| property.answers.iter().filter(|answer| answer.system == **name).collect();
+    fn of(property: &'a PropertyResult, asked: &[&str], verdicts: &BTreeMap<&str, Verdict>) -> Self {
+        let given = |answer: &'a PropertyAnswer| {
+            let behind = answer.cells.iter().filter_map(|id| verdicts.get(id.as_str()).copied());
+            Given { answer, tone: Given::tone(answer.safe, Tone::worst(behind)) }
+        };
+        let of = |name: &&str| {
+            property.answers.iter().filter(|answer| answer.system == **name).map(given).collect()
+        };
         Self { property, answers: asked.iter().map(of).collect() }
+    }
+}
+
+impl Given<'_> {
+    /// A session that comes back where it must not is as bad as one that comes back wrong.
+    const fn tone(safe: bool, behind: Tone) -> Tone {
+        match (safe, behind) {
+            (false, Tone::Good | Tone::Fair | Tone::Blank) => Tone::Bad,
+            (true, Tone::Blank) => Tone::Good,
+            (_, tone) => tone,
+        }
     }
 }
 
@@ -146,6 +190,13 @@ fn parties(results: &Results) -> (Vec<Party<'_>>, Vec<(&str, &str)>) {
         }
     }
     (parties, missing)
+}
+
+/// Systems and releases that were asked for and are not here.
+pub(super) fn absent(results: &Results) -> Vec<&str> {
+    let systems = results.subjects.iter().flat_map(versions).filter(|(_, hello, _)| hello.is_none());
+    let releases = results.releases.iter().filter(|release| release.problem.is_some());
+    systems.map(|(name, ..)| name).chain(releases.map(|release| release.release.as_str())).collect()
 }
 
 /// A name, what it says of itself, and why it could not take part.

@@ -16,7 +16,11 @@ pub(super) fn versions(results: &Results) -> Option<Vec<Question>> {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let judged = results.cells.iter().filter(|cell| cell.verdict.is_verdict() && !is_control(results, cell));
     for system in judged.flat_map(|cell| [cell.dims.get("writer"), cell.dims.get("reader")]).flatten() {
-        if let Some((name, version)) = system.split_once('@') {
+        // A llama.cpp release can stand for a system: its tag is name and version.
+        let is_release = compare_versions(system, system).is_some();
+        if let Some((name, version)) =
+            system.split_once('@').or_else(|| is_release.then_some(("", system.as_str())))
+        {
             versions.entry(name).or_default().insert(version);
         }
     }
@@ -26,11 +30,12 @@ pub(super) fn versions(results: &Results) -> Option<Vec<Question>> {
         versions.sort_by(|left, right| {
             compare_versions(left, right).unwrap_or(Ordering::Equal).then(left.cmp(right))
         });
-        pairs.extend(
-            versions.windows(2).map(|pair| (format!("{name}@{}", pair[0]), format!("{name}@{}", pair[1]))),
-        );
+        let full = |version: &str| {
+            if name.is_empty() { version.to_owned() } else { format!("{name}@{version}") }
+        };
+        pairs.extend(versions.windows(2).map(|pair| (full(pair[0]), full(pair[1]))));
         if let [first, _, .., last] = versions.as_slice() {
-            pairs.push((format!("{name}@{first}"), format!("{name}@{last}")));
+            pairs.push((full(first), full(last)));
         }
     }
     if pairs.is_empty() {
@@ -45,8 +50,10 @@ fn question(title: &'static str, ways: &[Way]) -> Question {
     let count = |wanted: Option<bool>| ways.iter().filter(|way| way.survives() == wanted).count();
     let (lost, unknown) = (count(Some(false)), count(None));
     let all = ways.len();
+    let fares = ways.iter().flat_map(|way| &way.types).filter_map(|(_, fare, _)| *fare);
+    let worst = fares.map(Fare::tone).fold(Tone::Blank, Tone::or_worse);
     let (tone, answer) = match (lost, unknown) {
-        (0, 0) => (Tone::Good, format!("Yes: sessions survive {} between versions.", of_ways(all))),
+        (0, 0) => (worst, format!("Yes: sessions survive {} between versions.", of_ways(all))),
         (0, unknown) if unknown == all => {
             (Tone::Blank, "Not known: no session was judged between two versions.".into())
         }
@@ -55,10 +62,10 @@ fn question(title: &'static str, ways: &[Way]) -> Question {
             format!("Not known of {unknown} of {} between versions; the others are fine.", of_ways(all)),
         ),
         (lost, _) if lost == all => {
-            (Tone::Bad, format!("No: sessions are lost on {} between versions.", of_ways(all)))
+            (worst, format!("No: sessions are lost on {} between versions.", of_ways(all)))
         }
         (lost, _) => (
-            Tone::Bad,
+            worst,
             format!("Not everywhere: sessions are lost on {lost} of {} between versions.", of_ways(all)),
         ),
     };
@@ -108,7 +115,7 @@ mod tests {
         let questions = versions(&run(&cells)).expect("three versions");
         let [upgrade, rollback] = questions.as_slice() else { panic!("{questions:?}") };
         assert_eq!(upgrade.answer, "Not everywhere: sessions are lost on 2 of 3 ways between versions.");
-        assert_eq!(upgrade.tone, Tone::Bad);
+        assert_eq!(upgrade.tone, Tone::Safe, "lost, but told");
         assert_eq!(
             upgrade.lines[1],
             ("node@3.18.1 -> node@3.22.1".into(), "f16: sessions are lost, and the program says so".into())
@@ -123,6 +130,14 @@ mod tests {
             |verdict| versions(&run(&[("a@1", "a@2", verdict)])).expect("two versions")[0].answer.clone();
         assert_eq!(answers(Verdict::Exact), "Yes: sessions survive the one way between versions.");
         assert_eq!(answers(Verdict::Corrupt), "No: sessions are lost on the one way between versions.");
+    }
+
+    #[test]
+    fn releases_that_stand_for_systems_are_versions() {
+        let questions =
+            versions(&run(&[("b9842", "0.6.0", Verdict::Exact), ("0.6.0", "b9842", Verdict::Exact)]));
+        let questions = questions.expect("two releases");
+        assert_eq!(questions[0].lines, [("b9842 -> 0.6.0".to_owned(), "f16: sessions survive".to_owned())]);
     }
 
     #[test]

@@ -9,12 +9,16 @@ use super::{RunError, RunOptions};
 use crate::config::{Config, InForce, ModelChoice};
 use crate::expectation::{DEFAULT_EXPECTATIONS, Expectations};
 use crate::filter::{EXTRA_NAMES, Filter, FilterError, Subject};
-use crate::plan::{Plan, PlannedCell, Setting};
+use crate::nearest;
+use crate::plan::{Plan, PlanError, PlannedCell, Setting};
 use crate::results::{Dims, Results};
 use crate::trust::{self, Admitted, Foreign, Programs, Untrusted};
 
 /// The plan for models of the user's, where there is one and none is named.
 const REAL: &str = "real";
+
+/// Expectations that excuse nothing.
+const NONE: &str = "version = 1\n";
 
 /// What a run reads before it starts anything.
 pub(super) struct Inputs {
@@ -25,6 +29,8 @@ pub(super) struct Inputs {
     pub expectations_text: String,
     pub filter: Option<Filter>,
     pub plan: String,
+    /// What is to be said where a configuration has no expectations beside it.
+    pub unexcused: Option<String>,
     previous: Vec<Dims>,
     /// Where the configuration comes from, if not from the user.
     foreign: Option<Foreign>,
@@ -40,8 +46,14 @@ impl Inputs {
             found.map(|path| path.with_file_name("expectations.toml")).filter(|path| path.is_file());
         let (expectations_text, path) = match options.expectations.as_deref().or(neighbour.as_deref()) {
             Some(path) => (Expectations::text(path)?, path.to_owned()),
+            // What the built-in ones excuse is about the built-in plans.
+            None if found.is_some() => (NONE.to_owned(), PathBuf::from("no expectations.toml")),
             None => (DEFAULT_EXPECTATIONS.to_owned(), PathBuf::from("the built-in expectations.toml")),
         };
+        let unexcused = found.filter(|_| options.expectations.is_none() && neighbour.is_none());
+        let unexcused = unexcused.map(|path| {
+            format!("there is no expectations.toml beside {}, so nothing is excused", path.display())
+        });
         let expectations = Expectations::parse(&expectations_text, &path, &config)?;
         let plan = options.plan.clone().unwrap_or_else(|| {
             // What a profile or the environment says is said of this run.
@@ -49,6 +61,12 @@ impl Inputs {
             let real = config.plans.contains_key(REAL).then_some(REAL).filter(|_| for_models);
             real.unwrap_or(&config.run.plan).to_owned()
         });
+        // Before anything is started.
+        if !config.plans.contains_key(&plan) {
+            let known: Vec<&str> = config.plans.keys().map(String::as_str).collect();
+            let hint = nearest::hint(&plan, &known);
+            return Err(PlanError::Unknown { name: plan, hint }.into());
+        }
         let previous = options.previous.as_deref().map(Results::read).transpose()?;
         let previous = previous.into_iter().flat_map(|results| results.cells).map(|cell| cell.dims).collect();
         let config_path = found.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
@@ -62,7 +80,17 @@ impl Inputs {
             Some(foreign) => Some(foreign.clone()),
             None => found.and_then(|path| trust::foreign(path, options.config.is_some())),
         };
-        Ok(Self { config, config_path, expectations, expectations_text, filter, plan, previous, foreign })
+        Ok(Self {
+            config,
+            config_path,
+            expectations,
+            expectations_text,
+            unexcused,
+            filter,
+            plan,
+            previous,
+            foreign,
+        })
     }
 
     /// Makes sure that the programs which the configuration names may be started.

@@ -67,8 +67,12 @@ impl Setup {
         RunFolder::check_free(&options.out)?;
         let inputs = Inputs::read(options)?;
         let admitted = inputs.admitted(options)?;
+        if let Some(note) = &inputs.unexcused {
+            progress.note(note);
+        }
         progress.phase("starting workers", inputs.config.subjects.len());
         let subjects = Subjects::start(&inputs.config, options, &admitted)?;
+        inputs.config.subjects.iter().for_each(|_| progress.step());
         progress.phase("preparing models", 0);
         let models = Models::ready(&inputs.config, inputs.choice(), options, &subjects)?;
         let mut setup = Self::of(inputs, subjects, models, options, kind)?;

@@ -185,15 +185,8 @@ impl Subjects {
                 continue;
             }
             let started = Worker::start_in(&info.command, &given(passed, &[]), &Limits::default(), *timeout);
-            let (worker, hello) = started.map_err(|error| {
-                let reason = match error {
-                    WorkerError::Spawn { .. } => format!(
-                        "{error}. Build the worker with `cargo build -p {WORKER}`, or say where it is with `--worker`"
-                    ),
-                    _ => error.to_string(),
-                };
-                RunError::Subject { name: info.name.clone(), reason }
-            })?;
+            let (worker, hello) = started
+                .map_err(|error| RunError::Subject { name: info.name.clone(), reason: error.to_string() })?;
             caging::tell(&hello);
             worker.leave(*timeout);
             info.hello = Some(hello);

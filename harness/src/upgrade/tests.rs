@@ -30,8 +30,58 @@ fn the_matrix_has_both_ways_of_both_types_and_nothing_else() {
         };
         let plan = Plan::grown(&config, PLAN, &setting, &[]).unwrap_or_else(|error| panic!("{error}"));
         let playable: Vec<_> = plan.cells.iter().filter(|cell| cell.filtered.is_none()).collect();
-        assert_eq!(playable.len(), 8, "{:#?}", playable.iter().map(|cell| &cell.id).collect::<Vec<_>>());
+        assert_eq!(playable.len(), 12, "{:#?}", playable.iter().map(|cell| &cell.id).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn state_files_are_kept_from_releases_that_would_take_all_memory_for_them() {
+    for (writer, reader, harmful) in [
+        ("b9028", "b5686", true),
+        ("0.6.0", "b5686", true),
+        ("b5686", "0.6.0", false),
+        ("0.6.0", "b8390", false),
+        ("b8390", "b5686", false),
+    ] {
+        assert_eq!(is_harmful(writer, reader), harmful, "{writer} -> {reader}");
+    }
+}
+
+#[test]
+fn state_files_are_answered_apart_from_sessions() {
+    use Verdict::{Corrupt, Exact};
+    let (old, new) = ("b8390", "0.6.0");
+    let cells = [
+        (old, new, "f16", Exact),
+        (new, old, "f16", Exact),
+        ("b8390-files", "0.6.0-files", "f16", Corrupt),
+        ("0.6.0-files", "b8390-files", "f16", Exact),
+    ];
+    let answers = Answers::of(&results(&cells), old, new);
+    assert_eq!(answers.upgrade.survives(), Some(true));
+    let text = answers.text("m.gguf");
+    let (sessions, files) = text.split_once("These were sessions that intact saved.").expect("both");
+    assert!(sessions.contains("Can I upgrade, b8390 -> 0.6.0? Yes."), "{sessions}");
+    assert!(files.contains("Can I upgrade, b8390-files -> 0.6.0-files? No."), "{files}");
+    assert!(files.contains("come back wrong"), "{files}");
+}
+
+#[test]
+fn a_type_that_the_old_version_cannot_have_is_no_question() {
+    use Verdict::{Exact, Unsupported};
+    let cells = [
+        (OLD, OLD, "f16", Exact),
+        (OLD, OLD, "q4_0", Unsupported),
+        (OLD, NEW, "f16", Exact),
+        (OLD, NEW, "q4_0", Unsupported),
+        (NEW, NEW, "q4_0", Exact),
+        (NEW, OLD, "f16", Exact),
+        (NEW, OLD, "q4_0", Unsupported),
+    ];
+    let answers = Answers::of(&results(&cells), OLD, NEW);
+    assert_eq!(answers.upgrade.survives(), Some(true), "there are no such sessions");
+    assert_eq!(answers.rollback.survives(), None, "there may be some by then");
+    assert!(answers.text("m").contains(&format!("Note: {OLD} has no sessions with q4_0.")));
 }
 
 fn results(cells: &[(&str, &str, &str, Verdict)]) -> Results {

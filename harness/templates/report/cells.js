@@ -11,8 +11,11 @@ const Cells = (index) => {
   const all = ids.map((_, cell) => cell);
   const at = (name, cell) => dimensions[name].at?.[cell] ?? 0;
   const dim = (name, cell) => dimensions[name].values[at(name, cell)];
+  const missing = new Set(index.missing ?? []);
+  const called = (name) => index.called?.[name] ?? name;
   const isControl = dimensions.subject?.values.map((subject) => controls.includes(subject)) ?? [false];
   let details = null;
+  let was = new Map();
 
   const value = (name, cell) => {
     if (name === TRIED) return attempts[index.attempt[cell]];
@@ -34,6 +37,22 @@ const Cells = (index) => {
     if (!(name in dimensions)) return null;
     const hits = dimensions[name].values.map(test);
     return (cell) => hits[at(name, cell)];
+  };
+
+  // What words are looked for in: what a cell is called, what was tried, how it ended, and where it is.
+  let haystack = null;
+  const texts = () => {
+    haystack ??= all.map((cell) => [
+      ids[cell], verdicts[index.verdict[cell]].name, attempts[index.attempt[cell]], ...names.map((name) => dim(name, cell)),
+      called(dim('subject', cell)),
+    ].join('\n').toLowerCase());
+    return haystack;
+  };
+  /** Whether every one of these words is somewhere in what is known of a cell. */
+  const words = (text) => {
+    const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
+    const all = texts();
+    return (cell) => wanted.every((word) => all[cell].includes(word));
   };
 
   // Twins: the same place of the matrix, tried by another subject.
@@ -59,6 +78,22 @@ const Cells = (index) => {
     find: (id) => byId.get(id),
     value,
     column,
+    words,
+    called,
+    /** The values that a filter can name: those of the cells, and every verdict. */
+    values: (name) => (name === 'verdict' ? verdicts.map((verdict) => verdict.name)
+      : name in dimensions ? [...dimensions[name].values, ...(dimensions[name].unused ?? [])] : null),
+    /** Whether it was not played because a system of it is not here. */
+    missing: (cell) => missing.has(cell),
+    verdictOf: (name) => verdicts.find((verdict) => verdict.name === name),
+    severity: (name) => verdicts.findIndex((verdict) => verdict.name === name),
+    before: index.before ?? null,
+    about: index.about,
+    kinds: index.kinds,
+    /** Sets what changed cells were in the run that this one is compared with. */
+    compare: (verdicts) => { was = verdicts; },
+    /** The verdict that a cell had there, if it was another one. */
+    was: (cell) => was.get(cell) ?? null,
     twins,
     base: (name) => dimensions[name].base,
     /** The place of a cell among rows or columns of this name. */
@@ -103,7 +138,6 @@ const Details = (packed) => {
     seconds: packed.seconds[cell],
     reproduce: text(packed.reproduce[cell]),
     attempts: (packed.attempts[cell] ?? []).map(([verdict, message]) => [verdict, text(message)]),
-    before: packed.before?.[cell] ?? null,
     distances: packed.distances[cell] ?? null,
   });
 };

@@ -47,8 +47,42 @@ const Element = (() => {
     return told.length === 0 ? null : make('dl', {}, told.flatMap(([name, what]) => [make('dt', { textContent: name }), make('dd', {}, what)]));
   };
 
-  return { make, draw, tile, button, table, facts };
+  /** Headings and rows behind a line that opens them; nothing where there are none. */
+  const folded = (summary, ...body) => make('details', {}, make('summary', { textContent: summary }), ...body);
+
+  return { make, draw, tile, button, table, facts, folded };
 })();
+
+/** The known name that is so near to `name` that it was probably meant: as the command line finds it. */
+const nearest = (name, known) => {
+  const distance = (left, right) => {
+    const rows = [Array.from({ length: right.length + 1 }, (_, j) => j)];
+    for (let i = 1; i <= left.length; i += 1) {
+      const row = [i];
+      for (let j = 1; j <= right.length; j += 1) {
+        let least = Math.min(rows[i - 1][j - 1] + Number(left[i - 1] !== right[j - 1]), rows[i - 1][j] + 1, row[j - 1] + 1);
+        if (i > 1 && j > 1 && left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1]) least = Math.min(least, rows[i - 2][j - 2] + 1);
+        row.push(least);
+      }
+      rows.push(row);
+    }
+    return rows[left.length][right.length];
+  };
+  const given = [...name];
+  let best = null;
+  for (const candidate of known) {
+    const far = distance(given, [...candidate]);
+    if (best === null || far < best.far) best = { far, candidate };
+  }
+  return best !== null && best.far <= Math.floor(Math.max(given.length, 3) / 2) ? best.candidate : null;
+};
+
+/** What to say of a name that is not known. */
+const hint = (name, known) => {
+  const near = nearest(name, known);
+  if (near !== null) return `; did you mean \`${near}\`?`;
+  return known.length > 0 && known.length <= 12 ? `; there are ${known.join(', ')}` : '';
+};
 
 /** Items by the name that `key` gives them, in order of appearance. */
 const grouped = (items, key) => {

@@ -127,15 +127,17 @@ const Filter = (() => {
         this.at += 1;
         return { constant: name === 'all' };
       }
-      const matchers = [this.matcher()];
+      const exact = [];
+      const matchers = [this.matcher(exact)];
       while (!this.take(')')) {
         if (!this.take('|')) this.fail('expected `|` or `)` after the value');
-        matchers.push(this.matcher());
+        matchers.push(this.matcher(exact));
       }
-      return { name, start, matches: (value) => matchers.some((matcher) => matcher(value)) };
+      return { name, start, exact, matches: (value) => matchers.some((matcher) => matcher(value)) };
     }
 
-    matcher() {
+    /** A test of a value; where it names one, that goes to `exact` with its place. */
+    matcher(exact) {
       this.space();
       const start = this.at;
       for (const [sign, holds] of SIGNS) {
@@ -145,7 +147,10 @@ const Filter = (() => {
       const kind = ['=', '~', '#'].find((sign) => this.take(sign));
       const text = this.value();
       if (kind === '~') return (value) => value.includes(text);
-      if (kind !== '#') return (value) => value === text;
+      if (kind !== '#') {
+        exact.push({ text, start });
+        return (value) => value === text;
+      }
       const whole = glob(text);
       return (value) => whole.test(value);
     }
@@ -225,6 +230,14 @@ const Filter = (() => {
     return inner.map((part) => unknown(part, known)).find(Boolean);
   };
 
+  /** The first value that is named and that `values(name)` does not have; names without such a list are not looked at. */
+  const missing = (filter, values) => {
+    const inner = filter.and ?? filter.or ?? (filter.not ? [filter.not] : []);
+    const known = filter.name === undefined ? null : values(filter.name);
+    const found = known && filter.exact?.find(({ text }) => !known.includes(text));
+    return found ? { ...found, name: filter.name, known } : inner.map((part) => missing(part, values)).find(Boolean);
+  };
+
   /**
    * A function from what `columns` names to whether the filter selects it. `columns(name, test)` gives such a function
    * for one name, or `null` where nothing has that name.
@@ -240,5 +253,8 @@ const Filter = (() => {
     return filter.and ? (cell) => left(cell) && right(cell) : (cell) => left(cell) || right(cell);
   };
 
-  return { parse, compile, unknown, Fault };
+  /** Whether a text is words to look for, and no expression: one has parentheses. */
+  const isWords = (text) => !/[()&|!]/.test(text);
+
+  return { parse, compile, unknown, missing, isWords, Fault };
 })();

@@ -8,7 +8,7 @@ const Grid = (cells, grid, open) => {
 
   const describe = (cell) => [
     `${cells.look(cell).name}${cells.matched(cell) ? '' : ', unexpected'}`,
-    `${cells.value('subject', cell)}, ${cells.value(TRIED, cell)}`,
+    `${cells.called(cells.value('subject', cell))}, ${cells.value(TRIED, cell)}`,
   ].join(': ');
   const cellTile = (cell) => {
     const made = tile(cells.look(cell), 'button', { title: cells.ids[cell], tabIndex: -1, 'aria-label': describe(cell), 'data-cell': cell });
@@ -57,7 +57,7 @@ const Grid = (cells, grid, open) => {
   const inOrder = (list, name) => [...grouped(list, (cell) => cells.value(name, cell))].sort((a, b) => cells.rank(name, a[1][0]) - cells.rank(name, b[1][0]));
 
   const columnHead = (state, name, families) => make('th', { scope: 'col' },
-    state.columns === 'subject' && cells.controls.includes(name) ? `${name} (unprotected)` : name,
+    ['subject', 'writer', 'reader'].includes(state.columns) ? cells.called(name) : name,
     state.columns === 'model' ? make('small', { textContent: families.get(name) }) : null);
 
   const fill = (scroll, state, list, columns, few) => {
@@ -65,7 +65,7 @@ const Grid = (cells, grid, open) => {
     const rows = inOrder(list, state.rows);
     const body = rows.map(([name, inRow]) => {
       const slots = grouped(inRow, (cell) => cells.value(state.columns, cell));
-      return make('tr', {}, make('th', { scope: 'row', textContent: name }), columns.map((column) => slot(slots.get(column) ?? [], few)));
+      return make('tr', {}, make('th', { scope: 'row', textContent: ['subject', 'writer', 'reader'].includes(state.rows) ? cells.called(name) : name }), columns.map((column) => slot(slots.get(column) ?? [], few)));
     });
     const heads = columns.map((name) => columnHead(state, name, families));
     scroll.replaceChildren(make('table', { role: 'grid', 'aria-label': scroll.dataset.label },
@@ -85,7 +85,7 @@ const Grid = (cells, grid, open) => {
     for (const entry of entries) if (entry.isIntersecting) build(entry.target);
   }, { rootMargin: '800px' });
   const buildAll = () => { for (const scroll of [...pending.keys()]) build(scroll); };
-  addEventListener('beforeprint', buildAll);
+  addEventListener('beforeprint', () => { if (document.documentElement.dataset.print === 'all') buildAll(); });
 
   const render = (list, state) => {
     const columns = inOrder(list, state.columns).map(([name]) => name);

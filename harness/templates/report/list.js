@@ -7,9 +7,9 @@ const List = (cells, element, open) => {
   let order = [];
   let at = 0;
 
-  /** Unexpected cells first, then judged ones; what has no verdict is last. */
+  /** Unexpected cells first, then by severity, judged before unprotected; what has no verdict is last. */
   const worstFirst = (a, b) => cells.matched(a) - cells.matched(b) || cells.judged(b) - cells.judged(a)
-    || cells.unprotected(a) - cells.unprotected(b) || cells.verdict(b) - cells.verdict(a) || a - b;
+    || cells.verdict(b) - cells.verdict(a) || cells.unprotected(a) - cells.unprotected(b) || a - b;
 
   const row = (place) => {
     const cell = order[place];

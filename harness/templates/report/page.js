@@ -16,14 +16,18 @@
   const select = () => {
     let wrong = null;
     if (state.q.trim() === '') filter = { text: state.q, selects: () => true };
+    else if (Filter.isWords(state.q)) filter = { text: state.q, selects: cells.words(state.q), words: true };
     else if (state.q !== filter.text) {
       try {
         const read = Filter.parse(state.q);
         const unknown = Filter.unknown(read, cells.known);
         if (unknown) {
-          const missing = unknown.name === 'changed' ? 'nothing is known of changes: this report has no baseline' : `there is no dimension \`${unknown.name}\``;
+          const missing = unknown.name === 'changed' ? 'nothing is known of changes: this report has no baseline'
+            : `there is no dimension \`${unknown.name}\`${hint(unknown.name, cells.known)}`;
           throw new Filter.Fault(unknown.start, missing);
         }
+        const stray = Filter.missing(read, cells.values);
+        if (stray) throw new Filter.Fault(stray.start, `no cell has ${stray.name} \`${stray.text}\`${hint(stray.text, stray.known)}`);
         filter = { text: state.q, selects: Filter.compile(read, cells.column) };
       } catch (error) {
         if (!(error instanceof Filter.Fault)) throw error;
@@ -31,7 +35,8 @@
       }
     }
     const wanted = new Set(state.v.split(',').filter(Boolean));
-    const shown = (cell) => (wanted.size === 0 || wanted.has(cells.look(cell).name)) && filter.selects(cell);
+    // What is not here to be judged is left out until its verdict is asked for.
+    const shown = (cell) => (wanted.size === 0 ? !cells.missing(cell) : wanted.has(cells.look(cell).name)) && filter.selects(cell);
     return { list: cells.all.filter(shown), wrong };
   };
 
@@ -59,9 +64,15 @@
   };
   const tools = Tools(cells, part('tools'), state, change);
   const tabs = Tabs(part('tabs'), panels, (tab) => {
+    places.set(state.tab, scrollY);
     address.set({ tab }, true);
     render();
+    scrollTo(0, places.get(tab) ?? 0);
   });
+  // Where each part was left.
+  const places = new Map();
+  Compare(cells, part('compare'), open);
+  Print(part('print-all'), () => grid.render(selected, state));
 
   let selected = [];
   let rendered = '';
@@ -72,7 +83,7 @@
     tabs.show(state.tab);
     const { list: chosen, wrong } = select();
     selected = chosen;
-    tools.show(selected.length, wrong);
+    tools.show(selected.length, wrong, Boolean(filter.words));
     const isList = state.shape === 'list';
     part('grid').hidden = isList;
     part('list').hidden = !isList;

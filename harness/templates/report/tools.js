@@ -3,13 +3,13 @@
 const Tools = (cells, tools, state, change) => {
   const { make, tile, button } = Element;
 
-  const search = make('input', { type: 'search', id: 'filter', spellcheck: 'false', autocomplete: 'off', autocapitalize: 'off', placeholder: 'kv(q8_0) & !verdict(exact)', 'aria-describedby': 'filter-fault filter-help' });
-  const fault = make('pre', { id: 'filter-fault', role: 'alert', hidden: true });
+  const search = make('input', { type: 'search', id: 'filter', spellcheck: 'false', autocomplete: 'off', autocapitalize: 'off', placeholder: 'words, or kv(q8_0) & !verdict(exact)', 'aria-describedby': 'filter-fault filter-help' });
+  const fault = make('pre', { id: 'filter-fault', role: 'alert', hidden: true, tabIndex: 0 });
   const count = make('output', { id: 'count' });
   const help = make('details', { className: 'filter-help' },
     make('summary', { textContent: 'How to filter' }),
     make('div', { id: 'filter-help' },
-      make('p', {}, 'The language of ', make('code', { textContent: 'intact run -E' }), ': names with values in parentheses, joined by & and |, turned round by !. Names are ',
+      make('p', {}, 'Words are looked for in everything that is known of a cell: ', make('code', { textContent: 'corrupt llama' }), '. With parentheses it is the language of ', make('code', { textContent: 'intact run -E' }), ': names with values in parentheses, joined by & and |, turned round by !. Names are ',
         ...cells.known.flatMap((name, i) => [i === 0 ? '' : ', ', make('code', { textContent: name })]), ', ', make('code', { textContent: 'id' }), ' and ', make('code', { textContent: 'verdict' }), '.'),
       make('ul', {}, [
         ['kv(q8_0|f16)', 'one of these values'], ['id(~image)', 'contains this text'], ['model(#qwen*)', 'a pattern with * and ?'],
@@ -51,7 +51,7 @@ const Tools = (cells, tools, state, change) => {
 
   return {
     /** Shows the state of the view, how many cells it selects, and what is wrong with its filter. */
-    show: (selected, wrong) => {
+    show: (selected, wrong, words) => {
       if (document.activeElement !== search) search.value = state.q;
       for (const { key, select, label } of chooses) {
         select.value = state[key];
@@ -60,11 +60,13 @@ const Tools = (cells, tools, state, change) => {
       for (const { shape, made } of shapes) made.setAttribute('aria-pressed', String(shape === state.shape));
       const wanted = state.v.split(',');
       for (const { name, chip } of chips) chip.setAttribute('aria-pressed', String(wanted.includes(name)));
-      command.hidden = state.q === '' || Boolean(wrong);
+      command.hidden = state.q === '' || words || Boolean(wrong);
       search.setAttribute('aria-invalid', String(Boolean(wrong)));
       fault.hidden = !wrong;
       fault.textContent = wrong ? `${state.q}\n${' '.repeat([...state.q.slice(0, wrong.position)].length)}^ ${wrong.message}` : '';
-      const told = selected === cells.all.length ? `${selected} cells` : `${selected} of ${cells.all.length} cells`;
+      const left = state.v === '' ? cells.all.filter(cells.missing).length : 0;
+      const told = `${selected === cells.all.length ? selected : `${selected} of ${cells.all.length}`} cells${
+        left > 0 ? `; ${left} of systems that are not here are left out` : ''}`;
       if (count.textContent !== told) count.textContent = told;
     },
   };

@@ -32,7 +32,7 @@ fn every_command_has_help_that_starts_with_what_it_does() {
 #[test]
 fn the_help_names_every_command_and_every_exit_code() {
     let said = intact(["--help"]);
-    for word in COMMANDS.iter().chain(&["Exit codes", "\n  100  ", "Start here"]) {
+    for word in COMMANDS.iter().chain(&["Exit codes", "\n  100  ", "try:", "Keep sessions"]) {
         assert!(said.out.contains(word), "{word} in {}", said.out);
     }
 }
@@ -121,7 +121,7 @@ fn the_models_are_listed_and_made() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().to_str().expect("UTF-8");
-    let made = intact(["models", "generate", "llama", "--dir", dir]);
+    let made = intact(["models", "generate", "llama", "--out", dir]);
     assert_eq!(made.code, 0, "{}", made.err);
     let file = folder.path().join("llama.gguf");
     assert!(made.out.contains("llama.gguf"), "{}", made.out);

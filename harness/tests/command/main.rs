@@ -10,8 +10,14 @@ mod forged;
 mod help;
 #[cfg(unix)]
 mod killed;
+mod messages;
+mod mistakes;
 mod perf;
+#[cfg(unix)]
+mod projects;
 mod releases;
 mod sabotage;
 mod sealed_chat;
 mod sealing;
+#[cfg(unix)]
+mod upgrade;

@@ -1,6 +1,6 @@
 //! The user guide does what it says: every command in it is run, in order, and prints what stands below it.
 //!
-//! A chapter is played in a copy of `docs/example`. Its blocks of the language `console` hold commands behind `$ ` (and
+//! A chapter is played in the project that `intact init --example` makes. Its blocks of the language `console` hold commands behind `$ ` (and
 //! `> ` where a text goes on), the output that follows, and `? N` where a command does not end with 0. In outputs, `[..]` stands for anything in a line and a
 //! line `...` for any lines. `INTACT_GUIDE=show` prints what commands say in place of comparing.
 
@@ -9,8 +9,11 @@ mod project;
 use std::fs;
 use std::path::Path;
 
-use project::{DOCS, Project};
+use project::Project;
 use snapbox::assert::Assert;
+
+/// Where the guide is.
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
 /// A command of a chapter, and what it must say.
 #[derive(Debug, PartialEq, Eq)]

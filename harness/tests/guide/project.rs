@@ -1,13 +1,9 @@
 //! The project of the user guide, in a folder of its own: a stand-in for a chat system, judged in seconds.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-
-/// Where the guide is.
-pub(crate) const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
 /// Variables that change what the command does.
 const VARIABLES: [&str; 7] = [
@@ -20,7 +16,7 @@ const VARIABLES: [&str; 7] = [
     "INTACT_WORKER",
 ];
 
-/// A copy of the project.
+/// The project, as `intact init --example` makes it.
 pub(crate) struct Project {
     folder: TempDir,
 }
@@ -28,15 +24,12 @@ pub(crate) struct Project {
 impl Project {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        for file in ["intact.toml", "expectations.toml"] {
-            fs::copy(Path::new(DOCS).join("example").join(file), folder.path().join(file)).expect("copied");
-        }
-        fs::create_dir(folder.path().join("models")).expect("a folder");
-        for model in ["small", "large"] {
-            fs::write(folder.path().join(format!("models/{model}.gguf")), model).expect("written");
-        }
-        let adapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/exec/example.py");
-        fs::copy(adapter, folder.path().join("adapter.py")).expect("copied");
+        let made = Command::new(env!("CARGO_BIN_EXE_intact"))
+            .args(["init", "--example"])
+            .arg(folder.path())
+            .output()
+            .expect("the command runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Self { folder }
     }
 

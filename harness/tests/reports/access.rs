@@ -9,6 +9,7 @@ use intact_harness::results::Results;
 use serde_json::Value;
 
 use super::browser::Page;
+use super::forms::changed;
 use super::page::open;
 use super::sample::{bad, good};
 use super::speed;
@@ -84,7 +85,9 @@ fn the_drawer_has_no_serious_violation() {
 #[test]
 fn every_other_part_has_no_serious_violation() {
     nothing_serious_in(&bad(), &["tab=claims", "tab=coverage", "tab=run"]);
-    nothing_serious_in(&peers(), &["tab=systems"]);
+    nothing_serious_in(&peers(), &["", "tab=systems"]);
+    let (before, now) = changed();
+    nothing_serious_on(&html(&Report::since(&now, &before)).expect("rendered"), &["tab=compare"]);
 }
 
 #[test]

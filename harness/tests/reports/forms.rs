@@ -63,7 +63,7 @@ fn the_markdown_of_a_run_with_endless_messages_fits_a_step_summary() {
 }
 
 /// The run of which `good` is a later one: one cell failed that is fixed, one passed that fails, one is gone, one is new.
-fn changed() -> (Results, Results) {
+pub(crate) fn changed() -> (Results, Results) {
     let (mut before, mut now) = (good(), good());
     before.cells[0].verdict = Verdict::Corrupt;
     before.cells[0].matched = false;
@@ -93,7 +93,7 @@ fn what_changed_since_the_baseline_is_in_every_form() {
     page.visit("cell=engine%2Fllama");
     page.wait("document.getElementById('drawer').open");
     let drawer = page.text("document.getElementById('drawer').innerText");
-    assert!(drawer.contains("in the baseline this cell was corrupt"), "{drawer}");
+    assert!(drawer.contains("in the other run this cell was corrupt"), "{drawer}");
 }
 
 #[test]

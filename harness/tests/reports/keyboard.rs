@@ -104,19 +104,27 @@ fn colours_follow_the_system_until_the_button_is_pressed() {
 fn a_narrow_window_scrolls_in_one_direction_only() {
     let Some(mut page) = open(&bad(), "") else { return };
     page.resize(400, 800);
-    for tab in ["answers", "matrix", "coverage", "run"] {
+    for tab in ["answers", "matrix", "compare", "coverage", "run"] {
         page.click(&format!("#tab-{tab}"));
         assert_eq!(page.eval("document.documentElement.scrollWidth > innerWidth"), false, "{tab}");
     }
 }
 
 #[test]
-fn on_paper_every_part_is_shown_and_every_table_is_built() {
+fn on_paper_the_answers_are_shown_and_the_rest_on_request() {
     let Some(mut page) = open(&good(), "") else { return };
     page.call("Emulation.setEmulatedMedia", &serde_json::json!({ "media": "print" }));
+    let shown = page.text("document.querySelector('main').innerText");
+    assert!(shown.contains("Which system is safest?"), "{shown}");
+    assert!(!shown.contains("The matrix") && !shown.contains("Coverage certificate"), "{shown}");
+    page.eval("window.print = () => dispatchEvent(new Event('beforeprint'))");
+    page.click("#print-all");
+    assert!(page.eval("document.querySelectorAll('#grid [data-cell]').length").as_u64() > Some(0));
     let shown = page.text("document.querySelector('main').innerText");
     for part in ["The matrix", "Coverage certificate", "Verdicts"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    assert!(!shown.contains("How to filter"), "{shown}");
+    assert!(!shown.contains("How to filter") && !shown.contains("Two runs"), "{shown}");
+    page.eval("dispatchEvent(new Event('afterprint'))");
+    assert!(!page.text("document.querySelector('main').innerText").contains("The matrix"));
 }

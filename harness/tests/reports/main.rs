@@ -2,6 +2,7 @@
 
 mod access;
 mod browser;
+mod compare;
 mod forms;
 mod keyboard;
 mod page;

@@ -18,15 +18,19 @@ const IS_OPEN: &str = "document.getElementById('drawer').open";
 const COUNT: &str = "document.getElementById('count').textContent";
 
 #[test]
-fn the_first_screen_answers_three_questions() {
+fn the_first_screen_answers_four_questions() {
     let Some(mut page) = open(&good(), "") else { return };
     let shown = page.text("document.querySelector('main').innerText");
     for words in [
         "Did saved chat sessions come back intact?",
         "Yes.",
-        "Can I upgrade llama.cpp?",
+        "Can I upgrade?",
         "Can I roll back?",
         "What got worse?",
+        "Which system is safest?",
+        "intact (0.6.0): 0 of 3 loads silently wrong, 1 lost but told",
+        "llama.cpp, unchecked",
+        "silently wrong, or does harm",
     ] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
@@ -40,7 +44,7 @@ fn the_matrix_has_a_tile_for_every_cell() {
     assert_eq!(page.eval("document.querySelectorAll('#grid [data-cell]').length"), 7);
     let labels = page.text("[...document.querySelectorAll('#grid [data-cell]')].map((tile) => tile.getAttribute('aria-label')).join()");
     assert!(
-        labels.contains("refused-destructive: blind"),
+        labels.contains("refused-destructive: llama.cpp, unchecked"),
         "a verdict is a word, not only a colour: {labels}"
     );
     assert_eq!(page.console(), [""; 0]);
@@ -56,7 +60,7 @@ fn an_address_opens_the_drawer_of_its_cell() {
         "engine/llama/reader_kv=q8_0",
         "212 tokens were evaluated again",
         "Values of another type cannot be copied.",
-        "blind: refused-destructive",
+        "llama.cpp, unchecked: refused-destructive",
         "The saved parameters are in force.",
         "the farthest is token 2 with not a number",
         "intact run -E 'id(engine/llama/reader_kv=q8_0)'",
@@ -85,12 +89,81 @@ fn a_filter_is_written_into_the_address_and_read_from_it() {
 fn a_filter_that_cannot_be_read_says_where_and_keeps_what_was_shown() {
     let Some(mut page) = open(&good(), "tab=matrix&q=modle(llama)") else { return };
     let fault = "document.getElementById('filter-fault').textContent";
-    assert_eq!(page.text(fault), "modle(llama)\n^ there is no dimension `modle`");
+    assert_eq!(page.text(fault), "modle(llama)\n^ there is no dimension `modle`; did you mean `model`?");
     assert_eq!(page.text(COUNT), "7 cells");
     assert_eq!(page.text("document.getElementById('filter').getAttribute('aria-invalid')"), "true");
     page.eval("document.getElementById('filter').focus()");
     page.write(" & kv(");
     page.wait(&format!("{fault}.includes('expected `)`')"));
+}
+
+#[test]
+fn a_value_that_no_cell_has_is_met_with_the_one_that_was_meant() {
+    let Some(mut page) = open(&good(), "tab=matrix&q=!verdict(exact) %26 model(lama)") else { return };
+    let fault = page.text("document.getElementById('filter-fault').textContent");
+    assert!(fault.ends_with("^ no cell has model `lama`; did you mean `llama`?"), "{fault}");
+    assert_eq!(page.text(COUNT), "7 cells", "what was shown stays");
+    page.visit("tab=matrix&q=verdict(corupt)");
+    let fault = page.text("document.getElementById('filter-fault').textContent");
+    assert!(fault.contains("did you mean `corrupt`?"), "{fault}");
+    page.visit("tab=matrix&q=verdict(hung)");
+    assert_eq!(page.text(COUNT), "0 of 7 cells", "a verdict that no cell has is one all the same");
+}
+
+#[test]
+fn words_are_looked_for_without_any_language() {
+    let Some(mut page) = open(&good(), "tab=matrix&q=corrupt") else { return };
+    assert_eq!(page.text(COUNT), "1 of 7 cells");
+    for (words, count) in
+        [("Q8_0%20llama", "2 of 7 cells"), ("unchecked", "3 of 7 cells"), ("nowhere", "0 of 7 cells")]
+    {
+        page.visit(&format!("tab=matrix&q={words}"));
+        assert_eq!(page.text(COUNT), count, "{words}");
+    }
+    assert_eq!(page.eval("document.getElementById('filter-fault').hidden"), true);
+}
+
+#[test]
+fn dimensions_at_their_base_are_folded_away() {
+    let Some(mut page) = open(&good(), CELL) else { return };
+    page.wait(IS_OPEN);
+    let shown = page.text(DRAWER);
+    assert!(shown.contains("dimensions at their base") && shown.contains("reader_kv"), "{shown}");
+    assert!(!shown.contains("mamba2") && !shown.contains("family"), "{shown}");
+}
+
+#[test]
+fn the_drawer_has_room_for_its_figures_in_a_narrow_window() {
+    let Some(mut page) = open(&good(), CELL) else { return };
+    page.resize(400, 800);
+    page.wait(IS_OPEN);
+    let widths = page.eval("Math.min(...[...document.querySelectorAll('#drawer dd')].filter((dd) => dd.checkVisibility()).map((dd) => dd.clientWidth))");
+    assert!(widths.as_f64() > Some(150.0), "{widths} pixels for a value");
+    assert_eq!(page.eval("document.getElementById('drawer').scrollWidth > 400"), false);
+}
+
+#[test]
+fn heads_of_a_long_table_stay_in_sight_and_another_part_starts_at_its_top() {
+    let mut results = good();
+    for copy in 0..120 {
+        let mut cell = results.cells[1].clone();
+        cell.id = format!("{}/copy={copy}", cell.id);
+        cell.dims.insert("copy".into(), copy.to_string());
+        results.cells.push(cell);
+    }
+    let Some(mut page) = open(&results, "tab=matrix&rows=copy") else { return };
+    let top = "document.querySelector('#grid thead th').getBoundingClientRect().top";
+    page.eval("document.querySelector('#grid .scroll').scrollTop = 2000");
+    page.wait("document.querySelector('#grid .scroll').scrollTop > 500");
+    let (head, table) =
+        (page.eval(top), page.eval("document.querySelector('#grid .scroll').getBoundingClientRect().top"));
+    assert!(
+        (head.as_f64().expect("a number") - table.as_f64().expect("a number")).abs() < 3.0,
+        "{head} {table}"
+    );
+    page.eval("scrollTo(0, 400)");
+    page.click("#tab-run");
+    assert_eq!(page.eval("scrollY"), 0);
 }
 
 /// The cases that the command line's reader of the language passes too.
@@ -129,6 +202,18 @@ fn the_list_shows_the_worst_cells_first() {
     let Some(mut page) = open(&bad(), "tab=matrix&shape=list") else { return };
     let first = page.text("document.querySelector('.row').innerText");
     assert!(first.contains("corrupt") && first.contains("unexpected"), "{first}");
+    let verdicts = page.eval("[...document.querySelectorAll('.row b')].map((name) => name.textContent)");
+    let order = [
+        "corrupt",
+        "corrupt",
+        "refused-destructive",
+        "refused",
+        "recomputed",
+        "exact",
+        "exact",
+        "unsupported",
+    ];
+    assert_eq!(verdicts, json!(order), "unexpected ones first, then by severity");
     page.click(".row");
     page.wait(IS_OPEN);
 }

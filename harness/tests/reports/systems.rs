@@ -80,15 +80,22 @@ fn the_page_shows_systems_side_by_side_and_opens_the_cell_behind_an_answer() {
     for words in [
         "Does a saved session come back?",
         "no: the output is wrong",
-        "engine, adopting",
+        "intact, adopting",
         "12.3 ms",
         "probabilities",
-        "not run",
+        "Not here",
         "intact subjects add node@3",
     ] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
-    page.eval("document.querySelectorAll('#part-systems details')[1].open = true");
+    let (tone, twin) = (
+        page.text("document.querySelectorAll('#part-systems details')[2].querySelector('.tile').className"),
+        page.text("document.querySelector('.readers .tile[class*=bad]').className"),
+    );
+    assert_eq!(tone, twin, "a verdict looks the same wherever it is shown");
+    let safe = page.text("document.querySelector('#part-systems tr.total').innerText");
+    assert!(safe.contains("1 of 1") && safe.contains("0 of 1"), "{safe}");
+    page.eval("document.querySelectorAll('#part-systems details')[2].open = true");
     page.click("#part-systems details[open] a.cell");
     page.wait("document.getElementById('drawer').open");
     let drawer = page.text("document.getElementById('drawer').innerText");

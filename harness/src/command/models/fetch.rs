@@ -10,6 +10,7 @@ use super::shown::Shown;
 use crate::command::Failure;
 use crate::exit::Exit;
 use crate::hub::{Hub, Pin};
+use crate::nearest::nearest;
 
 /// Get pinned models from the hub: verified, resumable, once
 ///
@@ -55,6 +56,13 @@ pub(in crate::command) fn model_file(model: &Path) -> Result<PathBuf, Failure> {
         return intact_fixtures::cached(id).map_err(Failure::setup);
     }
     let hub = HubArguments::of_environment().open()?;
-    let pin = hub.pin(id).map_err(failed)?;
+    let pin = hub.pin(id).map_err(|error| {
+        let ids = super::ids();
+        let known: Vec<&str> = ids.iter().map(String::as_str).collect();
+        match nearest(id, &known) {
+            Some(near) => failed(error).also(format!("did you mean id:{near}?")),
+            None => failed(error),
+        }
+    })?;
     hub.fetch(pin, &Shown::new("fetching")).map_err(failed)
 }

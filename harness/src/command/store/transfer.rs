@@ -31,8 +31,8 @@ pub(super) struct Export {
     session: String,
 
     /// The session file [default: <session>.json]
-    #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE", alias = "to")]
+    out: Option<PathBuf>,
 
     /// Write over a session file that is there
     #[arg(long)]
@@ -84,7 +84,7 @@ struct Imported {
 impl Export {
     pub(super) fn carry_out(self, desk: &Desk) -> Result<Exit, Failure> {
         let session = SessionId::new(self.session).map_err(Failure::setup)?;
-        let file = self.to.unwrap_or_else(|| session.default_file_name().into());
+        let file = self.out.unwrap_or_else(|| session.default_file_name().into());
         let store = desk.open()?;
         let opened = store.session(&session).map_err(failed)?;
         let form = Form::of(&opened.document);

@@ -23,7 +23,7 @@ const STYLES: [&str; 7] = templates![
 ];
 
 /// Every file is one thing with a capital name; a file uses only the ones before it, the last puts the page together.
-const SCRIPTS: [&str; 13] = templates![
+const SCRIPTS: [&str; 15] = templates![
     "element.js",
     "packed.js",
     "filter.js",
@@ -36,6 +36,8 @@ const SCRIPTS: [&str; 13] = templates![
     "list.js",
     "drawer.js",
     "tools.js",
+    "compare.js",
+    "print.js",
     "page.js",
 ];
 

@@ -33,8 +33,6 @@ pub(super) struct Details<'a> {
     log: Vec<Vec<usize>>,
     seconds: Vec<f64>,
     reproduce: Vec<usize>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    before: Vec<Option<&'static str>>,
     /// Of the cells that are some way from the control: how far, token by token.
     distances: BTreeMap<usize, &'a [Option<f64>]>,
     /// Of the cells that were played several times: what each time came to, and why.
@@ -80,7 +78,7 @@ impl<'a> Details<'a> {
     pub(super) fn of(report: &Report<'a>) -> Self {
         let cells = &report.results.cells;
         let mut tables = Tables::default();
-        let mut details = Self { before: before(report), ..Self::default() };
+        let mut details = Self::default();
         for cell in cells {
             details.push(cell, &mut tables);
         }
@@ -127,15 +125,6 @@ impl<'a> Tables<'a> {
             seconds: receipt.timings.steps.values().copied().map(rounded).collect(),
         }
     }
-}
-
-/// Verdicts in the baseline of the cells that had another one; nothing where there is no baseline.
-fn before(report: &Report<'_>) -> Vec<Option<&'static str>> {
-    let Some(changes) = &report.changes else { return Vec::new() };
-    let before: BTreeMap<&str, Verdict> =
-        changes.cells.iter().filter_map(|change| Some((change.cell.as_str(), change.before?))).collect();
-    let verdict = |cell: &Cell| before.get(cell.id.as_str()).map(|verdict| verdict.name());
-    report.results.cells.iter().map(verdict).collect()
 }
 
 fn told(expected: &Expected) -> Told<'_> {

@@ -6,9 +6,11 @@ use serde::Serialize;
 
 use super::packed::Interned;
 use crate::report::attempt::{Attempt, Attempts, dim};
+use crate::report::called::called;
 use crate::report::pivot::Pivot;
-use crate::report::{Changes, Report};
-use crate::results::{Part, Results};
+use crate::report::systems::absent;
+use crate::report::{ChangeKind, Changes, Report, when};
+use crate::results::{Cell, Part, Results, SubjectInfo};
 use crate::style::Style;
 use crate::verdict::Verdict;
 
@@ -25,6 +27,32 @@ pub(super) struct Index<'a> {
     surprises: Vec<usize>,
     dimensions: BTreeMap<&'a str, Column>,
     extra: BTreeMap<&'static str, Known>,
+    /// Names that are told in words where no filter is written.
+    called: BTreeMap<&'a str, &'a str>,
+    /// Cells that were not played because a system of them is not here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<usize>,
+    about: Vec<(&'static str, String)>,
+    kinds: Vec<Kind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Before<'a>>,
+}
+
+/// A kind of change, to follow a number.
+#[derive(Serialize)]
+struct Kind {
+    name: &'static str,
+    one: &'static str,
+    many: &'static str,
+}
+
+/// The run that this one is compared with: of each cell of this run its verdict there, and the cells that are gone.
+#[derive(Serialize)]
+struct Before<'a> {
+    about: Vec<(&'static str, String)>,
+    verdict: Vec<Option<usize>>,
+    matched: Vec<u8>,
+    gone: Vec<(&'a str, usize)>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +69,9 @@ struct Column {
     values: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<String>,
+    /// Values that the plan has and no cell of this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unused: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     at: Vec<usize>,
 }
@@ -76,6 +107,8 @@ impl<'a> Index<'a> {
             let axis = results.plan.axes.iter().find(|axis| axis.name == name);
             let mut column = Column::of(&ordered(results, name), cells.iter().map(|cell| dim(cell, name)));
             column.base = axis.and_then(|axis| axis.values.first().cloned());
+            let of_plan = axis.iter().flat_map(|axis| &axis.values);
+            column.unused = of_plan.filter(|value| !column.values.contains(value)).cloned().collect();
             (name, column)
         };
         Self {
@@ -89,6 +122,13 @@ impl<'a> Index<'a> {
             surprises: (0..cells.len()).filter(|cell| !cells[*cell].matched).collect(),
             dimensions: names.into_iter().map(column).collect(),
             extra: extra(results, report.changes.as_ref()),
+            called: told(results),
+            missing: missing(results),
+            about: about(results),
+            kinds: ChangeKind::ALL
+                .map(|kind| Kind { name: kind.name(), one: kind.words(1), many: kind.words(2) })
+                .into(),
+            before: report.baseline.map(|baseline| Before::of(baseline, results)),
         }
     }
 }
@@ -104,7 +144,7 @@ impl Column {
         }
         let at: Vec<usize> = values.into_iter().map(|value| distinct.place(value)).collect();
         let values = distinct.into_list();
-        Self { at: if values.len() > 1 { at } else { Vec::new() }, values, base: None }
+        Self { at: if values.len() > 1 { at } else { Vec::new() }, values, base: None, unused: Vec::new() }
     }
 }
 
@@ -136,6 +176,62 @@ impl Known {
         let values = distinct.into_list();
         Self { at: if values.len() > 1 { at } else { Vec::new() }, values }
     }
+}
+
+impl<'a> Before<'a> {
+    fn of(baseline: &'a Results, results: &Results) -> Self {
+        let before: BTreeMap<&str, &Cell> =
+            baseline.cells.iter().map(|cell| (cell.id.as_str(), cell)).collect();
+        let there = |cell: &Cell| before.get(cell.id.as_str()).copied();
+        let present: BTreeSet<&str> = results.cells.iter().map(|cell| cell.id.as_str()).collect();
+        let gone = baseline.cells.iter().filter(|cell| !present.contains(cell.id.as_str()));
+        Self {
+            about: about(baseline),
+            verdict: results.cells.iter().map(|cell| there(cell).map(|cell| place(cell.verdict))).collect(),
+            matched: results
+                .cells
+                .iter()
+                .map(|cell| u8::from(there(cell).is_some_and(|cell| cell.matched)))
+                .collect(),
+            gone: gone.map(|cell| (cell.id.as_str(), place(cell.verdict))).collect(),
+        }
+    }
+}
+
+/// What is to be known of a run that is compared. The page reads the same from a results.json.
+fn about(results: &Results) -> Vec<(&'static str, String)> {
+    let told = |subject: &SubjectInfo| match &subject.hello {
+        Some(hello) => format!("{} {} ({})", subject.name, hello.version, hello.release),
+        None => subject.name.clone(),
+    };
+    let systems: Vec<String> = results.subjects.iter().map(told).collect();
+    let machine = &results.environment;
+    let machine = [Some(&machine.os), Some(&machine.arch), machine.cpu.as_ref()];
+    let machine: Vec<&str> = machine.into_iter().flatten().map(String::as_str).collect();
+    vec![
+        ("started", when(&results.run.started)),
+        ("plan", results.plan.name.clone()),
+        ("cells", results.cells.len().to_string()),
+        ("systems", systems.join(", ")),
+        ("intact", results.run.harness.clone()),
+        ("machine", machine.join(", ")),
+    ]
+}
+
+/// Names of systems that are told in words.
+fn told(results: &Results) -> BTreeMap<&str, &str> {
+    let subjects = results.subjects.iter().map(|subject| subject.name.as_str());
+    subjects.map(|name| (name, called(name))).filter(|(name, told)| name != told).collect()
+}
+
+/// Cells that were not played because a system of them is not here.
+fn missing(results: &Results) -> Vec<usize> {
+    let absent: BTreeSet<&str> = absent(results).into_iter().collect();
+    let is_missing = |cell: &Cell| {
+        let who = ["subject", "writer", "reader"].map(|name| dim(cell, name));
+        cell.verdict == Verdict::NotRun && who.iter().any(|name| absent.contains(name.as_str()))
+    };
+    (0..results.cells.len()).filter(|place| is_missing(&results.cells[*place])).collect()
 }
 
 fn controls(results: &Results) -> Vec<&str> {

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use intact_protocol::Oracle;
 
 use super::{EXAMPLES, code, slot, table_head, text};
-use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Systems};
-use crate::results::{PropertyAnswer, Results};
+use crate::report::called::called;
+use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Given, Systems};
+use crate::results::Results;
 
 pub(super) fn systems(results: &Results) -> String {
     let Some(systems) = Systems::of(results) else { return String::new() };
@@ -37,11 +38,14 @@ fn answers(out: &mut String, systems: &Systems<'_>) {
         return;
     }
     let _ = writeln!(out, "\n### What each does\n");
-    table_head(out, systems.asked.iter().copied());
+    table_head(out, systems.asked.iter().map(|name| called(name)));
     for asked in &systems.questions {
         let slots: Vec<String> = asked.answers.iter().map(|answers| told(answers)).collect();
         let _ = writeln!(out, "| {} | {} |", text(&asked.property.question), slots.join(" | "));
     }
+    let safe: Vec<String> =
+        systems.safe.iter().map(|(safe, asked)| format!("**{safe} of {asked}**")).collect();
+    let _ = writeln!(out, "| **safe: nobody loses anything without being told** | {} |", safe.join(" | "));
     let _ = writeln!(out, "\nThe cells behind every answer; `intact run --filter` plays one again:\n");
     for Asked { property, .. } in &systems.questions {
         for answer in &property.answers {
@@ -54,9 +58,8 @@ fn answers(out: &mut String, systems: &Systems<'_>) {
     }
 }
 
-fn told(answers: &[&PropertyAnswer]) -> String {
-    let mark = |safe| if safe { "✓" } else { "✗" };
-    let told = answers.iter().map(|answer| format!("{} {}", mark(answer.safe), text(&answer.answer)));
+fn told(answers: &[Given<'_>]) -> String {
+    let told = answers.iter().map(|given| format!("{} {}", given.tone.glyph(), text(&given.answer.answer)));
     if answers.is_empty() { "not asked".to_owned() } else { told.collect::<Vec<_>>().join("; ") }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::attempt::dim;
+use super::super::called::called;
 use crate::results::Cell;
 use crate::style::{Style, Tone};
 use crate::verdict::Verdict;
@@ -38,16 +39,10 @@ impl Tally {
         self.counts.get(&verdict).copied().unwrap_or_default()
     }
 
-    /// Cells whose verdict has one of these tones.
-    #[must_use]
-    pub fn toned(&self, tones: &[Tone]) -> usize {
-        self.with(|verdict| tones.contains(&Style::of(verdict).tone))
-    }
-
     /// Cells that came back worse than they were saved, or did harm, and were not expected to.
     #[must_use]
     pub fn lost(&self) -> usize {
-        self.toned(LOST) - self.expected_losses
+        self.with(lost) - self.expected_losses
     }
 
     /// Cells that say something about the subject.
@@ -60,6 +55,12 @@ impl Tally {
         self.counts.iter().filter(|(verdict, _)| wanted(**verdict)).map(|(_, count)| count).sum()
     }
 
+    /// Who was counted, as a stranger would call them.
+    #[must_use]
+    pub fn called(&self) -> String {
+        self.subjects.iter().map(|name| called(name)).collect::<Vec<_>>().join(" and ")
+    }
+
     pub(super) fn names(&self) -> String {
         self.subjects.join(" and ")
     }
@@ -68,8 +69,9 @@ impl Tally {
 /// What a session must not be.
 const LOST: &[Tone] = &[Tone::Bad, Tone::Weak];
 
-pub(super) fn lost(verdict: Verdict) -> bool {
-    LOST.contains(&Style::of(verdict).tone)
+/// Whether it is a failure: a refusal with a reason is none, and one without is.
+pub(in super::super) fn lost(verdict: Verdict) -> bool {
+    verdict == Verdict::RefusedUnclear || LOST.contains(&Style::of(verdict).tone)
 }
 
 /// A loss that the repository expects of the cell, such as that of a smaller KV type that the reader asked for.

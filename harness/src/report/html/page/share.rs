@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::plan::subject_of;
+use crate::properties::system;
+use crate::report::called::called;
 use crate::report::pivot::{Row, Slot};
-use crate::report::story::Tally;
+use crate::results::{Part, Results};
 use crate::style::Style;
 use crate::verdict::Verdict;
 
@@ -15,7 +18,7 @@ pub(crate) struct Share {
     pub(super) count: usize,
 }
 
-/// All cells of one part of the run.
+/// All cells of one system of the run.
 pub(crate) struct Bar {
     pub(super) subject: String,
     pub(super) part: &'static str,
@@ -36,16 +39,38 @@ impl Share {
 }
 
 impl Bar {
-    pub(super) fn of(tally: &Tally, part: &'static str) -> Option<Self> {
-        let shares: Vec<_> =
-            tally.counts.iter().map(|(verdict, count)| Share::of(*verdict, *count)).collect();
-        (!shares.is_empty()).then(|| Self { subject: tally.subjects.join(", "), part, shares })
+    /// A bar for every system of the run of which something is known.
+    pub(super) fn all(results: &Results) -> Vec<Self> {
+        let mut systems: Vec<(&str, BTreeMap<Verdict, usize>)> = Vec::new();
+        for cell in &results.cells {
+            let name = system(cell);
+            let place = systems.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                systems.push((name, BTreeMap::new()));
+                systems.len() - 1
+            });
+            *systems[place].1.entry(cell.verdict).or_default() += 1;
+        }
+        let is_known = |(_, counts): &(&str, BTreeMap<Verdict, usize>)| {
+            counts.keys().any(|verdict| *verdict != Verdict::NotRun)
+        };
+        let control = |name: &str| {
+            let info = results.subjects.iter().find(|subject| subject.name == subject_of(name));
+            info.is_some_and(|subject| subject.part == Part::Control)
+        };
+        let mut known: Vec<_> = systems.into_iter().filter(is_known).collect();
+        known.sort_by_key(|(name, _)| control(name));
+        let bar = |(name, counts): (&str, BTreeMap<Verdict, usize>)| Self {
+            subject: called(name).to_owned(),
+            part: if control(name) { "without protection" } else { "judged" },
+            shares: counts.into_iter().map(|(verdict, count)| Share::of(verdict, count)).collect(),
+        };
+        known.into_iter().map(bar).collect()
     }
 }
 
 impl TableRow {
     pub(super) fn of(row: &Row) -> Self {
-        Self { name: row.name.clone(), slots: row.slots.iter().map(sides).collect() }
+        Self { name: called(&row.name).to_owned(), slots: row.slots.iter().map(sides).collect() }
     }
 }
 

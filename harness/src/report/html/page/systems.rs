@@ -1,17 +1,19 @@
 //! Systems side by side, as the page shows them.
 
+use std::collections::BTreeSet;
+
 use super::fragment;
 use super::share::{TableRow, table};
 use super::tables::{Mark, Named, named};
-use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Party, Systems};
-use crate::results::PropertyAnswer;
-use crate::style::Tone;
+use crate::report::called::called;
+use crate::report::systems::{ABOUT_COSTS, Asked, Cost, Given, Party, Systems};
 
 /// Everything of the part.
 pub(crate) struct SideBySide<'a> {
     pub(super) parties: Vec<Party<'a>>,
     pub(super) missing: Vec<(&'a str, &'a str)>,
     pub(super) asked: Vec<&'a str>,
+    pub(super) safe: Vec<(usize, usize)>,
     pub(super) questions: Vec<Question<'a>>,
     pub(super) readers: Vec<String>,
     pub(super) grids: Vec<(String, Vec<TableRow>)>,
@@ -35,6 +37,7 @@ pub(crate) struct Told<'a> {
 
 /// What a session costs in a system.
 pub(crate) struct CostRow<'a> {
+    pub(super) system: String,
     pub(super) cost: Cost<'a>,
     pub(super) restore: String,
     pub(super) own: Option<String>,
@@ -50,28 +53,36 @@ impl<'a> SideBySide<'a> {
             about_costs: ABOUT_COSTS,
             parties: systems.parties,
             missing: systems.missing,
-            asked: systems.asked,
-            readers: systems.readers,
+            asked: systems.asked.into_iter().map(called).collect(),
+            safe: systems.safe,
+            readers: systems.readers.iter().map(|name| called(name).to_owned()).collect(),
+        }
+    }
+}
+
+impl SideBySide<'_> {
+    /// Why systems are not here: the one reason that all have, or that of the first.
+    pub(super) fn remedy(&self) -> String {
+        let reasons: BTreeSet<&str> = self.missing.iter().map(|(_, reason)| *reason).collect();
+        match (reasons.first(), reasons.len()) {
+            (Some(reason), 1) => format!("The reason: {reason}."),
+            (Some(reason), _) => format!("The first reason: {reason}."),
+            (None, _) => String::new(),
         }
     }
 }
 
 impl<'a> Question<'a> {
     fn of(asked: &Asked<'a>) -> Self {
-        let told = |answers: &Vec<&'a PropertyAnswer>| answers.iter().copied().map(Told::of).collect();
+        let told = |answers: &Vec<Given<'a>>| answers.iter().map(Told::of).collect();
         Self { asks: &asked.property.question, answers: asked.answers.iter().map(told).collect() }
     }
 }
 
 impl<'a> Told<'a> {
-    fn of(answer: &'a PropertyAnswer) -> Self {
+    fn of(Given { answer, tone }: &Given<'a>) -> Self {
         let cells = named(&answer.cells);
-        Self {
-            look: Mark::of(if answer.safe { Tone::Good } else { Tone::Bad }),
-            says: &answer.answer,
-            more: answer.cells.len() - cells.len(),
-            cells,
-        }
+        Self { look: Mark::of(*tone), says: &answer.answer, more: answer.cells.len() - cells.len(), cells }
     }
 }
 
@@ -79,6 +90,7 @@ impl<'a> CostRow<'a> {
     fn of(cost: Cost<'a>) -> Self {
         let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
         let (restore, own) = (milliseconds(cost.seconds), cost.own_seconds.map(milliseconds));
-        Self { restore, own, fragment: fragment(cost.cell), cost }
+        let system = called(&cost.system).to_owned();
+        Self { system, restore, own, fragment: fragment(cost.cell), cost }
     }
 }

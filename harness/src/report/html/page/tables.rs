@@ -35,6 +35,8 @@ pub(crate) struct Claimed<'a> {
 pub(crate) struct Mark {
     pub(super) glyph: char,
     pub(super) tone: &'static str,
+    /// What it says of sessions; of claims and predictions it says nothing.
+    pub(super) words: &'static str,
 }
 
 /// An axis: its control, and what each of its values did alone.
@@ -59,12 +61,7 @@ pub(crate) struct Meaning {
 
 impl Mark {
     pub(super) const fn of(tone: Tone) -> Self {
-        let glyph = match tone {
-            Tone::Good => '✓',
-            Tone::Blank => '○',
-            _ => '✗',
-        };
-        Self { glyph, tone: tone.name() }
+        Self { glyph: tone.glyph(), tone: tone.name(), words: tone.words() }
     }
 }
 
@@ -72,7 +69,7 @@ impl<'a> Predicted<'a> {
     pub(super) fn of(result: &'a PredictionResult) -> Self {
         let (outcome, tone) = match result.outcome {
             PredictionOutcome::Held => ("held", Tone::Good),
-            PredictionOutcome::Refuted => ("refuted", Tone::Weak),
+            PredictionOutcome::Refuted => ("refuted", Tone::Bad),
             PredictionOutcome::NotTested => ("not tested", Tone::Blank),
         };
         Self { result, outcome, look: Mark::of(tone), against: named(&result.against) }
@@ -83,7 +80,7 @@ impl<'a> Claimed<'a> {
     pub(super) fn of(result: &'a ClaimResult) -> Self {
         let (tone, cells) = match result.outcome {
             ClaimOutcome::Confirmed => (Tone::Good, &result.held),
-            ClaimOutcome::Refuted => (Tone::Weak, &result.broken),
+            ClaimOutcome::Refuted => (Tone::Bad, &result.broken),
             ClaimOutcome::Untested => (Tone::Blank, &result.held),
         };
         Self {
