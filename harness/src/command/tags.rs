@@ -37,6 +37,8 @@ enum Action {
     Fetch(Fetch),
     /// Build workers; without names those of the releases in which something changed
     Build(Build),
+    /// Lay out what workers are compiled from, without compiling them, and print the folders
+    Sources(Laid),
     /// Ask the workers what they are and whether they load what they save
     Probe(Probe),
 }
@@ -75,6 +77,17 @@ struct Build {
 }
 
 #[derive(Debug, Args)]
+struct Laid {
+    /// Tags, or versions of llama-cpp-sys-2; without names the releases in which something changed
+    #[arg(value_name = "TAG")]
+    tags: Vec<String>,
+
+    /// The checkout that the worker's sources are taken from [default: the one this command was built in]
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Probe {
     /// Tags, or versions of llama-cpp-sys-2; without names all that are here
     #[arg(value_name = "TAG")]
@@ -92,6 +105,7 @@ impl Tags {
             Action::List(list) => list.carry_out(&home),
             Action::Fetch(fetch) => fetch.carry_out(&home),
             Action::Build(build) => build.carry_out(home),
+            Action::Sources(laid) => laid.carry_out(home),
             Action::Probe(probe) => probe.carry_out(&home),
         }
     }
@@ -176,18 +190,13 @@ impl Fetch {
 
 impl Build {
     fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
-        let chosen: Vec<&Release> = if self.all {
+        let chosen = if self.all {
             releases().iter().filter(|release| release.package.is_some()).collect()
         } else {
-            chosen(&self.tags)?
+            vendored(&self.tags)?
         };
-        if let Some(release) = chosen.iter().find(|release| release.package.is_none()) {
-            let tag = &release.tag;
-            return Err(Failure::setup(format!("no llama-cpp-sys-2 package vendors llama.cpp {tag}"))
-                .help(format!("get what others have built: `intact tags fetch {tag}`")));
-        }
-        let checkout = self.source.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-        let builder = Builder { home, checkout, jobs: self.jobs.map(usize::from) };
+        let jobs = self.jobs.map(usize::from);
+        let builder = Builder { home, checkout: checkout(self.source), jobs };
         let mut failed = Vec::new();
         for (number, release) in chosen.iter().enumerate() {
             let bar = progress_bar(&format!("{}/{} {}", number + 1, chosen.len(), release.tag));
@@ -217,6 +226,16 @@ impl Build {
             failed.join(", ")
         ))
         .help("the compiler's words are above; the others are built and can be used"))
+    }
+}
+
+impl Laid {
+    fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
+        let builder = Builder { home, checkout: checkout(self.source), jobs: None };
+        for release in vendored(&self.tags)? {
+            println!("{}", builder.lay_out(release).map_err(Failure::setup)?.display());
+        }
+        Ok(Exit::Fine)
     }
 }
 
@@ -255,6 +274,22 @@ impl Probe {
             return Ok(Exit::Fine);
         }
         Err(Failure::setup(format!("{failed} of {} workers do not do what a worker must do", here.len())))
+    }
+}
+
+fn checkout(source: Option<PathBuf>) -> PathBuf {
+    source.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+}
+
+/// The same, of which a package has the sources.
+fn vendored(names: &[String]) -> Result<Vec<&'static Release>, Failure> {
+    let chosen = chosen(names)?;
+    match chosen.iter().find(|release| release.package.is_none()) {
+        Some(Release { tag, .. }) => {
+            Err(Failure::setup(format!("no llama-cpp-sys-2 package vendors llama.cpp {tag}"))
+                .help(format!("get what others have built: `intact tags fetch {tag}`")))
+        }
+        None => Ok(chosen),
     }
 }
 

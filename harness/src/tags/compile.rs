@@ -81,6 +81,9 @@ const FIRST_PORTABLE: u32 = 124;
 /// Name of that file in a release's folder.
 const TOOLCHAIN: &str = "portable.cmake";
 
+/// Name of the folder in it that its worker is compiled in.
+const WORKSPACE: &str = "sources";
+
 /// Name of the file that a release's folder has from the beginning, and nothing is in.
 const LOCK: &str = "lock";
 
@@ -94,17 +97,11 @@ impl Builder {
     /// # Errors
     /// [`BuildError`].
     pub fn build(&self, release: &Release, progress: &mut dyn FnMut(Progress)) -> Result<Built, BuildError> {
-        let folder = self.home.join(&release.tag);
+        let (folder, _held) = self.hold(release)?;
         let in_file = |path: &Path| {
             let path = path.to_owned();
             move |source| BuildError::Io { path, source }
         };
-        fs::create_dir_all(&folder).map_err(in_file(&folder))?;
-        let lock = folder.join(LOCK);
-        if !is_ours(&folder).map_err(in_file(&folder))? {
-            return Err(BuildError::Foreign(folder));
-        }
-        let _held = lock_file(&lock).and_then(|file| file.lock().map(|()| file)).map_err(in_file(&lock))?;
 
         let sources = Sources::read(&self.checkout, release)?;
         let environment = environment(release, &folder);
@@ -114,7 +111,7 @@ impl Builder {
             return Ok(Built { worker, compiled: false });
         }
 
-        let workspace = folder.join("sources");
+        let workspace = folder.join(WORKSPACE);
         sources.write(&workspace)?;
         self.forget_other_environment(release, &workspace, &environment)?;
         let log = folder.join("log");
@@ -130,6 +127,30 @@ impl Builder {
         fs::rename(&beside, &worker).map_err(in_file(&worker))?;
         write_whole(&stamp_file, stamp).map_err(in_file(&stamp_file))?;
         Ok(Built { worker, compiled: true })
+    }
+
+    /// Lays out what a release's worker is compiled from, and compiles nothing. Gives the folder of that workspace.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn lay_out(&self, release: &Release) -> Result<PathBuf, BuildError> {
+        let (folder, _held) = self.hold(release)?;
+        let workspace = folder.join(WORKSPACE);
+        Sources::read(&self.checkout, release)?.write(&workspace)?;
+        Ok(workspace)
+    }
+
+    /// Makes the folder of a release, and keeps others out of it for as long as the file is open.
+    fn hold(&self, release: &Release) -> Result<(PathBuf, File), BuildError> {
+        let folder = self.home.join(&release.tag);
+        let lock = folder.join(LOCK);
+        let failed = |path: &Path, source| BuildError::Io { path: path.to_owned(), source };
+        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        if !is_ours(&folder).map_err(|error| failed(&folder, error))? {
+            return Err(BuildError::Foreign(folder));
+        }
+        let held = lock_file(&lock).and_then(|file| file.lock().map(|()| file));
+        Ok((folder, held.map_err(|error| failed(&lock, error))?))
     }
 
     /// Each release has its own: cargo tells the crates of two workspaces apart by their paths inside them, so in a shared
@@ -302,6 +323,19 @@ mod tests {
         assert_eq!(fs::read(&foreign).expect("read"), b"mine");
         fs::write(home.path().join("b8783/lock"), "").expect("written");
         assert!(is_ours(&home.path().join("b8783")).expect("read"));
+    }
+
+    #[test]
+    fn sources_are_laid_out_without_a_compiler() {
+        let home = tempfile::tempdir().expect("a folder");
+        let release = select(&["b5686".into()]).expect("known")[0];
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let builder = Builder { home: home.path().to_owned(), checkout, jobs: None };
+        let workspace = builder.lay_out(release).expect("laid out");
+        let manifest = fs::read_to_string(workspace.join("Cargo.toml")).expect("a manifest");
+        assert!(manifest.contains("=0.1.109"), "{manifest}");
+        assert!(workspace.join("harness/worker/src/main.rs").is_file());
+        assert!(!home.path().join("b5686/target").exists());
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(in crate::llama) fn dimensions(model: &LlamaModel) -> (i32, i32) {
 
 /// A LoRA adapter; it belongs to its model, which frees it.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(llama_set_adapters), expect(dead_code, reason = "read where adapters are applied"))]
 pub(in crate::llama) struct LoraAdapter {
     pointer: NonNull<sys::llama_adapter_lora>,
     model: NonNull<sys::llama_model>,

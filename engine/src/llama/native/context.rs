@@ -42,6 +42,7 @@ impl<'model> LlamaContext<'model> {
         self.pointer.as_ptr()
     }
 
+    #[cfg_attr(not(llama_set_adapters), expect(dead_code, reason = "asked for where adapters are applied"))]
     pub(super) fn model(&self) -> NonNull<sys::llama_model> {
         self.model
     }
