@@ -45,6 +45,8 @@ mod jinja;
 mod literal;
 mod marks;
 mod measured;
+#[cfg(test)]
+mod properties;
 mod source;
 #[cfg(test)]
 mod tests;
