@@ -1,12 +1,14 @@
 //! The command line of `intact`: one subcommand a file.
 
 mod adopt;
+mod bisect;
 mod chat;
 mod check;
 mod colour;
 mod completions;
 mod config;
 mod expect;
+mod explain;
 mod failure;
 mod filters;
 mod groups;
@@ -78,10 +80,12 @@ enum Command {
     Merge(parts::Merge),
     Repro(repro::Repro),
     Expect(expect::Expect),
+    Explain(explain::Explain),
     Config(config::Configuration),
     Inspect(inspect::Inspect),
     Check(check::Check),
     Upgrade(upgrade::Upgrade),
+    Bisect(bisect::Bisect),
     Migrate(migrate::Migrate),
     Adopt(adopt::Adopt),
     Verify(verify::Verify),
@@ -172,6 +176,15 @@ fn innermost<'a>(command: &'a clap::Command, words: &[String]) -> &'a clap::Comm
     next.map_or(command, |(inner, rest)| innermost(inner, rest))
 }
 
+/// Whether words are a command line of this program.
+///
+/// # Errors
+/// What is wrong with them.
+#[cfg(test)]
+pub(crate) fn parses(words: &[String]) -> Result<(), String> {
+    Arguments::try_parse_from(words).map(drop).map_err(|error| error.to_string())
+}
+
 impl Command {
     fn carry_out(self) -> Result<Exit, Failure> {
         match self {
@@ -183,6 +196,7 @@ impl Command {
             Self::Merge(merge) => merge.carry_out(),
             Self::Repro(repro) => repro.carry_out(),
             Self::Expect(expect) => expect.carry_out(),
+            Self::Explain(explain) => explain.carry_out(),
             Self::Config(config) => config.carry_out(),
             Self::SelfTest(test) => test.carry_out(),
             Self::FakeWorker(worker) => worker.carry_out(),
@@ -191,6 +205,7 @@ impl Command {
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Upgrade(upgrade) => upgrade.carry_out(),
+            Self::Bisect(bisect) => bisect.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),
             Self::Adopt(adopt) => adopt.carry_out(),
             Self::Verify(verify) => verify.carry_out(),

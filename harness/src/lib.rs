@@ -6,12 +6,14 @@
 #[macro_use]
 mod printing;
 
+mod bisect;
 mod caging;
 pub mod change;
 mod claims;
 pub mod command;
 mod control;
 pub mod environment;
+mod explain;
 mod fleeting;
 pub mod folder;
 mod init;

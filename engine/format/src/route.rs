@@ -68,6 +68,19 @@ impl Route {
             Self::Replayed => "replayed",
         }
     }
+
+    /// What it does, in a clause.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Direct => "the saved KV goes back as it is",
+            Self::Transcoded => {
+                "the saved KV is written anew for this context: another layout, type, rotation or order"
+            }
+            Self::Reprefilled => "the saved tokens are evaluated again",
+            Self::Replayed => "the messages are rendered with the chat template that is here, and evaluated",
+        }
+    }
 }
 
 impl LoadPolicy {

@@ -38,3 +38,34 @@ pub enum FindingKind {
     /// A planned cell was not run.
     NotRun,
 }
+
+impl FindingKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Worse,
+        Self::Stale,
+        Self::Flaky,
+        Self::Expired,
+        Self::Unmatched,
+        Self::Contradicting,
+        Self::Unreviewed,
+        Self::HarnessError,
+        Self::NotRun,
+    ];
+
+    /// The name in every file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Worse => "worse",
+            Self::Stale => "stale",
+            Self::Flaky => "flaky",
+            Self::Expired => "expired",
+            Self::Unmatched => "unmatched",
+            Self::Contradicting => "contradicting",
+            Self::Unreviewed => "unreviewed",
+            Self::HarnessError => "harness-error",
+            Self::NotRun => "not-run",
+        }
+    }
+}

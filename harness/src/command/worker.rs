@@ -36,6 +36,17 @@ pub(super) struct ModelArguments {
 /// The settings of the context that sessions live in, and the worker that has it.
 #[derive(Debug, Args)]
 pub(super) struct ContextArguments {
+    #[command(flatten)]
+    settings: SettingArguments,
+
+    /// The worker to use, instead of the one beside this command
+    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
+    worker: Option<PathBuf>,
+}
+
+/// The settings of the context that sessions live in.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SettingArguments {
     /// Context length of a session, in tokens
     #[arg(
         long,
@@ -64,10 +75,6 @@ pub(super) struct ContextArguments {
         help_heading = "Context"
     )]
     threads: Option<u32>,
-
-    /// The worker to use, instead of the one beside this command
-    #[arg(long, value_name = "PROGRAM", env = "INTACT_WORKER")]
-    worker: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -124,8 +131,21 @@ impl ContextArguments {
         self.start(model, cage, false)
     }
 
+    fn start(self, model: &Path, cage: Cage, control_tokens_in_content: bool) -> Result<Session, Failure> {
+        let command = vec![find(self.worker.as_deref())?.display().to_string()];
+        self.settings.start(command, model, cage, control_tokens_in_content)
+    }
+}
+
+impl SettingArguments {
+    /// Starts the worker of another release, which may touch this besides a model, and opens the model in it.
+    pub(super) fn open_by(&self, command: Vec<String>, model: &Path, cage: Cage) -> Result<Session, Failure> {
+        self.start(command, model, cage, false)
+    }
+
     fn start(
-        self,
+        &self,
+        command: Vec<String>,
         model: &Path,
         mut cage: Cage,
         control_tokens_in_content: bool,
@@ -138,14 +158,14 @@ impl ContextArguments {
             n_ctx: Some(self.context),
             threads: self.threads.or_else(processors),
             type_k: self.kv.clone(),
-            type_v: self.kv,
+            type_v: self.kv.clone(),
             flash_attention: self.flash_attention.map(When::setting),
             ..Settings::default()
         };
         let open = Open { control_tokens_in_content, ..Open::new(model, settings) };
         cage.read.extend(caging::model(&open.model));
         let limits = Limits { cage, ..Limits::default() };
-        Session::start(vec![find(self.worker.as_deref())?.display().to_string()], limits, open)
+        Session::start(command, limits, open)
     }
 }
 

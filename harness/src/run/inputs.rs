@@ -146,8 +146,7 @@ impl Inputs {
 pub(super) fn crossed<'a>(config: &Config, cells: &'a [PlannedCell]) -> BTreeSet<&'a str> {
     let axes = config.axes.iter().filter(|axis| axis.releases);
     let values = axes.flat_map(|axis| cells.iter().filter_map(|cell| cell.dims.get(&axis.name)));
-    let releases: BTreeSet<&str> = values.map(String::as_str).collect();
-    if releases.len() > 1 { releases } else { BTreeSet::new() }
+    values.map(String::as_str).collect()
 }
 
 fn read_filter(text: &str, config: &Config) -> Result<Filter, FilterError> {

@@ -2,6 +2,8 @@
 
 mod adopt;
 #[cfg(unix)]
+mod bisect;
+#[cfg(unix)]
 mod caged;
 mod chat;
 mod cli;

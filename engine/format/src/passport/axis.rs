@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::route::RefusalCode;
 
+use super::compare::Consequence;
 use super::rules::{RULES, Rule};
 
 /// One thing that may differ between where a session was saved and where it shall be loaded.
@@ -80,6 +81,11 @@ impl Axis {
     #[must_use]
     pub fn refusal_code(self) -> RefusalCode {
         self.rule().code
+    }
+
+    /// What can follow where it differs, each with the reason.
+    pub fn effects(self) -> impl Iterator<Item = (Consequence, &'static str)> {
+        self.rule().differs.outcomes()
     }
 
     pub(super) fn rule(self) -> &'static Rule {

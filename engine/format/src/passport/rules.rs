@@ -1,5 +1,7 @@
 //! The table of axes: what each is, what follows where it differs, and why. The only place where that is decided.
 
+use std::iter;
+
 use super::axis::Axis;
 use super::compare::Consequence::{self, Harmless, Replay, Reprefill, Transcode};
 use super::{Adapter, AdapterKind, Migration, Passport};
@@ -31,6 +33,17 @@ pub(super) enum Effect {
 }
 
 use Effect::{Always, Where};
+
+impl Effect {
+    /// Everything that can follow.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (Consequence, &'static str)> {
+        let (first, second) = match self {
+            Always(consequence, reason) => ((*consequence, *reason), None),
+            Where(_, outcome, otherwise) => (*outcome, Some(*otherwise)),
+        };
+        iter::once(first).chain(second)
+    }
+}
 
 impl Rule {
     pub(super) fn outcome(&self, saved: &Passport, here: &Passport) -> (Consequence, &'static str) {

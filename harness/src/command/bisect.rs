@@ -1,0 +1,287 @@
+//! `intact bisect`: the first llama.cpp release that no longer reads what an older one saved.
+
+mod cells;
+mod file;
+mod program;
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use super::check::release;
+use super::table::plain;
+use super::worker::SettingArguments;
+use crate::bisect::{Search, Step, Tried};
+use crate::exit::Exit;
+use crate::files::replace_own;
+use crate::filter::compare_versions;
+use crate::tags::{self, Release, releases};
+
+const EXAMPLES: &str = "\
+Examples:
+  intact bisect b8390 0.6.0 --file slot.bin --model my-model.gguf --kv q8_0
+      a state file that llama.cpp b8390 wrote: which release reads it wrongly?
+  intact bisect b8390 0.6.0 -E 'subject(blind) & model(llama) & kv(q8_0) & flash(on) & scenario(resume)'
+      cells of the plan `release`, with the tiny models
+  intact bisect b8390 0.6.0 --command './try-it'
+      a program of yours, with INTACT_RELEASE and INTACT_RELEASE_WORKER set; 0 is good, 125 cannot be tried, anything else
+      is bad";
+
+/// What every record has in it, to be told from other files.
+const WHAT: &str = "a search of intact bisect";
+
+/// Find the first llama.cpp release that fails, out of all between two
+///
+/// Releases that are not here are fetched, which takes a second or so each. Half of what is left falls away with every release
+/// that is tried; one that cannot be tried is passed over. What was found is kept in --record, and the same search goes on from
+/// there. Ends with exit code 0 where the release is found.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+#[command(group = ArgGroup::new("question").required(true).args(["file", "filter", "command"]))]
+pub(super) struct Bisect {
+    /// A release that works
+    good: String,
+
+    /// A later one that fails
+    bad: String,
+
+    /// A state file of llama.cpp (a sequence or session file), or a session file of intact
+    #[arg(long, value_name = "FILE", requires = "model")]
+    file: Option<PathBuf>,
+
+    /// Cells: what the release that works saved, each release loads
+    #[arg(short = 'E', long, value_name = "FILTER")]
+    filter: Option<String>,
+
+    /// A shell command that fails where a release does
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+
+    /// The model of the file: a GGUF file, or `id:` and an id of `intact models list`
+    #[arg(short, long, value_name = "FILE.gguf")]
+    model: Option<PathBuf>,
+
+    /// The plan whose cells are asked
+    #[arg(long, value_name = "NAME", default_value = "release", requires = "filter")]
+    plan: String,
+
+    /// Where what was found is kept
+    #[arg(long, value_name = "FILE", default_value = "bisect.json")]
+    record: PathBuf,
+
+    #[command(flatten)]
+    settings: SettingArguments,
+}
+
+/// What one release was found to be.
+pub(super) struct Answer {
+    tried: Tried,
+    /// In a line.
+    evidence: String,
+}
+
+/// A release, and the worker that runs on it.
+pub(super) struct Candidate<'a> {
+    release: &'a Release,
+    command: Vec<String>,
+}
+
+/// What is asked of each release.
+enum Question {
+    State(file::State),
+    Cells(cells::Cells),
+    Program(String),
+}
+
+/// What is kept of a search.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    version: u32,
+    what: String,
+    question: String,
+    tried: Vec<Noted>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noted {
+    release: String,
+    is: Tried,
+    evidence: String,
+}
+
+impl Bisect {
+    pub(super) fn carry_out(self) -> Result<Exit, Failure> {
+        let between = between(&self.good, &self.bad)?;
+        let mut record = self.kept()?;
+        let question = self.question(between[0])?;
+        let home = tags::default_home().ok_or_else(|| Failure::homeless("INTACT_HOME"))?;
+        let mut search = Search::over(between.len());
+        for noted in &record.tried {
+            if let Some(at) = between.iter().position(|release| release.tag == noted.release) {
+                search.note(at, noted.is);
+            }
+        }
+        if search.steps() > 0 {
+            println!("{}: {} releases were tried before", self.record.display(), search.steps());
+        }
+        let (last_good, first_bad) = loop {
+            match search.next() {
+                Ok(Step::Found { last_good, first_bad }) => break (last_good, first_bad),
+                Ok(Step::Try(at)) => {
+                    let answer = answer(&question, &home, between[at])?;
+                    println!("{:<8} {:<8} {}", between[at].tag, word(answer.tried), plain(&answer.evidence));
+                    search.note(at, answer.tried);
+                    record.tried.push(Noted {
+                        release: between[at].tag.clone(),
+                        is: answer.tried,
+                        evidence: answer.evidence,
+                    });
+                    self.keep(&record)?;
+                }
+                Err(nothing) => {
+                    return Err(Failure::setup(nothing)
+                        .help("look at what stands above, and name other releases")
+                        .exit(Exit::NoVerdict));
+                }
+            }
+        };
+        print!("{}", self.report(&record, &between, last_good, first_bad));
+        Ok(Exit::Fine)
+    }
+
+    fn question(&self, good: &Release) -> Result<Question, Failure> {
+        Ok(match (&self.file, &self.filter, &self.command) {
+            (Some(file), ..) => {
+                let model = self.model.clone().unwrap_or_default();
+                Question::State(file::State::new(file, model, self.settings.clone())?)
+            }
+            (_, Some(filter), _) => {
+                Question::Cells(cells::Cells::new(filter, &self.plan, &good.tag, self.model.as_deref())?)
+            }
+            (.., command) => Question::Program(command.clone().unwrap_or_default()),
+        })
+    }
+
+    /// What is asked, in a line that tells one search from another.
+    fn asked(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let parts = [
+            Some(format!("{} to {}", self.good, self.bad)),
+            path(&self.file).map(|file| format!("file {file}")),
+            self.filter.as_ref().map(|filter| format!("plan {}, cells {filter}", self.plan)),
+            self.command.as_ref().map(|command| format!("command {command}")),
+            path(&self.model).map(|model| format!("model {model}")),
+            Some(format!("{:?}", self.settings)),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// What an earlier search of the same question found.
+    fn kept(&self) -> Result<Record, Failure> {
+        let fresh = Record { version: 1, what: WHAT.to_owned(), question: self.asked(), tried: Vec::new() };
+        let Ok(bytes) = std::fs::read(&self.record) else { return Ok(fresh) };
+        let foreign = || {
+            Failure::setup(format!("{} is no record of intact bisect", self.record.display()))
+                .help("name another file with --record; nothing is overwritten")
+        };
+        let kept: Record = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
+        if kept.what != WHAT || kept.version != 1 {
+            return Err(foreign());
+        }
+        Ok(if kept.question == fresh.question { kept } else { fresh })
+    }
+
+    fn keep(&self, record: &Record) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(record).map_err(Failure::setup)?;
+        let is_ours = |there: &[u8]| crate::files::contain(there, WHAT);
+        replace_own(&self.record, text + "\n", is_ours)
+            .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", self.record.display())))
+    }
+
+    /// The end of a search, and a block for a bug report.
+    fn report(&self, record: &Record, between: &[&Release], last_good: usize, first_bad: usize) -> String {
+        let (good, bad) = (between[last_good], between[first_bad]);
+        let evidence = |release: &Release| {
+            record
+                .tried
+                .iter()
+                .rev()
+                .find(|noted| noted.release == release.tag)
+                .map_or_else(String::new, |noted| plain(&noted.evidence))
+        };
+        let passed = first_bad - last_good - 1;
+        let among = match passed {
+            0 => String::new(),
+            some => format!(" The {some} between them cannot be tried, so it may be one of those."),
+        };
+        format!(
+            "\nllama.cpp {} is the first release that fails; {} is the last that does not.{among} {} of {} releases were tried.\n\n\
+             For a bug report:\n\n\
+             - first bad release: {} ({}; {})\n\
+             - last good release: {} ({})\n\
+             - with {}: {}\n\
+             - with {}: {}\n\
+             - command: `{}`\n",
+            bad.tag,
+            good.tag,
+            record.tried.len(),
+            between.len(),
+            bad.tag,
+            bad.published,
+            plain(&bad.note),
+            good.tag,
+            good.published,
+            good.tag,
+            evidence(good),
+            bad.tag,
+            evidence(bad),
+            plain(&super::selection::command_line().join(" ")),
+        )
+    }
+}
+
+/// The releases from the one to the other, in llama.cpp's own order: packages carry them in another.
+fn between(good: &str, bad: &str) -> Result<Vec<&'static Release>, Failure> {
+    let (good, bad) = (release(good)?, release(bad)?);
+    let mut ordered: Vec<&Release> = releases().iter().collect();
+    ordered.sort_by(|one, other| compare_versions(&one.tag, &other.tag).unwrap_or(Ordering::Equal));
+    let place = |of: &Release| ordered.iter().position(|release| release.tag == of.tag).unwrap_or_default();
+    let (first, last) = (place(good), place(bad));
+    if first >= last {
+        return Err(Failure::setup(format!("{} does not come after {}", bad.tag, good.tag))
+            .help("the older release comes first; `intact tags list` shows them all"));
+    }
+    Ok(ordered[first..=last].to_vec())
+}
+
+/// What one release says; one that has no worker here, and none that can be fetched, cannot be tried.
+fn answer(question: &Question, home: &Path, release: &Release) -> Result<Answer, Failure> {
+    if tags::worker_command(home, release).is_none()
+        && let Err(error) = tags::fetch(home, release)
+    {
+        return Ok(Answer { tried: Tried::Skipped, evidence: error.to_string() });
+    }
+    let Some(command) = tags::worker_command(home, release) else {
+        let evidence = "the worker that opens libraries, intact-worker-loaded, is not beside this command";
+        return Ok(Answer { tried: Tried::Skipped, evidence: evidence.to_owned() });
+    };
+    let candidate = Candidate { release, command };
+    match question {
+        Question::State(state) => state.ask(&candidate),
+        Question::Cells(cells) => cells.ask(&candidate),
+        Question::Program(program) => program::ask(program, &candidate),
+    }
+}
+
+const fn word(tried: Tried) -> &'static str {
+    match tried {
+        Tried::Good => "good",
+        Tried::Bad => "bad",
+        Tried::Skipped => "skipped",
+    }
+}

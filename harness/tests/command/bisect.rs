@@ -1,0 +1,91 @@
+//! `bisect` with a program that knows where the break is, over releases whose workers only seem to be there.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::cli::{Said, said};
+
+/// A home in which every release seems to have a worker, and an empty working folder.
+fn home() -> TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    let tags: toml::Table =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tags.toml"))
+            .expect("the table of releases")
+            .parse()
+            .expect("TOML");
+    for release in tags["release"].as_array().expect("releases") {
+        let folder = home.path().join("home/tags").join(release["tag"].as_str().expect("a tag"));
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("intact-worker"), "").expect("written");
+    }
+    fs::create_dir(home.path().join("here")).expect("a folder");
+    home
+}
+
+fn bisect(home: &TempDir, arguments: &[&str]) -> Said {
+    let command = Command::new(env!("CARGO_BIN_EXE_intact"))
+        .arg("bisect")
+        .args(arguments)
+        .current_dir(home.path().join("here"))
+        .env("INTACT_HOME", home.path().join("home"))
+        .env("NO_COLOR", "1")
+        .output();
+    said(&command.expect("the command runs"))
+}
+
+/// A program for which everything from 10,000 on fails, and one release cannot be tried.
+const PROGRAM: &str =
+    "case $INTACT_RELEASE in b9842) exit 125;; b1????|0.*) test -z \"$INTACT_RELEASE_WORKER\";; esac";
+
+#[test]
+fn the_first_release_that_fails_is_named_and_the_search_goes_on_where_it_ended() {
+    let home = home();
+    let said_first = bisect(&home, &["b5590", "0.6.0", "--command", PROGRAM]);
+    assert_eq!(said_first.code, 0, "{}", said_first.err);
+    let told = "llama.cpp b10068 is the first release that fails; b9553 is the last that does not. The 1 between them";
+    assert!(said_first.out.contains(told), "{}", said_first.out);
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(home.path().join("here/bisect.json")).expect("a record"))
+            .expect("JSON");
+    let steps = record["tried"].as_array().expect("a list").len();
+    assert!(steps <= 9, "42 releases are halved: {steps} were tried");
+
+    let again = bisect(&home, &["b5590", "0.6.0", "--command", PROGRAM]);
+    assert!(
+        again.out.starts_with(&format!("bisect.json: {steps} releases were tried before")),
+        "{}",
+        again.out
+    );
+    let end = |text: &str| text[text.find("\nllama.cpp ").expect("an end")..].to_owned();
+    assert_eq!(end(&again.out), end(&said_first.out));
+}
+
+#[test]
+fn what_cannot_be_found_is_said() {
+    let home = home();
+    fs::write(home.path().join("here/mine.json"), "{}").expect("written");
+    for (arguments, code, told) in [
+        (&["0.6.0", "b5590", "--command", "true"][..], 96, "b5590 does not come after 0.6.0"),
+        (&["b5590", "0.6.0", "--command", "true"], 101, "the one that is said to fail works"),
+        (&["b5590", "b6002", "--command", "false"], 101, "the one that is said to work fails too"),
+        (&["b5590", "b6002", "--command", "exit 125"], 101, "one of the two ends cannot be tried"),
+        (&["b5590", "b1", "--command", "true"], 96, "no llama.cpp release is called `b1`"),
+        (&["b5590", "0.6.0", "-E", "kv(", "--record", "other.json"], 94, "kv("),
+        (
+            &["b5590", "0.6.0", "--command", "true", "--record", "mine.json"],
+            96,
+            "is no record of intact bisect",
+        ),
+        (&["b5590", "0.6.0", "--file", "mine.json"], 2, "--model"),
+        (&["b5590", "0.6.0"], 2, "--file"),
+    ] {
+        let said = bisect(&home, arguments);
+        assert_eq!(said.code, code, "{arguments:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains(told), "{arguments:?}: {told} in {}", said.err);
+        let _gone = fs::remove_file(home.path().join("here/bisect.json"));
+    }
+    assert_eq!(fs::read_to_string(home.path().join("here/mine.json")).expect("there"), "{}");
+}
