@@ -8,6 +8,7 @@
 pub mod change;
 pub mod compare;
 pub mod comparison;
+pub mod counts;
 pub mod history;
 pub mod measure;
 pub mod plot;

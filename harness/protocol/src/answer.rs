@@ -308,6 +308,9 @@ pub struct Timings {
     /// Parts of it by name, such as `read`, `verify`, `set`, `canary`.
     #[serde(default)]
     pub steps: BTreeMap<String, f64>,
+    /// What was counted meanwhile, by name, where that was asked for: allocations, bytes read, calls to write, and the like.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// What a check found.

@@ -1,6 +1,7 @@
 //! `intact perf`: how fast sessions are saved and restored.
 
 mod compare;
+mod counts;
 mod history;
 mod record;
 mod settings;
@@ -24,6 +25,7 @@ pub(super) struct Perf {
 #[derive(Debug, Subcommand)]
 enum Action {
     Compare(compare::Compare),
+    Counts(counts::Counts),
     Record(record::Record),
     History(history::History),
     Plot(history::Plot),
@@ -33,6 +35,7 @@ impl Perf {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         match self.action {
             Action::Compare(compare) => compare.carry_out(),
+            Action::Counts(counts) => counts.carry_out(),
             Action::Record(record) => record.carry_out(),
             Action::History(history) => history.carry_out(),
             Action::Plot(plot) => plot.carry_out(),

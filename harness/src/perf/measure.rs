@@ -2,12 +2,12 @@
 
 mod conversation;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use intact_protocol::{FlashAttention, Hello, Work};
+use intact_protocol::{FlashAttention, Hello, Timings, Work};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -45,12 +45,14 @@ impl Setting {
 }
 
 /// One measurement.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Seconds, on the worker's clock.
     pub seconds: f64,
     /// Bytes that the operation moved, where it says.
     pub bytes: Option<u64>,
+    /// What the worker counted meanwhile, by name; empty where it was not asked to.
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// What a cycle gave of each operation: a measurement, or why there is none.
@@ -221,7 +223,8 @@ impl Bench<'_> {
         let mut cycle = Cycle::new();
         cycle.push((Operation::LoadDirect, self.load(BASE, "direct")?));
         let first_text = self.engine.first_text()?;
-        cycle.push((Operation::FirstText, first_text.map(|seconds| Sample { seconds, bytes: None })));
+        let first_text = first_text.map(|seconds| Sample { seconds, bytes: None, counts: BTreeMap::new() });
+        cycle.push((Operation::FirstText, first_text));
         let transcoded = match &self.prepared.turned {
             Ok(()) => self.load(TURNED, "transcoded")?,
             Err(reason) => Err(reason.clone()),
@@ -232,7 +235,7 @@ impl Bench<'_> {
         for (operation, work) in [(Operation::Copy, Work::Copy), (Operation::Fold, Work::Fold)] {
             let bytes = self.prepared.bytes;
             let floor = self.engine.floor(work, bytes)?;
-            cycle.push((operation, floor.and_then(|timings| sample(timings.total_seconds, Some(bytes)))));
+            cycle.push((operation, floor.and_then(|timings| sample(timings, Some(bytes)))));
         }
         self.llama(&mut cycle)?;
         Ok(cycle)
@@ -261,7 +264,7 @@ impl Bench<'_> {
     fn load(&mut self, file: &str, route: &str) -> Answered<Sample> {
         let loaded = self.engine.load(&self.folder.path().join(file), Some(route))?;
         let bytes = Some(self.prepared.bytes);
-        Ok(loaded.and_then(|loaded| sample(loaded.receipt.timings.total_seconds, bytes)))
+        Ok(loaded.and_then(|loaded| sample(loaded.receipt.timings, bytes)))
     }
 
     /// A first save, one more turn, and a save over it.
@@ -275,7 +278,7 @@ impl Bench<'_> {
         let files: BTreeSet<PathBuf> =
             [&full, &again].into_iter().flatten().flat_map(|saved| saved.files.clone()).collect();
         for (operation, saved) in [(Operation::SaveFull, full), (Operation::SaveIncremental, again)] {
-            let saved = saved.and_then(|saved| sample(saved.timings.total_seconds, Some(saved.bytes)));
+            let saved = saved.and_then(|saved| sample(saved.timings, Some(saved.bytes)));
             cycle.push((operation, saved));
         }
         // A worker that names files elsewhere does not have them removed.
@@ -300,10 +303,10 @@ impl Bench<'_> {
         };
         let saved = blind.save(&path)?;
         let bytes = saved.as_ref().ok().map(|saved| saved.bytes);
-        let saved = saved.and_then(|saved| sample(saved.timings.total_seconds, bytes));
+        let saved = saved.and_then(|saved| sample(saved.timings, bytes));
         cycle.push((Operation::LlamaSave, saved));
         let loaded = blind.load(&path, None)?;
-        let loaded = loaded.and_then(|loaded| sample(loaded.receipt.timings.total_seconds, bytes));
+        let loaded = loaded.and_then(|loaded| sample(loaded.receipt.timings, bytes));
         cycle.push((Operation::LlamaLoad, loaded));
         Ok(())
     }
@@ -314,8 +317,8 @@ fn is_directly_in(folder: &Path, file: &Path) -> bool {
     file.parent() == Some(folder) && file.file_name().is_some()
 }
 
-fn sample(seconds: f64, bytes: Option<u64>) -> Result<Sample, String> {
-    measured(seconds).map(|seconds| Sample { seconds, bytes })
+fn sample(timings: Timings, bytes: Option<u64>) -> Result<Sample, String> {
+    measured(timings.total_seconds).map(|seconds| Sample { seconds, bytes, counts: timings.counts })
 }
 
 #[cfg(test)]

@@ -257,7 +257,11 @@ fn receipt(exact: bool) -> Receipt {
         canary_distance: Some(0.0),
         parameters: None,
         notes: vec!["The saved parameters are in force.".into()],
-        timings: Timings { total_seconds: 0.01, steps: [("verify".to_owned(), 0.002)].into() },
+        timings: Timings {
+            total_seconds: 0.01,
+            steps: [("verify".to_owned(), 0.002)].into(),
+            counts: BTreeMap::new(),
+        },
     }
 }
 

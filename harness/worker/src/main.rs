@@ -2,6 +2,7 @@
 
 mod cage;
 mod connection;
+mod counting;
 mod damage;
 mod outcome;
 mod pace;
@@ -36,6 +37,9 @@ struct Arguments {
     /// Take this share longer for every load, for example 10%: shows that a performance gate notices.
     #[arg(long, hide = true, value_name = "SHARE", default_value = "0%")]
     slow_load: Delay,
+    /// Count what saves and loads cost: allocations, bytes and calls of reads and writes, and pages.
+    #[arg(long)]
+    counts: bool,
     #[command(flatten)]
     sabotage: Sabotage,
     #[cfg(llama_loaded)]
@@ -143,6 +147,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    // What the system counts is read from files that are open before the cage closes.
+    if arguments.counts {
+        counting::begin();
+    }
     // A library is what the worker runs on, as its own program is: it is there before the cage.
     #[cfg(llama_loaded)]
     if let Err(error) = open(arguments.library) {

@@ -7,6 +7,8 @@ use intact_format::message::{Message as DocumentMessage, Role as DocumentRole};
 use intact_format::passport::Difference;
 use intact_protocol::{AxisReport, Message, Outcome, Receipt, Refusal, Role, Timings};
 
+use crate::pace::Took;
+
 /// The subject cannot do this.
 pub(crate) fn unsupported(message: impl Into<String>) -> Outcome {
     Outcome::Unsupported { message: message.into(), issue: None }
@@ -39,7 +41,7 @@ pub(crate) fn told(refusal: &intact_format::route::Refusal) -> Refusal {
     }
 }
 
-pub(crate) fn receipt(receipt: EngineReceipt, took: Duration) -> Receipt {
+pub(crate) fn receipt(receipt: EngineReceipt, took: Took) -> Receipt {
     let mut notes = receipt.notes;
     notes.extend(Some(receipt.because).filter(|because| !because.is_empty()));
     notes.dedup();
@@ -84,9 +86,10 @@ pub(crate) fn message(message: Message) -> (DocumentRole, String) {
 }
 
 /// The engine's parts of what took that long as seen from here.
-pub(crate) fn timings(timings: &EngineTimings, took: Duration) -> Timings {
+pub(crate) fn timings(timings: &EngineTimings, took: Took) -> Timings {
     Timings {
-        total_seconds: took.as_secs_f64(),
+        total_seconds: took.elapsed.as_secs_f64(),
+        counts: took.counts,
         steps: timings
             .steps
             .iter()

@@ -1,23 +1,63 @@
 //! How long things take: the clock around an operation, the floors that nothing can beat, and a delay to be found.
 
+use std::collections::BTreeMap;
 use std::hint::{black_box, spin_loop};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use intact_protocol::{Floor, Timings, Work};
+
+use crate::counting;
 
 /// Most bytes that a floor works on.
 pub(crate) const LARGEST_FLOOR: u64 = 4 << 30;
 
-/// The result of some work, and how long it took.
-pub(crate) fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, Duration), E> {
+/// What some work took.
+#[derive(Debug)]
+pub(crate) struct Took {
+    pub(crate) elapsed: Duration,
+    /// By name; empty where nothing is counted.
+    pub(crate) counts: BTreeMap<String, u64>,
+}
+
+/// Nothing was counted.
+impl From<Duration> for Took {
+    fn from(elapsed: Duration) -> Self {
+        Self { elapsed, counts: BTreeMap::new() }
+    }
+}
+
+/// The result of some work, and what it took.
+pub(crate) fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, Took), E> {
+    let before = counting::before();
     let started = Instant::now();
     let result = work()?;
-    Ok((result, started.elapsed()))
+    let elapsed = started.elapsed();
+    Ok((result, Took { elapsed, counts: counting::since(before) }))
+}
+
+/// What a load does more than it needs to: shows that counts notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Waste {
+    /// One small allocation.
+    Allocation,
+    /// A copy of 64 KiB.
+    Copy,
+}
+
+impl Waste {
+    /// Wastes it.
+    pub(crate) fn apply(self) {
+        match self {
+            Self::Allocation => drop(black_box(Box::new([0_u8; 64]))),
+            Self::Copy => drop(black_box(vec![1_u8; 64 << 10].clone())),
+        }
+    }
 }
 
 /// Timings of a whole without parts.
-pub(crate) fn total(elapsed: Duration) -> Timings {
-    Timings { total_seconds: elapsed.as_secs_f64(), ..Timings::default() }
+pub(crate) fn total(took: Took) -> Timings {
+    Timings { total_seconds: took.elapsed.as_secs_f64(), counts: took.counts, ..Timings::default() }
 }
 
 /// Does the work of a floor, on memory that was touched before.
@@ -35,7 +75,7 @@ pub(crate) fn floor(floor: Floor) -> Timings {
             }
         }
     }
-    total(started.elapsed() / times)
+    total((started.elapsed() / times).into())
 }
 
 /// FNV-1a over words of eight bytes.

@@ -22,7 +22,7 @@ use intact_protocol::{
 use crate::Subject;
 use crate::damage::Damage;
 use crate::outcome::{axis, failure, history, message, receipt, small, timings, told, unsupported};
-use crate::pace::{self, Delay, LARGEST_FLOOR, timed, total};
+use crate::pace::{self, Delay, LARGEST_FLOOR, Waste, timed, total};
 use crate::settings::{context_parameters, sample_as};
 
 /// A worker's state: the engine, once a model is open.
@@ -45,6 +45,9 @@ pub(crate) struct Sabotage {
     /// Take the weights of every model for those with this SHA-256: what the hash says is no help then.
     #[arg(long, hide = true, value_name = "SHA-256")]
     assume_weights: Option<String>,
+    /// Do more than is needed in every load.
+    #[arg(long, hide = true, value_enum)]
+    waste: Option<Waste>,
 }
 
 /// An outcome that is no success, on its way out of a handler.
@@ -203,7 +206,7 @@ impl Server {
         let mut generation = Generation::default().greedy(say.greedy).cancel(cancel.clone());
         (generation.forced, generation.max_tokens) = (say.reply, say.max_tokens);
         let reply = engine.send_to(&say.session, &say.text, &generation, &mut told).map_err(failed)?;
-        let mut timings = total(started.elapsed());
+        let mut timings = total(started.elapsed().into());
         let first_text = first_text.map(|first| ("first-text".to_owned(), first.as_secs_f64()));
         timings.steps.extend(first_text);
         let tokens_evaluated = u32::try_from(reply.tokens_evaluated).unwrap_or(u32::MAX);
@@ -256,7 +259,7 @@ impl Server {
 
     fn load(&mut self, load: &Load) -> Result<Loaded, Failure> {
         let (subject, container, delay) = (self.subject, self.container, self.load_delay);
-        let damage = self.sabotage.damage;
+        let (damage, waste) = (self.sabotage.damage, self.sabotage.waste);
         let engine = self.engine()?;
         let (session, receipt) = if subject == Subject::Blind {
             #[expect(unsafe_code, reason = "the blind subject is there to show what comes of it")]
@@ -291,6 +294,7 @@ impl Server {
                 let started = Instant::now();
                 let loaded = engine.load(&load.path, &options);
                 delay.apply(started);
+                waste.iter().copied().for_each(Waste::apply);
                 loaded
             })
             .map_err(failed)?;
