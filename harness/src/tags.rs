@@ -1,24 +1,32 @@
 //! Workers for many llama.cpp releases: which releases there are, and how a worker is built against one.
 //!
 //! There are two ways. A worker without llama.cpp inside opens the libraries of a release that somebody else has built:
-//! seconds and some megabytes. Or a worker is compiled from the same sources with `llama-cpp-sys-2` pinned to the version
+//! seconds and some megabytes; they are fetched from where others put them (`source`), or come from a folder (`added`), and what
+//! nobody listed is asked how it lays out its states (`specimen`). Or a worker is compiled from the same sources with `llama-cpp-sys-2` pinned to the version
 //! that vendors the release, since a Rust program links one llama.cpp only: that is the reference. All of it lives in a cache
 //! folder outside the checkout: `$INTACT_HOME/tags`.
 
+mod added;
+mod archive;
 mod compile;
 mod library;
 mod log;
 mod manifest;
 mod probe;
 mod release;
+mod source;
+mod specimen;
 mod workspace;
 
 use std::path::{Path, PathBuf};
 
+pub use added::{AddError, Addition, add, fetch_unlisted, remove};
+pub use archive::ArchiveError;
 pub use compile::{BuildError, Builder, Built, Progress};
 pub use library::{FetchError, Pin, fetch, fetched_library};
-pub use probe::{ProbeError, Probed, probe};
-pub use release::{Release, UnknownTag, releases, select};
+pub use probe::{ProbeError, Probed, probe, started};
+pub use release::{Release, UnknownTag, known, releases, select};
+pub use source::OFFICIAL;
 pub use workspace::WorkspaceError;
 
 /// The folder that workers are built in unless told otherwise: `$INTACT_HOME/tags`, else `~/.cache/intact/tags`. `None`
@@ -43,13 +51,26 @@ pub fn worker_command(home: &Path, release: &Release) -> Option<Vec<String>> {
         return Some(vec![built.display().to_string()]);
     }
     let (library, worker) = (fetched_library(home, release)?, loading_worker()?);
+    let layout = (!release.is_listed()).then_some(release.layout.as_str());
+    Some(opening(&worker, &library, &release.tag, layout))
+}
+
+/// Name of the layout of states that none is known of.
+const UNKNOWN: &str = "unknown";
+
+/// The command line of the worker that opens a library, which is called this here. `layout` is that of its states, where its
+/// name does not say it.
+fn opening(worker: &Path, library: &Path, name: &str, layout: Option<&str>) -> Vec<String> {
     let mut command = vec![
         worker.display().to_string(),
         "--libllama".to_owned(),
         library.display().to_string(),
         "--release".to_owned(),
-        release.tag.clone(),
+        name.to_owned(),
     ];
+    if let Some(layout) = layout {
+        command.extend(["--layout".to_owned(), layout.to_owned()]);
+    }
     let has = |backend: &&&str| {
         let name = format!("{}ggml-{backend}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         library.join(name).is_file()
@@ -61,7 +82,7 @@ pub fn worker_command(home: &Path, release: &Release) -> Option<Vec<String>> {
             .into_iter()
             .flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]),
     );
-    Some(command)
+    command
 }
 
 /// The backends that compute as the workers do that are compiled here, best first: two releases that chose their kernels

@@ -7,6 +7,8 @@
 
 mod address;
 mod cache;
+#[cfg(feature = "client")]
+mod download;
 mod error;
 mod fetch;
 mod pace;
@@ -28,6 +30,8 @@ use std::path::{Path, PathBuf};
 use intact_format::identity::IdentityCache;
 
 pub use address::{Address, BadAddress, Commit};
+#[cfg(feature = "client")]
+pub use download::{DownloadError, download};
 pub use error::{Expected, HubError};
 pub use fetch::{Described, Remote, Take, Watch};
 pub use packages::Package;

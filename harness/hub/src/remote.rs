@@ -250,7 +250,7 @@ fn unreachable(settings: &Settings, address: &Address, reason: String) -> HubErr
 }
 
 /// An error with what caused it.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

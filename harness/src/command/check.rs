@@ -22,7 +22,7 @@ use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
-use crate::tags::{Release, select};
+use crate::tags::{Release, default_home, select};
 use crate::text::quoted;
 
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -106,7 +106,7 @@ impl Check {
                 let release = release(&tag)?;
                 let mut stored = Stored::open(&file, &self.keys)?;
                 warned = stored.warning;
-                (format!("into {}", release.tag), offline::check(&file, &mut stored, release, self.policy)?)
+                (format!("into {}", release.tag), offline::check(&file, &mut stored, &release, self.policy)?)
             }
             (None, Some(model)) => {
                 let stored = Stored::open(&file, &self.keys)?;
@@ -162,8 +162,8 @@ impl Check {
 }
 
 /// The release of that name.
-pub(super) fn release(name: &str) -> Result<&'static Release, Failure> {
-    let found = select(&[name.to_owned()]).map_err(|error| {
+pub(super) fn release(name: &str) -> Result<Release, Failure> {
+    let found = select(&[name.to_owned()], default_home().as_deref()).map_err(|error| {
         Failure::setup(error).help("`intact tags list` shows the releases and their packages")
     })?;
     found.into_iter().next().ok_or_else(|| Failure::setup(format!("no release is called `{name}`")))

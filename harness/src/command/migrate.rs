@@ -70,7 +70,7 @@ impl Migrate {
         let out = self.out.clone().unwrap_or_else(|| beside(&self.file, &format!("-{}.json", release.tag)));
         unless_taken(&out)?;
         let sealer = self.sealer(&stored)?;
-        let migrated = migrated(&self.file, &mut stored, &old, release)?;
+        let migrated = migrated(&self.file, &mut stored, &old, &release)?;
         write(&out, &migrated, sealer)?;
         let report = Report {
             image: sidecar_path(&out),

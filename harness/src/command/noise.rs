@@ -66,8 +66,8 @@ fn other(text: &str) -> Result<Other, String> {
     if let Some((name, program)) = text.split_once('=') {
         return Ok((name.to_owned(), vec![program.to_owned()]));
     }
-    let chosen = select(&[text.to_owned()]).map_err(|unknown| unknown.to_string())?;
     let home = default_home().ok_or("no home folder is known: set INTACT_HOME")?;
+    let chosen = select(&[text.to_owned()], Some(&home)).map_err(|unknown| unknown.to_string())?;
     let command = chosen.first().and_then(|release| worker_command(&home, release));
     let command = command.ok_or_else(|| {
         format!("there is no worker for llama.cpp {text}: `intact tags fetch {text}` gets one")

@@ -10,13 +10,14 @@ use super::Failure;
 use super::table::table;
 use crate::exit::Exit;
 use crate::tags::{
-    Builder, Progress, Release, built_worker, default_home, fetch, fetched_library, probe, releases, select,
-    worker_command,
+    Addition, Builder, OFFICIAL, Progress, Release, add, built_worker, default_home, fetch, fetch_unlisted,
+    fetched_library, known, probe, releases, remove, select, worker_command,
 };
 
 /// Get workers for other llama.cpp releases, so that sessions can cross between them
 ///
-/// `fetch` brings the libraries of a release that somebody else has built, in seconds, for a worker that opens them. `build`
+/// `fetch` brings the libraries of a release that somebody else has built, in seconds, for a worker that opens them. `add` takes
+/// those in a folder: a build of yours, a fork, what a vendor ships. `build`
 /// compiles a worker that is linked with the release, in a cache folder: about half an hour on two cores the first time,
 /// minutes when ccache has seen it.
 #[derive(Debug, Args)]
@@ -35,6 +36,10 @@ enum Action {
     List(List),
     /// Fetch libraries; without names those of every release that a package carries for this machine
     Fetch(Fetch),
+    /// Add the libraries in a folder: a build, a fork, a vendor's
+    Add(Add),
+    /// Remove a library that was added
+    Remove(Remove),
     /// Build workers; without names those of the releases in which something changed
     Build(Build),
     /// Lay out what workers are compiled from, without compiling them, and print the folders
@@ -52,9 +57,34 @@ struct List {
 
 #[derive(Debug, Args)]
 struct Fetch {
-    /// Tags such as b8390 or 0.5.0
+    /// Tags such as b8390 or 0.5.0; any release that llama.cpp has made, listed or not
     #[arg(value_name = "TAG")]
     tags: Vec<String>,
+
+    /// Where llama.cpp's own archives are, for releases that no package carries: TAG/llama-TAG-bin-… below it
+    #[arg(long, value_name = "URL", env = "INTACT_ARCHIVES", default_value = OFFICIAL)]
+    archives: String,
+}
+
+/// Add the libraries in a folder: a build, a fork, a vendor's
+///
+/// They are copied and pinned by their hashes, so that what is tested stays what it is. What the library is, it is asked:
+/// it writes small states, and these tell how it lays them out. From then on it takes part in the plan `release`, and its name
+/// stands wherever a release's does. What is in the folder is run.
+#[derive(Debug, Args)]
+struct Add {
+    /// The folder with libllama, its ggml and its backends, `build/bin` for example
+    folder: PathBuf,
+
+    /// What it is called here [default: what it says of itself, and the beginning of its hash]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Remove {
+    /// What it is called here
+    name: String,
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +134,8 @@ impl Tags {
         match self.action {
             Action::List(list) => list.carry_out(&home),
             Action::Fetch(fetch) => fetch.carry_out(&home),
+            Action::Add(add) => add.carry_out(&home),
+            Action::Remove(remove) => remove.carry_out(&home),
             Action::Build(build) => build.carry_out(home),
             Action::Sources(laid) => laid.carry_out(home),
             Action::Probe(probe) => probe.carry_out(&home),
@@ -114,10 +146,10 @@ impl Tags {
 impl List {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(releases()).map_err(Failure::setup)?);
+            println!("{}", serde_json::to_string_pretty(&known(Some(home))).map_err(Failure::setup)?);
             return Ok(Exit::Fine);
         }
-        let rows: Vec<_> = releases().iter().map(|release| row(release, home)).collect();
+        let rows: Vec<_> = known(Some(home)).iter().map(|release| row(release, home)).collect();
         let head = ["release", "published", "llama-cpp-sys-2", "state", "layout", "worker", "note"];
         print!("{}", table(head, &rows));
         Ok(Exit::Fine)
@@ -127,6 +159,8 @@ impl List {
 fn row(release: &Release, home: &Path) -> [String; 7] {
     let worker = if built_worker(home, release).is_some() {
         "built"
+    } else if !release.is_listed() {
+        "added"
     } else if fetched_library(home, release).is_some() {
         "fetched"
     } else if release.npm.is_some() {
@@ -149,29 +183,25 @@ fn row(release: &Release, home: &Path) -> [String; 7] {
 
 impl Fetch {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
-        let chosen: Vec<&Release> = if self.tags.is_empty() {
-            releases().iter().filter(|release| release.npm.is_some()).collect()
+        let names = if self.tags.is_empty() {
+            let carried = releases().iter().filter(|release| release.npm.is_some());
+            carried.map(|release| release.tag.clone()).collect()
         } else {
-            chosen(&self.tags)?
+            self.tags
         };
         let mut failed = Vec::new();
-        for (number, release) in chosen.iter().enumerate() {
-            let bar = ProgressBar::new_spinner().with_message(format!(
-                "{}/{} {}: fetching",
-                number + 1,
-                chosen.len(),
-                release.tag
-            ));
+        for (number, name) in names.iter().enumerate() {
+            let message = format!("{}/{} {name}: fetching", number + 1, names.len());
+            let bar = ProgressBar::new_spinner().with_message(message);
             bar.enable_steady_tick(Duration::from_millis(250));
-            let fetched = fetch(home, release);
+            let fetched = fetched(home, name, &self.archives);
             bar.finish_and_clear();
             match fetched {
-                Ok(true) => println!("{}: fetched", release.tag),
-                Ok(false) => println!("{}: here, and what it was", release.tag),
+                Ok(told) => println!("{name}: {told}"),
                 Err(error) => {
-                    println!("{}: failed", release.tag);
+                    println!("{name}: failed");
                     eprintln!("{error}\n");
-                    failed.push(release.tag.as_str());
+                    failed.push(name.as_str());
                 }
             }
         }
@@ -181,19 +211,78 @@ impl Fetch {
         Err(Failure::setup(format!(
             "{} of {} releases could not be fetched: {}",
             failed.len(),
-            chosen.len(),
+            names.len(),
             failed.join(", ")
         ))
         .help("the reasons are above; the others are here and can be used"))
     }
 }
 
+/// Brings a release, listed or not, and tells what came of it.
+fn fetched(home: &Path, name: &str, archives: &str) -> Result<String, String> {
+    const HERE: &str = "here, and what it was";
+    match releases().iter().find(|release| release.is_called(name)) {
+        Some(listed) => match fetch(home, listed, archives) {
+            Ok(true) => Ok("fetched".to_owned()),
+            Ok(false) => Ok(HERE.to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+        None => match fetch_unlisted(home, name, archives) {
+            Ok(Some(addition)) => Ok(format!("fetched; {}", layout_of(&addition))),
+            Ok(None) => Ok(HERE.to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// What is known of how a library lays out its states.
+fn layout_of(addition: &Addition) -> String {
+    match &addition.opaque {
+        None => format!("its states are laid out as those of {}, by what it wrote", addition.release.layout),
+        Some(why) => {
+            format!(
+                "how it lays out its states is not known, so they are moved as they are and never re-encoded: {why}"
+            )
+        }
+    }
+}
+
+impl Add {
+    fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
+        let addition = add(home, &self.folder, self.name.as_deref()).map_err(Failure::setup)?;
+        let tag = &addition.release.tag;
+        println!("{tag}: added");
+        println!("  says of itself: {}", addition.stated);
+        for (file, hash) in &addition.pin.files {
+            println!("  {file}: SHA-256 {hash}");
+        }
+        println!("  {}", layout_of(&addition));
+        println!(
+            "It takes part in `intact run --plan release`; -E \"writer({tag}) | reader({tag})\" plays its cells alone."
+        );
+        Ok(Exit::Fine)
+    }
+}
+
+impl Remove {
+    fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
+        let named = known(Some(home)).into_iter().find(|release| release.tag == self.name);
+        let added = named.filter(|release| !release.is_listed()).ok_or_else(|| {
+            Failure::setup(format!("no library was added under the name `{}`", self.name))
+                .help("`intact tags list` lists them, behind the releases")
+        })?;
+        remove(home, &added).map_err(Failure::setup)?;
+        println!("{}: removed", added.tag);
+        Ok(Exit::Fine)
+    }
+}
+
 impl Build {
     fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
-        let chosen = if self.all {
-            releases().iter().filter(|release| release.package.is_some()).collect()
+        let chosen: Vec<Release> = if self.all {
+            releases().iter().filter(|release| release.package.is_some()).cloned().collect()
         } else {
-            vendored(&self.tags)?
+            vendored(&self.tags, &home)?
         };
         let jobs = self.jobs.map(usize::from);
         let builder = Builder { home, checkout: checkout(self.source), jobs };
@@ -231,8 +320,9 @@ impl Build {
 
 impl Laid {
     fn carry_out(self, home: PathBuf) -> Result<Exit, Failure> {
+        let chosen = vendored(&self.tags, &home)?;
         let builder = Builder { home, checkout: checkout(self.source), jobs: None };
-        for release in vendored(&self.tags)? {
+        for release in &chosen {
             println!("{}", builder.lay_out(release).map_err(Failure::setup)?.display());
         }
         Ok(Exit::Fine)
@@ -241,9 +331,9 @@ impl Laid {
 
 impl Probe {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
-        let named = if self.tags.is_empty() { releases().iter().collect() } else { chosen(&self.tags)? };
+        let named = if self.tags.is_empty() { known(Some(home)) } else { chosen(&self.tags, home)? };
         let here: Vec<_> =
-            named.into_iter().filter_map(|release| Some((release, worker_command(home, release)?))).collect();
+            named.iter().filter_map(|release| Some((release, worker_command(home, release)?))).collect();
         if here.is_empty() {
             return Err(Failure::setup("there is no worker for any of these releases")
                 .help("get them with `intact tags fetch`, or build them with `intact tags build`"));
@@ -282,8 +372,8 @@ fn checkout(source: Option<PathBuf>) -> PathBuf {
 }
 
 /// The same, of which a package has the sources.
-fn vendored(names: &[String]) -> Result<Vec<&'static Release>, Failure> {
-    let chosen = chosen(names)?;
+fn vendored(names: &[String], home: &Path) -> Result<Vec<Release>, Failure> {
+    let chosen = chosen(names, home)?;
     match chosen.iter().find(|release| release.package.is_none()) {
         Some(Release { tag, .. }) => {
             Err(Failure::setup(format!("no llama-cpp-sys-2 package vendors llama.cpp {tag}"))
@@ -293,8 +383,9 @@ fn vendored(names: &[String]) -> Result<Vec<&'static Release>, Failure> {
     }
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Release>, Failure> {
-    select(names).map_err(|unknown| Failure::setup(unknown).help("`intact tags list` lists them all"))
+fn chosen(names: &[String], home: &Path) -> Result<Vec<Release>, Failure> {
+    select(names, Some(home))
+        .map_err(|unknown| Failure::setup(unknown).help("`intact tags list` lists them all"))
 }
 
 fn progress_bar(prefix: &str) -> ProgressBar {

@@ -129,12 +129,8 @@ fn release(name: &str) -> Result<Side, Failure> {
         failure.also("other systems are named with their version: node-llama-cpp@3.22.1")
     })?;
     let home = tags::default_home().ok_or_else(|| Failure::homeless("--home"))?;
-    let command = tags::worker_command(&home, release).ok_or_else(|| {
-        let remedy = match release.npm {
-            Some(_) => format!("get it, which takes some seconds: intact tags fetch {}", release.tag),
-            None => format!("build it, which takes some minutes: intact tags build {}", release.tag),
-        };
-        Failure::setup(format!("there is no worker for llama.cpp {}", release.tag)).help(remedy)
+    let command = tags::worker_command(&home, &release).ok_or_else(|| {
+        Failure::setup(format!("there is no worker for llama.cpp {}", release.tag)).help(release.remedy())
     })?;
     Ok(Side::Worker(release.tag.clone(), command))
 }

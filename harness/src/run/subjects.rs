@@ -78,8 +78,8 @@ impl Subjects {
         if wanted.is_subset(&own) {
             return;
         }
-        let known = tags::releases().iter().filter(|release| wanted.contains(release.tag.as_str()));
-        let known: Vec<&Release> = known.collect();
+        let mut known = tags::known(self.tags.as_deref());
+        known.retain(|release| wanted.contains(release.tag.as_str()));
         self.workers = known
             .iter()
             .filter_map(|release| {
@@ -87,7 +87,7 @@ impl Subjects {
                 Some((release.tag.clone(), command))
             })
             .collect();
-        self.releases = known.into_iter().map(|release| self.reached(release)).collect();
+        self.releases = known.iter().map(|release| self.reached(release)).collect();
     }
 
     fn reached(&self, release: &Release) -> ReleaseInfo {
@@ -102,16 +102,13 @@ impl Subjects {
         if self.infos.iter().any(|info| own_release(info) == Some(release.tag.as_str())) {
             return info(None, None);
         }
-        let build = match release.npm {
-            Some(_) => format!("get it with `intact tags fetch {}`", release.tag),
-            None => format!("build it with `intact tags build {}`", release.tag),
-        };
+        let build = release.remedy();
         let Some(command) = self.workers.get(&release.tag) else {
             let problem = format!("there is no worker for llama.cpp {}; {build}", release.tag);
             return info(None, Some(problem));
         };
         let worker = command.first().map(PathBuf::from);
-        let problem = match Worker::start(command, self.timeout) {
+        let problem = match tags::started(command, &Limits::default()) {
             Ok((started, hello)) => {
                 started.leave(self.timeout);
                 let other = !release.is_called(&hello.release);
@@ -165,12 +162,13 @@ impl Subjects {
     pub(super) fn crossed(&self) -> Vec<String> {
         let newest = tags::releases().last().map(|release| release.tag.as_str());
         let own = self.infos.iter().find_map(own_release).or(newest).unwrap_or("unknown");
-        let takes_part = |release: &&Release| {
+        let takes_part = |release: &Release| {
             let is_here =
                 || self.tags.as_ref().is_some_and(|home| tags::worker_command(home, release).is_some());
             release.tag != own && (release.telling || is_here())
         };
-        let others = tags::releases().iter().filter(takes_part).map(|release| release.tag.clone());
+        let known = tags::known(self.tags.as_deref());
+        let others = known.into_iter().filter(takes_part).map(|release| release.tag);
         std::iter::once(own.to_owned()).chain(others).collect()
     }
 

@@ -306,13 +306,13 @@ fn objects_in(folder: &Path) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::select;
+    use super::super::release::listed;
     use super::*;
 
     #[test]
     fn a_folder_of_somebody_else_is_left_alone() {
         let home = tempfile::tempdir().expect("a folder");
-        let release = select(&["b8783".into()]).expect("known")[0];
+        let release = listed("b8783");
         let foreign = home.path().join("b8783/sources/engine/mine.rs");
         fs::create_dir_all(foreign.parent().expect("a folder")).expect("made");
         fs::write(&foreign, "mine").expect("written");
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn releases_are_compiled_for_no_processor_in_particular() {
         for (tag, told) in [("b5686", true), ("b7119", false), ("0.6.0", false)] {
-            let release = select(&[tag.into()]).expect("known")[0];
+            let release = listed(tag);
             let environment = environment(release, Path::new("home"));
             let toolchain = environment.iter().find(|(name, _)| *name == "CMAKE_TOOLCHAIN_FILE");
             assert_eq!(toolchain.is_some(), told, "{tag}: {environment:?}");

@@ -59,12 +59,12 @@ fn strings(items: &[&str]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::select;
+    use super::super::release::listed;
     use super::*;
 
     #[test]
     fn the_workspace_keeps_its_tables_and_pins_the_release() {
-        let release = select(&["b8783".into()]).expect("known")[0];
+        let release = listed("b8783");
         let made = of_workspace(include_str!("../../../Cargo.toml"), release).expect("TOML");
         let made: Table = made.parse().expect("TOML");
         let workspace = &made["workspace"];
@@ -78,7 +78,7 @@ mod tests {
     fn a_member_loses_what_only_tests_need_and_the_crate_that_does_not_fit() {
         let text = "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\nllama-cpp-2 = \"1\"\n\
                     [dev-dependencies]\nc = \"1\"\n[[test]]\nname = \"t\"\n";
-        let made = |tag: &str| of_member(text, select(&[tag.into()]).expect("known")[0]).expect("TOML");
+        let made = |tag: &str| of_member(text, listed(tag)).expect("TOML");
         let (old, new) = (made("b8783"), made("0.6.0"));
         assert!(old.contains("b = \"1\"") && !old.contains("c = \"1\"") && !old.contains("test"), "{old}");
         assert!(!old.contains(SAFE) && new.contains(SAFE), "{old}{new}");
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_no_manifest_is_an_error() {
-        let release = select(&[]).expect("known")[0];
+        let release = listed("b5686");
         assert!(of_workspace("[workspace", release).is_err());
         assert!(of_member("= 1", release).is_err());
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use intact_protocol::{
-    Cage, Hello, Load, Open, Opened, Outcome, ParameterSource, Replied, Request, Save, Say, Settings,
+    Cage, Hello, HelloRequest, Load, Open, Opened, Outcome, PROTOCOL, ParameterSource, Replied, Request,
+    Save, Say, Settings,
 };
 use thiserror::Error;
 
@@ -26,6 +27,9 @@ pub struct Probed {
 /// What a worker did not do.
 #[derive(Debug, Error)]
 pub enum ProbeError {
+    /// The library that it is to run on cannot be used.
+    #[error("its library cannot be used: {0}")]
+    Library(String),
     /// It failed, or does not comply with the protocol.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -50,8 +54,13 @@ pub enum ProbeError {
     Folder(#[from] std::io::Error),
 }
 
+/// How a worker ends whose library cannot be used.
+const NO_LIBRARY: &str = "exit 94";
+/// What it says then begins like this.
+const SAYS: &str = "intact-worker: ";
+
 /// Longest wait for one answer. The model is tiny.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts a worker, checks that it complies with the protocol and is of the release, opens a model, and lets it save a
 /// session and load it again.
@@ -63,7 +72,7 @@ pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Prob
     let path = folder.path().join("probe.json");
     let cage = Cage { read: caging::model(model), write: vec![folder.path().to_owned()] };
     let limits = Limits { cage, ..Limits::default() };
-    let (mut worker, hello) = Worker::start_in(command, &[], &limits, PATIENCE)?;
+    let (mut worker, hello) = started(command, &limits)?;
     if !release.is_called(&hello.release) {
         return Err(ProbeError::OtherRelease { found: hello.release, expected: release.tag.clone() });
     }
@@ -71,20 +80,8 @@ pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Prob
     let Replied::Open(opened) = carried_out(&mut worker, Request::Open(Box::new(open)))? else {
         return Err(mistaken("open"));
     };
-    let say = Say {
-        session: "probe".into(),
-        system: None,
-        text: "Are you there?".into(),
-        reply: Some("Yes.".into()),
-        max_tokens: None,
-        greedy: true,
-        cancel_after: None,
-        stream: false,
-    };
-    carried_out(&mut worker, Request::Say(say))?;
-    let save =
-        Save { session: "probe".into(), path: path.clone(), format: None, manifest: false, own: false };
-    carried_out(&mut worker, Request::Save(save))?;
+    carried_out(&mut worker, Request::Say(question()))?;
+    carried_out(&mut worker, Request::Save(saving(&path)))?;
     let load = Load {
         path,
         session: None,
@@ -100,7 +97,59 @@ pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Prob
     Ok(Probed { hello, opened, route: loaded.receipt.route })
 }
 
-fn carried_out(worker: &mut Worker, request: Request) -> Result<Replied, ProbeError> {
+/// Starts a worker and asks who it is. One whose library cannot be used says why.
+///
+/// # Errors
+/// [`ProbeError`].
+pub fn started(command: &[String], limits: &Limits) -> Result<(Worker, Hello), ProbeError> {
+    let error = match Worker::start_in(command, &[], limits, PATIENCE) {
+        Err(WorkerError::Crashed { code, .. }) if code == NO_LIBRARY => refused(command, limits),
+        other => return Ok(other?),
+    };
+    Err(error)
+}
+
+/// Why the library of a worker cannot be used, in its own words.
+fn refused(command: &[String], limits: &Limits) -> ProbeError {
+    let hello = Request::Hello(HelloRequest { protocol: PROTOCOL });
+    let mut worker = match Worker::spawn(command, &[], limits) {
+        Ok(worker) => worker,
+        Err(error) => return error.into(),
+    };
+    match worker.ask(hello, PATIENCE, &mut |_| {}) {
+        Err(error) => {
+            let log = worker.log().join("\n");
+            match log.split_once(SAYS) {
+                Some((_, reason)) => ProbeError::Library(reason.to_owned()),
+                None => error.into(),
+            }
+        }
+        Ok(_) => ProbeError::Library("it could not be opened the first time".to_owned()),
+    }
+}
+
+/// What a worker is told, and what it is to say.
+pub(super) fn question() -> Say {
+    Say {
+        session: SESSION.into(),
+        system: None,
+        text: "Are you there?".into(),
+        reply: Some("Yes.".into()),
+        max_tokens: None,
+        greedy: true,
+        cancel_after: None,
+        stream: false,
+    }
+}
+
+/// That it is to save the session.
+pub(super) fn saving(path: &Path) -> Save {
+    Save { session: SESSION.into(), path: path.to_owned(), format: None, manifest: false, own: false }
+}
+
+const SESSION: &str = "probe";
+
+pub(super) fn carried_out(worker: &mut Worker, request: Request) -> Result<Replied, ProbeError> {
     let op = request.operation();
     let why = match worker.ask(request, PATIENCE, &mut |_| {})? {
         Outcome::Ok { result } => return Ok(*result),

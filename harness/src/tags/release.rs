@@ -1,10 +1,14 @@
-//! The releases, as `engine/tags.toml` lists them.
+//! The releases: those that `engine/tags.toml` lists, and the libraries that were added to them here.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::UNKNOWN;
+use super::added::added;
 
 /// One llama.cpp release that a worker can be built against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,28 +74,82 @@ pub fn releases() -> &'static [Release] {
     &RELEASES
 }
 
-/// The releases of these names, each a tag or a package version; without names the telling ones. Oldest first,
-/// each once.
+/// All releases that are listed, oldest first, and then the libraries that were added under `home`.
+#[must_use]
+pub fn known(home: Option<&Path>) -> Vec<Release> {
+    RELEASES.iter().cloned().chain(home.map(added).unwrap_or_default()).collect()
+}
+
+/// The releases of these names, each a tag, a package version, or what a library under `home` is called; without names the telling
+/// ones. Oldest first, each once.
 ///
 /// # Errors
 /// [`UnknownTag`] for the first name that is no release's.
-pub fn select(names: &[String]) -> Result<Vec<&'static Release>, UnknownTag> {
-    if let Some(name) = names.iter().find(|name| !RELEASES.iter().any(|release| release.is_called(name))) {
-        let known = RELEASES.iter().map(|release| release.tag.as_str()).collect::<Vec<_>>().join(", ");
+pub fn select(names: &[String], home: Option<&Path>) -> Result<Vec<Release>, UnknownTag> {
+    let releases = known(home);
+    if let Some(name) = names.iter().find(|name| !releases.iter().any(|release| release.is_called(name))) {
+        let known = releases.iter().map(|release| release.tag.as_str()).collect::<Vec<_>>().join(", ");
         return Err(UnknownTag { name: name.clone(), known });
     }
-    let is_chosen = |release: &&Release| {
+    let is_chosen = |release: &Release| {
         if names.is_empty() { release.telling } else { names.iter().any(|name| release.is_called(name)) }
     };
-    Ok(RELEASES.iter().filter(is_chosen).collect())
+    Ok(releases.into_iter().filter(is_chosen).collect())
+}
+
+/// The listed release of this tag.
+#[cfg(test)]
+pub(super) fn listed(tag: &str) -> &'static Release {
+    RELEASES.iter().find(|release| release.tag == tag).expect("a tag of the table")
 }
 
 impl Release {
+    /// A library that nobody listed, before anything is known of it.
+    #[must_use]
+    pub(super) fn unlisted(tag: String) -> Self {
+        Self {
+            tag,
+            package: None,
+            npm: None,
+            twins: Vec::new(),
+            safe_package: None,
+            commit: None,
+            published: Date::ZERO,
+            session_version: 0,
+            sequence_version: 0,
+            layout: UNKNOWN.to_owned(),
+            telling: false,
+            note: String::new(),
+        }
+    }
+
+    /// Whether `engine/tags.toml` lists it: what is known of it does not rest on what a library says.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        RELEASES.iter().any(|release| release.tag == self.tag)
+    }
+
+    /// How to get a worker for it, where there is none.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let tag = &self.tag;
+        match (&self.npm, &self.package) {
+            (Some(_), _) => format!("get it, which takes some seconds: `intact tags fetch {tag}`"),
+            (None, Some(_)) => {
+                format!(
+                    "build it, which takes some minutes (`intact tags build {tag}`), or get llama.cpp's own: `intact tags fetch {tag}`"
+                )
+            }
+            (None, None) => format!("add it again: `intact tags add FOLDER --name {tag}`"),
+        }
+    }
+
     /// Is this its tag, with or without a leading `v`, or one of its package versions?
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         let bare = name.strip_prefix('v').unwrap_or(name);
         self.tag == bare
+            || self.tag == name
             || self.package.as_deref() == Some(name)
             || self.twins.iter().any(|twin| twin == name)
     }
@@ -116,7 +174,7 @@ mod tests {
         version.strip_prefix("0.1.").and_then(|patch| patch.parse().ok()).expect("a version 0.1.x")
     }
 
-    fn names(releases: &[&Release]) -> Vec<String> {
+    fn names(releases: &[Release]) -> Vec<String> {
         releases.iter().map(|release| release.tag.clone()).collect()
     }
 
@@ -172,18 +230,18 @@ mod tests {
 
     #[test]
     fn without_names_the_telling_releases_are_chosen() {
-        let packages: Vec<_> =
-            select(&[]).expect("known").iter().filter_map(|release| release.package.as_deref()).collect();
+        let chosen = select(&[], None).expect("known");
+        let packages: Vec<_> = chosen.iter().filter_map(|release| release.package.as_deref()).collect();
         let telling = ["0.1.109", "0.1.131", "0.1.141", "0.1.146", "0.1.156", "0.1.159", "0.1.161"];
         assert_eq!(packages, telling);
     }
 
     #[test]
     fn a_release_is_found_by_tag_version_and_package() {
-        let chosen =
-            select(&["v0.6.0".into(), "b8783".into(), "0.1.145".into(), "0.6.0".into()]).expect("known");
+        let chosen = select(&["v0.6.0".into(), "b8783".into(), "0.1.145".into(), "0.6.0".into()], None)
+            .expect("known");
         assert_eq!(names(&chosen), ["b8783", "0.6.0"]);
-        let unknown = select(&["b8783".into(), "b1".into()]).expect_err("no such release");
+        let unknown = select(&["b8783".into(), "b1".into()], None).expect_err("no such release");
         assert_eq!(unknown.name, "b1");
         assert!(unknown.to_string().contains("b8783"), "{unknown}");
     }

@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<Vec<u8>, WorkspaceError> {
 mod tests {
     use std::time::SystemTime;
 
-    use super::super::select;
+    use super::super::release::listed;
     use super::*;
 
     fn checkout() -> PathBuf {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn writing_again_touches_only_what_changed_and_removes_what_is_gone() {
-        let release = select(&["b8783".into()]).expect("known")[0];
+        let release = listed("b8783");
         let folder = tempfile::tempdir().expect("folder");
         let mut sources = Sources::read(&checkout(), release).expect("sources");
         sources.write(folder.path()).expect("written");
@@ -188,7 +188,7 @@ mod tests {
             hasher.finalize()
         };
         let [older, newer] = ["b8233", "b8783"].map(|tag| {
-            let release = select(&[tag.into()]).expect("known")[0];
+            let release = listed(tag);
             Sources::read(&checkout(), release).expect("sources")
         });
         assert_ne!(hash(&older), hash(&newer));
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_no_worker_is_built_from_is_left_out() {
-        let release = select(&[]).expect("known")[0];
+        let release = listed("b5686");
         let sources = Sources::read(&checkout(), release).expect("sources");
         let crates: Vec<&Path> = sources
             .files
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_folder_without_sources_is_named() {
-        let release = select(&[]).expect("known")[0];
+        let release = listed("b5686");
         let empty = tempfile::tempdir().expect("folder");
         let error = Sources::read(empty.path(), release).err().expect("no sources there");
         assert!(error.to_string().contains("--source"), "{error}");

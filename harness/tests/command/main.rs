@@ -1,5 +1,6 @@
 //! The command line as a shell sees it: exit codes, what is said on which stream, and what is said when things fail.
 
+mod added;
 mod adopt;
 #[cfg(unix)]
 mod bisect;
@@ -7,6 +8,7 @@ mod bisect;
 mod caged;
 mod chat;
 mod cli;
+mod fetched;
 mod files;
 mod forged;
 mod help;

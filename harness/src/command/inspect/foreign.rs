@@ -10,6 +10,9 @@ use super::bytes;
 use crate::command::Failure;
 use crate::command::table::facts;
 
+/// What a file is whose first words are llama.cpp's, and whose state is not.
+const STRANGE: &str =
+    "not llama.cpp's, as far as its releases are known: a fork's, a newer release's, or damaged";
 /// Tokens that the text shows.
 const SHOWN: usize = 24;
 
@@ -70,7 +73,10 @@ impl Foreign {
             lines.push(("media".into(), format!("{} pictures or sounds among them", self.media)));
         }
         match self.kind {
-            ForeignKind::SequenceFile => lines.push(("state fits".into(), none(&self.fits))),
+            ForeignKind::SequenceFile if self.fits.is_empty() => {
+                lines.push(("state fits".into(), STRANGE.to_owned()));
+            }
+            ForeignKind::SequenceFile => lines.push(("state fits".into(), self.fits.join(", "))),
             ForeignKind::SessionFile => {
                 lines.push(("model".into(), self.architecture.clone().unwrap_or_else(|| "not named".into())));
             }

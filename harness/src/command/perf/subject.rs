@@ -23,7 +23,7 @@ pub(super) fn resolve(given: &str) -> Result<(String, Vec<String>), Failure> {
             ))
         };
     }
-    let releases = tags::select(&[given.to_owned()]).map_err(|error| {
+    let releases = tags::select(&[given.to_owned()], tags::default_home().as_deref()).map_err(|error| {
         Failure::setup(format!("{given} is neither a worker program nor a release: {error}"))
     })?;
     let home = tags::default_home().ok_or_else(|| {
