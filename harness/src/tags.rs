@@ -50,6 +50,16 @@ pub fn worker_command(home: &Path, release: &Release) -> Option<Vec<String>> {
     if let Some(built) = built_worker(home, release) {
         return Some(vec![built.display().to_string()]);
     }
+    loaded_command(home, release)
+}
+
+/// The command line of a worker for where none is linked: it opens the newest release whose libraries were fetched.
+#[must_use]
+pub fn standby(home: &Path) -> Option<Vec<String>> {
+    releases().iter().rev().find_map(|release| loaded_command(home, release))
+}
+
+fn loaded_command(home: &Path, release: &Release) -> Option<Vec<String>> {
     let (library, worker) = (fetched_library(home, release)?, loading_worker()?);
     let layout = (!release.is_listed()).then_some(release.layout.as_str());
     Some(opening(&worker, &library, &release.tag, layout))

@@ -1,7 +1,8 @@
 //! Programs of others that a command needs: what they are, and where they come from.
 
+use std::env;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program, what it is of, and how to get it.
 struct Tool {
@@ -23,6 +24,14 @@ const TOOLS: [Tool; 7] = [
     Tool { program: "cmake", of: "CMake", get: "install the package `cmake`" },
     Tool { program: "git", of: "git", get: "install the package `git`" },
 ];
+
+/// The file of a program by its bare name, in the search path.
+#[must_use]
+pub fn in_search_path(program: &str) -> Option<PathBuf> {
+    let name = format!("{program}{}", env::consts::EXE_SUFFIX);
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).map(|folder| folder.join(&name)).find(|file| file.is_file())
+}
 
 /// What to do about a program that could not be started, where it is missing and known.
 #[must_use]

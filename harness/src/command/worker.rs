@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use intact_base::tool;
 use intact_protocol::{Cage, FlashAttention, Hello, Open, Opened, Outcome, Replied, Request, Settings};
 
 use super::Failure;
@@ -12,6 +13,8 @@ use super::models::model_file;
 use crate::caging;
 use crate::model_file::{telling, trouble};
 use crate::recipe::LEAST_CONTEXT;
+use crate::tags;
+use crate::trust::WORKER;
 use crate::worker::{Limits, Worker};
 
 /// How long a worker may take to say who it is.
@@ -132,7 +135,7 @@ impl ContextArguments {
     }
 
     fn start(self, model: &Path, cage: Cage, control_tokens_in_content: bool) -> Result<Session, Failure> {
-        let command = vec![find(self.worker.as_deref())?.display().to_string()];
+        let command = command(self.worker.as_deref())?;
         self.settings.start(command, model, cage, control_tokens_in_content)
     }
 }
@@ -280,9 +283,18 @@ fn last_words(worker: &Worker) -> String {
     }
 }
 
-/// The worker: the one given, else the one beside this command, else one in the search path.
+/// The command line of the worker: the one given, else the one beside this command, else one in the search path, else the one that
+/// opens the newest release whose libraries were fetched.
+fn command(given: Option<&Path>) -> Result<Vec<String>, Failure> {
+    match find(given) {
+        Ok(found) => Ok(vec![found.display().to_string()]),
+        Err(failure) if given.is_some() => Err(failure),
+        Err(failure) => tags::default_home().as_deref().and_then(tags::standby).ok_or(failure),
+    }
+}
+
+/// The worker that is linked with llama.cpp: the one given, else the one beside this command, else one in the search path.
 pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
-    let name = format!("intact-worker{}", env::consts::EXE_SUFFIX);
     if let Some(given) = given {
         return if given.components().count() > 1 && !given.is_file() {
             Err(Failure::setup(format!("there is no worker {}", given.display())))
@@ -290,14 +302,11 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
             Ok(given.to_owned())
         };
     }
-    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(&name)));
-    let path = env::var_os("PATH").unwrap_or_default();
-    beside
-        .into_iter()
-        .chain(env::split_paths(&path).map(|folder| folder.join(&name)))
-        .find(|file| file.is_file())
-        .ok_or_else(|| {
-            Failure::setup("the worker intact-worker is neither beside this command nor in the search path")
-                .help(MISSING_WORKER)
-        })
+    let beside =
+        env::current_exe().ok().map(|exe| exe.with_file_name(format!("{WORKER}{}", env::consts::EXE_SUFFIX)));
+    beside.filter(|file| file.is_file()).or_else(|| tool::in_search_path(WORKER)).ok_or_else(|| {
+        Failure::setup(format!("the worker {WORKER} is neither beside this command nor in the search path"))
+            .help(MISSING_WORKER)
+            .also("without compiling llama.cpp: `intact tags fetch 0.5.0`, which most commands can run on")
+    })
 }

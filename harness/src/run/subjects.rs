@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use intact_base::tool;
 use intact_protocol::{Cage, Hello};
 
 use super::{RunError, RunOptions};
@@ -25,6 +26,8 @@ pub(super) struct Subjects {
     /// Command lines of the releases' workers.
     workers: BTreeMap<String, Vec<String>>,
     tags: Option<PathBuf>,
+    /// The command line in the place of the worker's program, where that is nowhere.
+    standby: Option<Vec<String>>,
     timeout: Duration,
     limits: Limits,
     /// Variables of the environment that subjects name.
@@ -35,6 +38,8 @@ impl Subjects {
     /// The subjects as configured; no worker is started.
     pub(super) fn unasked(config: &Config, options: &RunOptions) -> Self {
         let worker = options.worker();
+        let tags = options.tags.clone().or_else(tags::default_home);
+        let standby = worker.is_none().then(|| standby(tags.as_deref())).flatten();
         let home = options.subjects.clone().or_else(installed::default_home);
         let infos = config.subjects.iter().map(|subject| {
             let systems = systems(subject, home.as_deref());
@@ -46,7 +51,7 @@ impl Subjects {
                         .rev()
                         .find(|system| system.problem.is_none())
                         .map_or_else(Vec::new, |system| system.command.clone()),
-                    None => command(&subject.command, worker),
+                    None => command(&subject.command, worker, standby.as_deref()),
                 },
                 part: subject.part,
                 hello: None,
@@ -63,7 +68,8 @@ impl Subjects {
                 .collect(),
             releases: Vec::new(),
             workers: BTreeMap::new(),
-            tags: options.tags.clone().or_else(tags::default_home),
+            tags,
+            standby: standby.clone(),
             timeout: Duration::from_secs(config.run.timeout_seconds),
             limits: Limits {
                 memory: config.run.worker_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
@@ -187,8 +193,16 @@ impl Subjects {
                 continue;
             }
             let started = Worker::start_in(&info.command, &given(passed, &[]), &Limits::default(), *timeout);
-            let (worker, hello) = started
-                .map_err(|error| RunError::Subject { name: info.name.clone(), reason: error.to_string() })?;
+            let (worker, hello) = started.map_err(|error| {
+                let reason = match error {
+                    WorkerError::Spawn { .. } => format!(
+                        "{error}. Build the worker with `cargo build -p {WORKER}`, say where it is with `--worker`, or get a release \
+                         to run on: `intact tags fetch 0.5.0`"
+                    ),
+                    _ => error.to_string(),
+                };
+                RunError::Subject { name: info.name.clone(), reason }
+            })?;
             caging::tell(&hello);
             worker.leave(*timeout);
             info.hello = Some(hello);
@@ -212,7 +226,8 @@ impl Subjects {
         if let Some(of_release) = place.release.as_ref().and_then(|release| self.workers.get(release))
             && !command.is_empty()
         {
-            command.splice(..1, of_release.iter().cloned());
+            let own = self.standby.as_ref().filter(|standby| command.starts_with(standby));
+            command.splice(..own.map_or(1, Vec::len), of_release.iter().cloned());
         }
         if let Some(container) = &place.container {
             command.extend(["--container".to_owned(), container.clone()]);
@@ -295,15 +310,30 @@ fn own_release(info: &SubjectInfo) -> Option<&str> {
     info.hello.as_ref().map(|hello| hello.release.as_str())
 }
 
-/// The command line with its program found: the given worker in place of the engine's, else one beside this program.
-fn command(configured: &[String], worker: Option<&Path>) -> Vec<String> {
+/// What takes the place of the worker's program, where that is neither beside this program nor in the search path.
+fn standby(tags: Option<&Path>) -> Option<Vec<String>> {
+    if beside(WORKER).is_some() || tool::in_search_path(WORKER).is_some() {
+        return None;
+    }
+    tags::standby(tags?)
+}
+
+/// A program beside this one.
+fn beside(program: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let candidate = own.with_file_name(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+    (!program.contains(std::path::MAIN_SEPARATOR) && candidate.is_file()).then_some(candidate)
+}
+
+/// The command line with its program found: the given worker in place of the engine's, else one beside this program, else what
+/// takes its place.
+fn command(configured: &[String], worker: Option<&Path>, standby: Option<&[String]>) -> Vec<String> {
     let Some((program, arguments)) = configured.split_first() else { return Vec::new() };
-    let named = worker.filter(|_| program == WORKER).map(Path::to_owned);
-    let beside = || {
-        let own = std::env::current_exe().ok()?;
-        let candidate = own.with_file_name(format!("{program}{}", std::env::consts::EXE_SUFFIX));
-        (!program.contains(std::path::MAIN_SEPARATOR) && candidate.is_file()).then_some(candidate)
+    let named = worker.filter(|_| program == WORKER).map(Path::to_owned).or_else(|| beside(program));
+    let found = match (named, standby.filter(|_| program == WORKER)) {
+        (Some(path), _) => vec![path.display().to_string()],
+        (None, Some(standby)) => standby.to_vec(),
+        (None, None) => vec![program.clone()],
     };
-    let found = named.or_else(beside).map_or_else(|| program.clone(), |path| path.display().to_string());
-    std::iter::once(found).chain(arguments.iter().cloned()).collect()
+    found.into_iter().chain(arguments.iter().cloned()).collect()
 }

@@ -1,6 +1,8 @@
 //! A worker as it is named on the command line: a program with arguments, or a llama.cpp release.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use intact_base::tool;
 
 use super::Failure;
 use crate::tags;
@@ -41,9 +43,7 @@ pub(super) fn resolve(given: &str) -> Result<(String, Vec<String>), Failure> {
 /// Whether a program is there: as a file, or by its name in the search path.
 fn is_program(program: &str) -> bool {
     let bare = !program.contains(std::path::MAIN_SEPARATOR);
-    let search = std::env::var_os("PATH").filter(|_| bare).unwrap_or_default();
-    let named = |folder: PathBuf| folder.join(format!("{program}{}", std::env::consts::EXE_SUFFIX)).is_file();
-    Path::new(program).is_file() || std::env::split_paths(&search).any(named)
+    Path::new(program).is_file() || bare && tool::in_search_path(program).is_some()
 }
 
 #[cfg(test)]
