@@ -60,6 +60,22 @@ pub fn standby(home: &Path) -> Option<Vec<String>> {
 }
 
 fn loaded_command(home: &Path, release: &Release) -> Option<Vec<String>> {
+    let mut command = library_command(home, release)?;
+    let library = fetched_library(home, release)?;
+    command.extend(kernels(&library));
+    Some(command)
+}
+
+/// The command line of a worker that computes on one backend of a release's libraries. `None` where these are not here; whether
+/// the backend is, the worker says.
+#[must_use]
+pub fn backend_command(home: &Path, release: &Release, backend: &str) -> Option<Vec<String>> {
+    let mut command = library_command(home, release)?;
+    command.extend(["--backend".to_owned(), backend.to_owned()]);
+    Some(command)
+}
+
+fn library_command(home: &Path, release: &Release) -> Option<Vec<String>> {
     let (library, worker) = (fetched_library(home, release)?, loading_worker()?);
     let layout = (!release.is_listed()).then_some(release.layout.as_str());
     Some(opening(&worker, &library, &release.tag, layout))
@@ -81,18 +97,17 @@ fn opening(worker: &Path, library: &Path, name: &str, layout: Option<&str>) -> V
     if let Some(layout) = layout {
         command.extend(["--layout".to_owned(), layout.to_owned()]);
     }
+    command
+}
+
+/// What chooses the backend that releases are compared on, where a library has it.
+fn kernels(library: &Path) -> Vec<String> {
     let has = |backend: &&&str| {
         let name = format!("{}ggml-{backend}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         library.join(name).is_file()
     };
-    command.extend(
-        KERNELS
-            .iter()
-            .find(has)
-            .into_iter()
-            .flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]),
-    );
-    command
+    let found = KERNELS.iter().find(has).into_iter();
+    found.flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]).collect()
 }
 
 /// The backends that compute as the workers do that are compiled here, best first: two releases that chose their kernels

@@ -160,6 +160,8 @@ impl Recipe {
             Target::Scenario => self.scenario = named(value, &Scenario::NAMES)?,
             Target::WriterRelease => self.writer.release = Some(value.to_owned()),
             Target::ReaderRelease => self.reader.release = Some(value.to_owned()),
+            Target::WriterBackend => self.writer.backend = backend(value),
+            Target::ReaderBackend => self.reader.backend = backend(value),
             Target::WriterSubject => self.writer.subject = Some(value.to_owned()),
             Target::ReaderSubject => self.reader.subject = Some(value.to_owned()),
             Target::Container => {
@@ -172,6 +174,13 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// The value of a backend axis that means: the one that releases are compared on.
+const DEFAULT: &str = "default";
+
+fn backend(value: &str) -> Option<String> {
+    (value != DEFAULT).then(|| value.to_owned())
 }
 
 /// The value of a fault axis that means none.

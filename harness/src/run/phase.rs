@@ -12,7 +12,7 @@ use super::models::Models;
 use super::pool::{Lease, WorkerPool};
 use super::references::References;
 use super::saved::{self, Artifacts};
-use super::subjects::Subjects;
+use super::subjects::{Lacks, Subjects};
 use super::{Progress, parallel};
 use crate::config::{Config, Conversation};
 use crate::fault::Fault;
@@ -87,10 +87,11 @@ impl SideSetup {
             unrotated,
             subject,
             release,
+            backend,
             container,
             forgets_layouts,
         } = &self.place;
-        let key = json!({
+        let mut key = json!({
             "version": KEY_VERSION,
             "model": self.name,
             "settings": settings,
@@ -103,6 +104,10 @@ impl SideSetup {
             "container": container,
             "forgets_layouts": forgets_layouts,
         });
+        // What no earlier session had is no part of its key.
+        if let Some(backend) = backend {
+            key["backend"] = json!(backend);
+        }
         key.to_string()
     }
 }
@@ -197,6 +202,14 @@ impl Executor<'_> {
             let subject = planned.dims.get("subject").map_or("", String::as_str);
             if let Some((code, reason)) = host.and_then(|host| self.subjects.missing(subject, host)) {
                 return Err(stop(Verdict::NotRun, Some(code), &reason));
+            }
+        }
+        for place in [Some(&recipe.writer).filter(|_| writes), Some(&recipe.reader)].into_iter().flatten() {
+            let subject = planned.dims.get("subject").map_or("", String::as_str);
+            match self.subjects.backend(subject, place) {
+                Ok(()) => {}
+                Err(Lacks::Library(reason)) => return Err(stop(Verdict::NotRun, Some("not-built"), &reason)),
+                Err(Lacks::Backend(reason)) => return Err(stop(Verdict::Filtered, None, &reason)),
             }
         }
         let missing = || stop(Verdict::Filtered, None, "there is no other model to open");

@@ -30,6 +30,7 @@ struct Host {
     subject: String,
     system: Option<String>,
     release: Option<String>,
+    backend: Option<String>,
     container: Option<String>,
     environment: Vec<(String, String)>,
 }
@@ -106,6 +107,7 @@ impl Host {
             subject: subject.to_owned(),
             system: place.subject.clone(),
             release: place.release.clone(),
+            backend: place.backend.clone(),
             container: place.container.clone(),
             environment: place.environment(),
         }

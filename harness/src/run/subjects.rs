@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use intact_base::tool;
@@ -18,6 +19,18 @@ use crate::tags::{self, Release};
 use crate::trust::{Admitted, WORKER};
 use crate::worker::{Limits, Worker, WorkerError};
 
+/// Why a backend does not compute here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lacks {
+    /// The release's libraries are not here.
+    Library(String),
+    /// They are, and it is not one of them, or not for this machine.
+    Backend(String),
+}
+
+/// The option of the worker behind which its program's own arguments are over.
+const SUBJECT: &str = "--subject";
+
 /// The subjects of a run.
 #[derive(Debug)]
 pub(super) struct Subjects {
@@ -26,6 +39,8 @@ pub(super) struct Subjects {
     /// Command lines of the releases' workers.
     workers: BTreeMap<String, Vec<String>>,
     tags: Option<PathBuf>,
+    /// What was found out of backends of releases: why one cannot be used here, if it cannot.
+    backends: Mutex<BTreeMap<(String, String), Option<Lacks>>>,
     /// The command line in the place of the worker's program, where that is nowhere.
     standby: Option<Vec<String>>,
     timeout: Duration,
@@ -69,6 +84,7 @@ impl Subjects {
             releases: Vec::new(),
             workers: BTreeMap::new(),
             tags,
+            backends: Mutex::default(),
             standby: standby.clone(),
             timeout: Duration::from_secs(config.run.timeout_seconds),
             limits: Limits {
@@ -142,6 +158,43 @@ impl Subjects {
             |info| info.problem.clone(),
         );
         problem.map(|problem| ("not-built", problem))
+    }
+
+    /// Whether the backend that a place names, if it names one, computes here.
+    pub(super) fn backend(&self, subject: &str, place: &Place) -> Result<(), Lacks> {
+        let Some(backend) = &place.backend else { return Ok(()) };
+        let release = self.release_of(subject, place);
+        let mut known = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacks = known.entry((release.clone(), backend.clone())).or_insert_with(|| {
+            let Some(command) = self.on_backend(subject, place) else {
+                return Some(Lacks::Library(format!(
+                    "the libraries of llama.cpp {release} are not here, and a backend is chosen from them; get them with \
+                     `intact tags fetch {release}`"
+                )));
+            };
+            match tags::started(&command, &Limits::default()) {
+                Ok((worker, _)) => {
+                    worker.leave(self.timeout);
+                    None
+                }
+                Err(error) => Some(Lacks::Backend(error.to_string())),
+            }
+        });
+        lacks.clone().map_or(Ok(()), Err)
+    }
+
+    /// The command line of the worker that computes on the backend that a place names.
+    fn on_backend(&self, subject: &str, place: &Place) -> Option<Vec<String>> {
+        let (backend, home) = (place.backend.as_ref()?, self.tags.as_ref()?);
+        let wanted = self.release_of(subject, place);
+        let release = tags::known(Some(home)).into_iter().find(|release| release.tag == wanted)?;
+        tags::backend_command(home, &release, backend)
+    }
+
+    /// The release that a place of a subject is of.
+    fn release_of(&self, subject: &str, place: &Place) -> String {
+        let own = || self.infos.iter().find(|info| info.name == subject).and_then(own_release);
+        place.release.as_deref().or_else(own).unwrap_or("unknown").to_owned()
     }
 
     /// The subjects, an installed one once for each version.
@@ -228,6 +281,12 @@ impl Subjects {
         {
             let own = self.standby.as_ref().filter(|standby| command.starts_with(standby));
             command.splice(..own.map_or(1, Vec::len), of_release.iter().cloned());
+        }
+        if let Some(on_backend) = self.on_backend(name, place)
+            && !command.is_empty()
+        {
+            let program = command.iter().position(|word| word == SUBJECT).unwrap_or(1);
+            command.splice(..program, on_backend);
         }
         if let Some(container) = &place.container {
             command.extend(["--container".to_owned(), container.clone()]);

@@ -54,6 +54,16 @@ fn what_a_library_is_shows_in_what_it_writes() {
         "{}",
         text.err
     );
+    if let Some((_, library, _)) = fetched().last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for entry in fs::read_dir(library).expect("read").flatten() {
+            if !entry.file_name().to_string_lossy().contains("-cpu") {
+                fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("copied");
+            }
+        }
+        let none = tags(home.path(), &["add", folder.path().to_str().expect("UTF-8")]);
+        assert!(none.err.contains("has no backend that runs here"), "{}", none.err);
+    }
     for (tag, library, layout) in fetched() {
         // What a cell carries for models with 2D positions shows in those models only.
         let looks_like = if layout == "b5913" { "b8215" } else { &layout };

@@ -19,6 +19,8 @@ pub struct Place {
     pub subject: Option<String>,
     /// The llama.cpp release; `None` for that of the configured worker.
     pub release: Option<String>,
+    /// The backend of that release that computes, by its name; `None` for the one that releases are compared on.
+    pub backend: Option<String>,
     /// What the unprotected subject keeps states in; `None` for its own default.
     pub container: Option<String>,
     /// It plays a release whose layout is not known.
@@ -44,6 +46,7 @@ impl Place {
         let differing = [
             ("the subject", self.subject != there.subject),
             ("the release", self.release != there.release),
+            ("the backend", self.backend != there.backend),
             ("the type of K", mine.type_k != theirs.type_k),
             ("the type of V", mine.type_v != theirs.type_v),
             ("rotation", self.unrotated != there.unrotated),

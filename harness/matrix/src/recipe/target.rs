@@ -45,6 +45,10 @@ pub enum Target {
     WriterRelease,
     /// The llama.cpp release that reads.
     ReaderRelease,
+    /// The backend that computes for the writer.
+    WriterBackend,
+    /// The backend that computes for the reader.
+    ReaderBackend,
     /// The installed subject that writes.
     WriterSubject,
     /// The installed subject that reads.
@@ -111,7 +115,7 @@ const SETTINGS: [(&str, &str, Setting); 14] = [
     ("writer.yarn_ext_factor", "reader.yarn_ext_factor", Setting::YarnExtFactor),
 ];
 
-const WHOLES: [(&str, Target); 26] = [
+const WHOLES: [(&str, Target); 28] = [
     ("model", Target::Model),
     ("reader.model", Target::ReaderModel),
     ("format", Target::Format),
@@ -133,6 +137,8 @@ const WHOLES: [(&str, Target); 26] = [
     ("reader.rotation", Target::ReaderRotation),
     ("writer.release", Target::WriterRelease),
     ("reader.release", Target::ReaderRelease),
+    ("writer.backend", Target::WriterBackend),
+    ("reader.backend", Target::ReaderBackend),
     ("writer.subject", Target::WriterSubject),
     ("reader.subject", Target::ReaderSubject),
     ("container", Target::Container),
@@ -170,6 +176,7 @@ impl Target {
                 | Self::ReaderControlVector
                 | Self::ReaderRotation
                 | Self::ReaderRelease
+                | Self::ReaderBackend
                 | Self::ReaderSubject
                 | Self::ReaderLayouts
         )
@@ -184,6 +191,7 @@ impl Target {
                     | Self::WriterAdapter
                     | Self::WriterControlVector
                     | Self::WriterRotation
+                    | Self::WriterBackend
             )
     }
 }
