@@ -34,16 +34,16 @@ class LlamaServer(Desk):
     MAGIC = b"INTPROBS"
     NAME = "llama-server"
 
-    def __init__(self, program):
+    def __init__(self, program, subject):
         super().__init__()
-        self.program, self.server = program, None
+        self.program, self.subject, self.server = program, subject, None
         self.slots = tempfile.TemporaryDirectory(prefix="intact-slots-")
 
     def hello(self, protocol):
         release, build = version(self.program)
         return {
             "protocol": PROTOCOL,
-            "subject": "llama-server",
+            "subject": self.subject,
             "version": release,
             "release": release,
             "versions": {"build": build},
@@ -168,5 +168,7 @@ class Slot:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bin", required=True, help="the program llama-server")
-    serve(LlamaServer(parser.parse_args().bin))
+    parser.add_argument("--bin", required=True, nargs="+", help="the program llama-server, and what stands before its options")
+    parser.add_argument("--subject", default="llama-server", help="whose program it is")
+    given = parser.parse_args()
+    serve(LlamaServer(given.bin, given.subject))

@@ -26,7 +26,7 @@ class ServerError(Exception):
 class Server:
     def __init__(self, program, arguments):
         self.port, self.has_started = free_port(), False
-        line = [program, "--host", "127.0.0.1", "--port", str(self.port), *arguments]
+        line = [*program, "--host", "127.0.0.1", "--port", str(self.port), *arguments]
         self.process = subprocess.Popen(line, stdout=sys.stderr, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
         atexit.register(self.stop)
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER)
@@ -104,17 +104,17 @@ class Server:
 
 def version(program):
     """(release, build): a release is b6082 or 0.5.0-dev, as the program tells it."""
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=ANSWER)
+    told = subprocess.run([*program, "--version"], capture_output=True, text=True, timeout=ANSWER)
     found = re.search(r"version: (\S+) \((.*)\)", told.stdout + told.stderr)
     if found is None:
-        raise ServerError(f"{program} --version tells no version")
+        raise ServerError(f"{' '.join(program)} --version tells no version")
     number, build = found.groups()
     return (f"b{number}" if number.isdigit() else number), build
 
 
 def options(program):
     """Every option that the program says it has."""
-    told = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=ANSWER)
+    told = subprocess.run([*program, "--help"], capture_output=True, text=True, timeout=ANSWER)
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told.stdout + told.stderr))
 
 

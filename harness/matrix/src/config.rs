@@ -134,6 +134,9 @@ pub struct SubjectConfig {
     /// there are if none is named.
     #[serde(default)]
     pub installed: Option<Vec<String>>,
+    /// Those of these versions without which a run is incomplete. The cells of others that are not installed are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<String>,
     /// Names of variables of the environment that its worker is given besides the usual ones. Tokens and other secrets are
     /// given to no worker that does not name them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

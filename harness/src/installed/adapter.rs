@@ -29,6 +29,12 @@ pub enum Source {
     },
     /// A package of the Python index, compiled when it is installed.
     Pip,
+    /// A package of the Python index that is compiled already, with a file of the adapter's that starts what is in it as a
+    /// program.
+    Wheel {
+        /// The file.
+        launcher: &'static str,
+    },
     /// A program that the user has.
     Program,
 }
@@ -40,7 +46,7 @@ macro_rules! files {
     };
 }
 
-const ADAPTERS: [Adapter; 3] = [
+const ADAPTERS: [Adapter; 4] = [
     Adapter {
         name: "node-llama-cpp",
         about: "llama.cpp in Node.js; its npm packages carry it prebuilt, a release for each version",
@@ -60,6 +66,17 @@ const ADAPTERS: [Adapter; 3] = [
         interpreter: "python3",
         files: files!(
             "llama-server": ["adapter.py", "server.py"],
+            "python": ["desk.py", "protocol.py", "session.py"]
+        ),
+    },
+    Adapter {
+        name: "xllamacpp",
+        about: "llama.cpp's own server, out of the Python wheels of xllamacpp: nothing is compiled",
+        source: Source::Wheel { launcher: "launcher.py" },
+        interpreter: "python3",
+        files: files!(
+            "llama-server": ["adapter.py", "server.py"],
+            "xllamacpp": ["launcher.py"],
             "python": ["desk.py", "protocol.py", "session.py"]
         ),
     },
@@ -103,6 +120,11 @@ impl Adapter {
             new.persist(&path)?;
         }
         Ok(())
+    }
+
+    /// One of its files in a subject's folder.
+    pub(super) fn file(name: &str, folder: &Path) -> String {
+        folder.join(FOLDER).join(name).display().to_string()
     }
 
     /// Its main file in a subject's folder.

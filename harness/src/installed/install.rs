@@ -167,7 +167,7 @@ impl Means {
             (Source::Program, None) => Err(InstallError::Incomplete(format!(
                 "`{name}` is a program that you have: say where it is with --bin PATH"
             ))),
-            (Source::Npm { .. } | Source::Pip, _) => Ok(Self::Package(adapter)),
+            (Source::Npm { .. } | Source::Pip | Source::Wheel { .. }, _) => Ok(Self::Package(adapter)),
         }
     }
 
@@ -213,7 +213,15 @@ impl Means {
                 "--bin".to_owned(),
                 program.display().to_string(),
             ],
-            Self::Package(adapter) => vec![fetch(adapter, name, folder, progress)?, adapter.main(folder)],
+            Self::Package(adapter) => {
+                let interpreter = fetch(adapter, name, folder, progress)?;
+                let mut command = vec![interpreter.clone(), adapter.main(folder)];
+                if let Source::Wheel { launcher } = adapter.source {
+                    command.extend(["--subject".to_owned(), adapter.name.to_owned(), "--bin".to_owned()]);
+                    command.extend([interpreter, Adapter::file(launcher, folder)]);
+                }
+                command
+            }
         })
     }
 }
@@ -237,14 +245,21 @@ fn fetch(
             carry_out(Command::new("npm").args(place).args(flags).args(packages))?;
             Ok(adapter.interpreter.to_owned())
         }
-        Source::Pip => {
+        Source::Pip | Source::Wheel { .. } => {
             let (environment, python) = (folder.join("venv"), folder.join("venv/bin/python"));
             progress.step("making a Python environment");
             let arguments: [&OsStr; 3] = ["-m".as_ref(), "venv".as_ref(), environment.as_ref()];
             carry_out(Command::new(adapter.interpreter).args(arguments))?;
-            progress.step(&format!("fetching and compiling {name} {version} with pip, which takes a while"));
-            let flags = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-            carry_out(Command::new(&python).args(flags).arg(format!("{name}=={version}")))?;
+            let mut pip = Command::new(&python);
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+            if adapter.source == Source::Pip {
+                progress
+                    .step(&format!("fetching and compiling {name} {version} with pip, which takes a while"));
+            } else {
+                progress.step(&format!("fetching {name} {version} with pip"));
+                pip.arg("--only-binary=:all:");
+            }
+            carry_out(pip.arg(format!("{name}=={version}")))?;
             Ok(python.display().to_string())
         }
         Source::Program => Ok(adapter.interpreter.to_owned()),

@@ -12,7 +12,7 @@ use super::models::Models;
 use super::pool::{Lease, WorkerPool};
 use super::references::References;
 use super::saved::{self, Artifacts};
-use super::subjects::{Lacks, Subjects};
+use super::subjects::{ABSENT, Lacks, Subjects};
 use super::{Progress, parallel};
 use crate::config::{Config, Conversation};
 use crate::fault::Fault;
@@ -201,7 +201,8 @@ impl Executor<'_> {
         for host in sides.iter().map(|side| planned.dims.get(*side)) {
             let subject = planned.dims.get("subject").map_or("", String::as_str);
             if let Some((code, reason)) = host.and_then(|host| self.subjects.missing(subject, host)) {
-                return Err(stop(Verdict::NotRun, Some(code), &reason));
+                let verdict = if code == ABSENT { Verdict::Filtered } else { Verdict::NotRun };
+                return Err(stop(verdict, Some(code), &reason));
             }
         }
         for place in [Some(&recipe.writer).filter(|_| writes), Some(&recipe.reader)].into_iter().flatten() {

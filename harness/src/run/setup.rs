@@ -12,7 +12,7 @@ use super::elsewhere::Elsewhere;
 use super::inputs::{Inputs, crossed};
 use super::models::Models;
 use super::phase::Executor;
-use super::subjects::Subjects;
+use super::subjects::{ABSENT, Subjects};
 use super::{Progress, RunError, RunOptions};
 use crate::environment;
 use crate::files::write_whole;
@@ -295,11 +295,14 @@ fn lacking_words(code: &str, hosts: &BTreeSet<String>, cells: usize, all: usize)
     let (what, remedy) = match code {
         "not-built" if hosts.len() == 1 => ("release has no worker here", "intact tags fetch"),
         "not-built" => ("releases have no worker here", "intact tags fetch"),
+        ABSENT if hosts.len() == 1 => ("system is not installed, and not required", "intact subjects add"),
+        ABSENT => ("systems are not installed, and not required", "intact subjects add"),
         _ if hosts.len() == 1 => ("system is not installed or cannot be used", "intact subjects add"),
         _ => ("systems are not installed or cannot be used", "intact subjects add"),
     };
     format!(
-        "{cells} of {all} cells cannot be run: {} {what}: {}{more}; `{remedy} {}` helps",
+        "{cells} of {all} cells {}: {} {what}: {}{more}; `{remedy} {}` helps",
+        if code == ABSENT { "are left out" } else { "cannot be run" },
         hosts.len(),
         named.join(", "),
         named.join(" ")

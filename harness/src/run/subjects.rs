@@ -19,6 +19,9 @@ use crate::tags::{self, Release};
 use crate::trust::{Admitted, WORKER};
 use crate::worker::{Limits, Worker, WorkerError};
 
+/// The code of a system that is not installed, and need not be.
+pub(super) const ABSENT: &str = "absent";
+
 /// Why a backend does not compute here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lacks {
@@ -39,6 +42,8 @@ pub(super) struct Subjects {
     /// Command lines of the releases' workers.
     workers: BTreeMap<String, Vec<String>>,
     tags: Option<PathBuf>,
+    /// Systems that are not installed, and need not be.
+    absent: BTreeSet<String>,
     /// What was found out of backends of releases: why one cannot be used here, if it cannot.
     backends: Mutex<BTreeMap<(String, String), Option<Lacks>>>,
     /// The command line in the place of the worker's program, where that is nowhere.
@@ -56,6 +61,7 @@ impl Subjects {
         let tags = options.tags.clone().or_else(tags::default_home);
         let standby = worker.is_none().then(|| standby(tags.as_deref())).flatten();
         let home = options.subjects.clone().or_else(installed::default_home);
+        let absent = config.subjects.iter().flat_map(|subject| absent(subject, home.as_deref())).collect();
         let infos = config.subjects.iter().map(|subject| {
             let systems = systems(subject, home.as_deref());
             SubjectInfo {
@@ -84,6 +90,7 @@ impl Subjects {
             releases: Vec::new(),
             workers: BTreeMap::new(),
             tags,
+            absent,
             backends: Mutex::default(),
             standby: standby.clone(),
             timeout: Duration::from_secs(config.run.timeout_seconds),
@@ -147,7 +154,8 @@ impl Subjects {
             return None;
         }
         if let Some(system) = self.all_systems().find(|system| system.name == host) {
-            return system.problem.clone().map(|problem| ("not-installed", problem));
+            let code = if self.absent.contains(host) { ABSENT } else { "not-installed" };
+            return system.problem.clone().map(|problem| (code, problem));
         }
         if !self.is_older(subject, host) {
             return None;
@@ -324,6 +332,20 @@ fn systems(subject: &SubjectConfig, home: Option<&Path>) -> Vec<SystemInfo> {
         (false, _) => named,
     };
     names.into_iter().map(|name| system(name, home)).collect()
+}
+
+/// The versions of an installed subject that are not here, and that nothing requires.
+fn absent(subject: &SubjectConfig, home: Option<&Path>) -> Vec<String> {
+    let Some(versions) = &subject.installed else { return Vec::new() };
+    let named = versions.iter().filter(|version| !subject.require.contains(version));
+    let named = named.map(|version| format!("{}@{version}", subject.name));
+    // Where none is named, whichever there are take part: none may be there.
+    let whole = std::iter::once(subject.name.clone()).filter(|_| versions.is_empty());
+    let is_here = |name: &str| {
+        let parsed: Option<SubjectName> = name.parse().ok();
+        parsed.zip(home).is_some_and(|(name, home)| !matches!(installed::find(home, &name), Ok(None)))
+    };
+    named.chain(whole).filter(|name| !is_here(name)).collect()
 }
 
 fn system(name: String, home: Option<&Path>) -> SystemInfo {

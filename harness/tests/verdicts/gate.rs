@@ -19,6 +19,10 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         "an improvement makes an expectation stale until it is removed",
         an_improvement_is_stale_until_it_is_removed,
     ),
+    (
+        "a system that is not installed is left out unless it is required",
+        a_system_that_is_not_installed_is_left_out_unless_it_is_required,
+    ),
     ("a bundle plays its cell again", a_bundle_plays_its_cell_again),
     ("a plan is split into parts for a matrix of jobs", a_plan_is_split_into_parts_for_a_matrix_of_jobs),
     (
@@ -85,6 +89,55 @@ fn every_way_in_which_a_run_ends_has_its_exit_code() {
     let said = scene.intact("merge part --out whole");
     assert_eq!(said.code, i32::from(Exit::Incomplete.code()), "{}", said.err);
     assert!(said.out.contains("cells were not run") || said.out.contains("cell was not run"), "{}", said.out);
+}
+
+/// Systems as sides of cells, one of which is not installed.
+const SYSTEMS: &str = r#"
+[[subjects]]
+name = "peer"
+part = "judged"
+installed = ["1.0"]
+
+[[axes]]
+name = "reader"
+about = "The system that loads."
+sets = ["reader.subject"]
+subjects = true
+uncontrolled = "There is no control."
+
+[[axes]]
+name = "writer"
+about = "The system that saves."
+sets = ["writer.subject"]
+values = ["same"]
+subjects = true
+mirrors = "reader"
+uncontrolled = "There is no control."
+
+[plans.systems]
+about = "Every system reads what every other one wrote."
+
+[[plans.systems.blocks]]
+vary = "all"
+axes = ["reader", "writer"]
+"#;
+
+fn a_system_that_is_not_installed_is_left_out_unless_it_is_required() {
+    let scene = Scene::new("nothing", None);
+    let config = fs::read_to_string(scene.path("intact.toml")).expect("read");
+    scene.write("intact.toml", &(config + SYSTEMS));
+    let said = scene.intact("run --plan systems");
+    assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
+    let told = "system is not installed, and not required: peer@1.0";
+    assert_eq!(said.err.matches(told).count(), 1, "{}", said.err);
+
+    scene.edit("intact.toml", "installed = [\"1.0\"]", "installed = [\"1.0\"]\nrequire = [\"1.0\"]");
+    let said = scene.intact("run --plan systems --out required");
+    assert_eq!(said.code, i32::from(Exit::Incomplete.code()), "{}\n{}", said.out, said.err);
+    scene.edit("intact.toml", "require = [\"1.0\"]", "require = [\"2.0\"]");
+    let said = scene.intact("run --plan systems --out wrong");
+    assert_eq!(said.code, i32::from(Exit::SetUp.code()), "{}", said.err);
+    assert!(said.err.contains("requires version 2.0, which is none that `installed` names"), "{}", said.err);
 }
 
 /// The ten lines of another project's CI.

@@ -52,6 +52,13 @@ pub(super) fn check(config: &Config) -> Checked {
                 subject.name
             )));
         }
+        let versions = subject.installed.as_deref().unwrap_or_default();
+        if let Some(version) = subject.require.iter().find(|version| !versions.contains(version)) {
+            return Err(general(format!(
+                "subject `{}` requires version {version}, which is none that `installed` names",
+                subject.name
+            )));
+        }
         if subject.command.is_empty() != subject.installed.is_some() {
             let name = &subject.name;
             return Err(general(format!("subject `{name}` needs either `command` or `installed`")));
