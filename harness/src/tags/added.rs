@@ -106,7 +106,7 @@ pub fn add(home: &Path, folder: &Path, name: Option<&str>) -> Result<Addition, A
     let desk = Desk::of(home, &name)?;
     desk.clear()?;
     let pin = desk.place(&source, None, &libraries)?;
-    recorded(&desk, name, pin, shown)
+    recorded(&desk, name, pin, &shown)
 }
 
 /// Brings a release that is not listed, by its tag, from llama.cpp's own archives. `None` where it is here already.
@@ -134,7 +134,7 @@ pub fn fetch_unlisted(home: &Path, tag: &str, base: &str) -> Result<Option<Addit
     }
     let pin = desk.place_archive(&brought)?;
     match shown(&opening(&worker, &desk.library(), name, Some(UNKNOWN)), &model) {
-        Ok(shown) => recorded(&desk, name.to_owned(), pin, shown).map(Some),
+        Ok(shown) => recorded(&desk, name.to_owned(), pin, &shown).map(Some),
         Err(error) => {
             // What it is stays pinned; what cannot be used does not stay.
             fs::remove_dir_all(desk.library()).map_err(at(&desk.library()))?;
@@ -154,8 +154,8 @@ pub fn remove(home: &Path, release: &Release) -> Result<(), FetchError> {
     desk.clear()
 }
 
-fn recorded(desk: &Desk, name: String, pin: Pin, shown: Shown) -> Result<Addition, AddError> {
-    let stated = stated(&shown);
+fn recorded(desk: &Desk, name: String, pin: Pin, shown: &Shown) -> Result<Addition, AddError> {
+    let stated = stated(shown);
     let (layout, opaque) = match &shown.layout {
         Ok(layout) => (Some(*layout), None),
         Err(why) => (None, Some(why.to_string())),
