@@ -17,6 +17,7 @@ mod release;
 mod source;
 mod specimen;
 mod workspace;
+mod zipped;
 
 use std::path::{Path, PathBuf};
 

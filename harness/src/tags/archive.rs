@@ -2,13 +2,14 @@
 //! anything is written.
 
 use std::collections::BTreeMap;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::path::{Component, Path};
 use std::rc::Rc;
 
 use flate2::read::GzDecoder;
 use thiserror::Error;
-use zip::ZipArchive;
+
+use super::zipped;
 
 /// Most bytes of what is taken out of one archive: the largest so far, with GPU backends, have a tenth of that.
 const LARGEST: u64 = 4 << 30;
@@ -131,22 +132,15 @@ impl Found {
     }
 
     fn zip(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
-        let damaged =
-            |error: zip::result::ZipError| ArchiveError::Damaged(io::Error::other(error.to_string()));
-        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
-        for at in 0..archive.len() {
-            let entry = archive.by_index(at).map_err(damaged)?;
-            let path = entry.name().map_err(damaged)?.replace('\\', "/");
-            if let Some((folder, name)) = place(&path)?.filter(|_| entry.is_file() || entry.is_symlink()) {
-                let is_link = entry.unix_mode().is_some_and(|mode| mode & KIND == LINK);
-                let size = entry.size();
-                let bytes = self.read(entry, size)?;
-                let content = match is_link {
-                    true => Content::Link(String::from_utf8_lossy(&bytes).into_owned()),
-                    false => Content::File(bytes),
-                };
-                self.folders.entry(folder).or_default().insert(name, content);
-            }
+        for entry in zipped::entries(bytes)? {
+            let Some((folder, name)) = place(&entry.name.replace('\\', "/"))? else { continue };
+            self.left = self.left.checked_sub(entry.size.into()).ok_or(ArchiveError::TooLarge)?;
+            let bytes = entry.read()?;
+            let content = match entry.mode & KIND == LINK {
+                true => Content::Link(String::from_utf8_lossy(&bytes).into_owned()),
+                false => Content::File(bytes.into()),
+            };
+            self.folders.entry(folder).or_default().insert(name, content);
         }
         Ok(())
     }
@@ -202,12 +196,8 @@ fn resolved(names: &BTreeMap<String, Content>) -> Result<Libraries, ArchiveError
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::io::Write;
-
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use zip::ZipWriter;
-    use zip::write::SimpleFileOptions;
 
     use super::*;
 
@@ -243,20 +233,14 @@ pub(super) mod tests {
 
     /// A .zip of these.
     pub(in super::super) fn zipped(entries: &[(&str, Entry<'_>)]) -> Vec<u8> {
-        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-        for (name, entry) in entries {
-            match entry {
-                File(bytes) => {
-                    writer.start_file(*name, options).expect("started");
-                    writer.write_all(bytes).expect("written");
-                }
-                Link(target) | HardLink(target) => {
-                    writer.add_symlink(*name, *target, options).expect("a link");
-                }
-            }
-        }
-        writer.finish().expect("bytes").into_inner()
+        let files: Vec<(&str, u32, &[u8])> = entries
+            .iter()
+            .map(|(name, entry)| match entry {
+                File(bytes) => (*name, 0o100_644, *bytes),
+                Link(target) | HardLink(target) => (*name, LINK | 0o777, target.as_bytes()),
+            })
+            .collect();
+        super::zipped::tests::zip(&files)
     }
 
     fn names(libraries: &Libraries) -> Vec<(&str, &[u8])> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Cursor, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -120,13 +120,24 @@ fn tar_gz(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     builder.into_inner().expect("a stream").finish().expect("bytes")
 }
 
+/// Stored, as it is.
 fn zipped(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let number = |number: usize| u32::try_from(number).expect("small").to_le_bytes();
+    let short = |number: usize| u16::try_from(number).expect("small").to_le_bytes();
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, bytes) in files {
-        writer.start_file(name, zip::write::SimpleFileOptions::default()).expect("started");
-        writer.write_all(bytes).expect("written");
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        let sizes = [sum.sum().to_le_bytes(), number(bytes.len()), number(bytes.len())].concat();
+        let common = [&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &sizes, &short(name.len()), &[0, 0]].concat();
+        let place = number(out.len());
+        out.extend([b"PK\x03\x04", common.as_slice(), name.as_bytes(), bytes].concat());
+        directory.extend([b"PK\x01\x02", &[20, 3][..], &common, &[0; 10], &place, name.as_bytes()].concat());
     }
-    writer.finish().expect("bytes").into_inner()
+    let ends = [&[0; 4][..], &short(files.len()), &short(files.len())].concat();
+    let end =
+        [b"PK\x05\x06", ends.as_slice(), &number(directory.len()), &number(out.len()), &[0, 0]].concat();
+    [out, directory, end].concat()
 }
 
 /// Names of the libraries that are kept of a release.
