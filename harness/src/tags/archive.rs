@@ -240,7 +240,7 @@ pub(super) mod tests {
                 Link(target) | HardLink(target) => (*name, LINK | 0o777, target.as_bytes()),
             })
             .collect();
-        super::zipped::tests::zip(&files)
+        zipped::tests::zip(&files)
     }
 
     fn names(libraries: &Libraries) -> Vec<(&str, &[u8])> {
