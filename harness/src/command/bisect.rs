@@ -6,6 +6,7 @@ mod program;
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use super::check::release;
 use super::table::plain;
-use super::worker::SettingArguments;
+use super::worker::{SettingArguments, find};
 use crate::bisect::{Search, Step, Tried};
 use crate::exit::Exit;
 use crate::files::replace_own;
 use crate::filter::compare_versions;
-use crate::tags::{self, Release, releases};
+use crate::tags::{self, OFFICIAL, Release, releases};
+use crate::worker::Worker;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +31,9 @@ Examples:
   intact bisect b8390 0.6.0 --command './try-it'
       a program of yours, with INTACT_RELEASE and INTACT_RELEASE_WORKER set; 0 is good, 125 cannot be tried, anything else
       is bad";
+
+/// How long the worker beside this command may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What every record has in it, to be told from other files.
 const WHAT: &str = "a search of intact bisect";
@@ -89,6 +94,12 @@ pub(super) struct Candidate<'a> {
     command: Vec<String>,
 }
 
+/// The worker that is linked with one release.
+struct Linked {
+    release: String,
+    command: Vec<String>,
+}
+
 /// What is asked of each release.
 enum Question {
     State(file::State),
@@ -120,6 +131,7 @@ impl Bisect {
         let mut record = self.kept()?;
         let question = self.question(between[0])?;
         let home = tags::default_home().ok_or_else(|| Failure::homeless("INTACT_HOME"))?;
+        let linked = linked();
         let mut search = Search::over(between.len());
         for noted in &record.tried {
             if let Some(at) = between.iter().position(|release| release.tag == noted.release) {
@@ -133,7 +145,7 @@ impl Bisect {
             match search.next() {
                 Ok(Step::Found { last_good, first_bad }) => break (last_good, first_bad),
                 Ok(Step::Try(at)) => {
-                    let answer = answer(&question, &home, between[at])?;
+                    let answer = answer(&question, &home, between[at], linked.as_ref())?;
                     println!("{:<8} {:<8} {}", between[at].tag, word(answer.tried), plain(&answer.evidence));
                     search.note(at, answer.tried);
                     record.tried.push(Noted {
@@ -251,7 +263,7 @@ fn between(good: &str, bad: &str) -> Result<Vec<&'static Release>, Failure> {
     let mut ordered: Vec<&Release> = releases().iter().collect();
     ordered.sort_by(|one, other| compare_versions(&one.tag, &other.tag).unwrap_or(Ordering::Equal));
     let place = |of: &Release| ordered.iter().position(|release| release.tag == of.tag).unwrap_or_default();
-    let (first, last) = (place(good), place(bad));
+    let (first, last) = (place(&good), place(&bad));
     if first >= last {
         return Err(Failure::setup(format!("{} does not come after {}", bad.tag, good.tag))
             .help("the older release comes first; `intact tags list` shows them all"));
@@ -260,15 +272,30 @@ fn between(good: &str, bad: &str) -> Result<Vec<&'static Release>, Failure> {
 }
 
 /// What one release says; one that has no worker here, and none that can be fetched, cannot be tried.
-fn answer(question: &Question, home: &Path, release: &Release) -> Result<Answer, Failure> {
-    if tags::worker_command(home, release).is_none()
-        && let Err(error) = tags::fetch(home, release)
-    {
-        return Ok(Answer { tried: Tried::Skipped, evidence: error.to_string() });
-    }
-    let Some(command) = tags::worker_command(home, release) else {
-        let evidence = "the worker that opens libraries, intact-worker-loaded, is not beside this command";
-        return Ok(Answer { tried: Tried::Skipped, evidence: evidence.to_owned() });
+fn answer(
+    question: &Question,
+    home: &Path,
+    release: &Release,
+    linked: Option<&Linked>,
+) -> Result<Answer, Failure> {
+    let skipped = |evidence: String| Ok(Answer { tried: Tried::Skipped, evidence });
+    let here = tags::worker_command(home, release).or_else(|| {
+        linked.filter(|linked| release.is_called(&linked.release)).map(|linked| linked.command.clone())
+    });
+    let command = match here {
+        Some(command) => command,
+        None => match tags::fetch(home, release, OFFICIAL) {
+            Err(error) => return skipped(error.to_string()),
+            Ok(_) => match tags::worker_command(home, release) {
+                Some(command) => command,
+                None => {
+                    return skipped(
+                        "the worker that opens libraries, intact-worker-loaded, is not beside this command"
+                            .into(),
+                    );
+                }
+            },
+        },
     };
     let candidate = Candidate { release, command };
     match question {
@@ -276,6 +303,14 @@ fn answer(question: &Question, home: &Path, release: &Release) -> Result<Answer,
         Question::Cells(cells) => cells.ask(&candidate),
         Question::Program(program) => program::ask(program, &candidate),
     }
+}
+
+/// The worker beside this command, which is linked with a release, where there is one.
+fn linked() -> Option<Linked> {
+    let command = vec![find(None).ok()?.display().to_string()];
+    let (worker, hello) = Worker::start(&command, PATIENCE).ok()?;
+    worker.leave(PATIENCE);
+    Some(Linked { release: hello.release, command })
 }
 
 const fn word(tried: Tried) -> &'static str {

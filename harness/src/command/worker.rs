@@ -92,7 +92,7 @@ enum When {
 
 /// What to do where there is no worker.
 pub(super) const MISSING_WORKER: &str = "the program intact-worker belongs beside intact: install both, in a clone by `./ci/intact`, or name it \
-    with --worker or INTACT_WORKER";
+    with --worker or INTACT_WORKER. Without compiling llama.cpp: `intact tags fetch 0.5.0`, on which most commands can run";
 
 /// There is no such model.
 pub(super) fn missing_model(model: &Path) -> Failure {
@@ -307,6 +307,5 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
     beside.filter(|file| file.is_file()).or_else(|| tool::in_search_path(WORKER)).ok_or_else(|| {
         Failure::setup(format!("the worker {WORKER} is neither beside this command nor in the search path"))
             .help(MISSING_WORKER)
-            .also("without compiling llama.cpp: `intact tags fetch 0.5.0`, which most commands can run on")
     })
 }

@@ -254,16 +254,8 @@ impl Subjects {
                 continue;
             }
             let started = Worker::start_in(&info.command, &given(passed, &[]), &Limits::default(), *timeout);
-            let (worker, hello) = started.map_err(|error| {
-                let reason = match error {
-                    WorkerError::Spawn { .. } => format!(
-                        "{error}. Build the worker with `cargo build -p {WORKER}`, say where it is with `--worker`, or get a release \
-                         to run on: `intact tags fetch 0.5.0`"
-                    ),
-                    _ => error.to_string(),
-                };
-                RunError::Subject { name: info.name.clone(), reason }
-            })?;
+            let (worker, hello) = started
+                .map_err(|error| RunError::Subject { name: info.name.clone(), reason: error.to_string() })?;
             caging::tell(&hello);
             worker.leave(*timeout);
             info.hello = Some(hello);
