@@ -92,6 +92,11 @@ impl Kind {
 }
 
 impl UnknownWord {
+    /// The word.
+    pub(crate) fn word(&self) -> &str {
+        &self.word
+    }
+
     /// What was probably meant.
     pub(crate) fn hint(&self) -> &str {
         &self.hint

@@ -132,7 +132,9 @@ fn list(catalogue: &[Entry]) {
 
 fn unlike(unknown: &explain::UnknownWord, from: &Path) -> Failure {
     let failure = Failure::setup(unknown).help(unknown.hint());
-    if from.join("results.json").is_file() {
+    // Ids of cells have both in them, and no word has either.
+    let is_like_a_cell = unknown.word().contains(['/', '=']);
+    if !is_like_a_cell || from.join("results.json").is_file() {
         failure
     } else {
         failure.also(format!(

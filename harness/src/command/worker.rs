@@ -135,8 +135,10 @@ impl ContextArguments {
     }
 
     fn start(self, model: &Path, cage: Cage, control_tokens_in_content: bool) -> Result<Session, Failure> {
+        // The model first: one that is to be fetched says so before a worker is looked for.
+        let model = model_file(model)?;
         let command = command(self.worker.as_deref())?;
-        self.settings.start(command, model, cage, control_tokens_in_content)
+        self.settings.start(command, &model, cage, control_tokens_in_content)
     }
 }
 

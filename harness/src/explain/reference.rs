@@ -19,7 +19,6 @@ $ intact explain imagemissing
 ? 96
 ...
   help: did you mean `image-missing`?
-
 ```
 ";
 

@@ -53,7 +53,7 @@ pub enum AddError {
     NoLibrary(PathBuf),
     /// The worker that opens libraries is not there.
     #[error(
-        "there is no intact-worker-loaded beside this command; build it with `cargo build -p intact-worker-loaded`"
+        "there is no intact-worker-loaded beside this command: install both, in a clone by `./ci/intact`"
     )]
     NoWorker,
     /// It could not be had, or not be kept.

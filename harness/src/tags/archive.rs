@@ -35,7 +35,7 @@ pub enum ArchiveError {
     #[error("it holds {0:?}, which leads out of its own folder: nobody packs that by mistake")]
     Outside(String),
     /// A library of it is a link to something else than a library beside it.
-    #[error("its {name} is a link to {target:?}, which is no library beside it")]
+    #[error("its {name} is a link to {target:?}, which is not a library beside it")]
     Link {
         /// The library.
         name: String,

@@ -21,7 +21,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     server.subprocess.Popen = remembered
     try:
-        server.Server(str(program), [])
+        server.Server([str(program)], [])
     except (server.ServerError, TimeoutError) as error:
         sys.exit(0 if started[0].poll() is not None else f"it goes on after: {error}")
     sys.exit("it has started")

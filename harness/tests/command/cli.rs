@@ -36,6 +36,12 @@ pub(crate) fn worker() -> &'static Path {
     })
 }
 
+/// The worker that opens libraries. No test of a workspace builds it: it is the twin of another one.
+pub(crate) fn loaded_worker() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("intact-worker-loaded"))
+}
+
 /// The fake worker, built where the command was.
 pub(crate) fn fake_worker() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
