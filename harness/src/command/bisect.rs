@@ -132,6 +132,19 @@ impl Bisect {
         let question = self.question(between[0])?;
         let home = tags::default_home().ok_or_else(|| Failure::homeless("INTACT_HOME"))?;
         let linked = linked();
+        let all = between;
+        let between: Vec<&Release> =
+            all.iter().copied().filter(|release| is_at_hand(&home, release, linked.as_ref())).collect();
+        for end in [all[0], all[all.len() - 1]] {
+            if !between.iter().any(|release| release.tag == end.tag) {
+                return Err(Failure::setup(format!("there is no worker for llama.cpp {}", end.tag)).help(
+                    format!(
+                        "build it, which takes some minutes: `intact tags build {}`; or name another release",
+                        end.tag
+                    ),
+                ));
+            }
+        }
         let mut search = Search::over(between.len());
         for noted in &record.tried {
             if let Some(at) = between.iter().position(|release| release.tag == noted.release) {
@@ -162,7 +175,7 @@ impl Bisect {
                 }
             }
         };
-        print!("{}", self.report(&record, &between, last_good, first_bad));
+        print!("{}", Self::report(&record, &all, between[last_good], between[first_bad]));
         Ok(Exit::Fine)
     }
 
@@ -216,8 +229,7 @@ impl Bisect {
     }
 
     /// The end of a search, and a block for a bug report.
-    fn report(&self, record: &Record, between: &[&Release], last_good: usize, first_bad: usize) -> String {
-        let (good, bad) = (between[last_good], between[first_bad]);
+    fn report(record: &Record, all: &[&Release], good: &Release, bad: &Release) -> String {
         let evidence = |release: &Release| {
             record
                 .tried
@@ -226,11 +238,23 @@ impl Bisect {
                 .find(|noted| noted.release == release.tag)
                 .map_or_else(String::new, |noted| plain(&noted.evidence))
         };
-        let passed = first_bad - last_good - 1;
-        let among = match passed {
-            0 => String::new(),
-            some => format!(" The {some} between them cannot be tried, so it may be one of those."),
+        let passed: Vec<&str> = all
+            .iter()
+            .map(|release| release.tag.as_str())
+            .skip_while(|tag| *tag != good.tag)
+            .skip(1)
+            .take_while(|tag| *tag != bad.tag)
+            .collect();
+        let among = if passed.is_empty() {
+            String::new()
+        } else {
+            format!(
+                " It may be one of those between them, which could not be tried: {}; `intact tags build` compiles them.",
+                passed.join(", ")
+            )
         };
+        let words: Vec<String> =
+            super::selection::command_line().iter().map(|word| program::quoted(word)).collect();
         format!(
             "\nllama.cpp {} is the first release that fails; {} is the last that does not.{among} {} of {} releases were tried.\n\n\
              For a bug report:\n\n\
@@ -242,7 +266,7 @@ impl Bisect {
             bad.tag,
             good.tag,
             record.tried.len(),
-            between.len(),
+            all.len(),
             bad.tag,
             bad.published,
             plain(&bad.note),
@@ -252,7 +276,7 @@ impl Bisect {
             evidence(good),
             bad.tag,
             evidence(bad),
-            plain(&super::selection::command_line().join(" ")),
+            plain(&words.join(" ")),
         )
     }
 }
@@ -269,6 +293,13 @@ fn between(good: &str, bad: &str) -> Result<Vec<&'static Release>, Failure> {
             .help("the older release comes first; `intact tags list` shows them all"));
     }
     Ok(ordered[first..=last].to_vec())
+}
+
+/// Whether a release can be tried in seconds: its worker is here, or a package carries its libraries.
+fn is_at_hand(home: &Path, release: &Release, linked: Option<&Linked>) -> bool {
+    release.npm.is_some()
+        || tags::worker_command(home, release).is_some()
+        || linked.is_some_and(|linked| release.is_called(&linked.release))
 }
 
 /// What one release says; one that has no worker here, and none that can be fetched, cannot be tried.

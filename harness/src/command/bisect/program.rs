@@ -30,7 +30,7 @@ pub(super) fn ask(program: &str, candidate: &Candidate<'_>) -> Result<Answer, Fa
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:@,+".contains(character);
     if word.chars().all(is_plain) && !word.is_empty() {
         return word.to_owned();
