@@ -148,7 +148,7 @@ pub(crate) fn catalogue(config: &Config) -> Vec<Entry> {
 /// # Errors
 /// [`UnknownWord`], with what was probably meant.
 pub(crate) fn find<'a>(catalogue: &'a [Entry], word: &str) -> Result<Vec<&'a Entry>, UnknownWord> {
-    let found: Vec<&Entry> = catalogue.iter().filter(|entry| entry.name == word).collect();
+    let found: Vec<&Entry> = catalogue.iter().filter(|entry| entry.name.eq_ignore_ascii_case(word)).collect();
     if !found.is_empty() {
         return Ok(found);
     }

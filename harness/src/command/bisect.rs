@@ -6,7 +6,6 @@ mod program;
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
@@ -14,13 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use super::check::release;
 use super::table::plain;
-use super::worker::{SettingArguments, find};
+use super::worker::{Linked, SettingArguments, linked};
 use crate::bisect::{Search, Step, Tried};
 use crate::exit::Exit;
 use crate::files::replace_own;
 use crate::filter::compare_versions;
 use crate::tags::{self, OFFICIAL, Release, releases};
-use crate::worker::Worker;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,9 +29,6 @@ Examples:
   intact bisect b8390 0.6.0 --command './try-it'
       a program of yours, with INTACT_RELEASE and INTACT_RELEASE_WORKER set; 0 is good, 125 cannot be tried, anything else
       is bad";
-
-/// How long the worker beside this command may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What every record has in it, to be told from other files.
 const WHAT: &str = "a search of intact bisect";
@@ -91,12 +86,6 @@ pub(super) struct Answer {
 /// A release, and the worker that runs on it.
 pub(super) struct Candidate<'a> {
     release: &'a Release,
-    command: Vec<String>,
-}
-
-/// The worker that is linked with one release.
-struct Linked {
-    release: String,
     command: Vec<String>,
 }
 
@@ -197,11 +186,11 @@ impl Bisect {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let parts = [
             Some(format!("{} to {}", self.good, self.bad)),
-            path(&self.file).map(|file| format!("file {file}")),
+            self.file.as_deref().map(|file| format!("file {}", hash(file))),
             self.filter.as_ref().map(|filter| format!("plan {}, cells {filter}", self.plan)),
             self.command.as_ref().map(|command| format!("command {command}")),
             path(&self.model).map(|model| format!("model {model}")),
-            Some(format!("{:?}", self.settings)),
+            Some(self.settings.to_string()),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -218,7 +207,14 @@ impl Bisect {
         if kept.what != WHAT || kept.version != 1 {
             return Err(foreign());
         }
-        Ok(if kept.question == fresh.question { kept } else { fresh })
+        if kept.question != fresh.question {
+            return Err(Failure::setup(format!("{} is the record of another search", self.record.display()))
+                .help("name another file with --record, or remove this one; nothing is overwritten")
+                .also(format!("it was: {}", plain(&kept.question))));
+        }
+        // What could not be tried then may be at hand now.
+        let tried = kept.tried.into_iter().filter(|noted| noted.is != Tried::Skipped).collect();
+        Ok(Record { tried, ..kept })
     }
 
     fn keep(&self, record: &Record) -> Result<(), Failure> {
@@ -249,22 +245,28 @@ impl Bisect {
             String::new()
         } else {
             format!(
-                " It may be one of those between them, which could not be tried: {}; `intact tags build` compiles them.",
+                " Those between them could not be tried: {}; `intact tags build` compiles them.",
                 passed.join(", ")
             )
+        };
+        let found = if passed.is_empty() {
+            format!(
+                "llama.cpp {} is the first release that fails; {} is the last that does not.",
+                bad.tag, good.tag
+            )
+        } else {
+            format!("llama.cpp {} works and {} fails: it broke between them.", good.tag, bad.tag)
         };
         let words: Vec<String> =
             super::selection::command_line().iter().map(|word| program::quoted(word)).collect();
         format!(
-            "\nllama.cpp {} is the first release that fails; {} is the last that does not.{among} {} of {} releases were tried.\n\n\
+            "\n{found}{among} {} of {} releases were tried.\n\n\
              For a bug report:\n\n\
-             - first bad release: {} ({}; {})\n\
-             - last good release: {} ({})\n\
+             - first release that is known to fail: {} ({}; {})\n\
+             - last release that is known to work: {} ({})\n\
              - with {}: {}\n\
              - with {}: {}\n\
              - command: `{}`\n",
-            bad.tag,
-            good.tag,
             record.tried.len(),
             all.len(),
             bad.tag,
@@ -279,6 +281,12 @@ impl Bisect {
             plain(&words.join(" ")),
         )
     }
+}
+
+/// What is in a file, as far as telling it from others goes.
+fn hash(file: &Path) -> String {
+    std::fs::read(file)
+        .map_or_else(|_| "that cannot be read".to_owned(), |bytes| blake3::hash(&bytes).to_hex().to_string())
 }
 
 /// The releases from the one to the other, in llama.cpp's own order: packages carry them in another.
@@ -334,14 +342,6 @@ fn answer(
         Question::Cells(cells) => cells.ask(&candidate),
         Question::Program(program) => program::ask(program, &candidate),
     }
-}
-
-/// The worker beside this command, which is linked with a release, where there is one.
-fn linked() -> Option<Linked> {
-    let command = vec![find(None).ok()?.display().to_string()];
-    let (worker, hello) = Worker::start(&command, PATIENCE).ok()?;
-    worker.leave(PATIENCE);
-    Some(Linked { release: hello.release, command })
 }
 
 const fn word(tried: Tried) -> &'static str {

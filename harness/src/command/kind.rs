@@ -1,10 +1,10 @@
 //! What kind of file something is, by its first bytes.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use intact_format::foreign::ForeignKind;
+use intact_format::image::open_regular;
 use intact_format::image::sidecar::SIDECAR_MAGIC;
 
 use super::Failure;
@@ -27,7 +27,7 @@ impl Kind {
     pub(super) fn of(path: &Path) -> Result<Self, Failure> {
         let unreadable = |error| Failure::unreadable(path, &error);
         let mut head = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
+        let file = open_regular(path).map_err(unreadable)?;
         file.take(8).read_to_end(&mut head).map_err(unreadable)?;
         Ok(Self::of_head(&head))
     }

@@ -12,13 +12,13 @@ use super::progress::Shown;
 use super::run::failed;
 use super::selection::Workforce;
 use super::subjects::Told;
-use super::worker::missing_model;
+use super::worker::{linked, missing_model};
 use crate::exit::Exit;
 use crate::installed::{SubjectName, Wanted, default_home, find, install};
 use crate::interrupt;
 use crate::report;
 use crate::run::{RunOptions, run};
-use crate::tags;
+use crate::tags::{self, Release};
 use crate::upgrade::{Answers, PLAN, Side, configuration};
 
 const EXAMPLES: &str = "\
@@ -129,8 +129,14 @@ fn release(name: &str) -> Result<Side, Failure> {
         failure.also("other systems are named with their version: node-llama-cpp@3.22.1")
     })?;
     let home = tags::default_home().ok_or_else(|| Failure::homeless("--home"))?;
-    let command = tags::worker_command(&home, &release).ok_or_else(|| {
+    let command = tags::worker_command(&home, &release).or_else(|| own(&release)).ok_or_else(|| {
         Failure::setup(format!("there is no worker for llama.cpp {}", release.tag)).help(release.remedy())
     })?;
     Ok(Side::Worker(release.tag.clone(), command))
+}
+
+/// The worker beside this command, where it is linked with that release.
+fn own(release: &Release) -> Option<Vec<String>> {
+    let linked = linked()?;
+    release.is_called(&linked.release).then_some(linked.command)
 }

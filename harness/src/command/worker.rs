@@ -1,6 +1,7 @@
 //! The worker behind `check` and `chat`: found, started, opened with a model.
 
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,6 +140,19 @@ impl ContextArguments {
         let model = model_file(model)?;
         let command = command(self.worker.as_deref())?;
         self.settings.start(command, &model, cage, control_tokens_in_content)
+    }
+}
+
+impl fmt::Display for SettingArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tokens", self.context)?;
+        if let Some(kv) = &self.kv {
+            write!(f, " in {kv}")?;
+        }
+        if let Some(when) = self.flash_attention {
+            write!(f, ", flash attention {}", format!("{when:?}").to_lowercase())?;
+        }
+        self.threads.map_or(Ok(()), |threads| write!(f, ", {threads} threads"))
     }
 }
 
@@ -310,4 +324,18 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
         Failure::setup(format!("the worker {WORKER} is neither beside this command nor in the search path"))
             .help(MISSING_WORKER)
     })
+}
+
+/// The worker beside this command, and the release that it is linked with.
+pub(super) struct Linked {
+    pub(super) release: String,
+    pub(super) command: Vec<String>,
+}
+
+/// The worker that is linked with a release, where there is one.
+pub(super) fn linked() -> Option<Linked> {
+    let command = vec![find(None).ok()?.display().to_string()];
+    let (worker, hello) = Worker::start(&command, GREETING).ok()?;
+    worker.leave(GREETING);
+    Some(Linked { release: hello.release, command })
 }

@@ -6,6 +6,9 @@ use crate::results::Cell;
 /// Consequences of an axis that the saved KV survives as it is.
 const SPARING: [&str; 2] = ["same", "harmless"];
 
+/// Lines of a worker's log that are shown.
+const LOG: usize = 4;
+
 /// A cell: what it is, what was found, what that means, and what to do. What others wrote in it is made fit for a terminal.
 pub(crate) fn of_cell(cell: &Cell, catalogue: &[Entry]) -> String {
     let dims: Vec<String> = cell.dims.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -25,9 +28,13 @@ pub(crate) fn of_cell(cell: &Cell, catalogue: &[Entry]) -> String {
                 axis.axis, axis.saved, axis.here, axis.consequence, axis.reason
             );
         }
-        for note in &receipt.notes {
+        // What follows the first line of a note are the axes once more.
+        for note in receipt.notes.iter().filter_map(|note| note.lines().next()) {
             text += &format!("  {note}\n");
         }
+    }
+    for (at, line) in cell.log.iter().rev().take(LOG).rev().enumerate() {
+        text += &format!("{}  {line}\n", if at == 0 { "The worker's last words:\n" } else { "" });
     }
     text += "\n";
     let route = cell.receipt.as_ref().map(|receipt| receipt.route.as_str());

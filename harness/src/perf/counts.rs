@@ -9,15 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::measure::{Bench, MeasureError, Prepared, Setting};
 use super::row::{Operation, Part, Row};
 
-/// What is counted, in what, and the share by which it may differ between two runs of one program.
-const COUNTED: [(&str, &str, f64); 7] = [
-    ("allocations", "allocations", 0.0),
-    ("allocated-bytes", "bytes allocated", 0.0),
-    ("reads", "calls to read", 0.0),
-    ("read-bytes", "bytes read", 0.0),
-    ("writes", "calls to write", 0.0),
-    ("written-bytes", "bytes written", 0.0),
-    ("faults", "page faults", 0.02),
+/// One thing that is counted.
+struct Kind {
+    name: &'static str,
+    what: &'static str,
+    /// By how much it differs between two runs of one program, at most: a document has times and numbers of other lengths, and
+    /// threads meet in another order. A count that differs by more than this without a cause gates nothing.
+    slack: Option<u64>,
+}
+
+const COUNTED: [Kind; 7] = [
+    Kind { name: "allocations", what: "allocations", slack: Some(16) },
+    Kind { name: "allocated-bytes", what: "bytes allocated", slack: None },
+    Kind { name: "reads", what: "calls to read", slack: Some(0) },
+    Kind { name: "read-bytes", what: "bytes read", slack: Some(64) },
+    Kind { name: "writes", what: "calls to write", slack: Some(0) },
+    Kind { name: "written-bytes", what: "bytes written", slack: Some(64) },
+    Kind { name: "faults", what: "page faults", slack: None },
 ];
 
 /// The counts of one operation, by name.
@@ -73,6 +81,8 @@ pub struct Tally {
     pub accepted: Vec<Difference>,
     /// Counts that fell.
     pub fewer: Vec<Difference>,
+    /// Counts that differ, and do so between two runs of one program too: they gate nothing.
+    pub unsteady: Vec<Difference>,
 }
 
 /// The least of several cycles: what is done once, such as the first growth of a buffer, is not the operation's.
@@ -115,33 +125,28 @@ pub fn compare(base: &[(Row, Counts)], candidate: &[(Row, Counts)], accepted: &A
     let mut tally = Tally::default();
     for (row, counts) in candidate {
         let Some((_, before)) = base.iter().find(|(known, _)| known == row) else { continue };
-        for (name, what, tolerance) in COUNTED {
+        for Kind { name, what, slack } in COUNTED {
             let (Some(&base), Some(&candidate)) = (before.get(name), counts.get(name)) else { continue };
-            tally.compared += 1;
             let difference = Difference { row: row.to_string(), count: what.to_owned(), base, candidate };
-            if candidate > grown(base, tolerance) {
+            let Some(slack) = slack else {
+                if base != candidate {
+                    tally.unsteady.push(difference);
+                }
+                continue;
+            };
+            tally.compared += 1;
+            if candidate > base.saturating_add(slack) {
                 let is_accepted = accepted.accepted.iter().any(|reviewed| {
                     (&reviewed.row, &reviewed.count) == (&difference.row, &difference.count)
                         && candidate <= reviewed.up_to
                 });
                 if is_accepted { &mut tally.accepted } else { &mut tally.more }.push(difference);
-            } else if base > grown(candidate, tolerance) {
+            } else if base > candidate.saturating_add(slack) {
                 tally.fewer.push(difference);
             }
         }
     }
     tally
-}
-
-/// A count with its share of noise on top.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a count, rounded up"
-)]
-fn grown(count: u64, tolerance: f64) -> u64 {
-    count.saturating_add((count as f64 * tolerance).ceil() as u64)
 }
 
 impl Tally {
@@ -161,9 +166,12 @@ impl Tally {
             (all, 0) => format!("No count rose, of {all}.\n"),
             (all, some) => format!("{some} of {all} counts rose.\n"),
         };
-        for (title, differences) in
-            [("More", &self.more), ("More, and accepted", &self.accepted), ("Fewer", &self.fewer)]
-        {
+        for (title, differences) in [
+            ("More", &self.more),
+            ("More, and accepted", &self.accepted),
+            ("Fewer", &self.fewer),
+            ("Other, as between two runs of one program", &self.unsteady),
+        ] {
             for (at, Difference { row, count, base, candidate }) in differences.iter().enumerate() {
                 if at == 0 {
                     let _ = writeln!(text, "\n{title}:");
@@ -203,19 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn one_allocation_more_is_noticed_and_a_few_faults_are_not() {
-        for (base, candidate, more, fewer) in [
-            ((10, 1000), (10, 1000), 0, 0),
-            ((10, 1000), (11, 1000), 1, 0),
-            ((10, 1000), (9, 1000), 0, 1),
-            ((10, 1000), (10, 1020), 0, 0),
-            ((10, 1000), (10, 1021), 1, 0),
-            ((10, 1021), (10, 1000), 0, 1),
-            ((0, 0), (1, 1), 2, 0),
+    fn more_than_the_slack_is_noticed_and_what_is_unsteady_gates_nothing() {
+        for (base, candidate, more, fewer, unsteady) in [
+            ((10, 1000), (10, 1000), 0, 0, 0),
+            ((10, 1000), (26, 1000), 0, 0, 0),
+            ((10, 1000), (27, 1000), 1, 0, 0),
+            ((27, 1000), (10, 1000), 0, 1, 0),
+            ((10, 1000), (10, 2000), 0, 0, 1),
+            ((0, 0), (17, 1), 1, 0, 1),
         ] {
             let tally =
                 compare(&counts(base.0, base.1), &counts(candidate.0, candidate.1), &Accepted::default());
-            assert_eq!((tally.more.len(), tally.fewer.len()), (more, fewer), "{base:?} {candidate:?}");
+            let found = (tally.more.len(), tally.fewer.len(), tally.unsteady.len());
+            assert_eq!(found, (more, fewer, unsteady), "{base:?} {candidate:?}");
             assert_eq!(tally.passes(), more == 0);
         }
         assert!(!compare(&[], &counts(1, 1), &Accepted::default()).passes(), "nothing was compared");
@@ -223,10 +231,10 @@ mod tests {
 
     #[test]
     fn what_is_accepted_passes_up_to_what_was_accepted() {
-        let rose = compare(&counts(10, 0), &counts(12, 0), &Accepted::default());
+        let rose = compare(&counts(10, 0), &counts(40, 0), &Accepted::default());
         let accepted = Accepted { version: 1, accepted: rose.reviewed("a second hash") };
-        assert!(compare(&counts(10, 0), &counts(12, 0), &accepted).passes());
-        assert!(!compare(&counts(10, 0), &counts(13, 0), &accepted).passes());
+        assert!(compare(&counts(10, 0), &counts(40, 0), &accepted).passes());
+        assert!(!compare(&counts(10, 0), &counts(41, 0), &accepted).passes());
         let text = toml::to_string(&accepted).expect("TOML");
         assert_eq!(toml::from_str::<Accepted>(&text).expect("an entry"), accepted);
     }
@@ -235,11 +243,11 @@ mod tests {
         #[test]
         fn a_worker_compared_with_itself_passes(counts_of in proptest::collection::vec(any::<u32>(), 7)) {
             let counts: Counts =
-                COUNTED.iter().zip(&counts_of).map(|((name, ..), count)| ((*name).to_owned(), u64::from(*count))).collect();
+                COUNTED.iter().zip(&counts_of).map(|(kind, count)| (kind.name.to_owned(), u64::from(*count))).collect();
             let rows = vec![(row(Operation::SaveFull), counts)];
             let tally = compare(&rows, &rows, &Accepted::default());
             prop_assert!(tally.passes() && tally.fewer.is_empty());
-            prop_assert_eq!(tally.compared, 7);
+            prop_assert_eq!(tally.compared, 5);
         }
     }
 }

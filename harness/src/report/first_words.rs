@@ -207,7 +207,9 @@ impl Mixture {
         let head = part.as_ref().map_or_else(|| said.to_owned(), |part| format!("{said}, in {part}"));
         let sentence = match word {
             Word::No | Word::NotQuite => format!("{head}{}. {}", self.as_foreseen(), self.losses(word)),
-            Word::NotKnown if judged == 0 && self.unjudged() == 0 => format!("{head}: no cell was selected."),
+            Word::NotKnown if judged == 0 && self.unjudged() == 0 => {
+                format!("{head}: no cell of a judged system was run.")
+            }
             Word::NotKnown if judged == 0 => {
                 format!("{head}: nothing was judged; {}.", self.without_verdict())
             }

@@ -45,8 +45,7 @@ fn the_first_release_that_fails_is_named_and_the_search_goes_on_where_it_ended()
     let home = home();
     let said_first = bisect(&home, &["b5590", "0.6.0", "--command", PROGRAM]);
     assert_eq!(said_first.code, 0, "{}", said_first.err);
-    let told = "llama.cpp b10068 is the first release that fails; b9553 is the last that does not. It may be one of those between them, \
-                which could not be tried: b9842;";
+    let told = "llama.cpp b9553 works and b10068 fails: it broke between them. Those between them could not be tried: b9842;";
     assert!(said_first.out.contains(told), "{}", said_first.out);
     let record: serde_json::Value =
         serde_json::from_slice(&fs::read(home.path().join("here/bisect.json")).expect("a record"))

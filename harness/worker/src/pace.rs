@@ -39,8 +39,8 @@ pub(crate) fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, Too
 /// What a load does more than it needs to: shows that counts notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Waste {
-    /// One small allocation.
-    Allocation,
+    /// Small allocations, about as many as a session has chunks.
+    Allocations,
     /// A copy of 64 KiB.
     Copy,
 }
@@ -49,7 +49,7 @@ impl Waste {
     /// Wastes it.
     pub(crate) fn apply(self) {
         match self {
-            Self::Allocation => drop(black_box(Box::new([0_u8; 64]))),
+            Self::Allocations => (0..64).for_each(|_| drop(black_box(Box::new([0_u8; 64])))),
             Self::Copy => drop(black_box(vec![1_u8; 64 << 10].clone())),
         }
     }

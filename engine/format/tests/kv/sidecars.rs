@@ -347,3 +347,14 @@ proptest! {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_an_image_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("a.kv");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let error = Sidecar::open(&pipe).expect_err("it is a pipe");
+    assert!(error.to_string().contains("a named pipe"), "{error}");
+}

@@ -264,6 +264,18 @@ pub fn locked(path: &Path, options: &OpenOptions) -> io::Result<Option<File>> {
     }
 }
 
+/// Opens a file to be read. A pipe would be waited for, and a device may do something: neither is opened.
+///
+/// # Errors
+/// Those of the system, and [`io::ErrorKind::InvalidInput`] for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let found = fs::metadata(path)?;
+    if found.is_file() {
+        return File::open(path);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {}", kind_of(&found))))
+}
+
 /// The permissions of the regular file that has this name.
 pub fn permissions_of(path: &Path) -> Option<Permissions> {
     fs::symlink_metadata(path).ok().filter(Metadata::is_file).map(|found| found.permissions())

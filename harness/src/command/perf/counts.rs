@@ -19,8 +19,9 @@ use crate::perf::row::Row;
 
 /// Compare what two workers do: allocations, bytes and calls of reads and writes, page faults
 ///
-/// Counts are the same on a busy machine as on an idle one: a few cycles of each worker are enough, and whatever rose is found. What
-/// may rise is accepted by review, in a file. Ends with exit code 0 where no count rose, 103 where one did.
+/// Counts are nearly the same on a busy machine as on an idle one: a few cycles of each worker are enough. Allocations, and the calls
+/// and bytes of reads and writes, gate; bytes allocated and page faults differ between two runs of one program, and are shown. What may
+/// rise is accepted by review, in a file. Ends with exit code 0 where no count rose, 103 where one did.
 #[derive(Debug, Args)]
 pub(super) struct Counts {
     /// What to compare with: a worker program, in quotes with its arguments, or the tag of a llama.cpp release

@@ -67,7 +67,7 @@ fn what_is_said_of_which_mixture() {
         ),
         (
             Mixture { exit: Exit::NothingSelected, ..NOTHING },
-            "Not known: no cell was selected.",
+            "Not known: no cell of a judged system was run.",
             "nothing judged",
         ),
         (
