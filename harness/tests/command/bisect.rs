@@ -54,13 +54,14 @@ fn the_first_release_that_fails_is_named_and_the_search_goes_on_where_it_ended()
     assert!(steps <= 9, "42 releases are halved: {steps} were tried");
 
     let again = bisect(&home, &["b5590", "0.6.0", "--command", PROGRAM]);
-    assert!(
-        again.out.starts_with(&format!("bisect.json: {steps} releases were tried before")),
-        "{}",
-        again.out
-    );
+    let before = format!("bisect.json: {} releases were tried before\nb9842    skipped", steps - 1);
+    assert!(again.out.starts_with(&before), "what could not be tried is tried again: {}", again.out);
     let end = |text: &str| text[text.find("\nllama.cpp ").expect("an end")..].to_owned();
     assert_eq!(end(&again.out), end(&said_first.out));
+
+    let other = bisect(&home, &["b5590", "0.6.0", "--command", "false"]);
+    assert_eq!(other.code, 96, "{}", other.out);
+    assert!(other.err.contains("bisect.json is the record of another search"), "{}", other.err);
 }
 
 #[test]

@@ -63,7 +63,11 @@ fn a_run_without_a_single_verdict_claims_nothing() {
     let empty = Results { cells: Vec::new(), controls: Vec::new(), ..good() };
     let story = Story::of(&empty);
     assert_eq!(story.tone, Tone::Blank);
-    assert!(story.headline.starts_with("Not known: no cell was selected."), "{}", story.headline);
+    assert!(
+        story.headline.starts_with("Not known: no cell of a judged system was run."),
+        "{}",
+        story.headline
+    );
     for rendered in [Ok(markdown(&Report::of(&empty))), junit(&empty), html(&Report::of(&empty))] {
         assert!(!rendered.expect("rendered").is_empty());
     }
