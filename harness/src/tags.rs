@@ -21,6 +21,8 @@ mod zipped;
 
 use std::path::{Path, PathBuf};
 
+use intact_base::tool;
+
 pub use added::{AddError, Addition, add, fetch_unlisted, remove};
 pub use archive::ArchiveError;
 pub use compile::{BuildError, Builder, Built, Progress};
@@ -117,9 +119,7 @@ const KERNELS: &[&str] = if cfg!(target_arch = "x86_64") { &["cpu-haswell"] } el
 
 /// The worker that opens libraries: it lies beside this program.
 fn loading_worker() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    let beside = own.with_file_name(format!("intact-worker-loaded{}", std::env::consts::EXE_SUFFIX));
-    beside.is_file().then_some(beside)
+    tool::beside("intact-worker-loaded")
 }
 
 fn worker_path(home: &Path, release: &Release) -> PathBuf {

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use intact_base::tool;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -239,10 +240,8 @@ fn is_own(command: &[String]) -> bool {
 
 /// Whether it is the worker that came with this command.
 fn is_beside(path: &Path) -> bool {
-    let own = std::env::current_exe().ok();
-    let own = own.map(|own| own.with_file_name(format!("{WORKER}{}", std::env::consts::EXE_SUFFIX)));
     let same = |own: PathBuf| Some(own.canonicalize().ok()? == path.canonicalize().ok()?);
-    own.and_then(same).unwrap_or_default()
+    tool::beside(WORKER).and_then(same).unwrap_or_default()
 }
 
 #[cfg(test)]

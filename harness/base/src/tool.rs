@@ -25,6 +25,13 @@ const TOOLS: [Tool; 7] = [
     Tool { program: "git", of: "git", get: "install the package `git`" },
 ];
 
+/// The file of a program by its bare name, beside this one.
+#[must_use]
+pub fn beside(program: &str) -> Option<PathBuf> {
+    let file = env::current_exe().ok()?.with_file_name(format!("{program}{}", env::consts::EXE_SUFFIX));
+    file.is_file().then_some(file)
+}
+
 /// The file of a program by its bare name, in the search path.
 #[must_use]
 pub fn in_search_path(program: &str) -> Option<PathBuf> {

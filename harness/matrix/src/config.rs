@@ -24,6 +24,8 @@ pub use layer::{OVERRIDES, Origin, PROFILE_VARIABLE};
 
 /// The `intact.toml` of this version of the harness, used where there is no other.
 pub const DEFAULT_CONFIG: &str = include_str!("../../../intact.toml");
+/// What stands for its path in messages.
+const BUILT_IN: &str = "the built-in intact.toml";
 
 /// A run's configuration.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -241,6 +243,14 @@ impl Config {
         Ok(config)
     }
 
+    /// The built-in one, as it is.
+    ///
+    /// # Errors
+    /// None: a test reads it.
+    pub fn built_in() -> Result<Self, ConfigError> {
+        Self::parse(DEFAULT_CONFIG, Path::new(BUILT_IN))
+    }
+
     /// The configuration as it is in force: a file, or the built-in one, with a profile and the environment's INTACT_*.
     ///
     /// # Errors
@@ -254,7 +264,7 @@ impl Config {
                 })?;
                 (text, path.to_owned())
             }
-            None => (DEFAULT_CONFIG.to_owned(), PathBuf::from("the built-in intact.toml")),
+            None => (DEFAULT_CONFIG.to_owned(), PathBuf::from(BUILT_IN)),
         };
         // The file itself must be sound, whatever is laid over it.
         let own = Self::parse(&text, &path)?;

@@ -305,9 +305,12 @@ fn between(good: &str, bad: &str) -> Result<Vec<&'static Release>, Failure> {
 
 /// Whether a release can be tried in seconds: its worker is here, or a package carries its libraries.
 fn is_at_hand(home: &Path, release: &Release, linked: Option<&Linked>) -> bool {
-    release.npm.is_some()
-        || tags::worker_command(home, release).is_some()
-        || linked.is_some_and(|linked| release.is_called(&linked.release))
+    release.npm.is_some() || here(home, release, linked).is_some()
+}
+
+/// The command line of a release's worker, where one is here.
+fn here(home: &Path, release: &Release, linked: Option<&Linked>) -> Option<Vec<String>> {
+    tags::worker_command(home, release).or_else(|| linked?.command_of(release))
 }
 
 /// What one release says; one that has no worker here, and none that can be fetched, cannot be tried.
@@ -318,10 +321,7 @@ fn answer(
     linked: Option<&Linked>,
 ) -> Result<Answer, Failure> {
     let skipped = |evidence: String| Ok(Answer { tried: Tried::Skipped, evidence });
-    let here = tags::worker_command(home, release).or_else(|| {
-        linked.filter(|linked| release.is_called(&linked.release)).map(|linked| linked.command.clone())
-    });
-    let command = match here {
+    let command = match here(home, release, linked) {
         Some(command) => command,
         None => match tags::fetch(home, release, OFFICIAL) {
             Err(error) => return skipped(error.to_string()),

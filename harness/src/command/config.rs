@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::Failure;
 use crate::config::{Config, OVERRIDES};
 use crate::exit::Exit;
+use crate::folder::CONFIG;
 
 /// Show the configuration as it is in force
 #[derive(Debug, Args)]
@@ -31,11 +32,15 @@ enum Act {
     },
 }
 
+/// The configuration that is named, else the one in the working folder; none where only the built-in one is left.
+pub(super) fn chosen(named: Option<PathBuf>) -> Option<PathBuf> {
+    named.or_else(|| Some(PathBuf::from(CONFIG)).filter(|here| here.is_file()))
+}
+
 impl Configuration {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let Act::Show { config, profile, short } = self.act;
-        let here = PathBuf::from("intact.toml");
-        let path = config.or_else(|| here.is_file().then_some(here));
+        let path = chosen(config);
         let in_force = Config::in_force(path.as_deref(), profile.as_deref());
         let in_force = in_force.map_err(|error| Failure::config(&error))?;
         let file =

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::Failure;
+use super::config::chosen;
 use super::run::failed;
 use crate::config::{Config, ConfigError};
 use crate::exit::Exit;
@@ -111,8 +112,7 @@ impl Expect {
 
 impl Desk {
     fn open(config: Option<PathBuf>, expectations: Option<PathBuf>) -> Result<Self, Failure> {
-        let here = PathBuf::from("intact.toml");
-        let config_path = config.or_else(|| here.is_file().then_some(here));
+        let config_path = chosen(config);
         let config = Config::in_force(config_path.as_deref(), None).map_err(wrong)?.config;
         let beside = config_path.as_deref().unwrap_or(Path::new("intact.toml"));
         let path = expectations.unwrap_or_else(|| beside.with_file_name("expectations.toml"));

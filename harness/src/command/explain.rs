@@ -6,11 +6,12 @@ use clap::Args;
 use intact_format::passport;
 
 use super::Failure;
+use super::config::chosen;
 use super::keys::KeyArguments;
 use super::migrate::unread;
 use super::stored::Stored;
 use super::table::{facts, plain};
-use crate::config::{Config, DEFAULT_CONFIG};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::explain::{self, Entry};
 use crate::results::{Cell, Results};
@@ -44,13 +45,11 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         if self.reference {
-            let built_in = Config::parse(DEFAULT_CONFIG, Path::new("the built-in intact.toml"));
-            let built_in = built_in.map_err(|error| Failure::config(&error))?;
+            let built_in = Config::built_in().map_err(|error| Failure::config(&error))?;
             print!("{}", explain::chapter(&explain::catalogue(&built_in)));
             return Ok(Exit::Fine);
         }
-        let here = PathBuf::from("intact.toml");
-        let path = self.config.clone().or_else(|| here.is_file().then_some(here));
+        let path = chosen(self.config.clone());
         let config = Config::in_force(path.as_deref(), None).map_err(|error| Failure::config(&error))?.config;
         let catalogue = explain::catalogue(&config);
         let Some(what) = &self.what else {

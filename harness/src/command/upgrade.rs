@@ -137,6 +137,5 @@ fn release(name: &str) -> Result<Side, Failure> {
 
 /// The worker beside this command, where it is linked with that release.
 fn own(release: &Release) -> Option<Vec<String>> {
-    let linked = linked()?;
-    release.is_called(&linked.release).then_some(linked.command)
+    linked()?.command_of(release)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::config::chosen;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::folder::RESULTS;
@@ -44,9 +45,9 @@ impl WordKind {
     fn words(self) -> Vec<String> {
         match self {
             Self::Plans => {
-                let here = Some(Path::new("intact.toml")).filter(|path| path.is_file());
-                let plans =
-                    Config::in_force(here, None).map(|found| found.config.plans.into_keys().collect());
+                let here = chosen(None);
+                let plans = Config::in_force(here.as_deref(), None)
+                    .map(|found| found.config.plans.into_keys().collect());
                 plans.unwrap_or_default()
             }
             Self::Cells => Results::read(&Path::new("out").join(RESULTS))

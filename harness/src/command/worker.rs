@@ -1,6 +1,5 @@
 //! The worker behind `check` and `chat`: found, started, opened with a model.
 
-use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::models::model_file;
 use crate::caging;
 use crate::model_file::{telling, trouble};
 use crate::recipe::LEAST_CONTEXT;
-use crate::tags;
+use crate::tags::{self, Release};
 use crate::trust::WORKER;
 use crate::worker::{Limits, Worker};
 
@@ -318,9 +317,7 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
             Ok(given.to_owned())
         };
     }
-    let beside =
-        env::current_exe().ok().map(|exe| exe.with_file_name(format!("{WORKER}{}", env::consts::EXE_SUFFIX)));
-    beside.filter(|file| file.is_file()).or_else(|| tool::in_search_path(WORKER)).ok_or_else(|| {
+    tool::beside(WORKER).or_else(|| tool::in_search_path(WORKER)).ok_or_else(|| {
         Failure::setup(format!("the worker {WORKER} is neither beside this command nor in the search path"))
             .help(MISSING_WORKER)
     })
@@ -328,8 +325,15 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// The worker beside this command, and the release that it is linked with.
 pub(super) struct Linked {
-    pub(super) release: String,
-    pub(super) command: Vec<String>,
+    release: String,
+    command: Vec<String>,
+}
+
+impl Linked {
+    /// Its command line, where it is of this release.
+    pub(super) fn command_of(&self, release: &Release) -> Option<Vec<String>> {
+        release.is_called(&self.release).then(|| self.command.clone())
+    }
 }
 
 /// The worker that is linked with a release, where there is one.

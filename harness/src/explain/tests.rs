@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use intact_format::passport::Axis;
 use intact_format::route::{RefusalCode, Route};
 use intact_judge::FindingKind;
-use intact_matrix::config::{Config, DEFAULT_CONFIG};
+use intact_matrix::config::Config;
 
 use super::{Entry, Kind, catalogue, chapter, find};
 use crate::command;
@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::verdict::Verdict;
 
 fn config() -> Config {
-    Config::parse(DEFAULT_CONFIG, Path::new("intact.toml")).expect("the built-in configuration")
+    Config::built_in().expect("the built-in configuration")
 }
 
 fn names(kind: Kind) -> BTreeSet<String> {

@@ -393,9 +393,7 @@ fn standby(tags: Option<&Path>) -> Option<Vec<String>> {
 
 /// A program beside this one.
 fn beside(program: &str) -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    let candidate = own.with_file_name(format!("{program}{}", std::env::consts::EXE_SUFFIX));
-    (!program.contains(std::path::MAIN_SEPARATOR) && candidate.is_file()).then_some(candidate)
+    if program.contains(std::path::MAIN_SEPARATOR) { None } else { tool::beside(program) }
 }
 
 /// The command line with its program found: the given worker in place of the engine's, else one beside this program, else what

@@ -1,6 +1,6 @@
 //! A configuration over toys, in which every run takes seconds: what the self-test is made of.
 
-use crate::config::{Config, DEFAULT_CONFIG};
+use crate::config::Config;
 use intact_matrix::Thresholds;
 
 /// The beginning of a toy configuration: a plan of everything over one axis beside the models; subjects and models follow.
@@ -9,8 +9,7 @@ const HEAD: &str = include_str!("toy.toml");
 /// The thresholds of the built-in configuration.
 #[must_use]
 pub fn thresholds() -> Thresholds {
-    let config = Config::parse(DEFAULT_CONFIG, "the built-in intact.toml".as_ref());
-    config
+    Config::built_in()
         .map(|config| config.thresholds)
         .unwrap_or_else(|error| unreachable!("the built-in configuration: {error}"))
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use intact_format::foreign::{ForeignFile, ForeignKind};
+use intact_matrix::Limits;
 use intact_protocol::{Cage, Check, Load, Logits, ParameterSource, Replied, Request, Score};
 use serde_json::json;
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ use super::{Answer, Candidate};
 use crate::bisect::Tried;
 use crate::command::Failure;
 use crate::command::worker::{Session, SettingArguments, told};
-use crate::config::{Config, DEFAULT_CONFIG};
+use crate::config::Config;
 use crate::distance::Distance;
 
 /// How long a release may take for one of the questions.
@@ -35,6 +36,8 @@ pub(super) struct State {
     settings: SettingArguments,
     kind: Kind,
     folder: TempDir,
+    /// How far apart the same is where its noise was not measured.
+    limits: Limits,
 }
 
 enum Kind {
@@ -46,11 +49,12 @@ enum Kind {
 
 impl State {
     pub(super) fn new(file: &Path, model: PathBuf, settings: SettingArguments) -> Result<Self, Failure> {
+        let limits = Config::built_in().map_err(|error| Failure::config(&error))?.thresholds.unmeasured;
         let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
         let folder = tempfile::Builder::new().prefix("intact-bisect-").tempdir().map_err(Failure::setup)?;
         let whole = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
         if bytes.trim_ascii_start().first() == Some(&b'{') {
-            return Ok(Self { model, settings, kind: Kind::Session(whole), folder });
+            return Ok(Self { model, settings, kind: Kind::Session(whole), folder, limits });
         }
         let state = ForeignFile::read(&bytes).map_err(|error| {
             Failure::setup(format!("{}: {error}", file.display()))
@@ -67,7 +71,7 @@ impl State {
         fs::write(&document, bare.to_string())
             .and_then(|()| fs::write(document.with_extension("kv"), &bytes))
             .map_err(|error| Failure::unreadable(&document, &error))?;
-        Ok(Self { model, settings, kind: Kind::Foreign { container, document }, folder })
+        Ok(Self { model, settings, kind: Kind::Foreign { container, document }, folder, limits })
     }
 
     /// Asks one release.
@@ -135,7 +139,7 @@ impl State {
                 other => return Ok(Answer { tried: Tried::Bad, evidence: told(&other) }),
             }
         }
-        judged(&said[0], &said[1])
+        Ok(judged(&said[0], &said[1], &self.limits))
     }
 }
 
@@ -156,24 +160,19 @@ fn is_used(session: &mut Session, file: &Path) -> Result<Answer, Failure> {
 }
 
 /// What was said after the state against what is said after the same tokens.
-fn judged(reference: &Logits, observed: &Logits) -> Result<Answer, Failure> {
+fn judged(reference: &Logits, observed: &Logits, limits: &Limits) -> Answer {
     let Some(distance) = Distance::between(reference, observed) else {
-        return Ok(Answer {
-            tried: Tried::Bad,
-            evidence: "what the model says cannot be compared".to_owned(),
-        });
+        return Answer { tried: Tried::Bad, evidence: "what the model says cannot be compared".to_owned() };
     };
-    let built_in = Config::parse(DEFAULT_CONFIG, Path::new("the built-in intact.toml"));
-    let thresholds = built_in.map_err(|error| Failure::config(&error))?.thresholds;
-    let near = distance.bit_equal || distance.is_within_limits(&thresholds.unmeasured);
-    Ok(Answer {
+    let near = distance.bit_equal || distance.is_within_limits(limits);
+    Answer {
         tried: if near { Tried::Good } else { Tried::Bad },
         evidence: format!(
             "after the state and after its tokens the model differs by KL {:.1e}, and agrees on {:.0} % of the likeliest tokens",
             distance.kl,
             distance.top1_agreement * 100.0
         ),
-    })
+    }
 }
 
 /// A release that does not start says nothing of the file.

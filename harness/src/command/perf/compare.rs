@@ -10,7 +10,7 @@ use super::super::output::show;
 use super::super::table::{facts, plain, table as lines};
 use super::Failure;
 use super::settings::SettingArguments;
-use super::subject::resolve;
+use super::subject::{Sides, resolve};
 use crate::exit::Exit;
 use crate::files::{contain, replace_own};
 use crate::perf::compare::{Plan, Progress, compare};
@@ -31,13 +31,8 @@ use crate::perf::verdict::Limits;
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 pub(super) struct Compare {
-    /// What to compare with: a worker program, in quotes with its arguments, or the tag of a llama.cpp release
-    #[arg(value_name = "BASE")]
-    base: String,
-
-    /// What to ask about, given in the same way
-    #[arg(value_name = "CANDIDATE")]
-    candidate: String,
+    #[command(flatten)]
+    sides: Sides,
 
     #[command(flatten)]
     settings: SettingArguments,
@@ -112,8 +107,8 @@ impl Progress for Lines {
 impl Compare {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let plan = Plan {
-            base: resolve(&self.base)?,
-            candidate: resolve(&self.candidate)?,
+            base: resolve(&self.sides.base)?,
+            candidate: resolve(&self.sides.candidate)?,
             settings: self.settings.settings()?,
             procedure: Procedure {
                 blocks: self.blocks,

@@ -10,7 +10,7 @@ use super::super::output::show;
 use super::Failure;
 use super::compare::unmeasured;
 use super::settings::SettingArguments;
-use super::subject::resolve;
+use super::subject::{Sides, resolve};
 use crate::exit::Exit;
 use crate::files::write_whole;
 use crate::perf::counts::{Accepted, Counts as Counted, Tally, compare, counted};
@@ -24,13 +24,8 @@ use crate::perf::row::Row;
 /// rise is accepted by review, in a file. Ends with exit code 0 where no count rose, 103 where one did.
 #[derive(Debug, Args)]
 pub(super) struct Counts {
-    /// What to compare with: a worker program, in quotes with its arguments, or the tag of a llama.cpp release
-    #[arg(value_name = "BASE")]
-    base: String,
-
-    /// What to ask about, given in the same way
-    #[arg(value_name = "CANDIDATE")]
-    candidate: String,
+    #[command(flatten)]
+    sides: Sides,
 
     #[command(flatten)]
     settings: SettingArguments,
@@ -55,7 +50,7 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let accepted = self.accepted.as_deref().map(read).transpose()?.unwrap_or_default();
-        let sides = [resolve(&self.base)?.1, resolve(&self.candidate)?.1];
+        let sides = [resolve(&self.sides.base)?.1, resolve(&self.sides.candidate)?.1];
         let mut found: [Vec<(Row, Counted)>; 2] = Default::default();
         for setting in self.settings.settings()? {
             for (command, found) in sides.iter().zip(&mut found) {

@@ -4,8 +4,22 @@ use std::path::Path;
 
 use intact_base::tool;
 
+use clap::Args;
+
 use super::Failure;
 use crate::tags;
+
+/// Two workers that are compared.
+#[derive(Debug, Args)]
+pub(super) struct Sides {
+    /// What to compare with: a worker program, in quotes with its arguments, or the tag of a llama.cpp release
+    #[arg(value_name = "BASE")]
+    pub(super) base: String,
+
+    /// What to ask about, given in the same way
+    #[arg(value_name = "CANDIDATE")]
+    pub(super) candidate: String,
+}
 
 /// The name and the command line of a worker.
 pub(super) fn resolve(given: &str) -> Result<(String, Vec<String>), Failure> {
