@@ -27,6 +27,7 @@ mod panic;
 mod parts;
 mod perf;
 mod plan;
+mod policy;
 mod progress;
 mod report;
 mod repro;

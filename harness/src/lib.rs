@@ -18,7 +18,6 @@ mod fleeting;
 pub mod folder;
 mod init;
 pub mod installed;
-pub mod journal;
 mod model_file;
 pub mod noise;
 pub mod perf;
@@ -41,6 +40,7 @@ pub mod trust;
 pub mod upgrade;
 
 pub use intact_base::exit;
+pub use intact_base::journal;
 use intact_base::{files, home, nearest, parallel};
 pub use intact_driver as worker;
 use intact_driver::interrupt;

@@ -32,12 +32,14 @@ use crate::filter::FilterError;
 use crate::folder::{
     CONFIG, EXPECTATIONS, Event, FolderError, Kind, Manifest, Outcome, Partition, Planned, RESULTS, RunFolder,
 };
+use crate::interrupt;
 use crate::journal::JournalError;
 use crate::judge::Evidence;
 use crate::parallel;
 use crate::plan::PlanError;
 use crate::results::{Cell, Results, ResultsError};
 use crate::trust::{self, Foreign, Trust, Untrusted};
+use budget::Budget;
 use conclusion::Conclusion;
 pub use depot::{Depot, Kept, Part};
 pub use merge::{MergeOptions, merge};
@@ -235,6 +237,9 @@ pub enum RunError {
     /// It names programs of somebody else's.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
+    /// It was asked to end before anything was played.
+    #[error("interrupted while the run was set up; nothing was run, and nothing was written")]
+    Interrupted,
     /// The run's folder cannot be used.
     #[error(transparent)]
     RunFolder(#[from] FolderError),
@@ -261,6 +266,11 @@ impl From<JournalError> for RunError {
 }
 
 impl RunError {
+    /// The same, but where the run was asked to end: workers that were ended for it say nothing of a model.
+    fn unless_interrupted(self) -> Self {
+        if interrupt::requested() { Self::Interrupted } else { self }
+    }
+
     /// How the command ends.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -268,6 +278,7 @@ impl RunError {
             Self::Filter(_) => Exit::BadFilter,
             Self::Untrusted(_) => Exit::Untrusted,
             Self::NothingSelected { .. } => Exit::NothingSelected,
+            Self::Interrupted => Exit::Incomplete,
             _ => Exit::SetUp,
         }
     }
@@ -294,7 +305,7 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         return Err(RunError::Merge(message));
     }
     let kind = if options.from.is_empty() { Kind::Run } else { Kind::Consume };
-    let mut setup = Setup::ready(options, kind, progress)?;
+    let mut setup = Setup::ready(options, kind, progress).map_err(RunError::unless_interrupted)?;
     if let (true, Some(filter)) = (setup.selected.is_empty(), &options.filter) {
         return Err(RunError::NothingSelected { filter: filter.clone(), plan: setup.inputs.plan.clone() });
     }
@@ -304,15 +315,16 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
     let earlier = folder.events()?;
     let before: f64 = earlier.iter().map(Event::seconds).sum();
     let session = Session::begin(&setup, &folder, log, earlier, progress, options)?;
-    session.play_within(&cells, options.budget)?;
+    let budget = options.budget.map(|time| Budget::since(clock, time));
+    session.play_within(&cells, budget)?;
     if !options.no_retry {
-        session.play(&cells, 1)?;
+        session.retry(&cells, budget)?;
     }
     let seconds = clock.elapsed().as_secs_f64();
     let outcomes = session.end(seconds)?;
     let left_out = cells.iter().filter(|cell| session::is_left_out(&outcomes, &cell.id));
     let left_out = left_out.map(|cell| cell.id.as_str());
-    let notes = options.budget.and_then(|budget| budget::note(left_out, budget)).into_iter().collect();
+    let notes = budget.and_then(|budget| budget.note(left_out)).into_iter().collect();
     let conclusion = Conclusion {
         inputs: &setup.inputs,
         manifest: &setup.manifest,

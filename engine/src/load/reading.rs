@@ -91,7 +91,7 @@ impl ImageFile {
             Err(refusal) => {
                 let missing = refusal.code == RefusalCode::ImageMissing;
                 let status = if missing { ImageStatus::Missing } else { ImageStatus::Damaged };
-                Self { status, remark: Some(refusal.message) }
+                Self { status, remark: Some(refusal.finding().to_owned()) }
             }
         }
     }

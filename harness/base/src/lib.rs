@@ -3,6 +3,7 @@
 pub mod exit;
 pub mod files;
 pub mod home;
+pub mod journal;
 pub mod nearest;
 pub mod parallel;
 pub mod tool;

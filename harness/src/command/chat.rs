@@ -24,6 +24,7 @@ use intact_seal::Form;
 use super::Failure;
 use super::check::route;
 use super::keys::LockArguments;
+use super::policy::Policy;
 use super::scratch::ScratchArguments;
 use super::stored::{form_name, refused};
 use super::table::plain;
@@ -40,7 +41,8 @@ use sealing::{Plain, Readable, Sealing};
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 const HELP: &str = "\
-/save [FILE]  save the session (default: the store, else <session>.json); only what it came from is replaced
+/save [FILE]  save the session (default: the store, else the file it came from or was saved to, else
+              <session>.json); only what it came from is replaced
 /save --replace [FILE]  the same, over whatever session is there
 /load FILE    load a session and go on with it
 /new [ID]     start a new session
@@ -94,6 +96,10 @@ pub(super) struct Chat {
     #[arg(long)]
     control_tokens: bool,
 
+    /// Which ways of loading a session are allowed
+    #[arg(long, value_enum, default_value_t)]
+    policy: Policy,
+
     #[command(flatten, next_help_heading = "Sealed sessions")]
     lock: LockArguments,
 
@@ -107,6 +113,7 @@ struct Conversation {
     sealing: Sealing,
     files: Files,
     reach: Reach,
+    policy: Policy,
     /// The worst that went wrong.
     worst: Exit,
     id: String,
@@ -139,6 +146,7 @@ impl Chat {
             sealing,
             files: Files::default(),
             reach,
+            policy: self.policy,
             worst: Exit::Fine,
             id: self.session,
             system: self.system,
@@ -251,7 +259,7 @@ impl Conversation {
         let form = self.sealing.form(&self.id).map_err(Failure::setup);
         let saved = form.and_then(|form| match file {
             None if self.kept.is_some() => self.save_in_store(form),
-            None => self.save_to(&PathBuf::from(format!("{}.json", self.id)), form, replace),
+            None => self.save_to(&self.files.usual(&self.id), form, replace),
             Some(file) => self.save_to(&file, form, replace),
         });
         saved.map(|words| eprintln!("{words}")).map_err(|failure| failure.but("not saved"))
@@ -345,7 +353,7 @@ impl Conversation {
                 path: readable.file.clone(),
                 session: None,
                 reader_format: None,
-                routes: None,
+                routes: self.policy.names(),
                 parameters: ParameterSource::Saved,
                 manifest: false,
             };

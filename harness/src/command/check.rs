@@ -6,10 +6,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use intact_format::manifest::Manifest;
 use intact_format::place::find_sidecar;
-use intact_format::route::LoadPolicy;
 use intact_protocol::{AxisReport, Cage, Check as CheckRequest, Checked, Outcome, Replied, Request};
 use intact_seal::Form;
 
@@ -17,6 +16,7 @@ use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
 use super::output::show;
+use super::policy::Policy;
 use super::scratch::ScratchArguments;
 use super::stored::{Stored, refused};
 use super::table::{plain, table};
@@ -71,31 +71,6 @@ pub(super) struct Check {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Policy {
-    /// The saved KV as it is, nothing else
-    Strict,
-    /// Like default, but the saved KV is not translated to a type that holds less
-    Lossless,
-    /// Also the saved KV translated, or the saved tokens evaluated again
-    #[default]
-    Default,
-    /// Also the messages told again to another model
-    Replay,
-}
-
-impl Policy {
-    /// Names of the routes; none for the worker's default.
-    fn routes(self) -> Option<&'static [&'static str]> {
-        match self {
-            Self::Strict => Some(&["direct"]),
-            Self::Lossless => Some(&["direct", LoadPolicy::LOSSLESS, "reprefilled"]),
-            Self::Default => None,
-            Self::Replay => Some(&["direct", "transcoded", "reprefilled", "replayed"]),
-        }
-    }
-}
-
 impl Check {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let (file, json, all) = (self.file.clone(), self.json, self.all);
@@ -144,8 +119,7 @@ impl Check {
             let taken = scratch.take(&mut stored.source).map_err(|error| refused(&self.file, &error))?;
             taken.tell();
         }
-        let routes = self.policy.routes().map(|names| names.iter().map(ToString::to_string).collect());
-        let request = CheckRequest { path, routes, manifest: self.manifest };
+        let request = CheckRequest { path, routes: self.policy.names(), manifest: self.manifest };
         let answer = session.ask(Request::Check(request), PATIENCE, &mut |_| {})?;
         session.leave();
         match answer {

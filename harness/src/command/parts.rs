@@ -12,8 +12,9 @@ use super::summary::tell;
 use crate::exit::Exit;
 use crate::folder::Partition;
 use crate::interrupt;
+use crate::quantity::counted;
 use crate::report;
-use crate::run::{self, Depot, MergeOptions, RunOptions};
+use crate::run::{self, Depot, MergeOptions, Produced, RunOptions};
 
 /// Save the sessions that a plan's cells load, to load them on another machine
 ///
@@ -52,23 +53,38 @@ impl Produce {
         let produced = run::produce(&options, &progress);
         progress.finish();
         let produced = produced.map_err(failed)?;
-        let made = produced.sessions - produced.there;
-        println!(
-            "{made} sessions saved, {} were there; {} could not be saved",
-            produced.there, produced.failed
-        );
+        println!("{}", told(&produced));
         keep(options.depot.as_ref(), &options.out)?;
+        if produced.interrupted {
+            eprintln!(
+                "interrupted; go on with the same command and: --resume --out {}",
+                options.out.display()
+            );
+            return Ok(Exit::Incomplete);
+        }
         let from = match &options.depot {
             Some(depot) => format!("--artifacts {}", depot.address()),
             None => format!("--from {}", options.out.display()),
         };
         println!("Next:   intact consume {from}");
-        Ok(match produced {
-            produced if produced.interrupted => Exit::Incomplete,
-            produced if produced.sessions == 0 => Exit::NothingSelected,
-            _ => Exit::Fine,
-        })
+        Ok(if produced.sessions == 0 { Exit::NothingSelected } else { Exit::Fine })
     }
+}
+
+/// What was made, and of how much.
+fn told(produced: &Produced) -> String {
+    let Produced { sessions, there, saved, failed, .. } = *produced;
+    let mut words = format!("{saved} of {} saved", counted(sessions, "session", "sessions"));
+    for (count, what) in [
+        (there, "were there"),
+        (failed, "could not be saved"),
+        (sessions - there - saved - failed, "left to be saved"),
+    ] {
+        if count > 0 {
+            words += &format!(", {count} {what}");
+        }
+    }
+    words
 }
 
 /// Load sessions that were saved on another machine, and judge every one

@@ -54,7 +54,7 @@ impl Standing {
 
     fn words(&self) -> String {
         let loads = format!("{} of {}", self.silent, counted(self.judged, "load", "loads"));
-        let mut words = format!("{loads} silently wrong, {} lost but told", self.told);
+        let mut words = format!("{loads} silently wrong or harmful, {} lost but told", self.told);
         if self.asked > 0 {
             words =
                 format!("safe in {} of {}; {words}", self.safe, counted(self.asked, "question", "questions"));
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(question.tone, Tone::Safe, "the worst that happens to its users");
         assert!(question.answer.starts_with("intact"), "{}", question.answer);
         assert!(
-            question.answer.contains("0 of 2 loads silently wrong, 1 lost but told"),
+            question.answer.contains("0 of 2 loads silently wrong or harmful, 1 lost but told"),
             "{}",
             question.answer
         );
@@ -168,7 +168,7 @@ mod tests {
         let question = safest(&results);
         assert_eq!(
             question.answer,
-            "b: safe in 1 of 1 question; 1 of 1 load silently wrong, 0 lost but told."
+            "b: safe in 1 of 1 question; 1 of 1 load silently wrong or harmful, 0 lost but told."
         );
         assert_eq!(question.tone, Tone::Bad);
         let named: Vec<&str> = question.lines.iter().map(|(name, _)| name.as_str()).collect();

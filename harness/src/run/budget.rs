@@ -1,7 +1,10 @@
 //! A time budget: cells are played in batches, those first that tell most, and what there is no time for is left out.
+//!
+//! Estimates decide which batch is begun, and the clock which work: none is begun when the time is over, and what is under way
+//! then is finished. A run so takes as much longer than its budget as one save, one reference, or one cell.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::folder::Outcome;
 use crate::judge::Judgement;
@@ -19,6 +22,59 @@ const BATCH: usize = 12;
 /// Judged cells of the first batch.
 const FIRST: usize = 4;
 
+/// How long a run may take, from when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    began: Instant,
+    time: Duration,
+}
+
+impl Budget {
+    /// So much time from a moment on.
+    pub(super) fn since(began: Instant, time: Duration) -> Self {
+        Self { began, time }
+    }
+
+    /// Whether the time is over.
+    pub(super) fn is_over(self) -> bool {
+        self.began.elapsed() >= self.time
+    }
+
+    /// Whether a batch of so many cells fits into what is left, after so many were played in some time. The first always does:
+    /// nothing is known before it.
+    pub(super) fn fits(self, cells: usize, played: usize, took: Duration) -> bool {
+        played == 0 || estimate(cells, played, took) <= self.left()
+    }
+
+    /// What becomes of a cell that there is no time for: it is filtered, and nothing is known of it.
+    pub(super) fn left_out(self) -> Outcome {
+        let message = format!(
+            "Left out to stay within the budget of {}: other cells tell more. Nothing is known of it",
+            told(self.time)
+        );
+        Outcome::plain(Judgement::plain(Verdict::Filtered, Some(LEFT_OUT), message))
+    }
+
+    /// What is said of cells that were left out, if any were.
+    pub(super) fn note<'c>(self, cells: impl Iterator<Item = &'c str>) -> Option<String> {
+        let cells: Vec<&str> = cells.collect();
+        let count = cells.len();
+        let (were, names) = (if count == 1 { "cell was" } else { "cells were" }, cells.join(", "));
+        let note =
+            format!("{count} {were} left out to stay within the budget of {}: {names}", told(self.time));
+        (count > 0).then_some(note)
+    }
+
+    /// What is said of the time that the rest takes.
+    pub(super) fn forecast(self, rest: Duration) -> String {
+        format!("about {} more for the whole plan, of a budget of {}", told(rest), told(self.time))
+    }
+
+    fn left(self) -> Duration {
+        self.time.saturating_sub(self.began.elapsed())
+    }
+}
+
 /// Cells in the batches in which they are played, the most telling first.
 pub(super) fn batches(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
     let groups = by_telling(cells);
@@ -27,39 +83,10 @@ pub(super) fn batches(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
     batches.map(<[_]>::concat).filter(|batch| !batch.is_empty()).collect()
 }
 
-/// Whether a batch of so many cells fits into a budget, after so many were played in some time. The first always does:
-/// nothing is known before it.
-pub(super) fn fits(cells: usize, played: usize, took: Duration, budget: Duration) -> bool {
-    played == 0 || took + estimate(cells, played, took) <= budget
-}
-
 /// What so many cells take, where so many took some time.
 pub(super) fn estimate(cells: usize, played: usize, took: Duration) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "numbers of cells")]
     took.mul_f64(cells as f64 / played.max(1) as f64)
-}
-
-/// What becomes of a cell that there is no time for: it is filtered, and nothing is known of it.
-pub(super) fn left_out(budget: Duration) -> Outcome {
-    let message = format!(
-        "Left out to stay within the budget of {}: other cells tell more. Nothing is known of it",
-        told(budget)
-    );
-    Outcome::plain(Judgement::plain(Verdict::Filtered, Some(LEFT_OUT), message))
-}
-
-/// What is said of cells that were left out, if any were.
-pub(super) fn note<'c>(cells: impl Iterator<Item = &'c str>, budget: Duration) -> Option<String> {
-    let cells: Vec<&str> = cells.collect();
-    let count = cells.len();
-    let (were, names) = (if count == 1 { "cell was" } else { "cells were" }, cells.join(", "));
-    let note = format!("{count} {were} left out to stay within the budget of {}: {names}", told(budget));
-    (count > 0).then_some(note)
-}
-
-/// What is said of the time that the rest takes.
-pub(super) fn forecast(rest: Duration, budget: Duration) -> String {
-    format!("about {} more for the whole plan, of a budget of {}", told(rest), told(budget))
 }
 
 /// Cells in groups, the most telling first: a judged cell with the unprotected ones in its place. Plans name first what
@@ -117,19 +144,35 @@ fn told(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    /// A budget of a minute of which so many seconds are gone. A moment before this machine was started cannot be told.
+    fn after(gone: u64) -> Option<Budget> {
+        let began = Instant::now().checked_sub(Duration::from_secs(gone))?;
+        Some(Budget::since(began, Duration::from_secs(60)))
+    }
+
     #[test]
     fn what_does_not_fit_by_what_others_took_is_left_out() {
-        let (second, budget) = (Duration::from_secs(1), Duration::from_secs(60));
-        assert!(fits(1000, 0, Duration::ZERO, second), "nothing is known yet");
-        for (cells, played, took, expected) in
-            [(10, 10, 20, true), (20, 10, 20, true), (21, 10, 20, false), (1, 10, 60, false)]
-        {
-            assert_eq!(
-                fits(cells, played, second * took, budget),
-                expected,
-                "{cells} after {played} in {took} s"
-            );
+        let seconds = Duration::from_secs;
+        for (gone, cells, played, took, expected) in [
+            (0, 1000, 0, 0, true),
+            (90, 1000, 0, 0, true),
+            (20, 10, 10, 20, true),
+            (20, 19, 10, 20, true),
+            (20, 21, 10, 20, false),
+            (55, 10, 10, 20, false),
+            (60, 1, 10, 60, false),
+        ] {
+            let Some(budget) = after(gone) else { continue };
+            let fits = budget.fits(cells, played, seconds(took));
+            assert_eq!(fits, expected, "{cells} after {played} in {took} s, {gone} s gone");
         }
+    }
+
+    #[test]
+    fn a_budget_is_over_when_its_time_is() {
+        assert!(!after(0).expect("a moment").is_over());
+        assert!(after(60).is_none_or(Budget::is_over));
+        assert!(Budget::since(Instant::now(), Duration::ZERO).is_over());
     }
 
     #[test]
@@ -150,9 +193,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_named() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(note([].into_iter(), minute), None);
-        let told = note(["a", "b"].into_iter(), minute).expect("a note");
+        let minute = after(0).expect("a moment");
+        assert_eq!(minute.note([].into_iter()), None);
+        let told = minute.note(["a", "b"].into_iter()).expect("a note");
         assert_eq!(told, "2 cells were left out to stay within the budget of 60 s: a, b");
     }
 

@@ -143,8 +143,19 @@ pub(super) fn verdict(
 fn compare(cell: &PlannedCell, outcome: &Outcome, inputs: &Inputs) -> Comparison {
     match cell.part {
         Part::Judged => inputs.expectations.compare(cell, &outcome.judgement()),
-        Part::Control => Comparison::default(),
+        // Whatever becomes of it is no reason to fail, but that nothing is known of it is.
+        Part::Control => Comparison { finding: unknown(cell, outcome), ..Comparison::default() },
     }
+}
+
+/// Why nothing is known of a cell that should have been played, if nothing is.
+fn unknown(cell: &PlannedCell, outcome: &Outcome) -> Option<Finding> {
+    let kind = match outcome.verdict {
+        Verdict::HarnessError => FindingKind::HarnessError,
+        Verdict::NotRun => FindingKind::NotRun,
+        _ => return None,
+    };
+    Some(Finding { kind, cell: Some(cell.id.clone()), message: outcome.message.clone() })
 }
 
 /// The cell with the dimensions that turned out otherwise than planned.

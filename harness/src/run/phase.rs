@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use intact_protocol::{Cage, Logits, TINY_MODEL};
 use serde_json::json;
 
+use super::budget::Budget;
 use super::elsewhere::{Elsewhere, KEY_VERSION};
 use super::models::Models;
 use super::pool::{Lease, WorkerPool};
@@ -46,6 +47,8 @@ pub(super) struct Executor<'a> {
     pub pass: u32,
     /// Every cell is played by processes of its own.
     pub fresh: bool,
+    /// When nothing more is begun, if ever.
+    pub budget: Option<Budget>,
 }
 
 /// A cell with everything that it needs worked out.
@@ -139,7 +142,17 @@ impl Executor<'_> {
         there
     }
 
-    /// Plays every cell, and tells `played` what became of it. Cells that an interruption reaches are left out.
+    /// Why nothing more is to be begun, if it is not.
+    pub(super) fn halted(&self) -> Option<&'static str> {
+        if interrupt::requested() {
+            Some("the run was interrupted")
+        } else {
+            self.budget.filter(|budget| budget.is_over()).map(|_| "there was no time left")
+        }
+    }
+
+    /// Plays every cell, and tells `played` what became of it. Cells that an interruption reaches are left out; of those that
+    /// there is no time for, it is told that there was none.
     pub(super) fn play(
         &self,
         planned: &[PlannedCell],
@@ -157,9 +170,12 @@ impl Executor<'_> {
                 if interrupt::requested() {
                     return;
                 }
-                let outcome = match cell {
-                    Ok(cell) => pool.play(cell, prerequisites),
-                    Err(outcome) => (**outcome).clone(),
+                let outcome = match (cell, self.budget.filter(|budget| budget.is_over())) {
+                    (Err(outcome), _) => (**outcome).clone(),
+                    // It has an outcome already.
+                    (Ok(_), Some(_)) if self.pass > 0 => return,
+                    (Ok(_), Some(budget)) => budget.left_out(),
+                    (Ok(cell), None) => pool.play(cell, prerequisites),
                 };
                 self.progress.step();
                 // What a worker did after it was killed says nothing.

@@ -19,6 +19,8 @@ pub struct Produced {
     pub sessions: usize,
     /// Of these, the ones that were there already.
     pub there: usize,
+    /// Of these, the ones that were saved now.
+    pub saved: usize,
     /// Of these, the ones that could not be saved: whoever loads them will judge the reason.
     pub failed: usize,
     /// Whether it ended before all were made.
@@ -31,7 +33,7 @@ pub struct Produced {
 /// # Errors
 /// [`RunError`].
 pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced, RunError> {
-    let mut setup = Setup::ready(options, Kind::Produce, progress)?;
+    let mut setup = Setup::ready(options, Kind::Produce, progress).map_err(RunError::unless_interrupted)?;
     let (folder, _log) = setup.folder(options)?;
     let scratch = folder.scratch()?;
     let executor = setup.executor(scratch.path(), scratch.path(), 0, progress);
@@ -54,10 +56,11 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
             broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
         }
     };
-    let failed = AtomicUsize::new(0);
+    let (made, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let left = wanted.len();
     executor.save(wanted, &|key, saved| {
-        failed.fetch_add(usize::from(saved.artifact.is_err()), Ordering::Relaxed);
+        let outcome = if saved.artifact.is_ok() { &made } else { &failed };
+        outcome.fetch_add(1, Ordering::Relaxed);
         note(saved::keep(&store, key, saved));
     });
     let mut references = executor.writers_references(&cells);
@@ -73,6 +76,7 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
     Ok(Produced {
         sessions,
         there: sessions - left,
+        saved: made.into_inner(),
         failed: failed.into_inner(),
         interrupted: interrupt::requested(),
     })

@@ -129,14 +129,12 @@ impl Executor<'_> {
             |pool, (index, (key, side))| {
                 let dir = self.dir.join("controls").join(format!("{}-{index}", self.pass));
                 let mut writer = None;
-                let reference = if interrupt::requested() {
-                    let message = "the run was interrupted".to_owned();
-                    Err(StepError::Failed { op: "score", message })
-                } else {
-                    pool.lease(&key.subject, side).and_then(|mut lease| {
+                let reference = match self.halted() {
+                    Some(why) => Err(StepError::Failed { op: "score", message: why.to_owned() }),
+                    None => pool.lease(&key.subject, side).and_then(|mut lease| {
                         writer = Some(identity(&lease));
                         self.reference(&mut lease, key.form, side, &dir)
-                    })
+                    }),
                 };
                 let sound = reference
                     .as_ref()

@@ -101,11 +101,12 @@ impl Executor<'_> {
             || WorkerPool::new(self),
             |pool, (index, (key, cell))| {
                 let dir = self.dir.join("saved").join(format!("{}-{index}", self.pass));
-                let saved = if interrupt::requested() {
-                    let message = "the run was interrupted".to_owned();
-                    Saved { artifact: Err(StepError::Failed { op: "save", message }), writer: None }
-                } else {
-                    pool.save(key, cell, &dir)
+                let saved = match self.halted() {
+                    Some(why) => {
+                        let message = why.to_owned();
+                        Saved { artifact: Err(StepError::Failed { op: "save", message }), writer: None }
+                    }
+                    None => pool.save(key, cell, &dir),
                 };
                 self.progress.step();
                 if !interrupt::requested() {

@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::budget::{self, Budget};
 use super::conclusion::{Outcomes, is_expected, verdict};
-use super::phase::{Prerequisites, Ready};
+use super::phase::{Executor, Prerequisites, Ready};
 use super::reproduce::Reproduction;
 use super::setup::Setup;
-use super::{Progress, RunError, RunOptions, budget};
+use super::{Progress, RunError, RunOptions};
 use crate::environment;
 use crate::folder::{Event, EventLog, FolderError, Judged, Outcome, RunFolder, outcomes};
 use crate::interrupt;
@@ -61,12 +62,8 @@ impl<'a> Session<'a> {
     }
 
     /// Plays every cell that has not been played yet, as far as they fit into a time if there is one.
-    pub(super) fn play_within(
-        &self,
-        cells: &[PlannedCell],
-        budget: Option<Duration>,
-    ) -> Result<(), RunError> {
-        let Some(budget) = budget else { return self.play(cells, 0) };
+    pub(super) fn play_within(&self, cells: &[PlannedCell], budget: Option<Budget>) -> Result<(), RunError> {
+        let Some(budget) = budget else { return self.play(cells, 0, None) };
         let due: Vec<PlannedCell> = cells.iter().filter(|cell| self.is_due(cell, 0)).cloned().collect();
         let began = Instant::now();
         let scratch = self.folder.scratch()?;
@@ -75,25 +72,34 @@ impl<'a> Session<'a> {
             if interrupt::requested() {
                 break;
             }
-            if !budget::fits(cells.len(), played, began.elapsed(), budget) {
-                cells.iter().for_each(|cell| self.played(cell, budget::left_out(budget)));
+            if budget.is_over() || !budget.fits(cells.len(), played, began.elapsed()) {
+                cells.iter().for_each(|cell| self.played(cell, budget.left_out()));
                 continue;
             }
             if batch == 1 {
                 let rest = budget::estimate(due.len() - played, played, began.elapsed());
-                self.progress.phase(&budget::forecast(rest, budget), 0);
+                self.progress.phase(&budget.forecast(rest), 0);
             }
             let folder = scratch.path().join(format!("batch-{batch}"));
             fs::create_dir(&folder)
                 .map_err(|error| RunError::Folder { path: folder.clone(), reason: error.to_string() })?;
-            prerequisites = self.play_batch(cells, 0, (scratch.path(), &folder), prerequisites)?;
+            prerequisites =
+                self.play_batch(cells, (0, Some(budget)), (scratch.path(), &folder), prerequisites)?;
             played += cells.len();
         }
         Ok(())
     }
 
+    /// Plays every cell once more that has been played once and did not end as expected, while there is time.
+    pub(super) fn retry(&self, cells: &[PlannedCell], budget: Option<Budget>) -> Result<(), RunError> {
+        if budget.is_some_and(Budget::is_over) {
+            return Ok(());
+        }
+        self.play(cells, 1, budget)
+    }
+
     /// Plays every cell that has been played so often, and did not end as expected if at all.
-    pub(super) fn play(&self, cells: &[PlannedCell], pass: u32) -> Result<(), RunError> {
+    fn play(&self, cells: &[PlannedCell], pass: u32, budget: Option<Budget>) -> Result<(), RunError> {
         let due: Vec<PlannedCell> = cells.iter().filter(|cell| self.is_due(cell, pass)).cloned().collect();
         if due.is_empty() || interrupt::requested() {
             return Ok(());
@@ -102,18 +108,19 @@ impl<'a> Session<'a> {
             self.progress.phase("retrying unexpected cells", due.len());
         }
         let scratch = self.folder.scratch()?;
-        self.play_batch(&due, pass, (scratch.path(), scratch.path()), Prerequisites::default()).map(drop)
+        let folders = (scratch.path(), scratch.path());
+        self.play_batch(&due, (pass, budget), folders, Prerequisites::default()).map(drop)
     }
 
     /// Plays cells with what there is already and what they need besides, in a folder of the scratch folder.
     fn play_batch(
         &self,
         due: &[PlannedCell],
-        pass: u32,
+        (pass, budget): (u32, Option<Budget>),
         (scratch, folder): (&Path, &Path),
         prerequisites: Prerequisites,
     ) -> Result<Prerequisites, RunError> {
-        let executor = self.setup.executor(scratch, folder, pass, self.progress);
+        let executor = Executor { budget, ..self.setup.executor(scratch, folder, pass, self.progress) };
         let ready: Vec<Ready<'_>> = executor.prepare(due);
         let prerequisites = executor.prerequisites(&ready, prerequisites);
         executor.play(due, &ready, &prerequisites, &|cell, outcome| self.played(cell, outcome));

@@ -282,6 +282,7 @@ impl Setup {
             witness: self.witness.as_deref(),
             pass,
             fresh: pass > 0,
+            budget: None,
         }
     }
 }

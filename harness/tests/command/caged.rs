@@ -111,9 +111,9 @@ fn what_a_chat_saves_where_its_worker_may_not_write_is_put_there_for_it() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let [far, near] = [elsewhere.path(), noting.0.path()].map(|folder| folder.join("chat.json"));
     let save = format!("/save {}", far.display());
+    let own = "/save chat.json";
     let settings = ["chat", "--context", "1024", "--max-tokens", "8"];
-    let lines =
-        ["How do you do?", &save, "/save", "And now?", &save, "/save", &format!("/load {}", far.display())];
+    let lines = ["How do you do?", &save, own, "And now?", &save, own, &format!("/load {}", far.display())];
     let said = with(&noting.0, &noting.program(), &settings, &lines);
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!(said.err.matches(" bytes written: ").count(), 4, "{}", said.err);

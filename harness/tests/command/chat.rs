@@ -116,6 +116,21 @@ fn a_session_is_saved_over_its_own_file_and_over_no_other() {
 }
 
 #[test]
+fn a_save_without_a_name_goes_to_where_the_session_lies() {
+    let folder = scene();
+    let [one, chat] = ["one.json", "chat.json"].map(|name| folder.path().join(name));
+    with(&folder, fake_worker(), &["chat"], &["Hello", "/save one.json", "Again", "/save"]);
+    let saved = fs::read(&one).expect("there");
+    assert!(!chat.exists(), "it was saved to one.json before");
+    let loaded = with(&folder, fake_worker(), &["chat", "--load", "one.json"], &["Go on", "/save"]);
+    assert_eq!(loaded.code, 0, "{}", loaded.err);
+    assert!(fs::read(&one).expect("there") != saved && !chat.exists(), "it came from one.json");
+    let anew = with(&folder, fake_worker(), &["chat"], &["/load one.json", "/new", "Other", "/save"]);
+    assert_eq!(anew.code, 0, "{}", anew.err);
+    assert!(chat.exists(), "a session that lies nowhere is saved under its name");
+}
+
+#[test]
 fn what_somebody_else_has_saved_meanwhile_is_not_lost() {
     let folder = scene();
     with(&folder, fake_worker(), &["chat"], &["Hello", "/save"]);

@@ -28,7 +28,7 @@ fn the_first_screen_answers_four_questions() {
         "Can I roll back?",
         "What got worse?",
         "Which system is safest?",
-        "intact (0.6.0): 0 of 3 loads silently wrong, 1 lost but told",
+        "intact (0.6.0): 0 of 3 loads silently wrong or harmful, 1 lost but told",
         "llama.cpp, unchecked",
         "silently wrong, or does harm",
     ] {

@@ -42,6 +42,11 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("nothing is left of runs that are killed", nothing_is_left_of_runs_that_are_killed),
     #[cfg(unix)]
     ("an interrupted run tells what is left and goes on", an_interrupted_run_tells_what_is_left_and_goes_on),
+    #[cfg(unix)]
+    (
+        "what interrupts a command is not put down to a model",
+        what_interrupts_a_command_is_not_put_down_to_a_model,
+    ),
 ];
 
 pub(crate) fn ran(options: &RunOptions) -> Results {
@@ -353,7 +358,13 @@ fn workers(scene: &Scene) -> usize {
 /// A scene whose workers hang at a load, and can be told from others.
 #[cfg(unix)]
 fn hanging() -> Scene {
-    let scene = Scene::new("hang", None);
+    hanging_at(None)
+}
+
+/// The same, at an operation.
+#[cfg(unix)]
+fn hanging_at(operation: Option<&str>) -> Scene {
+    let scene = Scene::new("hang", operation);
     let mark = scene.path("mark");
     scene.edit("intact.toml", "\"--misbehave\"", &format!("\"--once\", {mark:?}, \"--misbehave\""));
     scene
@@ -443,6 +454,28 @@ fn nothing_is_left_of_runs_that_are_killed() {
         let again = RunOptions { out: out.clone(), filter, ..calm.options() };
         ran(&again);
         assert!(!out.join(".intact").exists(), "what a killed run left is cleared away");
+    }
+}
+
+#[cfg(unix)]
+fn what_interrupts_a_command_is_not_put_down_to_a_model() {
+    for (operation, said) in [("hello", "interrupted while the run was set up"), ("save", "left to be saved")]
+    {
+        let scene = hanging_at(Some(operation));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_intact"));
+        command
+            .args(["produce", "--jobs", "1", "--out", "made"])
+            .current_dir(scene.path(""))
+            .env_remove("CI");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        wait_until("a worker hangs", || scene.path("mark").exists());
+        kill(&child, rustix::process::Signal::TERM);
+        let output = child.wait_with_output().expect("ended");
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert_eq!(output.status.code(), Some(i32::from(Exit::Incomplete.code())), "{told}");
+        assert!(told.contains(said) && told.contains("interrupted"), "{told}");
+        assert!(!told.contains("cannot be used") && !told.contains("could not be saved"), "{told}");
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! This test's own program is the worker: started with `--as-worker` it is the fake one.
 
+mod budget;
 mod depot;
 mod driver;
 mod folder;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     });
     let others = scene::TESTS
         .iter()
+        .chain(budget::TESTS)
         .chain(depot::TESTS)
         .chain(driver::TESTS)
         .chain(folder::TESTS)

@@ -117,7 +117,7 @@ codes! {
     /// Another model altogether.
     ModelDiffers "model-differs"
         "the session was saved with another model"
-        "load it with that model, or allow the routes `reprefilled` and `replayed`";
+        "load it with that model, or allow the routes `reprefilled` and `replayed` (--policy replay)";
     /// Other weights, or the same ones in another quantization.
     WeightsDiffer "weights-differ"
         "the session was saved with other weights"
@@ -125,16 +125,16 @@ codes! {
     /// Token ids mean other text.
     TokenizerDiffers "tokenizer-differs"
         "the session was saved with another tokenizer"
-        "load it with that model, or allow the route `replayed`";
+        "load it with that model, or allow the route `replayed` (--policy replay)";
     /// Messages are framed in another way.
     ChatTemplateDiffers "chat-template-differs"
         "the session was saved with another chat template"
-        "load it with that model file and template, or allow the route `replayed`";
+        "load it with that model file and template, or allow the route `replayed` (--policy replay)";
     /// A file of format 1.x, whose messages and tokens (or token counts) do not belong together here: another tokenizer or
     /// template, or an edited file.
     TokenizationDiffers "tokenization-differs"
         "the saved messages are not what the saved tokens spell here"
-        "load it with the model that it was saved with, or allow the route `replayed`";
+        "load it with the model that it was saved with, or allow the route `replayed` (--policy replay)";
     /// Pictures would have to be evaluated again.
     MediaMissing "media-missing"
         "the chat has pictures that cannot be evaluated here"
@@ -162,7 +162,7 @@ codes! {
     /// The session is longer than the context.
     ContextTooSmall "context-too-small"
         "the session is longer than the context"
-        "raise ContextSize to at least the tokens of the session";
+        "raise the context (ContextSize, --context) to at least the tokens of the session";
     /// There is no manifest to compare against.
     ManifestMissing "manifest-missing"
         "there is no manifest beside the session file"

@@ -26,6 +26,13 @@ impl Refusal {
         Self { code, message: format!("{detail}; {}", code.next_step()), axes: Vec::new() }
     }
 
+    /// What was found, without what to do about it.
+    #[must_use]
+    pub fn finding(&self) -> &str {
+        let advice = format!("; {}", self.code.next_step());
+        self.message.strip_suffix(advice.as_str()).unwrap_or(&self.message)
+    }
+
     /// A refusal that `axes` are to blame for: each is named with both values and what that means.
     #[must_use]
     pub fn of_axes(code: RefusalCode, axes: Vec<Difference>) -> Self {

@@ -16,7 +16,8 @@ pub(crate) const SEALED: &[u8] = b"age-encryption.org/";
 
 /// The one field that every version has.
 #[derive(Deserialize)]
-struct Gate {
+#[serde(expecting = "a JSON object")]
+struct VersionOnly {
     #[serde(rename = "FormatVersion")]
     format_version: Option<String>,
 }
@@ -102,7 +103,7 @@ fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
     if [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark)) {
         return Err(not_a_session("it is text in UTF-16; session files are in UTF-8".to_owned()));
     }
-    let gate: Gate = serde_json::from_slice(bytes).map_err(|error| {
+    let only: VersionOnly = serde_json::from_slice(bytes).map_err(|error| {
         let text = bytes.trim_ascii();
         if text.starts_with(b"{") && (error.is_eof() || !text.ends_with(b"}")) {
             ReadError::Truncated { bytes: bytes.len() }
@@ -110,7 +111,7 @@ fn version(bytes: &[u8]) -> Result<FormatVersion, ReadError> {
             not_a_session(error.to_string())
         }
     })?;
-    let text = gate.format_version.ok_or_else(|| not_a_session("it has no FormatVersion".to_owned()))?;
+    let text = only.format_version.ok_or_else(|| not_a_session("it has no FormatVersion".to_owned()))?;
     Ok(text.parse()?)
 }
 

@@ -144,7 +144,7 @@ fn a_session_that_does_not_fit_is_refused_on_every_route() {
     insta::assert_snapshot!(refusal, @r"
     the session is longer than the context
       context-length: saved 513 tokens, here room for 512: refuse, because the session does not fit
-    raise ContextSize to at least the tokens of the session
+    raise the context (ContextSize, --context) to at least the tokens of the session
     ");
 }
 

@@ -1,5 +1,6 @@
 //! Which files the sessions of a conversation may be saved to.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,11 @@ pub(super) const FLAG: &str = "`/save --replace FILE` writes over a session file
 
 /// The files that live sessions came from or were saved to.
 #[derive(Default)]
-pub(super) struct Files(KnownFiles);
+pub(super) struct Files {
+    known: KnownFiles,
+    /// By session: the last one.
+    last: BTreeMap<String, PathBuf>,
+}
 
 impl Files {
     /// May this session be saved to that file, sealed or not? Nothing was asked of the worker and nothing was written, where
@@ -26,7 +31,7 @@ impl Files {
         sealing: bool,
         replace: bool,
     ) -> Result<(PathBuf, Replaces), Failure> {
-        let replaces = if replace { Replaces::Session } else { self.0.replaces(session, file) };
+        let replaces = if replace { Replaces::Session } else { self.known.replaces(session, file) };
         let found = output(file).map_err(|error| not_written(&error, FLAG))?;
         unless_mixed(&found, sealing)?;
         admit(&found, replaces).map_err(|error| not_written(&error, FLAG))?;
@@ -42,18 +47,26 @@ impl Files {
     /// A session came from a file or was saved to it, and that had this in it.
     pub(super) fn note(&mut self, session: &str, file: &Path, content: Option<Digest>) {
         if let Some(content) = content {
-            self.0.note(session, file, content);
+            self.known.note(session, file, content);
         }
+        self.last.insert(session.to_owned(), file.to_owned());
+    }
+
+    /// The file that a session came from or was saved to last; one of its name, where there is none.
+    pub(super) fn usual(&self, session: &str) -> PathBuf {
+        self.last.get(session).cloned().unwrap_or_else(|| PathBuf::from(format!("{session}.json")))
     }
 
     /// A session is not live any more.
     pub(super) fn forget(&mut self, session: &str) {
-        self.0.forget(session);
+        self.known.forget(session);
+        self.last.remove(session);
     }
 
     /// No session is live any more.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.known.clear();
+        self.last.clear();
     }
 }
 

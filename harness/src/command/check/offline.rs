@@ -11,7 +11,7 @@ use intact_format::session::SessionDocument;
 use intact_format::transcode::{self, Loss, migrate, passport_in, plan};
 use intact_protocol::{AxisReport, Checked, Refusal};
 
-use super::Policy;
+use super::super::policy::Policy;
 use crate::command::Failure;
 use crate::command::migrate::{layout, unread};
 use crate::command::stored::Stored;

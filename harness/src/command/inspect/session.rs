@@ -20,6 +20,7 @@ use crate::command::Failure;
 use crate::command::keys::KeyArguments;
 use crate::command::stored::{Stored, form_name};
 use crate::command::table::{facts, plain, table};
+use crate::quantity::counted;
 
 /// Characters of a message that the table shows.
 const PREVIEW: usize = 56;
@@ -211,12 +212,12 @@ fn passport(passport: &Passport) -> Vec<(String, String)> {
         (
             "cache",
             format!(
-                "K {}, V {}{}, {} tokens of context, {} sequences, {}",
+                "K {}, V {}{}, {} tokens of context, {}, {}",
                 cache.type_k,
                 cache.type_v,
                 if cache.v_transposed { " transposed" } else { "" },
                 cache.n_ctx,
-                cache.n_seq_max,
+                counted(cache.n_seq_max as usize, "sequence", "sequences"),
                 if cache.unified { "unified" } else { "a stream for each" }
             ),
         ),
