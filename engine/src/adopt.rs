@@ -11,14 +11,14 @@ mod history;
 mod proof;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::{fs, io};
 
 use intact_format::adoption::{Holding, Reading};
 use intact_format::canary::CanaryRule;
+use intact_format::inputs::TemplateInputs;
 use intact_format::kv_type::KvType;
 use intact_format::layout::{Attention, GgmlType, Section, State};
-use intact_format::message::Role;
+use intact_format::message::Message;
 use intact_format::parameters::{FlashAttentionMode, Parameters};
 use intact_format::passport::{Migration, Passport};
 use intact_format::route::{Refusal, RefusalCode};
@@ -35,6 +35,7 @@ use crate::probe::Probe;
 use crate::sampler;
 use crate::session::{Session, Timeline};
 use crate::setters::setters;
+use crate::template::ChatTemplate;
 use history::Conversation;
 use proof::Recomputation;
 
@@ -47,13 +48,16 @@ pub struct AdoptOptions {
     /// Id of the session; none generates one.
     pub id: Option<String>,
     /// The conversation; none makes one message of the tokens' text.
-    pub history: Option<Vec<(Role, String)>>,
+    pub history: Option<Vec<Message>>,
+    /// What its chat template was given besides the messages: tools, arguments of the template's own, the day.
+    pub inputs: Option<TemplateInputs>,
 }
 
 impl AdoptOptions {
     setters! {
         id(id: impl Into<String>) => Some(id.into());
-        history(messages: Vec<(Role, String)>) => Some(messages);
+        history(messages: Vec<impl Into<Message>>) => Some(messages.into_iter().map(Into::into).collect());
+        inputs(inputs: TemplateInputs) => Some(inputs);
     }
 }
 
@@ -99,9 +103,10 @@ impl Engine {
         let mut holding = Holding::of(&bytes, &HeadSizes::of(&self.identity.shape))?;
         self.same_architecture(&holding)?;
         let cells = holding.readings.first().map_or(Ok(0), Reading::extent)?;
-        let tokens = self.tokens_of(&holding, cells, options)?;
+        let template = self.template_given(options.inputs.as_ref())?;
+        let tokens = self.tokens_of(&holding, cells, options, &template)?;
         let Conversation { chat, rest, told } =
-            history::conversation(&tokens, options.history.as_deref(), &self.template, &self.model)?;
+            history::conversation(&tokens, options.history.as_deref(), &template, &self.model)?;
 
         let parameters = self.parameters_like(holding.readings.first().map(|reading| &reading.state))?;
         let preset = self.preset.clone();
@@ -150,7 +155,7 @@ impl Engine {
             timeline,
             saved: None,
             seed: sampler::session_seed(&parameters.sampler_parameters),
-            template: Arc::clone(&self.template),
+            template,
             parameters,
             probe,
             passport: Passport { migrations: vec![migration], ..passport },
@@ -194,11 +199,12 @@ impl Engine {
         holding: &Holding<'_>,
         cells: usize,
         options: &AdoptOptions,
+        template: &ChatTemplate,
     ) -> Result<Vec<Token>, Refusal> {
         let tokens = match (&holding.tokens, &options.history) {
             (Some(tokens), _) if !tokens.is_empty() => tokens.clone(),
             (_, Some(messages)) => {
-                let mut tokens = history::rendered(messages, &self.template, &self.model)?;
+                let mut tokens = history::rendered(messages, template, &self.model)?;
                 tokens.truncate(cells + 1);
                 tokens
             }

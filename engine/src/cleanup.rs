@@ -52,7 +52,7 @@ pub fn keep(
     messages: &[MessageSize],
     budget: usize,
 ) -> Result<Vec<usize>, CleanupError> {
-    let system = messages.iter().take_while(|message| message.role == Role::System).count();
+    let system = messages.iter().take_while(|message| message.role.instructs()).count();
     let system_tokens: usize = messages[..system].iter().map(|message| message.tokens).sum();
     if system_tokens > budget {
         return Err(CleanupError::SystemPromptTooLong { tokens: system_tokens, budget });
@@ -91,8 +91,19 @@ fn drop_oldest_exchange(messages: &[MessageSize], kept: &mut Vec<usize>) {
 }
 
 fn drop_leading_answers(messages: &[MessageSize], kept: &mut Vec<usize>) {
-    let answers = kept.iter().take_while(|index| messages[**index].role == Role::Assistant).count();
+    let answers = |index: &&usize| matches!(messages[**index].role, Role::Assistant | Role::Tool);
+    let answers = kept.iter().take_while(answers).count();
     kept.drain(..answers);
+}
+
+/// How many of the last messages the model answers to, and cannot without any of them: one, or what tools answer with the
+/// message that calls them.
+#[must_use]
+pub fn open_messages(messages: &[MessageSize]) -> usize {
+    let answers = messages.iter().rev().take_while(|message| message.role == Role::Tool).count();
+    let before = messages.len().checked_sub(answers + 1).filter(|_| answers > 0);
+    let called = before.is_some_and(|at| messages[at].role == Role::Assistant);
+    answers.max(messages.len().min(1)) + usize::from(called)
 }
 
 fn size(messages: &[MessageSize], kept: &[usize]) -> usize {

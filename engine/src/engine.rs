@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use intact_format::identity::ModelIdentity;
+use intact_format::inputs::TemplateInputs;
 use intact_format::parameters::{CacheCleanupStrategy, ContextParameters, Parameters};
 use intact_format::passport::Passport;
 use intact_format::place::KnownFiles;
@@ -24,7 +25,7 @@ use crate::sampler;
 use crate::session::{Chat, Generation, Memory, Reply, Session, Timeline};
 use crate::shared_model::SharedModel;
 use crate::spares::Spares;
-use crate::template::ChatTemplate;
+use crate::template::{ChatTemplate, TemplateError};
 
 /// What a user should know where messages may write control tokens.
 const CONTROLS: &str = "The texts of control tokens are control tokens where a message says them: whoever writes a message can end it.";
@@ -102,13 +103,14 @@ impl Engine {
         let source = &options.parameters.model_source_parameters;
         let repository = options.model_repository.or_else(|| source.hugging_face_repo_id.clone());
         let mut identity = shared.identity().clone().with_repository(repository);
-        let Hooks { assumed_sha256, fragmented, forget_layouts } = options.hooks;
+        let Hooks { assumed_sha256, fragmented, forget_layouts, chat_template } = options.hooks;
         if let Some(sha256) = assumed_sha256 {
             identity.sha256 = sha256;
         }
         let (bos, eos) = model.bos_and_eos();
         let text = |token: Token| String::from_utf8_lossy(&model.piece(token, true)).into_owned();
-        let template = ChatTemplate::of_model(model.chat_template().as_deref(), &text(bos), &text(eos))?;
+        let source = chat_template.or_else(|| model.chat_template());
+        let template = ChatTemplate::of_model(source.as_deref(), &text(bos), &text(eos))?;
         let controls = if options.control_tokens_in_content { Vec::new() } else { model.control_texts() };
         let template = template.with_controls(controls);
         Ok(Self {
@@ -200,13 +202,15 @@ impl Engine {
             parameters.chat_parameters.system_prompt = prompt;
         }
         let preset = options.preset.or_else(|| self.preset.clone());
+        let template = self.template_given(options.inputs.as_ref())?;
+        template.shows(&[])?;
         let room = self.room(&parameters, preset.as_deref())?;
         let mut session = Session {
             id: id.clone(),
             chat: Chat::default(),
             timeline: Timeline::new(room.context, room.memory),
             seed: sampler::session_seed(&parameters.sampler_parameters),
-            template: Arc::clone(&self.template),
+            template,
             parameters,
             probe: room.probe,
             passport: room.passport,
@@ -215,6 +219,17 @@ impl Engine {
         session.begin()?;
         self.register(session);
         Ok(id)
+    }
+
+    /// The chat template, given this besides messages.
+    pub(crate) fn template_given(
+        &self,
+        inputs: Option<&TemplateInputs>,
+    ) -> Result<Arc<ChatTemplate>, TemplateError> {
+        match inputs {
+            Some(inputs) => Ok(Arc::new(self.template.with_inputs(inputs)?)),
+            None => Ok(Arc::clone(&self.template)),
+        }
     }
 
     /// Sends a message to the current session; starts one if there is none.

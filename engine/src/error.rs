@@ -70,6 +70,12 @@ pub enum EngineError {
         /// Context length in tokens.
         n_ctx: usize,
     },
+    /// A message that no session can have.
+    #[error("there is {what}; change it")]
+    Message {
+        /// What is wrong with it.
+        what: String,
+    },
     /// There are no tokens to go on from.
     #[error("session `{id}` has no tokens yet; send a message first")]
     Empty {
@@ -153,6 +159,7 @@ impl EngineError {
             Self::Place(error) => return error.code.map(RefusalCode::as_str),
             Self::NoModel => "model-not-named",
             Self::Template(_) => "template-refused",
+            Self::Message { .. } => "message-impossible",
             Self::Write(_) => "cannot-write-format",
             Self::NothingToSample { .. } | Self::Unsupported { .. } | Self::Llama(_) | Self::Io { .. } => {
                 return None;

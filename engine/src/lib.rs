@@ -113,8 +113,9 @@ pub use shared_model::SharedModel;
 /// Everything about documents, passports, images and places, none of which needs llama.cpp.
 pub use intact_format as format;
 pub use intact_format::identity::ModelIdentity;
+pub use intact_format::inputs::TemplateInputs;
 pub use intact_format::kv_type::KvType;
-pub use intact_format::message::{Message, Role};
+pub use intact_format::message::{Details, Message, Role, ToolCall};
 pub use intact_format::parameters::{
     CacheCleanupStrategy, ContextParameters, FlashAttentionMode, Parameters, SamplerParameters,
 };

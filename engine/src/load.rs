@@ -11,15 +11,13 @@ mod stream;
 mod whole;
 mod witnesses;
 
-use std::path::Path;
-use std::sync::Arc;
-
 use intact_format::message::{KvStatus, Message};
 use intact_format::parameters::Parameters;
 use intact_format::passport::{Consequence, worst};
 use intact_format::place::{FileSource, SessionSource};
 use intact_format::route::{Decision, LoadSituation, Refusal, RefusalCode, Route, decide};
 use intact_format::session::SessionDocument;
+use std::path::Path;
 
 use self::attempt::Attempt;
 use self::reading::{ImageFile, Look, Reading};
@@ -84,7 +82,8 @@ impl Engine {
         let quoted = reading.differences.clone();
         let Reading { document, steps, .. } = reading;
         let here = room.passport.clone();
-        let (attempt, context) = Attempt::new(&document, source, room, self);
+        let template = self.template_given(document.inputs.as_ref())?;
+        let (attempt, context) = Attempt::new(&document, source, room, self, &template);
         let mut witnesses = Witnesses::new(self, &document, source, &parameters, &here);
         let success = attempt.first_success(context, &decision, &mut witnesses, &mut clock)?;
         notes.extend(success.note);
@@ -106,7 +105,7 @@ impl Engine {
             seed: document
                 .sampler
                 .map_or_else(|| sampler::session_seed(&parameters.sampler_parameters), |s| s.seed),
-            template: Arc::clone(&self.template),
+            template,
             parameters,
             probe: success.probe,
             passport: success.passport,
@@ -164,7 +163,7 @@ impl Engine {
         clock.lap("read");
         let mut notes = std::mem::take(&mut reading.notes);
         let (parameters, preset) = self.parameters_for(&reading.document, options.parameters, &mut notes)?;
-        let room = self.room(&parameters, preset.as_deref()).map_err(|error| match error {
+        let mut room = self.room(&parameters, preset.as_deref()).map_err(|error| match error {
             EngineError::Llama(_) | EngineError::Unsupported { .. } | EngineError::Parameters { .. }
                 if options.parameters == LoadParameters::Saved =>
             {
@@ -172,6 +171,8 @@ impl Engine {
             }
             error => error,
         })?;
+        // What a save here would write it in.
+        room.passport.format = reading.document.version();
         clock.lap("context");
         if let Some(path) = beside.filter(|_| options.manifest) {
             reading::check_manifest(path, &room.passport)?;

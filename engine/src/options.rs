@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use intact_format::inputs::TemplateInputs;
 use intact_format::kv_type::KvType;
 use intact_format::parameters::{ContextParameters, Parameters};
 use intact_format::route::LoadPolicy;
@@ -55,6 +56,8 @@ pub struct Hooks {
     pub fragmented: bool,
     /// Play a llama.cpp release whose state layout is not known: images become opaque.
     pub forget_layouts: bool,
+    /// Take this chat template in place of the model's.
+    pub chat_template: Option<String>,
 }
 
 /// How a session is started.
@@ -69,6 +72,8 @@ pub struct StartOptions {
     pub parameters: Option<Parameters>,
     /// Its system prompt; `None` takes the parameters'.
     pub system_prompt: Option<String>,
+    /// What its chat template is given besides the messages: tools, arguments of the template's own, the day.
+    pub inputs: Option<TemplateInputs>,
 }
 
 /// How a session is saved.
@@ -77,7 +82,7 @@ pub struct StartOptions {
 pub struct SaveOptions {
     /// The session file; `None` is `<id>.json` in the working directory.
     pub path: Option<PathBuf>,
-    /// The format; `None` is the newest.
+    /// The format; `None` is the lowest from 2.1 on that holds all of the session.
     pub format: Option<FormatVersion>,
     /// Write the manifest file beside it too.
     pub manifest: bool,
@@ -205,11 +210,12 @@ impl StartOptions {
         preset(name: impl Into<String>) => Some(name.into());
         parameters(parameters: Parameters) => Some(parameters);
         system_prompt(prompt: impl Into<String>) => Some(prompt.into());
+        inputs(inputs: TemplateInputs) => Some(inputs);
     }
 }
 
 impl SaveOptions {
-    /// A save to a path, in the newest format.
+    /// A save to a path, in the format that holds all of the session.
     #[must_use]
     pub fn to(path: impl AsRef<Path>) -> Self {
         Self { path: Some(path.as_ref().to_owned()), ..Self::default() }

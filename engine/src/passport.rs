@@ -30,7 +30,7 @@ pub(crate) fn of(
 ) -> Passport {
     Passport {
         engine: ENGINE_VERSION.to_owned(),
-        format: FormatVersion::CURRENT,
+        format: FormatVersion::OF_TEXT,
         release: llama::release().release.to_string(),
         layout: probe.understood().map(|understood| understood.layout.id.to_owned()),
         model: identity.clone(),

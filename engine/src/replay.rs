@@ -63,7 +63,8 @@ impl Engine {
             .system_prompt
             .clone()
             .or_else(|| system.filter(|_| !keeps_its_own).map(|message| message.content.clone()));
-        let id = self.start(StartOptions { system_prompt, ..start })?;
+        let inputs = start.inputs.clone().or_else(|| document.inputs.clone());
+        let id = self.start(StartOptions { system_prompt, inputs, ..start })?;
         let session = self.session_mut(id.as_str())?;
         let said = document.history.iter().filter(|message| message.role != Role::System);
         let replies = match mode {
@@ -73,7 +74,7 @@ impl Engine {
         let tokens_evaluated = session.timeline.evaluations();
         let notes = match mode {
             Replay::KeepReplies => rendered_anew(&document, session.timeline.tokens()).into_iter().collect(),
-            Replay::Regenerate => Vec::new(),
+            Replay::Regenerate => unsent(&document),
         };
         match replies {
             Ok(replies) => Ok(Replayed { id, replies, tokens_evaluated, notes }),
@@ -99,11 +100,22 @@ fn keep_replies<'m>(
     said: impl Iterator<Item = &'m Message>,
 ) -> Result<(), EngineError> {
     for message in said {
-        session.chat.push(message.role, message.content.clone());
+        session.chat.append(message.clone());
     }
     let model = Arc::clone(session.model());
     let stream = session.chat.stream(&session.template, &model)?;
     Ok(session.timeline.replace(&stream)?)
+}
+
+/// What a user should know where more was told to the model than the messages of the user.
+fn unsent(document: &SessionDocument) -> Vec<String> {
+    let others =
+        document.history.iter().filter(|message| matches!(message.role, Role::Tool | Role::Developer));
+    let count = others.count();
+    let told = format!(
+        "Messages of tools and developers are not sent again, since they belong to replies that are gone: {count}."
+    );
+    if count == 0 { Vec::new() } else { vec![told] }
 }
 
 fn regenerate<'m>(

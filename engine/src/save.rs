@@ -108,6 +108,7 @@ impl Engine {
         format: Option<FormatVersion>,
         clock: &mut Stopwatch,
     ) -> Result<Written, EngineError> {
+        let asked = format;
         let format = format.unwrap_or(FormatVersion::CURRENT);
         let weights_hold = self.shared.holds(&self.identity);
         let noise = if weights_hold && format >= FormatVersion::V2_1 { self.noise_of(id)? } else { None };
@@ -125,10 +126,11 @@ impl Engine {
         let saved_at = passport::now();
         let passport = Passport { saved_at, ..session.passport.clone() };
         let named = path.map_or_else(|| Self::default_path(&session.id), Path::to_owned);
-        let document = SessionDocument {
+        let mut document = SessionDocument {
             session_id: session.id.clone(),
             saved_at: Some(saved_at),
             history: session.chat.messages().to_vec(),
+            inputs: session.template.inputs(),
             manifest: Some(Manifest::of(&passport, &named)),
             parameters: Some(session.parameters.clone()),
             sampler: Some(SamplerState { seed: session.seed }),
@@ -137,7 +139,11 @@ impl Engine {
             canary,
             image,
         };
-        let encoded = write(&document, format)?;
+        let holding = document.version();
+        if let Some(passport) = &mut document.passport {
+            passport.format = holding;
+        }
+        let encoded = write(&document, asked.unwrap_or(holding))?;
         clock.lap("encode");
         let committed = sink.commit(&encoded.bytes, document.image.as_ref())?;
         clock.lap("commit");

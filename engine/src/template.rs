@@ -2,8 +2,8 @@
 //! each message adds.
 //!
 //! Rendering follows Hugging Face's `apply_chat_template`: `trim_blocks` and `lstrip_blocks` are on, one newline at the end
-//! of the template is dropped, Python's string methods work, `raise_exception`, `strftime_now` and `tojson` exist, `tools`
-//! and `documents` are none, `{% generation %}` marks nothing, and none is not iterable. A
+//! of the template is dropped, Python's string methods work, `raise_exception`, `strftime_now` and `tojson` exist, `documents`
+//! is none, and so is `tools` where there are none, `{% generation %}` marks nothing, and none is not iterable. A
 //! model without a template gets ChatML.
 //!
 //! # Incremental framing
@@ -26,22 +26,38 @@
 //! A template comes with a model file, so it is nobody's friend. What it may make is bounded: instructions, bytes, values,
 //! nesting (`measured`, `bounds`), and one that asks for more is [`TemplateError::Failed`].
 //!
-//! `strftime_now` gives the day on which the template was compiled: a session keeps its tokens, so a date that was once
-//! rendered stays, and all renderings of one process agree.
+//! # Tools, reasoning, and the day
+//!
+//! A template is given more than messages: tools, arguments of its own such as `enable_thinking`, and the day, which
+//! `strftime_now` gives: [`with_inputs`]. A session keeps them, so that all its renderings agree, in whatever process. Where
+//! they say no day it is the one on which the template was compiled.
+//!
+//! Templates take the arguments of a call as JSON in a text or as an object, and many escape the one or fail on the other;
+//! some print a content that is none. Which form one takes is found out by trying (`capabilities`). What it does not show,
+//! tools or what they answer, is [`TemplateError::NotShown`]. What a developer says is a system prompt where a template
+//! does not mention developers.
+//!
+//! What is given as JSON keeps the order of its keys. A map that is spelled out in a template does not: it is printed by the names
+//! of its keys, unlike in Python.
 //!
 //! [`suffix`]: ChatTemplate::suffix
 //! [`generation_prompt`]: ChatTemplate::generation_prompt
 //! [`closing`]: ChatTemplate::closing
 //! [`whole`]: ChatTemplate::whole
+//! [`with_inputs`]: ChatTemplate::with_inputs
 
 mod bounds;
+mod capabilities;
 mod error;
 #[cfg(test)]
 mod features;
 #[cfg(test)]
 mod hostile;
 mod incremental;
+mod inputs;
 mod jinja;
+mod json;
+mod line;
 mod literal;
 mod marks;
 mod measured;
@@ -50,31 +66,33 @@ mod properties;
 mod source;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tools;
 
+use std::sync::{Arc, OnceLock};
+
+use intact_format::inputs::TemplateInputs;
 use intact_format::message::Role;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use minijinja::{Environment, context};
+use minijinja::Environment;
+use minijinja::value::Value;
 
+use capabilities::Capabilities;
+use inputs::Inputs;
+use json::Ordered;
+use line::{Form, Line, PLAIN, REASONING, folded, merged, without_developer};
 use marks::Controls;
 
 pub use error::TemplateError;
 pub use incremental::WholeChat;
+pub use line::ChatMessage;
 pub use marks::Stretch;
 
 /// ChatML, for models that bring no template.
 pub const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n\
     {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-
-/// A message as templates see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChatMessage<'a> {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: &'a str,
-}
 
 /// Where a template came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +103,10 @@ pub enum TemplateOrigin {
     Fallback,
 }
 
-/// A compiled chat template.
-#[derive(Debug)]
+/// A compiled chat template, and what it is given besides messages.
+#[derive(Debug, Clone)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
     bos: String,
     eos: String,
     origin: TemplateOrigin,
@@ -97,6 +115,15 @@ pub struct ChatTemplate {
     folds_system: bool,
     /// It changes earlier text when messages are added.
     rewrites: bool,
+    /// It knows what a developer says from a system prompt.
+    knows_developer: bool,
+    /// It asks for the day.
+    asks_for_date: bool,
+    /// The name under which it looks for reasoning.
+    reasoning: &'static str,
+    inputs: Inputs,
+    /// Found out when it is first needed.
+    capabilities: Arc<OnceLock<Capabilities>>,
 }
 
 impl ChatTemplate {
@@ -126,7 +153,8 @@ impl ChatTemplate {
     /// # Errors
     /// As [`Self::compile`].
     pub fn compile_at(source: &str, bos: &str, eos: &str, today: Date) -> Result<Self, TemplateError> {
-        let environment = jinja::environment(source, today)?;
+        let environment = Arc::new(jinja::environment(source)?);
+        let mentioned = REASONING.into_iter().find(|name| mentions(source, name));
         let mut template = Self {
             environment,
             bos: bos.to_owned(),
@@ -135,6 +163,11 @@ impl ChatTemplate {
             controls: Controls::default(),
             folds_system: false,
             rewrites: false,
+            knows_developer: mentions(source, "developer"),
+            asks_for_date: mentions(source, "strftime_now"),
+            reasoning: mentioned.unwrap_or(REASONING[0]),
+            inputs: Inputs::on(today),
+            capabilities: Arc::default(),
         };
         if let Some(hides) = template.hides_system() {
             template.folds_system = hides;
@@ -148,6 +181,21 @@ impl ChatTemplate {
     #[must_use]
     pub fn with_controls(self, texts: Vec<String>) -> Self {
         Self { controls: Controls::new(texts), ..self }
+    }
+
+    /// The same template, given something else besides the messages. Where that says no day, the day is the one on which the
+    /// template was compiled.
+    ///
+    /// # Errors
+    /// [`TemplateError::Inputs`] where they are none that a template can be given.
+    pub fn with_inputs(&self, inputs: &TemplateInputs) -> Result<Self, TemplateError> {
+        Ok(Self { inputs: Inputs::of(inputs, self.inputs.date(), &self.controls)?, ..self.clone() })
+    }
+
+    /// What it is given besides the messages: all that its rendering depends on. None where that is nothing.
+    #[must_use]
+    pub fn inputs(&self) -> Option<TemplateInputs> {
+        Some(self.inputs.given(self.asks_for_date)).filter(|inputs| !inputs.is_empty())
     }
 
     /// Whether it is the model's own or the fallback.
@@ -200,39 +248,68 @@ impl ChatTemplate {
     }
 
     /// The contents of messages, spelled.
-    fn contents(&self, messages: &[ChatMessage<'_>]) -> Vec<(Role, String)> {
-        messages.iter().map(|message| (message.role, self.controls.spelled(message.content))).collect()
+    fn contents<'a>(&self, messages: &[ChatMessage<'a>]) -> Vec<Line<'a>> {
+        messages.iter().map(|message| Line::of(message, &self.controls)).collect()
     }
 
-    fn rendered(&self, chat: Vec<(Role, String)>, opening: bool) -> Result<String, TemplateError> {
+    fn rendered(&self, chat: Vec<Line<'_>>, opening: bool) -> Result<String, TemplateError> {
+        let form = self.form(&chat)?;
+        let chat = if self.knows_developer { chat } else { without_developer(chat) };
         let chat = if self.folds_system { folded(&chat) } else { chat };
-        let refused = match self.rendered_as_it_is(&chat, opening) {
+        let refused = match self.rendered_in(&chat, opening, form) {
             Err(TemplateError::Refused { reason }) => reason,
             rendered => return rendered,
         };
         let others = [merged(&chat), folded(&chat), merged(&folded(&chat))];
         let mut retried = others.iter().filter(|other| other.len() < chat.len());
-        let rendered = retried.find_map(|other| self.rendered_as_it_is(other, opening).ok());
+        let rendered = retried.find_map(|other| self.rendered_in(other, opening, form).ok());
         rendered.ok_or(TemplateError::Refused { reason: refused })
     }
 
-    fn rendered_as_it_is(
-        &self,
-        messages: &[(Role, String)],
-        add_generation_prompt: bool,
-    ) -> Result<String, TemplateError> {
-        let bytes = messages.iter().map(|(_, content)| content.len() as u64).sum();
-        let messages: Vec<_> =
-            messages.iter().map(|(role, content)| context! { role => role.as_str(), content }).collect();
-        let context = context! {
-            messages,
-            add_generation_prompt,
-            bos_token => self.bos,
-            eos_token => self.eos,
-            tools => (),
-            documents => (),
-        };
-        jinja::rendered(&self.environment, context, bytes)
+    /// Whether it shows all that a chat has: tools, calls of them, and what they answer.
+    ///
+    /// # Errors
+    /// [`TemplateError::NotShown`] with what it leaves out.
+    pub fn shows(&self, messages: &[ChatMessage<'_>]) -> Result<(), TemplateError> {
+        self.form(&self.contents(messages)).map(drop)
+    }
+
+    /// The form in which the template takes a chat, where it shows all of it.
+    fn form(&self, chat: &[Line<'_>]) -> Result<Form, TemplateError> {
+        let calls = chat.iter().any(|line| !line.details.tool_calls.is_empty());
+        let answers = chat.iter().any(|line| line.role == Role::Tool);
+        let instructions = chat.iter().take_while(|line| line.role.instructs()).count();
+        let late = chat.iter().skip(instructions).any(|line| line.role == Role::Developer);
+        let late = late && !self.knows_developer;
+        if !(calls || answers || late || self.inputs.has_tools()) {
+            return Ok(PLAIN);
+        }
+        let found = self.capabilities.get_or_init(|| Capabilities::of(self));
+        let hidden = [
+            (self.inputs.has_tools() && !found.tools, "the definitions of tools"),
+            (calls && found.calls.is_none(), "calls of tools"),
+            (answers && !found.answers, "what tools answer"),
+            (late && !found.late_system, "what a developer says in the middle of a chat"),
+        ];
+        match hidden.into_iter().find_map(|(hidden, what)| hidden.then_some(what)) {
+            Some(what) => Err(TemplateError::NotShown { what }),
+            None => Ok(found.calls.unwrap_or(PLAIN)),
+        }
+    }
+
+    fn rendered_in(&self, chat: &[Line<'_>], opening: bool, form: Form) -> Result<String, TemplateError> {
+        let bytes = chat.iter().map(Line::bytes).sum::<u64>() + self.inputs.bytes();
+        let messages = chat.iter().map(|line| line.value(form, self.reasoning, &self.controls));
+        let given = [
+            ("messages", Value::from(messages.collect::<Vec<_>>())),
+            ("add_generation_prompt", Value::from(opening)),
+            ("bos_token", Value::from(self.bos.as_str())),
+            ("eos_token", Value::from(self.eos.as_str())),
+            ("tools", self.inputs.tools()),
+            ("documents", Value::from(())),
+        ];
+        let context = Ordered::value(given.into_iter().chain(self.inputs.arguments()));
+        jinja::rendered(&self.environment, context, bytes, self.inputs.date())
     }
 
     /// Whether `text` already begins with the begin-of-text token, so that the tokenizer must not add another.
@@ -242,26 +319,12 @@ impl ChatTemplate {
     }
 }
 
-/// Neighbours of the same speaker as one message.
-fn merged(messages: &[(Role, String)]) -> Vec<(Role, String)> {
-    let mut merged: Vec<(Role, String)> = Vec::new();
-    for (role, content) in messages {
-        match merged.last_mut() {
-            Some((last, text)) if last == role => *text = format!("{text}\n\n{content}"),
-            _ => merged.push((*role, content.clone())),
-        }
-    }
-    merged
-}
-
-/// The system messages that a chat begins with in front of its first question, where there is one.
-fn folded(messages: &[(Role, String)]) -> Vec<(Role, String)> {
-    let systems = messages.iter().take_while(|(role, _)| *role == Role::System).count();
-    let (system, rest) = messages.split_at(systems);
-    let Some(first) = rest.iter().position(|(role, _)| *role == Role::User) else { return messages.to_vec() };
-    let mut folded = rest.to_vec();
-    for (_, content) in system.iter().rev() {
-        folded[first].1 = format!("{content}\n\n{}", folded[first].1);
-    }
-    folded
+/// Whether a source has this word.
+fn mentions(source: &str, word: &str) -> bool {
+    let of_name = |sign: char| sign == '_' || sign.is_alphanumeric();
+    source.match_indices(word).any(|(at, _)| {
+        let before = source[..at].chars().next_back();
+        let behind = source[at + word.len()..].chars().next();
+        !before.is_some_and(of_name) && !behind.is_some_and(of_name)
+    })
 }

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_engine::llama::Container as Kept;
-use intact_engine::{AdoptOptions, Adopted, Engine, Generation, LoadOptions, SaveOptions, StartOptions};
+use intact_engine::{
+    AdoptOptions, Adopted, Engine, Generation, Hooks, LoadOptions, Message, SaveOptions, StartOptions,
+    TemplateInputs, ToolCall,
+};
 use intact_format::foreign::ForeignFile;
 use intact_format::kv_type::KvType;
 use intact_format::layout::{CacheFormat, Container, Layout, Rotation, Section, encode, parse};
@@ -318,6 +321,50 @@ fn the_end_of_the_last_message_that_a_state_lacks_is_evaluated() {
         engine.session_mut("kept").expect("it").score("And then?", 4).expect("it goes on")
     };
     assert_eq!(score(&mut reader), score(&mut writer), "bit for bit");
+}
+
+#[test]
+fn a_chat_with_tools_is_adopted_with_all_that_was_said() {
+    const TEMPLATE: &str = "{{ tools | tojson if tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}\
+        {% for c in m.tool_calls or [] %}{{ c.function.name }} {{ c.function.arguments }}{% endfor %}<|im_end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let knowing_tools = || {
+        let folder = intact_fixtures::default_dir().expect("a folder for models");
+        let model = intact_fixtures::ensure("llama", &folder).expect("a fixture model");
+        let hooks = Hooks { chat_template: Some(TEMPLATE.to_owned()), ..Hooks::default() };
+        let context = ContextParameters { context_size: Some(1024), ..small() };
+        Engine::builder(model).context(context).hooks(hooks).build().expect("an engine")
+    };
+    let bench = Bench::new();
+    let tools = r#"[{"type": "function", "function": {"name": "clock", "parameters": {}}}]"#;
+    let inputs = TemplateInputs { tools: Some(tools.to_owned()), ..TemplateInputs::default() };
+    let said = || {
+        vec![
+            Message::new(0, Role::User, "What time is it?"),
+            Message::calling(vec![ToolCall::new("a", "clock", r#"{"in":  "Rome"}"#)]),
+            Message::answering("a", "It is noon."),
+            Message::new(0, Role::Assistant, "It is noon in Rome."),
+        ]
+    };
+    let mut writer = knowing_tools();
+    writer.start(StartOptions::default().id("kept").inputs(inputs.clone())).expect("started");
+    writer.session_mut("kept").expect("it").add(said()).expect("added");
+    let path = bench.folder.path().join("kept.json");
+    let [_, file] = writer.blind_save("kept", &path, Kept::SequenceFile).expect("kept");
+
+    let mut reader = knowing_tools();
+    let options = AdoptOptions::default().id("kept").history(said()).inputs(inputs);
+    let adopted = reader.adopt(&file, &options).expect("adopted");
+    assert!(
+        adopted.notes.iter().any(|note| note.contains("as the chat template frames them")),
+        "{adopted:?}"
+    );
+    let everything = |engine: &Engine| {
+        let session = engine.session("kept").expect("it");
+        (session.chat().messages().to_vec(), session.inputs(), session.timeline().tokens().to_vec())
+    };
+    assert_eq!(everything(&reader), everything(&writer));
+    reader.session_mut("kept").expect("it").score("And then?", 4).expect("it goes on");
 }
 
 #[test]

@@ -58,7 +58,7 @@ struct Said {
 
 impl Said {
     fn new(session: &str, system: &str) -> Self {
-        let message = Message { role: Role::System, text: system.to_owned() };
+        let message = Message::new(Role::System, system);
         let history = Some(message).filter(|message| !message.text.is_empty()).into_iter().collect();
         Self { session: session.to_owned(), system: Some(system.to_owned()), history }
     }
@@ -248,7 +248,7 @@ impl OpenWorker<'_> {
             cancel_after,
             stream: false,
         };
-        let mut note = |role, text: &str| so_far.history.push(Message { role, text: text.to_owned() });
+        let mut note = |role, text: &str| so_far.history.push(Message::new(role, text));
         note(Role::User, text);
         match self.ask(Request::Say(say)) {
             Ok(Replied::Say(said)) => {

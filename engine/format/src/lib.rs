@@ -5,6 +5,7 @@ pub mod canary;
 pub mod digest;
 pub mod gguf;
 pub mod identity;
+pub mod inputs;
 pub mod kv_type;
 pub mod manifest;
 pub mod media;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::manifest::Manifest;
 use crate::preset::PresetDocument;
-use crate::session::{DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1};
+use crate::session::{DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, DocumentV2_2};
 
 /// A schema that is published.
 #[derive(Debug, Clone, Copy)]
@@ -18,11 +18,12 @@ pub struct PublishedSchema {
 }
 
 /// Every schema that is published.
-pub const SCHEMAS: [PublishedSchema; 6] = [
+pub const SCHEMAS: [PublishedSchema; 7] = [
     PublishedSchema { name: "session-1.0", generate: of::<DocumentV1_0> },
     PublishedSchema { name: "session-1.1", generate: of::<DocumentV1_1> },
     PublishedSchema { name: "session-2.0", generate: of::<DocumentV2_0> },
     PublishedSchema { name: "session-2.1", generate: of::<DocumentV2_1> },
+    PublishedSchema { name: "session-2.2", generate: of::<DocumentV2_2> },
     PublishedSchema { name: "manifest", generate: of::<Manifest> },
     PublishedSchema { name: "preset", generate: of::<PresetDocument> },
 ];

@@ -23,6 +23,7 @@ mod version_1_0;
 mod version_1_1;
 mod version_2_0;
 mod version_2_1;
+mod version_2_2;
 
 use jiff::Timestamp;
 
@@ -32,11 +33,13 @@ pub use version_1_0::Document as DocumentV1_0;
 pub use version_1_1::Document as DocumentV1_1;
 pub use version_2_0::Document as DocumentV2_0;
 pub use version_2_1::Document as DocumentV2_1;
+pub use version_2_2::Document as DocumentV2_2;
 
 use crate::canary::Canary;
 use crate::image::ImageReference;
+use crate::inputs::TemplateInputs;
 use crate::manifest::Manifest;
-use crate::message::{KvStatus, Message};
+use crate::message::{KvStatus, Message, Role};
 use crate::noise::Noise;
 use crate::parameters::{Parameters, SamplerState};
 use crate::passport::Passport;
@@ -53,6 +56,8 @@ pub struct SessionDocument {
     pub saved_at: Option<Timestamp>,
     /// The messages, oldest first.
     pub history: Vec<Message>,
+    /// What the chat template is given besides the messages; from format 2.2.
+    pub inputs: Option<TemplateInputs>,
     /// The seed's manifest fields; from format 1.1.
     pub manifest: Option<Manifest>,
     /// All parameter sets; from format 2.0.
@@ -113,6 +118,7 @@ impl SessionDocument {
             session_id,
             saved_at: None,
             history: Vec::new(),
+            inputs: None,
             manifest: None,
             parameters: None,
             sampler: None,
@@ -120,6 +126,20 @@ impl SessionDocument {
             canary: None,
             noise: None,
             image: None,
+        }
+    }
+
+    /// The version that it is written in unless another is asked for: the lowest one from [`FormatVersion::OF_TEXT`] on
+    /// that holds all of it.
+    #[must_use]
+    pub fn version(&self) -> FormatVersion {
+        let more = |message: &Message| {
+            !message.details.is_empty() || matches!(message.role, Role::Developer | Role::Tool)
+        };
+        if self.inputs.is_some() || self.history.iter().any(more) {
+            FormatVersion::V2_2
+        } else {
+            FormatVersion::OF_TEXT
         }
     }
 

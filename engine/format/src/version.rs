@@ -46,10 +46,15 @@ impl FormatVersion {
     pub const V2_0: Self = Self::new(2, 0);
     /// Adds how far the model was from itself where the session was saved.
     pub const V2_1: Self = Self::new(2, 1);
-    /// The version that is written unless another is asked for.
-    pub const CURRENT: Self = Self::V2_1;
+    /// Adds tools, reasoning and what a chat template was given.
+    pub const V2_2: Self = Self::new(2, 2);
+    /// The newest version: what can be read. What is written unless another is asked for is the lowest one from
+    /// [`Self::OF_TEXT`] on that holds all of a session.
+    pub const CURRENT: Self = Self::V2_2;
+    /// What a chat of texts alone is written in.
+    pub const OF_TEXT: Self = Self::V2_1;
     /// Every version that can be written, oldest first.
-    pub const ALL: [Self; 4] = [Self::V1_0, Self::V1_1, Self::V2_0, Self::V2_1];
+    pub const ALL: [Self; 5] = [Self::V1_0, Self::V1_1, Self::V2_0, Self::V2_1, Self::V2_2];
 
     /// The version `major.minor`.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use intact_format::message::Role;
+use intact_format::message::{Message, Role};
 use intact_format::route::{Refusal, RefusalCode};
 
 use crate::llama::{Model, Token};
@@ -11,7 +11,7 @@ use crate::template::ChatTemplate;
 
 /// The tokens that messages render to.
 pub(super) fn rendered(
-    messages: &[(Role, String)],
+    messages: &[Message],
     template: &ChatTemplate,
     model: &Model,
 ) -> Result<Vec<Token>, Refusal> {
@@ -31,7 +31,7 @@ pub(super) struct Conversation {
 /// The conversation whose messages tile the tokens.
 pub(super) fn conversation(
     tokens: &[Token],
-    messages: Option<&[(Role, String)]>,
+    messages: Option<&[Message]>,
     template: &ChatTemplate,
     model: &Model,
 ) -> Result<Conversation, Refusal> {
@@ -45,8 +45,11 @@ pub(super) fn conversation(
     if messages.is_empty() {
         return Err(differs("the history has no messages"));
     }
-    if messages.iter().skip(1).any(|(role, _)| *role == Role::System) {
+    if messages.iter().skip(1).any(|message| message.role == Role::System) {
         return Err(differs("only the first message of a session can be a system prompt"));
+    }
+    if let Some((message, flaw)) = messages.iter().find_map(|message| Some((message, message.flaw()?))) {
+        return Err(differs(format!("there is a message of the role {} that {flaw}", message.role)));
     }
     let found = Text::of(tokens, model).contents(messages)?;
     let (starts, rest, how) = match framed(tokens, messages, template, model) {
@@ -70,9 +73,9 @@ pub(super) fn conversation(
     };
     let all = [tokens, &rest].concat();
     let mut chat = Chat::default();
-    for (at, (role, content)) in messages.iter().enumerate() {
+    for (at, message) in messages.iter().enumerate() {
         let to = starts.get(at + 1).copied().unwrap_or(all.len());
-        chat.push(*role, content.clone());
+        chat.append(message.clone());
         chat.note_run(starts[at], &all[starts[at]..to]);
     }
     let mut told = format!("The {} messages given were found in the tokens, {how}.", messages.len());
@@ -82,9 +85,9 @@ pub(super) fn conversation(
     Ok(Conversation { chat, rest, told })
 }
 
-fn untold(messages: &[(Role, String)]) -> Chat {
+fn untold(messages: &[Message]) -> Chat {
     let mut chat = Chat::default();
-    messages.iter().for_each(|(role, content)| chat.push(*role, content.clone()));
+    messages.iter().for_each(|message| chat.append(message.clone()));
     chat
 }
 
@@ -92,7 +95,7 @@ fn untold(messages: &[(Role, String)]) -> Chat {
 /// gives: all of them, with the opening of an answer behind, or without the end of the last one.
 fn framed(
     tokens: &[Token],
-    messages: &[(Role, String)],
+    messages: &[Message],
     template: &ChatTemplate,
     model: &Model,
 ) -> Option<(Vec<usize>, Vec<Token>)> {
@@ -109,7 +112,7 @@ fn framed(
 /// That what stands behind the messages is no more than the opening of an answer.
 fn accounted(
     tokens: &[Token],
-    messages: &[(Role, String)],
+    messages: &[Message],
     template: &ChatTemplate,
     model: &Model,
 ) -> Result<(), Refusal> {
@@ -128,21 +131,19 @@ fn accounted(
 /// That the tokens are not those of the same messages with the roles of user and assistant exchanged.
 fn not_swapped(
     tokens: &[Token],
-    messages: &[(Role, String)],
+    messages: &[Message],
     template: &ChatTemplate,
     model: &Model,
 ) -> Result<(), Refusal> {
-    let swapped: Vec<_> = messages
-        .iter()
-        .map(|(role, content)| {
-            let role = match role {
-                Role::User => Role::Assistant,
-                Role::Assistant => Role::User,
-                other => *other,
-            };
-            (role, content.clone())
-        })
-        .collect();
+    let exchanged = |message: &Message| {
+        let role = match message.role {
+            Role::User => Role::Assistant,
+            Role::Assistant => Role::User,
+            other => other,
+        };
+        Message::new(0, role, message.content.clone())
+    };
+    let swapped: Vec<_> = messages.iter().map(exchanged).collect();
     match framed(tokens, &swapped, template, model) {
         Some(_) => Err(differs(
             "what the user says in them, the assistant says in the tokens, and the other way round",
@@ -176,11 +177,11 @@ impl Text {
     }
 
     /// The tokens of each message's text, which must follow each other in this text.
-    fn contents(&self, messages: &[(Role, String)]) -> Result<Vec<Range<usize>>, Refusal> {
+    fn contents(&self, messages: &[Message]) -> Result<Vec<Range<usize>>, Refusal> {
         let mut from = 0;
         let mut found = Vec::with_capacity(messages.len());
-        for (at, (_, content)) in messages.iter().enumerate() {
-            let content = content.trim();
+        for (at, message) in messages.iter().enumerate() {
+            let content = message.content.trim();
             let start = self.text.get(from..).and_then(|rest| rest.find(content)).ok_or_else(|| {
                 differs(format!(
                     "message {} is not in the text of the saved tokens, or not in its place",

@@ -1,14 +1,15 @@
 use proptest::prelude::*;
 use proptest::strategy::Strategy as Generator;
 
-use super::{CleanupError, MessageSize, keep};
+use super::{CleanupError, MessageSize, keep, open_messages};
 use intact_format::message::Role;
 use intact_format::parameters::CacheCleanupStrategy as Strategy;
 
-/// `s` system, `u` user, `a` assistant; ten tokens each.
+/// `s` system, `u` user, `a` assistant, `t` tool; ten tokens each.
 fn chat(roles: &str) -> Vec<MessageSize> {
     let role = |letter| match letter {
         's' => Role::System,
+        't' => Role::Tool,
         'u' => Role::User,
         _ => Role::Assistant,
     };
@@ -64,6 +65,15 @@ fn any_role() -> impl Generator<Value = Role> {
 fn any_chat() -> impl Generator<Value = Vec<MessageSize>> {
     let message = (any_role(), 0..60_usize).prop_map(|(role, tokens)| MessageSize { role, tokens });
     prop::collection::vec(message, 0..24)
+}
+
+#[test]
+fn what_tools_answer_stays_with_the_message_that_calls_them() {
+    for (said, open) in
+        [("", 0), ("u", 1), ("sua", 1), ("suat", 2), ("suattt", 4), ("t", 1), ("sut", 1), ("at", 2)]
+    {
+        assert_eq!(open_messages(&chat(said)), open, "{said}");
+    }
 }
 
 proptest! {

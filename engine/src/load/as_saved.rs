@@ -65,7 +65,8 @@ impl Engine {
             Err(refusal) => return AsSaved::Unknown(refusal.to_string()),
         };
         let noise = self.noise(parameters, &room.passport);
-        let (attempt, context) = Attempt::new(document, source, room, self);
+        // No message is rendered on the way.
+        let (attempt, context) = Attempt::new(document, source, room, self, &self.template);
         let (context, found) = attempt.rehearse(context, &decision, noise.as_ref());
         self.spares.keep(context);
         match found {

@@ -76,9 +76,10 @@ impl<'a> Attempt<'a> {
         source: &'a dyn SessionSource,
         room: Room,
         engine: &Engine,
+        template: &Arc<ChatTemplate>,
     ) -> (Self, Context) {
         let Room { context, probe, memory, passport } = room;
-        let (template, model) = (Arc::clone(&engine.template), Arc::clone(&engine.model));
+        let (template, model) = (Arc::clone(template), Arc::clone(&engine.model));
         (Self { document, source, template, model, probe, memory, passport }, context)
     }
 

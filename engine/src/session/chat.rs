@@ -43,8 +43,28 @@ impl Chat {
 
     /// Appends a message whose run is not known yet.
     pub fn push(&mut self, role: Role, content: impl Into<String>) {
-        self.messages.push(Message::new(self.next_id, role, content));
+        self.append(Message::new(0, role, content));
+    }
+
+    /// Appends a message as it is, but for its id, its run and its place, which are those of this chat.
+    pub fn append(&mut self, message: Message) {
+        let place = Message { id: self.next_id, tokens: None, span: None, ..message };
+        self.messages.push(Message { status: KvStatus::Loaded, ..place });
         self.next_id = self.next_id.saturating_add(1);
+    }
+
+    /// Reads the last message in another way: what it says and has besides is that of `message`, its run stays.
+    pub fn reread_last(&mut self, message: Message) {
+        if let Some(last) = self.messages.last_mut() {
+            (last.content, last.details) = (message.content, message.details);
+        }
+    }
+
+    /// Forgets the runs of all loaded messages, so that they are rendered again.
+    pub fn forget_runs(&mut self) {
+        for message in self.messages.iter_mut().filter(|message| message.status != KvStatus::Unloaded) {
+            (message.tokens, message.span) = (None, None);
+        }
     }
 
     /// Drops messages from the end until `count` are left.
@@ -179,7 +199,12 @@ fn tokens_of(stretches: &[Stretch], model: &Model) -> Vec<Token> {
 }
 
 fn for_template<'m>(messages: impl Iterator<Item = &'m Message>) -> Vec<ChatMessage<'m>> {
-    messages.map(|message| ChatMessage { role: message.role, content: &message.content }).collect()
+    let seen = |message: &'m Message| ChatMessage {
+        role: message.role,
+        content: &message.content,
+        details: &message.details,
+    };
+    messages.map(seen).collect()
 }
 
 fn set_run(message: &mut Message, start: usize, tokens: Vec<Token>) {

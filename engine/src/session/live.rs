@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use intact_format::image::{CellImage, ImageReference};
-use intact_format::message::Role;
+use intact_format::inputs::TemplateInputs;
+use intact_format::message::{Message, Role};
 use intact_format::parameters::{CacheCleanupStrategy, Parameters};
 use intact_format::passport::Passport;
 use intact_format::session_id::SessionId;
@@ -129,7 +130,7 @@ impl Session {
             self.chat.push(Role::System, parameters.system_prompt.clone());
         }
         for message in &parameters.history {
-            self.chat.push(message.role, message.content.clone());
+            self.chat.push(message.role.into(), message.content.clone());
         }
         if self.chat.messages().is_empty() {
             return Ok(());
@@ -155,13 +156,104 @@ impl Session {
         generation: &Generation,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Reply, EngineError> {
+        self.tell([Message::new(0, Role::User, text)], generation, on_text)
+    }
+
+    /// Adds messages of any kind and the model's reply to them: what tools answer, or a user's message. Their ids are given
+    /// by the session.
+    ///
+    /// # Errors
+    /// As [`Session::say`], and where a message has what its speaker cannot have, or the chat template does not show it.
+    pub fn tell(
+        &mut self,
+        messages: impl IntoIterator<Item = Message>,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, EngineError> {
         let mut turn = Turn::begin(self);
-        turn.session().chat.push(Role::User, text);
+        turn.session().append(messages)?;
         let outcome = turn.session().reply(generation, on_text);
         if matches!(outcome, Ok(_) | Err(EngineError::Cancelled { .. })) {
             turn.commit();
         }
         outcome
+    }
+
+    /// Adds messages of any kind and evaluates them, without a reply: a call of the assistant that somebody else has read,
+    /// or what a tool answers while another answer is awaited.
+    ///
+    /// # Errors
+    /// As [`Session::tell`]; the session is what it was then.
+    pub fn add(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), EngineError> {
+        let mut turn = Turn::begin(self);
+        let session = turn.session();
+        session.append(messages)?;
+        let model = Arc::clone(session.model());
+        let stream = session.chat.stream(&session.template, &model)?;
+        session.feed(&stream)?;
+        turn.commit();
+        Ok(())
+    }
+
+    /// Reads the last reply in another way: the calls of tools in it, its reasoning and the answer, which the model wrote as
+    /// one text. The tokens stay what the model wrote; the chat template is given what was read.
+    ///
+    /// # Errors
+    /// When the last message is no reply, or `reply` is none, or the chat template does not show it; the session is what it
+    /// was then.
+    pub fn read_reply(&mut self, reply: Message) -> Result<(), EngineError> {
+        let last = self.chat.messages().last().map(|message| message.role);
+        if last != Some(Role::Assistant) || reply.role != Role::Assistant {
+            return Err(EngineError::Message {
+                what: "no reply of the assistant to be read in another way".into(),
+            });
+        }
+        sound(&reply)?;
+        let mut turn = Turn::begin(self);
+        let session = turn.session();
+        session.chat.reread_last(reply);
+        session.template.shows(&session.chat.for_template())?;
+        turn.commit();
+        Ok(())
+    }
+
+    /// What the chat template is given besides the messages; none where its rendering depends on nothing else.
+    #[must_use]
+    pub fn inputs(&self) -> Option<TemplateInputs> {
+        self.template.inputs()
+    }
+
+    /// Gives the chat template something else besides the messages, such as tools. Messages that are in the context already
+    /// are rendered again, and evaluated from the first token that differs.
+    ///
+    /// # Errors
+    /// When the chat template can be given no such inputs, or does not show tools; the session is what it was then.
+    pub fn set_inputs(&mut self, inputs: &TemplateInputs) -> Result<(), EngineError> {
+        let mut turn = Turn::begin(self);
+        let session = turn.session();
+        session.template = Arc::new(session.template.with_inputs(inputs)?);
+        session.template.shows(&session.chat.for_template())?;
+        if !session.timeline.tokens().is_empty() {
+            session.chat.forget_runs();
+            let model = Arc::clone(session.model());
+            let stream = session.chat.stream(&session.template, &model)?;
+            session.feed(&stream)?;
+        }
+        turn.commit();
+        Ok(())
+    }
+
+    fn append(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), EngineError> {
+        for message in messages {
+            sound(&message)?;
+            if message.role == Role::System && !self.chat.messages().is_empty() {
+                return Err(EngineError::Message {
+                    what: "a system prompt that is not the first message".into(),
+                });
+            }
+            self.chat.append(message);
+        }
+        Ok(())
     }
 
     fn reply(
@@ -230,12 +322,13 @@ impl Session {
             return Ok((0, prompt));
         }
         let mut sizes = self.sizes();
-        let last = sizes.pop().map_or(0, |message| message.tokens);
+        let open = sizes.split_off(sizes.len() - cleanup::open_messages(&sizes));
+        let last = open.iter().map(|message| message.tokens).sum::<usize>();
         let too_long = || EngineError::MessageTooLong { id: self.id.clone(), tokens: last + extra, n_ctx };
         let budget = n_ctx.checked_sub(last + extra).ok_or_else(too_long)?;
         let mut keep = cleanup::keep(self.parameters.chat_parameters.cache_cleanup_strategy, &sizes, budget)?;
         let unloaded = sizes.len() - keep.len();
-        keep.push(sizes.len());
+        keep.extend(sizes.len()..sizes.len() + open.len());
         self.chat.keep_loaded(&keep);
         tracing::info!(session = %self.id, unloaded, "messages left the context to make room");
         Ok((unloaded, self.chat.prompt(&self.template, &model)?))
@@ -379,6 +472,13 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// Fails where a message has what its speaker cannot have.
+fn sound(message: &Message) -> Result<(), EngineError> {
+    let flaw =
+        |what| EngineError::Message { what: format!("a message of the role {} that {what}", message.role) };
+    message.flaw().map_or(Ok(()), |what| Err(flaw(what)))
 }
 
 /// What a reply did to the messages before it.

@@ -26,6 +26,21 @@ pub enum TemplateError {
         /// Where and what.
         reason: String,
     },
+    /// It was to be given what no template can be given.
+    #[error("the chat template cannot be given this: {reason}")]
+    Inputs {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It leaves out a part of the chat.
+    #[error(
+        "the model's chat template does not show {what}, so the model would not know of them; use a model whose template \
+         knows tools"
+    )]
+    NotShown {
+        /// What it leaves out.
+        what: &'static str,
+    },
     /// Adding a message changes the text of an earlier one.
     #[error(
         "the model's chat template rewrites message {message} when message {by} is added: \

@@ -4,7 +4,7 @@ use intact_format::message::Role;
 
 use super::{ChatMessage, ChatTemplate, TemplateError};
 
-const CHAT: [ChatMessage<'_>; 1] = [ChatMessage { role: Role::User, content: "Hi" }];
+const CHAT: [ChatMessage<'_>; 1] = [ChatMessage::new(Role::User, "Hi")];
 
 fn refused_at_once(what: &str, source: &str) {
     let compiled = ChatTemplate::compile(source, "", "");

@@ -4,6 +4,7 @@
 
 use intact_format::message::Role;
 
+use super::line::{Line, PLAIN};
 use super::marks::{self, Stretch};
 use super::{ChatMessage, ChatTemplate, TemplateError};
 
@@ -66,7 +67,7 @@ impl ChatTemplate {
     /// # Errors
     /// [`TemplateError::HidesAnswer`] where the template does not put the answer into the text; else as [`Self::render`].
     pub fn closing(&self, messages: &[ChatMessage<'_>]) -> Result<String, TemplateError> {
-        let answer = (Role::Assistant, marks::end_of(messages.len()));
+        let answer = Line::new(Role::Assistant, marks::end_of(messages.len()));
         let answered = self.contents(messages).into_iter().chain([answer]).collect();
         let (text, ends) = marks::ends(&self.rendered(answered, false)?);
         let (_, end) = ends.last().ok_or(TemplateError::HidesAnswer { message: messages.len() })?;
@@ -118,11 +119,14 @@ impl ChatTemplate {
     }
 
     /// The contents of messages, each with a mark at its end.
-    fn marked(&self, messages: &[ChatMessage<'_>]) -> Vec<(Role, String)> {
-        let contents = self.contents(messages).into_iter().enumerate();
-        contents
-            .map(|(number, (role, content))| (role, marks::ended(&content, number).unwrap_or(content)))
-            .collect()
+    fn marked<'a>(&self, messages: &[ChatMessage<'a>]) -> Vec<Line<'a>> {
+        let mut lines = self.contents(messages);
+        for (number, line) in lines.iter_mut().enumerate() {
+            if let Some(ended) = marks::ended(&line.content, number) {
+                line.content = ended;
+            }
+        }
+        lines
     }
 
     /// The text of a beginning of a chat. Nothing for no messages, and nothing for system messages alone where the template
@@ -131,7 +135,7 @@ impl ChatTemplate {
         if messages.is_empty() {
             return Ok(String::new());
         }
-        if messages.iter().any(|message| message.role != Role::System) {
+        if messages.iter().any(|message| !message.role.instructs()) {
             return self.spelled(messages, false);
         }
         match self.rendered(self.marked(messages), false) {
@@ -160,16 +164,16 @@ impl ChatTemplate {
     /// Whether the template takes no system message: it refuses one before a question, or leaves it out. None where it
     /// cannot even be rendered.
     pub(super) fn hides_system(&self) -> Option<bool> {
-        let question = ChatMessage { role: Role::User, content: "How are you?" };
-        let system = ChatMessage { role: Role::System, content: "Be kind." };
+        let question = ChatMessage::new(Role::User, "How are you?");
+        let system = ChatMessage::new(Role::System, "Be kind.");
         let shown = |ends: &[(usize, usize)], number: usize| ends.iter().any(|(found, _)| *found == number);
-        match self.rendered_as_it_is(&self.marked(&[system, question]), true) {
+        match self.rendered_in(&self.marked(&[system, question]), true, PLAIN) {
             Ok(text) => {
                 let (_, ends) = marks::ends(&text);
                 Some(shown(&ends, 1) && !shown(&ends, 0))
             }
             Err(TemplateError::Refused { .. }) => {
-                Some(self.rendered_as_it_is(&self.contents(&[question]), true).is_ok())
+                Some(self.rendered_in(&self.contents(&[question]), true, PLAIN).is_ok())
             }
             Err(_) => None,
         }
@@ -178,7 +182,7 @@ impl ChatTemplate {
     /// Whether the template changes earlier text when messages are added: it strips the reasoning of earlier answers, or
     /// moves the system prompt.
     pub(super) fn rewrites_earlier(&self) -> bool {
-        let of = |role, content| ChatMessage { role, content };
+        let of = |role, content| ChatMessage::new(role, content);
         let system = of(Role::System, "Be kind.");
         let chat = [
             of(Role::User, "How are you?"),

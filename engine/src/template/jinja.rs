@@ -1,5 +1,6 @@
 //! The Jinja environment that Hugging Face's tools give to chat templates.
 
+use std::cell::Cell;
 use std::{io, thread};
 
 use jiff::civil::{Date, DateTime};
@@ -8,6 +9,7 @@ use minijinja::{Environment, Error, ErrorKind};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
+use super::marks::is_mark;
 use super::measured::measured;
 use super::{TemplateError, bounds};
 
@@ -23,7 +25,7 @@ const STACK: usize = 32 << 20;
 #[error("{0}")]
 pub(super) struct Raised(pub(super) String);
 
-pub(super) fn environment(source: &str, today: Date) -> Result<Environment<'static>, TemplateError> {
+pub(super) fn environment(source: &str) -> Result<Environment<'static>, TemplateError> {
     let source = measured(source)?;
     on_a_stack_of_its_own(|| {
         let mut environment = Environment::new();
@@ -32,7 +34,7 @@ pub(super) fn environment(source: &str, today: Date) -> Result<Environment<'stat
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         bounds::install(&mut environment);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", move |format: &str| strftime(today, format));
+        environment.add_function("strftime_now", |format: &str| strftime(TODAY.get(), format));
         environment.add_filter("tojson", tojson);
         environment.add_test("iterable", is_iterable);
         environment.add_template_owned(NAME, source).map_err(|error| TemplateError::from_jinja(&error))?;
@@ -40,14 +42,21 @@ pub(super) fn environment(source: &str, today: Date) -> Result<Environment<'stat
     })
 }
 
-/// Renders the template of an environment. `chat` says how many bytes the messages have.
+thread_local! {
+    // A rendering has a thread of its own.
+    static TODAY: Cell<Date> = const { Cell::new(Date::ZERO) };
+}
+
+/// Renders the template of an environment on a day. `chat` says how many bytes the messages have.
 pub(super) fn rendered(
     environment: &Environment<'static>,
     context: Value,
     chat: u64,
+    today: Date,
 ) -> Result<String, TemplateError> {
     on_a_stack_of_its_own(|| {
         bounds::begin(chat);
+        TODAY.set(today);
         environment
             .get_template(NAME)
             .and_then(|template| template.render(context))
@@ -117,7 +126,8 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
 fn in_ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for sign in text.chars() {
-        if sign.is_ascii() {
+        // Marks stand for texts of their own.
+        if sign.is_ascii() || is_mark(sign) {
             out.push(sign);
         } else {
             sign.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));

@@ -210,7 +210,8 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     pairs.remainder().is_empty().then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-fn is_mark(sign: char) -> bool {
+/// Whether it is one of the characters that marks are made of.
+pub(super) fn is_mark(sign: char) -> bool {
     DIGITS.contains(&u32::from(sign)) || (SPELLED..=CONTENT_END).contains(&sign)
 }
 

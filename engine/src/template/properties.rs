@@ -98,7 +98,7 @@ proptest! {
         };
         let roles = [Role::System, Role::User, Role::Assistant, Role::User];
         let chat: Vec<_> =
-            roles.into_iter().zip(&said).map(|(role, content)| ChatMessage { role, content }).collect();
+            roles.into_iter().zip(&said).map(|(role, content)| ChatMessage::new(role, content)).collect();
         let rendered = match template.render(&chat, opening) {
             Ok(rendered) => rendered,
             Err(error) => {

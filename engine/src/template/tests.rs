@@ -28,23 +28,23 @@ fn compile(source: &str) -> ChatTemplate {
 }
 
 fn system(content: &str) -> ChatMessage<'_> {
-    ChatMessage { role: Role::System, content }
+    ChatMessage::new(Role::System, content)
 }
 
 fn user(content: &str) -> ChatMessage<'_> {
-    ChatMessage { role: Role::User, content }
+    ChatMessage::new(Role::User, content)
 }
 
 fn assistant(content: &str) -> ChatMessage<'_> {
-    ChatMessage { role: Role::Assistant, content }
+    ChatMessage::new(Role::Assistant, content)
 }
 
 const CHAT: [ChatMessage<'_>; 5] = [
-    ChatMessage { role: Role::System, content: "Be brief." },
-    ChatMessage { role: Role::User, content: "Plan a trip to Madrid in May." },
-    ChatMessage { role: Role::Assistant, content: "Day 1: the Prado." },
-    ChatMessage { role: Role::User, content: "Three museums worth visiting?" },
-    ChatMessage { role: Role::Assistant, content: "Prado, Reina Sofía, Thyssen." },
+    ChatMessage::new(Role::System, "Be brief."),
+    ChatMessage::new(Role::User, "Plan a trip to Madrid in May."),
+    ChatMessage::new(Role::Assistant, "Day 1: the Prado."),
+    ChatMessage::new(Role::User, "Three museums worth visiting?"),
+    ChatMessage::new(Role::Assistant, "Prado, Reina Sofía, Thyssen."),
 ];
 
 #[test]

@@ -14,4 +14,5 @@ mod routes;
 mod saving;
 mod store;
 mod support;
+mod tools;
 mod turns;

@@ -76,6 +76,8 @@ pub enum Replied {
     Open(Opened),
     /// To `start`.
     Start,
+    /// To `give`.
+    Give,
     /// To `say`.
     Say(Said),
     /// To `clean-up`.
@@ -106,6 +108,7 @@ impl Replied {
             Self::Hello(_) => "Hello",
             Self::Open(_) => "Open",
             Self::Start => "Start",
+            Self::Give => "Give",
             Self::Say(_) => "Say",
             Self::CleanUp => "CleanUp",
             Self::Save(_) => "Save",
@@ -257,6 +260,49 @@ pub struct Message {
     pub role: Role,
     /// What is said, without any template framing.
     pub text: String,
+    /// It says nothing at all, which is not the same as an empty text: a null in OpenAI-style histories.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_text: bool,
+    /// The name of the speaker, or of the tool that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the model thought before it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// The tools that the model calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Of a tool's message: the id of the call that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+/// A call of a tool by the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// Its id, by which the answer names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments, to the letter as the model wrote them.
+    pub arguments: String,
+}
+
+impl Message {
+    /// A message that has nothing but a text.
+    #[must_use]
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self {
+            role,
+            text: text.into(),
+            without_text: false,
+            name: None,
+            reasoning: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
+    }
 }
 
 /// How a load was carried out.

@@ -19,7 +19,7 @@ mod request;
 
 pub use answer::{
     AFRESH, Adopted, Answer, AxisReport, Checked, Hello, Loaded, Message, Opened, Outcome, Receipt, Refusal,
-    Replied, Said, Saved, Scored, Timings,
+    Replied, Said, Saved, Scored, Timings, ToolCall,
 };
 pub use cage::{CAGE, CAGED_FILES, CAGED_NETWORK, Cage, OFF};
 pub use failure::{Operation, WorkerError, operation};
@@ -28,7 +28,7 @@ pub use logits::{Logits, LogitsError, Oracle};
 #[cfg(unix)]
 pub use orphan::end_with_the_reader;
 pub use request::{
-    Adopt, Check, CleanUp, Envelope, FlashAttention, Floor, Forget, HelloRequest, Load, Open,
+    Adopt, Check, CleanUp, Envelope, FlashAttention, Floor, Forget, Give, HelloRequest, Inputs, Load, Open,
     ParameterSource, Request, Role, Sampling, Save, Say, Score, Settings, Start, TINY_MODEL, Work,
 };
 

@@ -27,6 +27,8 @@ pub enum Request {
     Open(Box<Open>),
     /// Start a session and say nothing.
     Start(Start),
+    /// Give a session's chat template something besides the messages, such as tools; starts the session if it is not live.
+    Give(Give),
     /// Advance a session by one message; starts the session if it is not live.
     Say(Say),
     /// Unload messages of a session to make room, by a strategy.
@@ -51,9 +53,9 @@ pub enum Request {
 
 impl Request {
     /// The name of every operation, as on the wire.
-    pub const OPERATIONS: [&'static str; 13] = [
-        "hello", "open", "start", "say", "clean-up", "save", "load", "adopt", "check", "score", "forget",
-        "floor", "bye",
+    pub const OPERATIONS: [&'static str; 14] = [
+        "hello", "open", "start", "give", "say", "clean-up", "save", "load", "adopt", "check", "score",
+        "forget", "floor", "bye",
     ];
 
     /// The name of its operation, as on the wire.
@@ -63,6 +65,7 @@ impl Request {
             Self::Hello(_) => "hello",
             Self::Open(_) => "open",
             Self::Start(_) => "start",
+            Self::Give(_) => "give",
             Self::Say(_) => "say",
             Self::CleanUp(_) => "clean-up",
             Self::Save(_) => "save",
@@ -206,10 +209,14 @@ pub enum FlashAttention {
 pub enum Role {
     /// The system prompt.
     System,
+    /// Who builds on the model, as some chats tell them from the system.
+    Developer,
     /// The person.
     User,
     /// The model.
     Assistant,
+    /// A tool that the model called.
+    Tool,
 }
 
 /// Arguments of `start`.
@@ -220,6 +227,30 @@ pub struct Start {
     /// System prompt.
     #[serde(default)]
     pub system: Option<String>,
+}
+
+/// Arguments of `give`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Give {
+    /// Id of the session; started if it is not live.
+    pub session: String,
+    /// System prompt of a session that this request starts.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// What the chat template is given from now on. What is not there stays as it was; an empty list takes all tools away.
+    pub inputs: Inputs,
+}
+
+/// What a chat template is given besides the messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inputs {
+    /// The tools that the model may call: a JSON array of their definitions, as a text that keeps the order of its keys.
+    pub tools: Option<String>,
+    /// Named values that some templates know, such as `enable_thinking`: a JSON object, as a text.
+    pub arguments: Option<String>,
+    /// The day on which the chat is rendered, `2026-04-23`; none is the day on which the model was opened.
+    pub date: Option<String>,
 }
 
 /// Arguments of `clean-up`.
@@ -324,6 +355,9 @@ pub struct Adopt {
     /// The conversation; `None` makes one message of the tokens' text.
     #[serde(default)]
     pub history: Option<Vec<Message>>,
+    /// What the chat template was given besides the messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
 }
 
 /// Arguments of `check`.

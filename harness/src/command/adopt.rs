@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use intact_format::text::without_byte_order_mark;
-use intact_protocol::{Adopt as AdoptRequest, Adopted, Cage, Message, Outcome, Replied, Request, Save};
+use intact_format::text::{member, without_byte_order_mark};
+use intact_protocol::{
+    Adopt as AdoptRequest, Adopted, Cage, Inputs, Message, Outcome, Replied, Request, Save,
+};
 use serde::Serialize;
 
 use super::Failure;
@@ -50,6 +52,8 @@ pub(super) struct Adopt {
 
     /// The conversation: a JSON array of messages with role and content, or as node-llama-cpp or llama-server write it
     ///
+    /// Calls of tools, what tools answer, reasoning and names are kept; of a request its tools and chat_template_kwargs too.
+    ///
     /// Without it, the text of the tokens becomes one message of the assistant.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -79,12 +83,13 @@ impl Adopt {
         let path = absolute(&self.file)?;
         let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
         unless_taken(&out)?;
-        let history = self.history.as_deref().map(told_in).transpose()?;
+        let (history, inputs) = self.history.as_deref().map(told_in).transpose()?.unzip();
+        let inputs = inputs.flatten();
         let session = self.session.clone().unwrap_or_else(|| name(&out));
         let folder = out.parent().map(Path::to_owned);
         let cage = Cage { read: vec![path.clone()], write: folder.into_iter().collect() };
         let mut worker = self.model.open(cage)?;
-        let request = AdoptRequest { path, session: session.clone(), history };
+        let request = AdoptRequest { path, session: session.clone(), history, inputs };
         let adopted = match worker.ask(Request::Adopt(request), PATIENCE, &mut |_| {})? {
             Ok(Replied::Adopt(adopted)) => adopted,
             Err(Outcome::Refused(refusal)) => {
@@ -126,14 +131,23 @@ fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<Path
     }
 }
 
-/// The conversation of a file.
-fn told_in(path: &Path) -> Result<Vec<Message>, Failure> {
+/// The conversation of a file, and what its chat template was given besides.
+fn told_in(path: &Path) -> Result<(Vec<Message>, Option<Inputs>), Failure> {
     let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!("{} is no conversation: {error}", path.display())).help(FORMS)
     };
-    let document = serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| failed(&error))?;
-    messages(&document).map_err(|error| failed(&error))
+    let bytes = without_byte_order_mark(&bytes);
+    let document = serde_json::from_slice(bytes).map_err(|error| failed(&error))?;
+    let messages = messages(&document).map_err(|error| failed(&error))?;
+    Ok((messages, str::from_utf8(bytes).ok().and_then(given_in)))
+}
+
+/// The tools and the arguments of the chat template in a request of an OpenAI-style API.
+fn given_in(request: &str) -> Option<Inputs> {
+    let there = |name: &str| member(request, name).filter(|value| *value != "null").map(str::to_owned);
+    let inputs = Inputs { tools: there("tools"), arguments: there("chat_template_kwargs"), date: None };
+    Some(inputs).filter(|inputs| *inputs != Inputs::default())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -7,17 +7,20 @@ mod line;
 mod reach;
 mod sealing;
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use intact_format::image::Durable;
+use intact_format::inputs::TemplateInputs;
 use intact_format::place::{FileSink, FileSource, sidecar_path};
 use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
+use intact_format::text::without_byte_order_mark;
 use intact_protocol::{
-    CAGED_FILES, Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say,
+    CAGED_FILES, Give, Inputs, Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say,
 };
 use intact_seal::Form;
 
@@ -45,10 +48,11 @@ const HELP: &str = "\
               <session>.json); only what it came from is replaced
 /save --replace [FILE]  the same, over whatever session is there
 /load FILE    load a session and go on with it
+/tools [FILE] give the model the tools of a JSON array; without a file, take all away
 /new [ID]     start a new session
 /help         this text
 /quit         leave (so does the end of input)
-Anything else is said to the model. A message that starts with / is written with //.";
+Anything else is said to the model. A message that starts with / is written with //; one of several lines stands between two\nlines of \"\"\".";
 
 /// Talk to a model in the terminal; save the session and load it again
 ///
@@ -167,8 +171,8 @@ impl Chat {
         }
         prompt(interactive);
         let mut input = Input::new(io::stdin().lock());
-        while let Some(line) = input.line() {
-            match line.map(|line| Line::parse(&line)) {
+        while let Some(entry) = input.entry() {
+            match entry.map(Line::of) {
                 Ok(Line::Quit) => break,
                 Ok(line) => conversation.tell(&line),
                 Err(failure) => conversation.report(&failure),
@@ -208,6 +212,7 @@ impl Conversation {
             Line::Save { file, replace } => self.save(file.clone(), *replace),
             Line::Load(file) => self.load(file),
             Line::LoadWhat => Err(Failure::setup("load which file?").help("/load FILE")),
+            Line::Tools(file) => self.give(file.as_deref()),
             Line::New(id) => self.start_anew(id.clone()),
             Line::Message(text) => self.say(text),
         };
@@ -252,6 +257,24 @@ impl Conversation {
                 Ok(())
             }
             other => Err(Failure::setup(told(&other))),
+        }
+    }
+
+    /// Gives the model the tools of a file, or takes all away.
+    fn give(&mut self, file: Option<&Path>) -> Result<(), Failure> {
+        let tools = match file {
+            Some(file) => tools_in(file)?,
+            None => "[]".to_owned(),
+        };
+        let inputs = Inputs { tools: Some(tools), ..Inputs::default() };
+        let give = Give { session: self.id.clone(), system: self.system.clone(), inputs };
+        match self.ask(Request::Give(give), &mut |_| {})? {
+            Ok(Replied::Give) => {
+                let told = file.map_or("all tools are taken away", |_| "the model is told of the tools");
+                eprintln!("{told}");
+                Ok(())
+            }
+            other => Err(Failure::setup(told(&other)).but("the session goes on with the tools that it had")),
         }
     }
 
@@ -418,6 +441,19 @@ impl Conversation {
         }
         self.worst
     }
+}
+
+/// The tools of a file, to the letter.
+fn tools_in(file: &Path) -> Result<String, Failure> {
+    let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::setup(format!("{}: {error}", file.display()))
+            .help("it is an array of tools as OpenAI-style APIs take them: [{\"type\": \"function\", \"function\": {\"name\": ...}}]")
+    };
+    let text = str::from_utf8(without_byte_order_mark(&bytes)).map_err(|error| failed(&error))?.trim();
+    let inputs = TemplateInputs { tools: Some(text.to_owned()), ..TemplateInputs::default() };
+    inputs.check().map_err(|error| failed(&error))?;
+    Ok(text.to_owned())
 }
 
 fn saved_words(saved: &Saved) -> String {

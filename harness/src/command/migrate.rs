@@ -8,7 +8,6 @@ use intact_format::layout::Layout;
 use intact_format::place::{FileSink, PlaceError, Replaces, SessionSink, sidecar_path};
 use intact_format::session::{self, ReadError, SessionDocument};
 use intact_format::transcode::{MigrateError, Migrated, migrate};
-use intact_format::version::FormatVersion;
 use intact_seal::{Form, SealOptions, SealedSink, Sealer};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -145,7 +144,7 @@ fn write(out: &Path, migrated: &Migrated, sealer: Option<Sealer>) -> Result<(), 
     if let (Some(manifest), Some(name)) = (&mut document.manifest, out.file_name()) {
         manifest.session_file = name.to_string_lossy().into_owned();
     }
-    let written = session::write(&document, FormatVersion::CURRENT).map_err(|error| failed(&error))?;
+    let written = session::write(&document, document.version()).map_err(|error| failed(&error))?;
     let put = |sink: &mut dyn SessionSink| {
         migrated.chunks.iter().try_for_each(|chunk| sink.put(chunk).map(|_| ()))?;
         let committed = sink.commit(&written.bytes, document.image.as_ref())?;

@@ -55,8 +55,12 @@ impl OpenWorker<'_> {
     /// # Errors
     /// [`WorkerError`]; everything that the subject says is an outcome.
     pub fn adopt(&mut self, state: &Path, history: &[Message]) -> Result<LoadOutcome, WorkerError> {
-        let adopt =
-            Adopt { path: state.to_owned(), session: SESSION.to_owned(), history: Some(history.to_vec()) };
+        let adopt = Adopt {
+            path: state.to_owned(),
+            session: SESSION.to_owned(),
+            history: Some(history.to_vec()),
+            inputs: None,
+        };
         self.take(Request::Adopt(adopt), |replied| match replied {
             Replied::Adopt(adopted) => Some(taken(adopted)),
             _ => None,

@@ -23,5 +23,6 @@ mod releases;
 mod sabotage;
 mod sealed_chat;
 mod sealing;
+mod tools;
 #[cfg(unix)]
 mod upgrade;

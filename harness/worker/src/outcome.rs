@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use intact_engine::{EngineError, Receipt as EngineReceipt, Timings as EngineTimings};
-use intact_format::message::{Message as DocumentMessage, Role as DocumentRole};
+use intact_format::inputs::TemplateInputs;
+use intact_format::message::{
+    Details, Message as DocumentMessage, Role as DocumentRole, ToolCall as DocumentCall,
+};
 use intact_format::passport::Difference;
-use intact_protocol::{AxisReport, Message, Outcome, Receipt, Refusal, Role, Timings};
+use intact_protocol::{AxisReport, Inputs, Message, Outcome, Receipt, Refusal, Role, Timings, ToolCall};
 
 use crate::pace::Took;
 
@@ -69,20 +72,53 @@ pub(crate) fn axis(difference: &Difference) -> AxisReport {
 }
 
 pub(crate) fn history(messages: &[DocumentMessage]) -> Vec<Message> {
-    messages
-        .iter()
-        .map(|message| Message { role: role(message.role), text: message.content.clone() })
-        .collect()
+    let told = |message: &DocumentMessage| {
+        let details = message.details.clone();
+        let tool_call =
+            |call: DocumentCall| ToolCall { id: call.id, name: call.name, arguments: call.arguments };
+        Message {
+            role: role(message.role),
+            text: message.content.clone(),
+            without_text: details.without_content,
+            name: details.name,
+            reasoning: details.reasoning,
+            tool_calls: details.tool_calls.into_iter().map(tool_call).collect(),
+            tool_call_id: details.tool_call_id,
+        }
+    };
+    messages.iter().map(told).collect()
 }
 
 /// A message of a request, as the engine takes it.
-pub(crate) fn message(message: Message) -> (DocumentRole, String) {
+pub(crate) fn message(message: Message) -> DocumentMessage {
     let role = match message.role {
         Role::System => DocumentRole::System,
+        Role::Developer => DocumentRole::Developer,
         Role::User => DocumentRole::User,
         Role::Assistant => DocumentRole::Assistant,
+        Role::Tool => DocumentRole::Tool,
     };
-    (role, message.text)
+    let tool_call = |call: ToolCall| DocumentCall { id: call.id, name: call.name, arguments: call.arguments };
+    let details = Details {
+        name: message.name,
+        reasoning: message.reasoning,
+        tool_calls: message.tool_calls.into_iter().map(tool_call).collect(),
+        tool_call_id: message.tool_call_id,
+        without_content: message.without_text,
+    };
+    DocumentMessage { details, ..DocumentMessage::new(0, role, message.text) }
+}
+
+/// What a chat template is given, as the engine takes it.
+pub(crate) fn inputs(inputs: Inputs) -> Result<TemplateInputs, Refusal> {
+    let Inputs { tools, arguments, date } = inputs;
+    let given = TemplateInputs { tools, arguments, date: None };
+    let given = date.map_or(Ok(given.clone()), |day| given.on(&day));
+    given.map_err(|error| Refusal {
+        code: "template-refused".to_owned(),
+        message: error.to_string(),
+        axes: Vec::new(),
+    })
 }
 
 /// The engine's parts of what took that long as seen from here.
@@ -105,7 +141,9 @@ pub(crate) fn small(count: usize) -> u32 {
 fn role(role: DocumentRole) -> Role {
     match role {
         DocumentRole::System => Role::System,
+        DocumentRole::Developer => Role::Developer,
         DocumentRole::User => Role::User,
         DocumentRole::Assistant => Role::Assistant,
+        DocumentRole::Tool => Role::Tool,
     }
 }

@@ -10,18 +10,19 @@ use intact_engine::{
     Replace, SaveOptions, Session, StartOptions, Survey,
 };
 use intact_engine::{llama, passport};
+use intact_format::inputs::TemplateInputs;
 use intact_format::parameters::Parameters;
 use intact_format::route::LoadPolicy;
 use intact_format::version::{FormatVersion, VersionParseError};
 use intact_protocol::{
-    AFRESH, Adopt, Adopted, Check, Checked, CleanUp, Floor, Hello, Load, Loaded, Logits, Open, Opened,
+    AFRESH, Adopt, Adopted, Check, Checked, CleanUp, Floor, Give, Hello, Load, Loaded, Logits, Open, Opened,
     Outcome, PROTOCOL, ParameterSource, Receipt, Refusal, Replied, Request, Said, Save, Saved, Say, Score,
     Scored, Start, Timings,
 };
 
 use crate::Subject;
 use crate::damage::Damage;
-use crate::outcome::{axis, failure, history, message, receipt, small, timings, told, unsupported};
+use crate::outcome::{axis, failure, history, inputs, message, receipt, small, timings, told, unsupported};
 use crate::pace::{self, Delay, LARGEST_FLOOR, Waste, timed, total};
 use crate::settings::{context_parameters, sample_as};
 
@@ -84,6 +85,7 @@ impl Server {
             Request::Hello(_) => Ok(Replied::Hello(self.hello())),
             Request::Open(open) => self.open(*open).map(Replied::Open),
             Request::Start(start) => self.start(start).map(|()| Replied::Start),
+            Request::Give(give) => self.give(give).map(|()| Replied::Give),
             Request::CleanUp(clean_up) => self.clean_up(&clean_up).map(|()| Replied::CleanUp),
             Request::Say(say) => self.say(say, event).map(Replied::Say),
             Request::Save(save) => self.save(save).map(Replied::Save),
@@ -147,6 +149,7 @@ impl Server {
                 assumed_sha256: self.sabotage.assume_weights.clone(),
                 fragmented: open.settings.fragmented,
                 forget_layouts: open.forget_layouts,
+                chat_template: None,
             });
         (options.model_repository, options.preset) = (open.model_repo, preset);
         let mut engine = options.build().map_err(failed)?;
@@ -168,6 +171,25 @@ impl Server {
         let mut options = StartOptions::default().id(start.session);
         options.system_prompt = start.system;
         self.engine()?.start(options).map_err(failed)?;
+        Ok(())
+    }
+
+    fn give(&mut self, give: Give) -> Result<(), Failure> {
+        let inputs = inputs(give.inputs).map_err(|refusal| Box::new(Outcome::Refused(refusal)))?;
+        let engine = self.engine()?;
+        if engine.session(&give.session).is_ok() {
+            let session = engine.session_mut(&give.session).map_err(failed)?;
+            let before = session.inputs().unwrap_or_default();
+            let inputs = TemplateInputs {
+                tools: inputs.tools.or(before.tools),
+                arguments: inputs.arguments.or(before.arguments),
+                date: inputs.date.or(before.date),
+            };
+            return session.set_inputs(&inputs).map_err(failed);
+        }
+        let mut options = StartOptions::default().id(give.session).inputs(inputs);
+        options.system_prompt = give.system;
+        engine.start(options).map_err(failed)?;
         Ok(())
     }
 
@@ -316,6 +338,8 @@ impl Server {
         let history = adopt.history.map(|messages| messages.into_iter().map(message).collect());
         let mut options = AdoptOptions::default().id(adopt.session);
         options.history = history;
+        let given = adopt.inputs.map(inputs).transpose();
+        options.inputs = given.map_err(|refusal| Box::new(Outcome::Refused(refusal)))?;
         let adopted = self.engine()?.adopt(&adopt.path, &options).map_err(failed)?;
         let Proof { cells, allowed, logits, .. } = adopted.proof;
         Ok(Adopted {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::message::Role;
+use crate::message::Speaker;
 
 /// How a chat goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct ChatParameters {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct HistoryMessage {
     /// Who speaks.
-    pub role: Role,
+    pub role: Speaker,
     /// What is said.
     pub content: String,
 }

@@ -3,10 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::sealing::{opened, sealed_bytes, verbatim};
+use super::sealing::{Sealed, opened, sealed_bytes, verbatim};
 use super::{
-    DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, Read, ReadError, SessionDocument, WriteError,
-    Written, migrate,
+    DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, DocumentV2_2, Read, ReadError, SessionDocument,
+    WriteError, Written, migrate,
 };
 use crate::text::without_byte_order_mark;
 use crate::version::FormatVersion;
@@ -26,31 +26,39 @@ struct VersionOnly {
 enum Verbatim {
     V2_0(DocumentV2_0),
     V2_1(DocumentV2_1),
+    V2_2(DocumentV2_2),
 }
 
 pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadError> {
     let mut notes = Vec::new();
     let bytes = without_byte_order_mark(bytes);
     // What this crate wrote need not be parsed for its version and written again for its digest.
-    let verbatim = verbatim(bytes).map(Verbatim::V2_1).or_else(|| verbatim(bytes).map(Verbatim::V2_0));
+    let verbatim = verbatim(bytes)
+        .map(Verbatim::V2_2)
+        .or_else(|| verbatim(bytes).map(Verbatim::V2_1))
+        .or_else(|| verbatim(bytes).map(Verbatim::V2_0));
     let written_as = match &verbatim {
+        Some(Verbatim::V2_2(_)) => FormatVersion::V2_2,
         Some(Verbatim::V2_1(_)) => FormatVersion::V2_1,
         Some(Verbatim::V2_0(_)) => FormatVersion::V2_0,
         None => version(bytes)?,
     };
     written_as.readable_by(newest.min(FormatVersion::CURRENT))?;
+    let newer = |document| migrate::to_2_2(migrate::to_2_1(document));
     let current = match (verbatim, written_as) {
-        (Some(Verbatim::V2_1(document)), _) => document,
-        (Some(Verbatim::V2_0(document)), _) => migrate::to_2_1(document),
+        (Some(Verbatim::V2_2(document)), _) => document,
+        (Some(Verbatim::V2_1(document)), _) => migrate::to_2_2(document),
+        (Some(Verbatim::V2_0(document)), _) => newer(document),
         (None, FormatVersion::V1_0) => {
             let next = migrate::to_1_1(parse::<DocumentV1_0>(bytes, written_as)?, &mut notes);
-            migrate::to_2_1(migrate::to_2_0(next, &mut notes))
+            newer(migrate::to_2_0(next, &mut notes))
         }
         (None, FormatVersion::V1_1) => {
-            migrate::to_2_1(migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes))
+            newer(migrate::to_2_0(parse::<DocumentV1_1>(bytes, written_as)?, &mut notes))
         }
-        (None, FormatVersion::V2_0) => migrate::to_2_1(opened(parse::<DocumentV2_0>(bytes, written_as)?)?),
-        (None, FormatVersion::V2_1) => opened(parse::<DocumentV2_1>(bytes, written_as)?)?,
+        (None, FormatVersion::V2_0) => newer(opened(parse::<DocumentV2_0>(bytes, written_as)?)?),
+        (None, FormatVersion::V2_1) => migrate::to_2_2(opened(parse::<DocumentV2_1>(bytes, written_as)?)?),
+        (None, FormatVersion::V2_2) => opened(parse::<DocumentV2_2>(bytes, written_as)?)?,
         (None, found) => return Err(ReadError::NoSuchVersion { found }),
     };
     let document = current.into_session()?;
@@ -61,34 +69,41 @@ pub(super) fn read(bytes: &[u8], newest: FormatVersion) -> Result<Read, ReadErro
 pub(super) fn write(document: &SessionDocument, version: FormatVersion) -> Result<Written, WriteError> {
     document.validate()?;
     let mut notes = Vec::new();
-    let current = DocumentV2_1::of(document);
+    let current = DocumentV2_2::of(document);
+    if version == FormatVersion::V2_2 {
+        let bytes = sealed_line(&current)?;
+        // Messages and the image are text and integers, which JSON gives back as they were.
+        encode(&DocumentV2_2 { history: Vec::new(), image: None, ..current })?;
+        return Ok(Written { bytes, notes });
+    }
+    let older = migrate::back_to_2_1(current, &mut notes);
+    if version == FormatVersion::V2_1 {
+        let bytes = sealed_line(&older)?;
+        encode(&DocumentV2_1 { history: Vec::new(), image: None, ..older })?;
+        return Ok(Written { bytes, notes });
+    }
+    let older = migrate::back_to_2_0(older, &mut notes);
     let bytes = match version {
-        FormatVersion::V2_1 => {
-            let mut bytes = sealed_bytes(&current)?;
-            bytes.push(b'\n');
-            // Messages and the image are text and integers, which JSON gives back as they were.
-            encode(&DocumentV2_1 { history: Vec::new(), image: None, ..current })?;
-            bytes
-        }
         FormatVersion::V2_0 => {
-            let older = migrate::back_to_2_0(current, &mut notes);
-            let mut bytes = sealed_bytes(&older)?;
-            bytes.push(b'\n');
+            let bytes = sealed_line(&older)?;
             encode(&DocumentV2_0 { history: Vec::new(), image: None, ..older })?;
             bytes
         }
-        FormatVersion::V1_1 => {
-            let older = migrate::back_to_2_0(current, &mut notes);
-            encode(&migrate::back_to_1_1(older, &mut notes))?
-        }
+        FormatVersion::V1_1 => encode(&migrate::back_to_1_1(older, &mut notes))?,
         FormatVersion::V1_0 => {
-            let older = migrate::back_to_2_0(current, &mut notes);
             let older = migrate::back_to_1_1(older, &mut notes);
             encode(&migrate::back_to_1_0(older, &mut notes))?
         }
         unknown => return Err(WriteError::UnknownVersion(unknown)),
     };
     Ok(Written { bytes, notes })
+}
+
+/// A document with its digest, on a line.
+fn sealed_line<D: Sealed>(document: &D) -> Result<Vec<u8>, WriteError> {
+    let mut bytes = sealed_bytes(document)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The version alone, so that nothing else of a newer file is looked at.

@@ -2,6 +2,8 @@
 
 use crate::canary::CanaryRule;
 use crate::digest::Digest;
+use crate::inputs::InputsError;
+use crate::message::Role;
 use crate::passport::{Axis, Consequence, Difference};
 use crate::route::{Refusal, RefusalCode};
 use crate::session_id::SessionIdError;
@@ -127,6 +129,19 @@ pub enum Invalid {
         /// Id of the message.
         id: i32,
     },
+    /// A message with something that its speaker cannot have.
+    #[error("message {id} of the role {role} {what}")]
+    Details {
+        /// Id of the message.
+        id: i32,
+        /// Who speaks.
+        role: Role,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Inputs that no chat template can be given.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
     /// KV fields that no message can have.
     #[error(
         "message {id} has KVSize {size}, KVStartPosition {start} and KVStatus {status}, which no message has"

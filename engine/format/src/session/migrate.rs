@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use super::{DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, version_1_0, version_1_1, version_2_0};
+use super::{
+    DocumentV1_0, DocumentV1_1, DocumentV2_0, DocumentV2_1, DocumentV2_2, version_1_0, version_1_1,
+    version_2_0, version_2_2,
+};
 use crate::manifest::Manifest;
+use crate::message::{Role, Speaker};
 use crate::version::FormatVersion;
 
 /// 1.0 to 1.1: no message has tokens, and nothing is known of the model.
@@ -78,6 +82,99 @@ pub(super) fn to_2_1(document: DocumentV2_0) -> DocumentV2_1 {
         passport: document.passport,
         canary: document.canary,
         noise: None,
+        image: document.image,
+    }
+}
+
+/// 2.1 to 2.2: nobody called a tool, and what the template was given is not known.
+pub(super) fn to_2_2(document: DocumentV2_1) -> DocumentV2_2 {
+    DocumentV2_2 {
+        format_version: FormatVersion::V2_2,
+        digest: None,
+        session_id: document.session_id,
+        saved_at: document.saved_at,
+        history: document
+            .history
+            .into_iter()
+            .map(|entry| version_2_2::HistoryEntry {
+                id: entry.id,
+                role: entry.role.into(),
+                name: None,
+                reasoning: None,
+                content: Some(entry.content),
+                tool_calls: Vec::new(),
+                tool_call_id: None,
+                media: entry.media,
+                kv_size: entry.kv_size,
+                kv_start_position: entry.kv_start_position,
+                kv_status: entry.kv_status,
+                token_ids: entry.token_ids,
+            })
+            .collect(),
+        template_inputs: None,
+        manifest: document.manifest,
+        parameters: document.parameters,
+        sampler: document.sampler,
+        passport: document.passport,
+        canary: document.canary,
+        noise: document.noise,
+        image: document.image,
+    }
+}
+
+/// 2.2 to 2.1. The tokens of messages stay, so that the session is the same until its template is needed again.
+pub(super) fn back_to_2_1(document: DocumentV2_2, notes: &mut Vec<String>) -> DocumentV2_1 {
+    let any = |has: fn(&version_2_2::HistoryEntry) -> bool| document.history.iter().any(has);
+    let inputs = document.template_inputs.as_ref();
+    let dropped = [
+        (any(|entry| !entry.tool_calls.is_empty()), "the tool calls"),
+        (any(|entry| entry.tool_call_id.is_some()), "the ids of the tool calls that messages answer"),
+        (any(|entry| entry.reasoning.is_some()), "the reasoning"),
+        (any(|entry| entry.name.is_some()), "the names of speakers"),
+        (inputs.is_some_and(|inputs| inputs.tools.is_some()), "the tools"),
+        (inputs.is_some_and(|inputs| inputs.arguments.is_some()), "the arguments of the chat template"),
+        (inputs.is_some_and(|inputs| inputs.date.is_some()), "the day on which the chat is rendered"),
+    ];
+    for (_, what) in dropped.into_iter().filter(|(there, _)| *there) {
+        note(notes, &format!("formats up to 2.1 cannot hold {what}: left out"));
+    }
+    let changed = [
+        (any(|entry| entry.content.is_none()), "messages without content: they have an empty one"),
+        (
+            any(|entry| entry.role == Role::Developer),
+            "the role developer: it is system, or user where it comes later",
+        ),
+        (any(|entry| entry.role == Role::Tool), "the role tool: it is user"),
+    ];
+    for (_, what) in changed.into_iter().filter(|(there, _)| *there) {
+        note(notes, &format!("formats up to 2.1 cannot hold {what}"));
+    }
+    DocumentV2_1 {
+        format_version: FormatVersion::V2_1,
+        digest: None,
+        session_id: document.session_id,
+        saved_at: document.saved_at,
+        history: document
+            .history
+            .into_iter()
+            .enumerate()
+            .map(|(at, entry)| version_2_0::HistoryEntry {
+                id: entry.id,
+                role: Speaker::closest(entry.role, at == 0),
+                content: entry.content.unwrap_or_default(),
+                media: entry.media,
+                kv_size: entry.kv_size,
+                kv_start_position: entry.kv_start_position,
+                kv_status: entry.kv_status,
+                token_ids: entry.token_ids,
+            })
+            .collect(),
+        manifest: document.manifest,
+        parameters: document.parameters,
+        sampler: document.sampler,
+        passport: document.passport,
+        canary: document.canary,
+        noise: document.noise,
         image: document.image,
     }
 }

@@ -6,15 +6,18 @@ use std::collections::HashSet;
 use super::{Invalid, SessionDocument};
 use crate::canary::Canary;
 use crate::image::{CellImage, ImageReference, OpaqueImage, SectionImage};
+use crate::inputs::TemplateInputs;
 use crate::message::{KvStatus, Message, Role};
 use crate::token::Token;
 
 type Check = fn(&SessionDocument) -> Result<(), Invalid>;
 
 /// The checks, in an order in which each can rely on those before it.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 10] = [
     ids_are_unique,
     only_the_first_message_is_a_system_prompt,
+    details_are_of_their_speaker,
+    inputs_are_sound,
     unloaded_messages_have_no_cells,
     messages_follow_each_other,
     tokens_have_positions,
@@ -37,6 +40,15 @@ fn ids_are_unique(session: &SessionDocument) -> Result<(), Invalid> {
 fn only_the_first_message_is_a_system_prompt(session: &SessionDocument) -> Result<(), Invalid> {
     let late = session.history.iter().skip(1).find(|message| message.role == Role::System);
     late.map_or(Ok(()), |message| Err(Invalid::LateSystemPrompt { id: message.id }))
+}
+
+fn details_are_of_their_speaker(session: &SessionDocument) -> Result<(), Invalid> {
+    let found = session.history.iter().find_map(|message| Some((message, message.flaw()?)));
+    found.map_or(Ok(()), |(message, what)| Err(Invalid::Details { id: message.id, role: message.role, what }))
+}
+
+fn inputs_are_sound(session: &SessionDocument) -> Result<(), Invalid> {
+    Ok(session.inputs.as_ref().map_or(Ok(()), TemplateInputs::check)?)
 }
 
 fn unloaded_messages_have_no_cells(session: &SessionDocument) -> Result<(), Invalid> {

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
-use crate::media::{MediaFormat, MediaMetadata};
-use crate::message::{KvSpan, KvStatus, Message, Role};
+use crate::media::MediaFormat;
+use crate::message::{KvSpan, KvStatus, Message, Speaker};
 use crate::version::FormatVersion;
 
 /// A session file of format 1.0: history, and where each message was in the KV cache.
@@ -28,7 +28,7 @@ pub struct HistoryEntry {
     /// Unique in its session.
     pub id: i32,
     /// Who speaks.
-    pub role: Role,
+    pub role: Speaker,
     /// What is said.
     pub content: String,
     /// What is attached, without its bytes.
@@ -71,66 +71,6 @@ fn unknown() -> i64 {
 
 fn loaded() -> i64 {
     1
-}
-
-impl HistoryEntry {
-    /// The entry of a message.
-    #[must_use]
-    pub fn of(message: &Message) -> Self {
-        let (kv_size, kv_start_position, kv_status) = kv_fields(message);
-        Self {
-            id: message.id,
-            role: message.role,
-            content: message.content.clone(),
-            media: message.media.iter().map(Media::of).collect(),
-            kv_size,
-            kv_start_position,
-            kv_status,
-        }
-    }
-
-    /// The message, without tokens.
-    ///
-    /// # Errors
-    /// [`Invalid::Span`] where the KV fields are ones that no message has.
-    pub fn into_message(self) -> Result<Message, Invalid> {
-        let (span, status) = span_of(self.id, self.kv_size, self.kv_start_position, self.kv_status)?;
-        Ok(Message {
-            id: self.id,
-            role: self.role,
-            content: self.content,
-            media: self.media.into_iter().map(Media::into_metadata).collect(),
-            span,
-            status,
-            tokens: None,
-        })
-    }
-}
-
-impl Media {
-    pub(super) fn of(media: &MediaMetadata) -> Self {
-        Self {
-            format: media.format,
-            mime_type: media.mime_type.clone(),
-            width: media.width,
-            height: media.height,
-            description: media.description.clone(),
-            file_name: media.file_name.clone(),
-        }
-    }
-
-    pub(super) fn into_metadata(self) -> MediaMetadata {
-        MediaMetadata {
-            digest: None,
-            size: None,
-            format: self.format,
-            mime_type: self.mime_type,
-            width: self.width,
-            height: self.height,
-            description: self.description,
-            file_name: self.file_name,
-        }
-    }
 }
 
 /// `KVSize`, `KVStartPosition` and `KVStatus` of a message.

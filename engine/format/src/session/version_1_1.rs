@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Invalid;
-use super::version_1_0::{Media, kv_fields, span_of};
+use super::version_1_0::Media;
 use crate::manifest::Manifest;
-use crate::message::{Message, Role};
+use crate::message::Speaker;
 use crate::token::Token;
 use crate::version::FormatVersion;
 
@@ -33,7 +32,7 @@ pub struct HistoryEntry {
     /// Unique in its session.
     pub id: i32,
     /// Who speaks.
-    pub role: Role,
+    pub role: Speaker,
     /// What is said.
     pub content: String,
     /// What is attached, without its bytes.
@@ -50,39 +49,4 @@ pub struct HistoryEntry {
     /// The message's tokens, template framing included, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_ids: Option<Vec<Token>>,
-}
-
-impl HistoryEntry {
-    /// The entry of a message.
-    #[must_use]
-    pub fn of(message: &Message) -> Self {
-        let (kv_size, kv_start_position, kv_status) = kv_fields(message);
-        Self {
-            id: message.id,
-            role: message.role,
-            content: message.content.clone(),
-            media: message.media.iter().map(Media::of).collect(),
-            kv_size,
-            kv_start_position,
-            kv_status,
-            token_ids: message.tokens.clone(),
-        }
-    }
-
-    /// The message.
-    ///
-    /// # Errors
-    /// [`Invalid::Span`] where the KV fields are ones that no message has.
-    pub fn into_message(self) -> Result<Message, Invalid> {
-        let (span, status) = span_of(self.id, self.kv_size, self.kv_start_position, self.kv_status)?;
-        Ok(Message {
-            id: self.id,
-            role: self.role,
-            content: self.content,
-            media: self.media.into_iter().map(Media::into_metadata).collect(),
-            span,
-            status,
-            tokens: self.token_ids,
-        })
-    }
 }

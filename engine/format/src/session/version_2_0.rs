@@ -4,15 +4,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Invalid;
 use super::sealing::{self, Sealed};
-use super::version_1_0::{kv_fields, span_of};
 use crate::canary::Canary;
 use crate::digest::Digest;
 use crate::image::ImageReference;
 use crate::manifest::Manifest;
 use crate::media::{MediaFormat, MediaMetadata};
-use crate::message::{Message, Role};
+use crate::message::Speaker;
 use crate::parameters::{Parameters, SamplerState};
 use crate::passport::Passport;
 use crate::token::Token;
@@ -67,7 +65,7 @@ pub struct HistoryEntry {
     /// Unique in its session.
     pub id: i32,
     /// Who speaks.
-    pub role: Role,
+    pub role: Speaker,
     /// What is said.
     pub content: String,
     /// What is attached, without its bytes.
@@ -130,43 +128,8 @@ impl Sealed for Document {
     }
 }
 
-impl HistoryEntry {
-    /// The entry of a message.
-    #[must_use]
-    pub fn of(message: &Message) -> Self {
-        let (kv_size, kv_start_position, kv_status) = kv_fields(message);
-        Self {
-            id: message.id,
-            role: message.role,
-            content: message.content.clone(),
-            media: message.media.iter().map(Media::of).collect(),
-            kv_size,
-            kv_start_position,
-            kv_status,
-            token_ids: message.tokens.clone(),
-        }
-    }
-
-    /// The message.
-    ///
-    /// # Errors
-    /// [`Invalid::Span`] where the KV fields are ones that no message has.
-    pub fn into_message(self) -> Result<Message, Invalid> {
-        let (span, status) = span_of(self.id, self.kv_size, self.kv_start_position, self.kv_status)?;
-        Ok(Message {
-            id: self.id,
-            role: self.role,
-            content: self.content,
-            media: self.media.into_iter().map(Media::into_metadata).collect(),
-            span,
-            status,
-            tokens: self.token_ids,
-        })
-    }
-}
-
 impl Media {
-    fn of(media: &MediaMetadata) -> Self {
+    pub(super) fn of(media: &MediaMetadata) -> Self {
         Self {
             digest: media.digest,
             size: media.size,
@@ -179,7 +142,7 @@ impl Media {
         }
     }
 
-    fn into_metadata(self) -> MediaMetadata {
+    pub(super) fn into_metadata(self) -> MediaMetadata {
         MediaMetadata {
             digest: self.digest,
             size: self.size,

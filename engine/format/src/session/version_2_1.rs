@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::sealing::{self, Sealed};
 use super::version_2_0::HistoryEntry;
-use super::{Invalid, SessionDocument};
 use crate::canary::Canary;
 use crate::digest::Digest;
 use crate::image::ImageReference;
@@ -14,7 +13,6 @@ use crate::manifest::Manifest;
 use crate::noise::Noise;
 use crate::parameters::{Parameters, SamplerState};
 use crate::passport::Passport;
-use crate::session_id::SessionId;
 use crate::version::FormatVersion;
 
 /// A session file of format 2.1.
@@ -63,44 +61,6 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document of a session, without its digest.
-    #[must_use]
-    pub fn of(session: &SessionDocument) -> Self {
-        Self {
-            format_version: FormatVersion::V2_1,
-            digest: None,
-            session_id: session.session_id.to_string(),
-            saved_at: session.saved_at,
-            history: session.history.iter().map(HistoryEntry::of).collect(),
-            manifest: session.manifest.clone(),
-            parameters: session.parameters.clone(),
-            sampler: session.sampler,
-            passport: session.passport.clone(),
-            canary: session.canary.clone(),
-            noise: session.noise,
-            image: session.image.clone(),
-        }
-    }
-
-    /// The session.
-    ///
-    /// # Errors
-    /// [`Invalid`] where the fields of one message or the session's id cannot be.
-    pub fn into_session(self) -> Result<SessionDocument, Invalid> {
-        Ok(SessionDocument {
-            session_id: SessionId::new(self.session_id)?,
-            saved_at: self.saved_at,
-            history: self.history.into_iter().map(HistoryEntry::into_message).collect::<Result<_, _>>()?,
-            manifest: self.manifest,
-            parameters: self.parameters,
-            sampler: self.sampler,
-            passport: self.passport,
-            canary: self.canary,
-            noise: self.noise,
-            image: self.image,
-        })
-    }
-
     /// The same document with the digest of its content.
     ///
     /// # Errors

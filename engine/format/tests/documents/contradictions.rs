@@ -5,7 +5,7 @@ use intact_format::canary::TopLogit;
 use intact_format::image::ImageReference;
 use intact_format::message::{KvSpan, KvStatus, Message, Role};
 use intact_format::route::RefusalCode;
-use intact_format::session::{self, DocumentV2_1, SessionDocument, WriteError};
+use intact_format::session::{self, DocumentV2_2, SessionDocument, WriteError};
 use intact_format::token::{Position, Token};
 use intact_format::version::FormatVersion;
 
@@ -145,17 +145,57 @@ const CONTRADICTIONS: [Contradiction; 25] = [
     ),
 ];
 
+/// Those of chats with tools and reasoning.
+const OF_WHOLE_CHATS: [Contradiction; 7] = [
+    (
+        "a user who calls tools",
+        |s| s.history[5].details.tool_calls = s.history[6].details.tool_calls.clone(),
+        "message 5 of the role user calls tools, which only the assistant does",
+    ),
+    (
+        "a tool that thinks",
+        |s| s.history[7].details.reasoning = Some(String::new()),
+        "message 7 of the role tool has reasoning, which only the assistant has",
+    ),
+    (
+        "a developer who answers a call",
+        |s| s.history[4].details.tool_call_id = Some("call_1".to_owned()),
+        "message 4 of the role developer answers a tool call, which only a tool does",
+    ),
+    (
+        "a call without a name",
+        |s| s.history[6].details.tool_calls[1].name.clear(),
+        "message 6 of the role assistant calls a tool without a name",
+    ),
+    (
+        "tools that are no list",
+        |s| s.inputs.as_mut().unwrap().tools = Some("{}".to_owned()),
+        "the tools are no JSON array of objects: invalid type: map, expected a sequence at line 1 column 0",
+    ),
+    (
+        "arguments that are no object",
+        |s| s.inputs.as_mut().unwrap().arguments = Some("[]".to_owned()),
+        "the arguments of the chat template are no JSON object: invalid type: sequence, expected a map at line 1 column 0",
+    ),
+    (
+        "an argument in the place of the messages",
+        |s| s.inputs.as_mut().unwrap().arguments = Some(r#"{"messages": []}"#.to_owned()),
+        "an argument of the chat template cannot be called `messages`, which every template is given",
+    ),
+];
+
 #[test]
 fn a_contradiction_is_neither_written_nor_read() {
-    for (what, bring_about, message) in CONTRADICTIONS {
-        let mut session = sample::session();
+    let of_texts = CONTRADICTIONS.map(|contradiction| (sample::session(), contradiction));
+    let of_whole_chats = OF_WHOLE_CHATS.map(|contradiction| (sample::whole_chat(), contradiction));
+    for (mut session, (what, bring_about, message)) in of_texts.into_iter().chain(of_whole_chats) {
         bring_about(&mut session);
 
         let unwritten = session::write(&session, FormatVersion::CURRENT);
         let Err(WriteError::Invalid(contradiction)) = unwritten else { panic!("{what}: {unwritten:?}") };
         assert_eq!(contradiction.to_string(), message, "{what}");
 
-        let sealed = DocumentV2_1::of(&session).sealed().unwrap();
+        let sealed = DocumentV2_2::of(&session).sealed().unwrap();
         let unread =
             session::read(&serde_json::to_vec(&sealed).unwrap(), FormatVersion::CURRENT).unwrap_err();
         assert_eq!(unread.code(), RefusalCode::InvalidDocument, "{what}: {unread}");
@@ -206,6 +246,15 @@ fn kv_fields_that_no_message_has_are_refused_in_every_version() {
             assert_eq!(refused.code(), RefusalCode::InvalidDocument, "{version} {fields}: {refused}");
         }
     }
+}
+
+/// A file has no way to say it.
+#[test]
+fn a_text_of_a_message_that_says_nothing_is_not_written() {
+    let mut session = sample::whole_chat();
+    session.history[0].details.without_content = true;
+    let refused = session.validate().unwrap_err().to_string();
+    assert_eq!(refused, "message 0 of the role system says something and has no content");
 }
 
 #[test]

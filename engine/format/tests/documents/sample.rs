@@ -6,11 +6,12 @@ use intact_format::canary::Canary;
 use intact_format::digest::Digest;
 use intact_format::identity::{KvShape, ModelIdentity};
 use intact_format::image::{CellImage, ChunkId, ChunkReference, ImageReference, SectionImage};
+use intact_format::inputs::TemplateInputs;
 use intact_format::kv_type::KvType;
 use intact_format::layout::MemoryShape;
 use intact_format::manifest::Manifest;
 use intact_format::media::{MediaFormat, MediaMetadata};
-use intact_format::message::{KvSpan, KvStatus, Message, Role};
+use intact_format::message::{Details, KvSpan, KvStatus, Message, Role, ToolCall};
 use intact_format::noise::Noise;
 use intact_format::parameters::{Parameters, RopeScalingType, SamplerState};
 use intact_format::passport::{Adapter, AdapterKind, CacheSettings, Machine, Passport, RopeSettings};
@@ -127,6 +128,50 @@ pub(crate) fn session() -> SessionDocument {
     session
 }
 
+/// A session that uses every field there is, of chats with tools and reasoning too: three calls of two tools, one of which
+/// has not been answered yet.
+pub(crate) fn whole_chat() -> SessionDocument {
+    let mut session = session();
+    let named = |name: &str, message: Message| Message {
+        details: Details { name: Some(name.to_owned()), ..message.details },
+        ..message
+    };
+    let more = [
+        Message::new(0, Role::Developer, "Prefer museums that are open today."),
+        named("ada", Message::new(0, Role::User, "And the weather there, now and in May?")),
+        Message::calling(vec![
+            ToolCall::new("call_1", "weather", r#"{"city": "Madrid", "day":"2026-05-01" }"#),
+            ToolCall::new("call_2", "weather", r#"{"city":"Madrid","day":"2026-05-02"}"#),
+        ])
+        .with_reasoning("Two days will do. ¿Sí?"),
+        named("weather", Message::answering("call_1", r#"{"celsius": 21.0}"#)),
+        named("weather", Message::answering("call_2", "no forecast\u{2026}")),
+        Message::calling(vec![ToolCall {
+            id: None,
+            name: "clock".to_owned(),
+            arguments: "not JSON".to_owned(),
+        }]),
+    ];
+    for (id, message) in (4..).zip(more) {
+        session.history.push(Message { id, ..message });
+    }
+    session.inputs = Some(TemplateInputs {
+        tools: Some(
+            r#"[{"type": "function", "function": {"name": "weather", "parameters": {}}}, {"name":"clock"}]"#
+                .to_owned(),
+        ),
+        arguments: Some(r#"{"enable_thinking": true}"#.to_owned()),
+        date: Some(jiff::civil::date(2026, 4, 23)),
+    });
+    tokenize(&mut session);
+    session
+}
+
+/// The session that uses every field which a version has.
+pub(crate) fn session_of(version: FormatVersion) -> SessionDocument {
+    if version >= FormatVersion::V2_2 { whole_chat() } else { session() }
+}
+
 pub(crate) fn noise() -> Noise {
     Noise { positions: 16, kl: 1.3e-3, logprob: 0.2, keys: Some(2.8e-4), values: Some(1.6e-3) }
 }
@@ -135,7 +180,9 @@ pub(crate) fn noise() -> Noise {
 pub(crate) fn tokenize(session: &mut SessionDocument) {
     let mut start = 0;
     for message in session.history.iter_mut().filter(|message| message.status != KvStatus::Unloaded) {
-        let tokens: Vec<_> = message.content.bytes().map(|byte| Token(i32::from(byte))).collect();
+        let calls = message.details.tool_calls.iter().map(|call| call.arguments.as_str());
+        let said: String = calls.chain([message.content.as_str()]).collect();
+        let tokens: Vec<_> = said.bytes().map(|byte| Token(i32::from(byte))).collect();
         let size = u32::try_from(tokens.len()).expect("short");
         message.span = Some(KvSpan { start, size });
         message.tokens = Some(tokens);
@@ -182,6 +229,80 @@ pub(crate) fn image(cells: u32) -> ImageReference {
 /// A finite number of any size.
 pub(crate) fn finite() -> impl Strategy<Value = f32> {
     any::<f32>().prop_filter("finite", |number| number.is_finite())
+}
+
+/// Texts of messages and calls, often none.
+fn texts() -> impl Strategy<Value = Option<String>> {
+    proptest::option::weighted(0.3, ".{0,8}")
+}
+
+prop_compose! {
+    fn calls()(
+        calls in proptest::collection::vec((texts(), ".{1,6}", ".{0,12}"), 0..3),
+    ) -> Vec<ToolCall> {
+        calls.into_iter().map(|(id, name, arguments)| ToolCall { id, name, arguments }).collect()
+    }
+}
+
+prop_compose! {
+    /// A message of a chat with tools and reasoning.
+    fn message_of_whole_chat()(
+        message in message(),
+        role in prop_oneof![Just(Role::User), Just(Role::Assistant), Just(Role::Tool), Just(Role::Developer)],
+        (name, reasoning, tool_call_id) in (texts(), texts(), texts()),
+        calls in calls(),
+        without_content in any::<bool>(),
+    ) -> Message {
+        let (answers, tool) = (role == Role::Assistant, role == Role::Tool);
+        let details = Details {
+            name,
+            reasoning: reasoning.filter(|_| answers),
+            tool_calls: if answers { calls } else { Vec::new() },
+            tool_call_id: tool_call_id.filter(|_| tool),
+            without_content: without_content && answers,
+        };
+        let content = if details.without_content { String::new() } else { message.content };
+        Message { role, details, content, ..message }
+    }
+}
+
+prop_compose! {
+    fn inputs()(
+        tools in proptest::option::of(prop_oneof![Just("[]"), Just(r#"[{"name":"a"}, {"b": [1.50, "ü"]}]"#)]),
+        arguments in proptest::option::of(prop_oneof![Just("{}"), Just(r#"{"enable_thinking":false}"#)]),
+        day in proptest::option::of(0..3000_i32),
+    ) -> TemplateInputs {
+        let date = day.map(|day| jiff::civil::date(2024, 2, 29) + jiff::Span::new().days(day));
+        TemplateInputs { tools: tools.map(str::to_owned), arguments: arguments.map(str::to_owned), date }
+    }
+}
+
+prop_compose! {
+    /// A session of any size up to a few messages, of a chat with tools and reasoning.
+    pub(crate) fn whole_chats()(
+        session in sessions(),
+        messages in proptest::collection::vec(message_of_whole_chat(), 0..6),
+        inputs in proptest::option::of(inputs()),
+    ) -> SessionDocument {
+        let parts = (session.canary.is_some(), session.image.is_some());
+        let mut session = SessionDocument { inputs, ..session };
+        session.history.extend(messages);
+        for (id, message) in (-3..).zip(&mut session.history) {
+            message.id = id;
+        }
+        tokenize(&mut session);
+        if !parts.1 {
+            session.image = None;
+            if !parts.0 {
+                session.canary = None;
+            }
+        }
+        if session.passport.is_none() {
+            session.canary = None;
+            session.image = None;
+        }
+        session
+    }
 }
 
 prop_compose! {

@@ -106,9 +106,12 @@ fn parsed(bytes: &[u8]) -> Value {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn every_session_that_is_written_fits_the_schema_of_its_version(session in sample::sessions()) {
-        for version in FormatVersion::ALL {
-            let document = parsed(&session::write(&session, version).unwrap().bytes);
+    fn every_session_that_is_written_fits_the_schema_of_its_version(
+        text in sample::sessions(),
+        whole in sample::whole_chats(),
+    ) {
+        for (session, version) in [&text, &whole].into_iter().flat_map(|s| FormatVersion::ALL.map(|v| (s, v))) {
+            let document = parsed(&session::write(session, version).unwrap().bytes);
             prop_assert_eq!(check(&format!("session-{version}"), &document), Ok(()));
         }
     }
@@ -133,21 +136,35 @@ fn manifests_and_presets_fit_their_schemas() {
 #[test]
 fn what_is_refused_does_not_fit_either() {
     let document = |edit: fn(&mut Value)| {
-        let mut document = parsed(&session::write(&sample::session(), FormatVersion::CURRENT).unwrap().bytes);
+        let mut document =
+            parsed(&session::write(&sample::whole_chat(), FormatVersion::CURRENT).unwrap().bytes);
         edit(&mut document);
         check(&format!("session-{}", FormatVersion::CURRENT), &document)
     };
     assert_eq!(document(|_| ()), Ok(()));
-    let edits: [fn(&mut Value); 7] = [
+    let edits: [fn(&mut Value); 9] = [
         |d| d["Noise"]["median"] = json!(1),
         |d| d["Novelty"] = json!(1),
         |d| drop(d.as_object_mut().unwrap().remove("Digest")),
         |d| d["Digest"] = json!("md5:00"),
-        |d| d["History"][0]["Role"] = json!("tool"),
+        |d| d["History"][0]["Role"] = json!("robot"),
+        |d| d["TemplateInputs"]["Weather"] = json!("fine"),
+        |d| d["History"][6]["ToolCalls"][0]["Type"] = json!("function"),
         |d| d["SessionId"] = json!(7),
         |d| d["Parameters"]["SamplerParameters"]["Heat"] = json!(1),
     ];
     for edit in edits {
         assert!(document(edit).is_err());
+    }
+}
+
+#[test]
+fn what_older_versions_do_not_know_does_not_fit_them() {
+    for version in FormatVersion::ALL.into_iter().filter(|version| *version < FormatVersion::V2_2) {
+        let mut document = parsed(&session::write(&sample::session(), version).unwrap().bytes);
+        document["History"][0]["Role"] = json!("tool");
+        assert!(check(&format!("session-{version}"), &document).is_err(), "{version}");
+        let refused = session::read(&serde_json::to_vec(&document).unwrap(), FormatVersion::CURRENT);
+        assert!(refused.is_err(), "{version}");
     }
 }

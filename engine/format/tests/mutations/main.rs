@@ -18,8 +18,9 @@ use intact_format::foreign::ForeignFile;
 use intact_format::image::sidecar::verify;
 use intact_format::image::{Target, assemble};
 use intact_format::layout::{Container, LAYOUTS, Layout, encode, identify, parse};
-use intact_format::session::DocumentV2_1;
+use intact_format::session::{DocumentV2_1, DocumentV2_2};
 use intact_format::transcode::HeadSizes;
+use intact_format::version::FormatVersion;
 
 use generated::{Noise, dense};
 use mutate::{forge_frame, json, raw, sidecar};
@@ -46,8 +47,10 @@ fn within_memory<T>(files: usize, read: impl FnOnce() -> T) -> T {
 /// One test, because the memory limit is of the whole process.
 #[test]
 fn nothing_that_was_damaged_or_forged_does_harm() {
-    let saved = Saved::new();
-    assert_eq!(saved.outcome(&saved.files), Some(saved.content.clone()), "what was saved loads");
+    let sessions = [session::session(), session::whole_chat()].map(Saved::of);
+    for saved in &sessions {
+        assert_eq!(saved.outcome(&saved.files), Some(saved.content.clone()), "what was saved loads");
+    }
     let mut refused = 0;
     let mut total = 0;
     let mut count = |was_refused: bool| {
@@ -55,10 +58,12 @@ fn nothing_that_was_damaged_or_forged_does_harm() {
         refused += usize::from(was_refused);
     };
     for mut noise in mutations() {
-        count(damaged_files_are_refused_or_the_same(&saved, &mut noise));
-        count(rearranged_frames_are_refused_or_the_same(&saved, &mut noise));
-        count(resealed_documents_stay_within_bounds(&saved, &mut noise));
-        count(forged_chunks_stay_within_their_layout(&saved, &mut noise));
+        for saved in &sessions {
+            count(damaged_files_are_refused_or_the_same(saved, &mut noise));
+            count(rearranged_frames_are_refused_or_the_same(saved, &mut noise));
+            count(resealed_documents_stay_within_bounds(saved, &mut noise));
+            count(forged_chunks_stay_within_their_layout(saved, &mut noise));
+        }
         count(damaged_states_are_read_exactly_or_not_at_all(&mut noise));
         count(damaged_foreign_files_are_read_within_bounds(&mut noise));
     }
@@ -88,10 +93,7 @@ fn rearranged_frames_are_refused_or_the_same(saved: &Saved, noise: &mut Noise) -
 /// A document with a valid digest whose content was edited: what its digest cannot refuse, bounds and chunk hashes must.
 fn resealed_documents_stay_within_bounds(saved: &Saved, noise: &mut Noise) -> bool {
     let edited = json(&saved.files.document, noise);
-    let sealed =
-        serde_json::from_slice::<DocumentV2_1>(&edited).ok().and_then(|document| document.sealed().ok());
-    let Some(sealed) = sealed else { return true };
-    let document = serde_json::to_vec(&sealed).expect("a document is JSON");
+    let Some(document) = resealed(&edited) else { return true };
     let outcome = saved.outcome(&Files { document, ..saved.files.clone() });
     if let Some((session, blob)) = &outcome {
         let image = &session.image;
@@ -101,6 +103,19 @@ fn resealed_documents_stay_within_bounds(saved: &Saved, noise: &mut Noise) -> bo
         );
     }
     outcome.is_none()
+}
+
+/// A document of either newest version with the digest that its content has now.
+fn resealed(edited: &[u8]) -> Option<Vec<u8>> {
+    let of_texts = serde_json::from_slice::<DocumentV2_1>(edited).ok();
+    let of_texts = of_texts.filter(|document| document.format_version == FormatVersion::V2_1);
+    match of_texts {
+        Some(document) => serde_json::to_vec(&document.sealed().ok()?).ok(),
+        None => {
+            let document = serde_json::from_slice::<DocumentV2_2>(edited).ok()?;
+            serde_json::to_vec(&document.sealed().ok()?).ok()
+        }
+    }
 }
 
 /// A chunk that was edited and named by its new hash, in the sidecar and in a document with a valid digest.

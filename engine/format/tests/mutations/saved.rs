@@ -13,7 +13,6 @@ use intact_format::version::FormatVersion;
 use tempfile::TempDir;
 
 use crate::generated::dense;
-use crate::session;
 
 /// What a load gives: the session, and the state for llama.cpp.
 pub(crate) type Content = (SessionDocument, Vec<u8>);
@@ -41,15 +40,15 @@ impl Files {
 }
 
 impl Saved {
-    pub(crate) fn new() -> Self {
+    /// A session, saved in the version that it is saved in.
+    pub(crate) fn of(mut session: SessionDocument) -> Self {
         let layout = Layout::newest();
-        let mut session = session::session();
         let tokens = session.tokens().expect("it has tokens").len();
         let state = dense(layout, tokens - 1, 1);
         let options = CutOptions { chunk_tokens: 16, ..CutOptions::default() };
         let cut = cut(&state, layout, options).expect("a dense state can be cut");
         session.image = Some(cut.reference.clone());
-        let document = write(&session, FormatVersion::CURRENT).expect("it can be written").bytes;
+        let document = write(&session, session.version()).expect("it can be written").bytes;
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("session.kv");
         let mut writer = SidecarWriter::open(&path, Durable::default()).expect("a new sidecar");

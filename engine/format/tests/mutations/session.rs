@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use intact_format::canary::Canary;
 use intact_format::identity::{KvShape, ModelIdentity};
+use intact_format::inputs::TemplateInputs;
 use intact_format::kv_type::KvType;
 use intact_format::layout::Layout;
-use intact_format::message::{KvSpan, Message, Role};
+use intact_format::message::{KvSpan, Message, Role, ToolCall};
 use intact_format::parameters::{Parameters, RopeScalingType, SamplerState};
 use intact_format::passport::{CacheSettings, Machine, Passport, RopeSettings};
 use intact_format::session::SessionDocument;
@@ -16,14 +17,38 @@ use intact_format::version::FormatVersion;
 
 /// A question and an answer, with everything that a document of the newest version holds but an image.
 pub(crate) fn session() -> SessionDocument {
-    let mut session = SessionDocument::new(SessionId::new("damaged").expect("an id"));
+    let session = SessionDocument::new(SessionId::new("damaged").expect("an id"));
     let said = [
-        (Role::User, "Which museum has the shortest queues in May?"),
-        (Role::Assistant, "The Lázaro Galdiano. Go at ten."),
+        Message::new(0, Role::User, "Which museum has the shortest queues in May?"),
+        Message::new(1, Role::Assistant, "The Lázaro Galdiano. Go at ten."),
     ];
+    saying(session, said)
+}
+
+/// A question, two calls of a tool after some thinking, one answered.
+pub(crate) fn whole_chat() -> SessionDocument {
+    let mut session = SessionDocument::new(SessionId::new("damaged").expect("an id"));
+    session.inputs = Some(TemplateInputs {
+        tools: Some(r#"[{"type": "function", "function": {"name": "queue"}}]"#.to_owned()),
+        arguments: Some(r#"{"enable_thinking": true}"#.to_owned()),
+        date: Some(jiff::civil::date(2026, 11, 22)),
+    });
+    let calls = [("a", r#"{"of": "Prado"}"#), ("b", r#"{"of":"Sorolla"}"#)];
+    let calls = calls.map(|(id, arguments)| ToolCall::new(id, "queue", arguments));
+    let said = [
+        Message::new(0, Role::Developer, "Be brief."),
+        Message::new(1, Role::User, "Which museum has the shortest queues?"),
+        Message { id: 2, ..Message::calling(calls.to_vec()).with_reasoning("Ask both.") },
+        Message { id: 3, ..Message::answering("a", "9 minutes.") },
+    ];
+    saying(session, said)
+}
+
+fn saying<const N: usize>(mut session: SessionDocument, said: [Message; N]) -> SessionDocument {
     let mut start = 0;
-    for (id, (role, text)) in (0..).zip(said) {
-        let mut message = Message::new(id, role, text);
+    for mut message in said {
+        let calls = message.details.tool_calls.iter().map(|call| call.arguments.as_str());
+        let text: String = calls.chain([message.content.as_str()]).collect();
         let size = u32::try_from(text.len()).expect("a short text");
         message.tokens = Some(text.bytes().map(|byte| Token(byte.into())).collect());
         message.span = Some(KvSpan { start, size });
@@ -42,7 +67,7 @@ fn passport() -> Passport {
     let layout = Layout::newest().id.to_owned();
     Passport {
         engine: "0.1.0".to_owned(),
-        format: FormatVersion::CURRENT,
+        format: FormatVersion::OF_TEXT,
         release: layout.clone(),
         layout: Some(layout),
         model: ModelIdentity {

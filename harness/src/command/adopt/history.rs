@@ -1,7 +1,7 @@
 //! Conversations as other programs write them: the messages of OpenAI-style APIs, with or without the request around them,
 //! node-llama-cpp's chat history, and what the web interface of llama-server exports.
 
-use intact_protocol::{Message, Role};
+use intact_protocol::{Message, Role, ToolCall};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -22,8 +22,8 @@ pub(super) enum HistoryError {
 }
 
 /// What is read.
-pub(super) const FORMS: &str = "it is one of: [{\"role\": \"user\", \"content\": \"...\"}, ...] with the roles system, user and \
-     assistant, as OpenAI-style APIs take it (also within {\"messages\": [...]}); the chat history of node-llama-cpp \
+pub(super) const FORMS: &str = "it is one of: [{\"role\": \"user\", \"content\": \"...\"}, ...] with the roles system, developer, user, \
+     assistant and tool, as OpenAI-style APIs take it (also within {\"messages\": [...], \"tools\": [...]}); the chat history of node-llama-cpp \
      (type, text, response); one conversation as the web interface of llama-server exports it";
 
 /// Objects that hold the messages under such a name.
@@ -96,10 +96,10 @@ fn message(entry: &Value) -> Result<Option<Message>, String> {
         return Ok(None);
     }
     let said = match (word("role"), word("type")) {
-        (Some(role), _) => Message { role: of_role(role)?, text: content(object.get("content"))? },
-        (None, Some("model")) => Message { role: Role::Assistant, text: parts(object.get("response"))? },
+        (Some(role), _) => spoken(of_role(role)?, object)?,
+        (None, Some("model")) => Message::new(Role::Assistant, parts(object.get("response"))?),
         (None, Some(role @ ("system" | "user"))) => {
-            Message { role: of_role(role)?, text: content(object.get("text"))? }
+            Message::new(of_role(role)?, content(object.get("text"))?)
         }
         (None, Some(other)) => return Err(format!("there is no speaker `{other}`")),
         (None, None) => return Err("it has neither `role` nor `type`".into()),
@@ -107,13 +107,56 @@ fn message(entry: &Value) -> Result<Option<Message>, String> {
     Ok(Some(said))
 }
 
+/// A message of an OpenAI-style API, with all that it can have there.
+fn spoken(role: Role, object: &Map<String, Value>) -> Result<Message, String> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
+    let said = object.get("content");
+    let tool_calls = match (object.get("tool_calls"), object.get("function_call")) {
+        (Some(Value::Array(calls)), _) => calls.iter().map(call).collect::<Result<_, _>>()?,
+        (None | Some(Value::Null), Some(function @ Value::Object(_))) => vec![function_of(None, function)?],
+        (None | Some(Value::Null), _) => Vec::new(),
+        (Some(other), _) => return Err(format!("its `tool_calls` are {}", kind(other))),
+    };
+    let answers = role == Role::Assistant;
+    Ok(Message {
+        // Who says nothing while calling tools says so by a null, or by leaving it out.
+        without_text: answers && said.is_none_or(Value::is_null) && !tool_calls.is_empty(),
+        name: text("name"),
+        reasoning: REASONING.iter().find_map(|name| text(name)).filter(|_| answers),
+        tool_calls,
+        tool_call_id: text("tool_call_id"),
+        ..Message::new(role, content(said)?)
+    })
+}
+
+/// The names that servers give to what a model thought.
+const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
+
+fn call(call: &Value) -> Result<ToolCall, String> {
+    let function = call.get("function").ok_or("a tool call in it has no `function`")?;
+    function_of(call.get("id").and_then(Value::as_str), function)
+}
+
+fn function_of(id: Option<&str>, function: &Value) -> Result<ToolCall, String> {
+    let name = function.get("name").and_then(Value::as_str).ok_or("a tool call in it has no name")?;
+    let arguments = match function.get("arguments") {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    };
+    Ok(ToolCall { id: id.map(str::to_owned), name: name.to_owned(), arguments })
+}
+
 fn of_role(name: &str) -> Result<Role, String> {
     match name {
-        "system" | "developer" => Ok(Role::System),
+        "system" => Ok(Role::System),
+        "developer" => Ok(Role::Developer),
         "user" => Ok(Role::User),
         "assistant" | "model" => Ok(Role::Assistant),
-        "tool" | "function" => Err(format!("what a tool answers (role `{name}`) cannot be told again yet")),
-        other => Err(format!("there is no role `{other}`; there are system, user and assistant")),
+        "tool" | "function" => Ok(Role::Tool),
+        other => {
+            Err(format!("there is no role `{other}`; there are system, developer, user, assistant and tool"))
+        }
     }
 }
 
@@ -160,7 +203,7 @@ mod tests {
 
     /// One conversation: rules, a question, an answer.
     fn told() -> Vec<Message> {
-        let message = |role, text: &str| Message { role, text: text.into() };
+        let message = Message::new;
         vec![
             message(Role::System, "Be brief."),
             message(Role::User, "Hi"),
@@ -171,8 +214,8 @@ mod tests {
     #[test]
     fn a_conversation_is_read_as_programs_write_it() {
         let openai = json!([
-            {"role": "developer", "content": "Be brief."},
-            {"role": "user", "content": [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}], "name": "ada"},
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]},
             {"role": "assistant", "content": "Hello!", "refusal": null, "tool_calls": []},
         ]);
         let node = json!([
@@ -203,6 +246,45 @@ mod tests {
     }
 
     #[test]
+    fn tools_reasoning_and_names_are_read_to_the_letter() {
+        let read = messages(&json!([
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": "Hi", "name": "ada"},
+            {"role": "assistant", "content": null, "reasoning_content": "Hm.", "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"b\":1, \"a\": 2}"}},
+                {"id": "b", "type": "function", "function": {"name": "g", "arguments": {"x": 1}}},
+            ]},
+            {"role": "tool", "tool_call_id": "a", "name": "f", "content": "4"},
+            {"role": "assistant", "content": "", "function_call": {"name": "old", "arguments": "{}"}},
+            {"role": "function", "name": "old", "content": "5"},
+        ]))
+        .expect("read");
+        let plain = Message::new;
+        let called = |id: Option<&str>, name: &str, arguments: &str| ToolCall {
+            id: id.map(str::to_owned),
+            name: name.into(),
+            arguments: arguments.into(),
+        };
+        let expected = [
+            plain(Role::Developer, "Be brief."),
+            Message { name: Some("ada".into()), ..plain(Role::User, "Hi") },
+            Message {
+                without_text: true,
+                reasoning: Some("Hm.".into()),
+                tool_calls: vec![
+                    called(Some("a"), "f", "{\"b\":1, \"a\": 2}"),
+                    called(Some("b"), "g", "{\"x\":1}"),
+                ],
+                ..plain(Role::Assistant, "")
+            },
+            Message { name: Some("f".into()), tool_call_id: Some("a".into()), ..plain(Role::Tool, "4") },
+            Message { tool_calls: vec![called(None, "old", "{}")], ..plain(Role::Assistant, "") },
+            Message { name: Some("old".into()), ..plain(Role::Tool, "5") },
+        ];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
     fn a_message_without_text_says_nothing() {
         let read =
             messages(&json!([{"role": "assistant", "content": null}, {"role": "user"}])).expect("read");
@@ -217,10 +299,9 @@ mod tests {
             (json!({"a": 1, "b": 2}), "an object of a, b"),
             (json!([1]), "message 1: it is a number"),
             (json!([{"content": "Hi"}]), "message 1: it has neither `role` nor `type`"),
-            (
-                json!([{"role": "user", "content": "Hi"}, {"role": "tool", "content": "4"}]),
-                "message 2: what a tool answers",
-            ),
+            (json!([{"role": "assistant", "tool_calls": 4}]), "its `tool_calls` are a number"),
+            (json!([{"role": "assistant", "tool_calls": [{"id": "a"}]}]), "has no `function`"),
+            (json!([{"role": "assistant", "tool_calls": [{"function": {}}]}]), "has no name"),
             (json!([{"role": "robot", "content": "Hi"}]), "there is no role `robot`"),
             (json!([{"role": "user", "content": 5}]), "its text is a number"),
             (

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::input::Entry;
+
 /// A line of input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
@@ -20,6 +22,8 @@ pub(super) enum Line {
     Load(PathBuf),
     /// Load, but no file was named.
     LoadWhat,
+    /// Give the model the tools of this file, or take all away.
+    Tools(Option<PathBuf>),
     /// Start a new session, of this id or the same.
     New(Option<String>),
     /// List the commands.
@@ -31,8 +35,17 @@ pub(super) enum Line {
 }
 
 impl Line {
+    /// What an entry means.
+    pub(super) fn of(entry: Entry) -> Self {
+        match entry {
+            Entry::Line(line) => Self::parse(&line),
+            Entry::Message(text) if text.trim().is_empty() => Self::Empty,
+            Entry::Message(text) => Self::Message(text),
+        }
+    }
+
     /// Reads a line: a command behind one slash, everything else a message.
-    pub(super) fn parse(line: &str) -> Self {
+    fn parse(line: &str) -> Self {
         let line = line.trim();
         let Some(command) = line.strip_prefix('/') else {
             return if line.is_empty() { Self::Empty } else { Self::Message(line.to_owned()) };
@@ -54,6 +67,7 @@ impl Line {
             }
             ("load", Some(file)) => Self::Load(PathBuf::from(file)),
             ("load", None) => Self::LoadWhat,
+            ("tools", file) => Self::Tools(file.map(PathBuf::from)),
             ("new", id) => Self::New(id.map(str::to_owned)),
             ("help" | "?", _) => Self::Help,
             ("quit" | "exit" | "q", _) => Self::Quit,
@@ -82,6 +96,8 @@ mod tests {
             ("/save --replacement.json", save(Some("--replacement.json"), false)),
             ("/load a.json", Line::Load(path("a.json"))),
             ("/load", Line::LoadWhat),
+            ("/tools my tools.json", Line::Tools(Some(path("my tools.json")))),
+            ("/tools", Line::Tools(None)),
             ("/new", Line::New(None)),
             ("/new b", Line::New(Some("b".into()))),
             ("/help", Line::Help),

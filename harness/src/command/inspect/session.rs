@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use intact_format::canary::Canary;
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::Sidecar;
+use intact_format::inputs::TemplateInputs;
 use intact_format::manifest::Manifest;
-use intact_format::message::{KvStatus, Message};
+use intact_format::message::{KvStatus, Message, ToolCall};
 use intact_format::parameters::Parameters;
 use intact_format::passport::Passport;
 use intact_format::place::find_sidecar;
 use intact_format::session::SessionDocument;
 use intact_seal::Origin;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::bytes;
 use crate::command::Failure;
@@ -40,6 +42,8 @@ pub(super) struct Session {
     tokens: Option<usize>,
     positions: u64,
     messages: Vec<Turn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_inputs: Option<TemplateInputs>,
     manifest: Option<Manifest>,
     parameters: Option<Parameters>,
     passport: Option<Passport>,
@@ -55,11 +59,26 @@ pub(super) struct Session {
 struct Turn {
     id: i32,
     role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
     content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
     media: usize,
     start: Option<u32>,
     size: Option<u32>,
     status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Call {
+    id: Option<String>,
+    name: String,
+    arguments: String,
 }
 
 #[derive(Serialize)]
@@ -81,6 +100,7 @@ impl Session {
             session_id,
             saved_at,
             history,
+            inputs,
             manifest,
             parameters,
             passport,
@@ -104,6 +124,7 @@ impl Session {
             tokens: read.document.tokens().map(|tokens| tokens.len()),
             positions: read.document.positions(),
             messages: history.iter().map(turn).collect(),
+            template_inputs: inputs,
             manifest,
             parameters,
             passport,
@@ -131,6 +152,7 @@ impl Session {
             ),
         ];
         lines.extend(self.signed_by.iter().map(|author| ("signed by".to_owned(), author.clone())));
+        lines.extend(self.template_inputs.iter().flat_map(given));
         lines.extend(self.passport.iter().flat_map(passport));
         lines.extend(self.canary.iter().map(|canary| {
             (
@@ -158,7 +180,11 @@ fn turn(message: &Message) -> Turn {
     Turn {
         id: message.id,
         role: message.role.as_str(),
+        name: message.details.name.clone(),
+        reasoning: message.details.reasoning.clone(),
         content: message.content.clone(),
+        tool_calls: message.details.tool_calls.iter().map(Call::of).collect(),
+        tool_call_id: message.details.tool_call_id.clone(),
         media: message.media.len(),
         start: message.span.map(|span| span.start),
         size: message.span.map(|span| span.size),
@@ -178,15 +204,50 @@ impl Turn {
             }
             _ => "-".to_owned(),
         };
-        let mut content: String =
-            self.content.lines().collect::<Vec<_>>().join(" ").chars().take(PREVIEW).collect();
-        if content.len() < self.content.len() {
-            content.push_str(" ...");
-        }
+        let thought = self.reasoning.iter().map(|reasoning| format!("[thinks: {}]", preview(reasoning)));
+        let calls =
+            self.tool_calls.iter().map(|call| format!("[calls {}({})]", call.name, preview(&call.arguments)));
+        let answers = self.tool_call_id.iter().map(|id| format!("[answers {id}]"));
+        let said = Some(preview(&self.content)).filter(|text| !text.is_empty());
+        let mut content = thought.chain(answers).chain(said).chain(calls).collect::<Vec<_>>().join(" ");
         if self.media > 0 {
             content = format!("[{} attached] {content}", self.media);
         }
         [self.id.to_string(), self.role.into(), positions, self.status.into(), content]
+    }
+}
+
+/// The beginning of a text, on one line.
+fn preview(text: &str) -> String {
+    let mut line: String = text.lines().collect::<Vec<_>>().join(" ").chars().take(PREVIEW).collect();
+    if line.len() < text.len() {
+        line.push_str(" ...");
+    }
+    line
+}
+
+/// What the chat template is given besides the messages.
+fn given(inputs: &TemplateInputs) -> Vec<(String, String)> {
+    let names = |tools: &str| {
+        let tools: Vec<Value> = serde_json::from_str(tools).unwrap_or_default();
+        let name = |tool: &Value| {
+            tool.pointer("/function/name").or(tool.get("name")).and_then(Value::as_str).map(plain)
+        };
+        let names: Vec<_> =
+            tools.iter().map(|tool| name(tool).unwrap_or_else(|| "one without a name".into())).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let lines = [
+        ("tools", inputs.tools.as_deref().map(names)),
+        ("template arguments", inputs.arguments.as_deref().map(plain)),
+        ("rendered on", inputs.date.map(|date| date.to_string())),
+    ];
+    lines.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+impl Call {
+    fn of(call: &ToolCall) -> Self {
+        Self { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() }
     }
 }
 

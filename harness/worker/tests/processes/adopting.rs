@@ -23,7 +23,7 @@ fn quantized(subject: &[&str], environment: &[(&str, &str)]) -> Worker {
 }
 
 fn adopt(worker: &mut Worker, file: &Path, history: Option<Vec<Message>>) -> Outcome {
-    let request = Adopt { path: file.to_owned(), session: "adopted".into(), history };
+    let request = Adopt { path: file.to_owned(), session: "adopted".into(), history, inputs: None };
     worker.ask(Request::Adopt(request))
 }
 
@@ -71,10 +71,9 @@ fn an_adopted_session_goes_on_in_another_process_with_its_conversation() {
     writer.converse("kept");
     writer.save("kept", &folder.path().join("kept.json"));
 
-    let system = Message { role: Role::System, text: "You are a patient guide.".into() };
+    let system = Message::new(Role::System, "You are a patient guide.");
     let turns = CONVERSATION.iter().flat_map(|(text, reply)| {
-        [(Role::User, *text), (Role::Assistant, *reply)]
-            .map(|(role, text)| Message { role, text: text.into() })
+        [(Role::User, *text), (Role::Assistant, *reply)].map(|(role, text)| Message::new(role, text))
     });
     let history: Vec<Message> = std::iter::once(system).chain(turns).collect();
     let mut reader = Worker::with_model(&[], "llama");

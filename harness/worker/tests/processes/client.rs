@@ -45,9 +45,14 @@ impl Worker {
 
     /// A worker with a fixture model open.
     pub(crate) fn with_model(arguments: &[&str], model: &str) -> Self {
+        Self::with_model_file(arguments, &fixture(model))
+    }
+
+    /// A worker with the model of a file open.
+    pub(crate) fn with_model_file(arguments: &[&str], model: &Path) -> Self {
         let mut worker = Self::start(arguments);
         worker.done(Request::Hello(HelloRequest { protocol: PROTOCOL }));
-        worker.open(&fixture(model), Settings { n_ctx: Some(1024), ..Settings::default() });
+        worker.open(model, Settings { n_ctx: Some(1024), ..Settings::default() });
         worker
     }
 

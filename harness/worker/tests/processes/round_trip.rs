@@ -1,6 +1,7 @@
 //! Saved in one process, loaded in another.
 
 use intact_fixtures::Purpose;
+use intact_protocol::{Give, Inputs, Request};
 
 use crate::client::{CONVERSATION, Worker};
 
@@ -54,6 +55,44 @@ fn a_session_that_is_saved_and_loaded_after_every_turn_does_not_drift() {
         let (left, right) = (runner.score("relay", folder.path()), control.score("relay", folder.path()));
         assert!(left == right, "{model}");
     }
+}
+
+#[test]
+fn a_chat_with_tools_goes_on_in_another_process_with_the_tools_that_it_was_given() {
+    const TEMPLATE: &str = "{{ tools | tojson if tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n\
+        {{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, model) = (folder.path().join("tools.json"), folder.path().join("model.gguf"));
+    let bytes = std::fs::read(crate::client::fixture("llama")).expect("a fixture model");
+    let bytes = intact_fixtures::with_template(bytes, TEMPLATE).expect("room for the template");
+    std::fs::write(&model, bytes).expect("written");
+    let open = || Worker::with_model_file(&[], &model);
+    let given = |worker: &mut Worker| {
+        let tools = r#"[{"type": "function", "function": {"name": "clock", "parameters": {}}}]"#.to_owned();
+        let inputs = Inputs { tools: Some(tools), ..Inputs::default() };
+        let session = "tools".to_owned();
+        worker.done(Request::Give(Give { session, system: Some("Be brief.".into()), inputs }));
+    };
+    let [first, rest @ ..] = CONVERSATION;
+
+    let mut control = open();
+    given(&mut control);
+    control.converse("tools");
+    let expected = control.score("tools", folder.path());
+
+    let mut writer = open();
+    given(&mut writer);
+    writer.say("tools", first);
+    writer.save("tools", &file);
+    let mut reader = open();
+    let receipt = reader.load(&file).receipt;
+    assert_eq!((receipt.route.as_str(), receipt.tokens_evaluated), ("direct", 1), "{receipt:?}");
+    rest.into_iter().for_each(|turn| reader.say("tools", turn));
+    assert!(reader.score("tools", folder.path()) == expected);
+
+    let mut untold = open();
+    untold.converse("tools");
+    assert!(untold.score("tools", folder.path()) != expected, "the tools make a difference");
 }
 
 #[test]
