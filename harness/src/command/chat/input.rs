@@ -103,7 +103,7 @@ mod tests {
             message("/save\n\n  two"),
             line("three\n"),
             message(""),
-            Err("the message that begins in line 9 does not end, and is left out".to_owned()),
+            Err("the message that begins in line 10 does not end, and is left out".to_owned()),
         ];
         assert_eq!(entries(text), expected);
         let broken = entries(b"\"\"\"\na\n\xff\nb\n\"\"\"\nc");
