@@ -14,7 +14,7 @@ use super::Failure;
 use super::check::release;
 use super::table::plain;
 use super::worker::{Linked, SettingArguments, linked};
-use crate::bisect::{Search, Step, Tried};
+use crate::bisect::{NothingToFind, Search, Step, Tried};
 use crate::exit::Exit;
 use crate::files::replace_own;
 use crate::filter::compare_versions;
@@ -158,9 +158,14 @@ impl Bisect {
                     self.keep(&record)?;
                 }
                 Err(nothing) => {
-                    return Err(Failure::setup(nothing)
+                    let failure = Failure::setup(nothing)
                         .help("look at what stands above, and name other releases")
-                        .exit(Exit::NoVerdict));
+                        .exit(Exit::NoVerdict);
+                    let hint = match &question {
+                        Question::State(state) if nothing == NothingToFind::FirstFails => state.hint(),
+                        _ => None,
+                    };
+                    return Err(hint.into_iter().fold(failure, Failure::also));
                 }
             }
         };

@@ -22,7 +22,8 @@ use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
 use crate::exit::Exit;
-use crate::tags::{Release, default_home, select};
+use crate::nearest::nearest;
+use crate::tags::{Release, default_home, known, select};
 use crate::text::quoted;
 
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -137,8 +138,15 @@ impl Check {
 
 /// The release of that name.
 pub(super) fn release(name: &str) -> Result<Release, Failure> {
-    let found = select(&[name.to_owned()], default_home().as_deref()).map_err(|error| {
-        Failure::setup(error).help("`intact tags list` shows the releases and their packages")
+    let home = default_home();
+    let found = select(&[name.to_owned()], home.as_deref()).map_err(|error| {
+        let all = known(home.as_deref());
+        let tags: Vec<&str> = all.iter().map(|release| release.tag.as_str()).collect();
+        let failure = Failure::setup(error);
+        match nearest(name, &tags) {
+            Some(near) => failure.help(format!("did you mean `{near}`? `intact tags list` shows them all")),
+            None => failure.help("`intact tags list` shows the releases and their packages"),
+        }
     })?;
     found.into_iter().next().ok_or_else(|| Failure::setup(format!("no release is called `{name}`")))
 }

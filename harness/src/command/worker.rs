@@ -156,6 +156,11 @@ impl fmt::Display for SettingArguments {
 }
 
 impl SettingArguments {
+    /// The type of K and V, where one is named.
+    pub(super) fn kv(&self) -> Option<&str> {
+        self.kv.as_deref()
+    }
+
     /// Starts the worker of another release, which may touch this besides a model, and opens the model in it.
     pub(super) fn open_by(&self, command: Vec<String>, model: &Path, cage: Cage) -> Result<Session, Failure> {
         self.start(command, model, cage, false)

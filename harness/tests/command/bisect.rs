@@ -74,6 +74,7 @@ fn what_cannot_be_found_is_said() {
         (&["b5590", "b6002", "--command", "false"], 101, "the one that is said to work fails too"),
         (&["b5590", "b6002", "--command", "exit 125"], 101, "one of the two ends cannot be tried"),
         (&["b5590", "b1", "--command", "true"], 96, "no llama.cpp release is called `b1`"),
+        (&["b5590", "b8391", "--command", "true"], 96, "did you mean `b8390`?"),
         (&["b5590", "0.6.0", "-E", "kv(", "--record", "other.json"], 94, "kv("),
         (
             &["b5590", "0.6.0", "--command", "true", "--record", "mine.json"],
@@ -89,4 +90,58 @@ fn what_cannot_be_found_is_said() {
         let _gone = fs::remove_file(home.path().join("here/bisect.json"));
     }
     assert_eq!(fs::read_to_string(home.path().join("here/mine.json")).expect("there"), "{}");
+}
+
+/// A sequence file of one cell, whose K and V are quantized, as a release of 2026-11 writes it.
+fn quantized_state() -> Vec<u8> {
+    let head: [u32; 5] = [0x6767_7371, 4, 2, 7, 8];
+    let cell: [u32; 6] = [1, 1, 0, 1, 0, 0];
+    // One layer, neither K nor V rotated; a row of q8_0 is a block of 34 bytes.
+    let layers: [u32; 3] = [1, 0, 0];
+    let row: [u32; 3] = [8, 34, 0];
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    [words(&head), words(&cell), words(&layers), words(&row), vec![0; 34], words(&row), vec![0; 34]].concat()
+}
+
+/// A worker that never answers, in place of that of every release, and a file to ask it about.
+fn home_that_hangs() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = home();
+    for release in fs::read_dir(home.path().join("home/tags")).expect("releases").flatten() {
+        let worker = release.path().join("intact-worker");
+        fs::write(&worker, "#!/bin/sh\nsleep 60\n").expect("written");
+        fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).expect("may be run");
+    }
+    fs::write(home.path().join("here/slot.bin"), quantized_state()).expect("written");
+    fs::write(home.path().join("here/model.gguf"), "").expect("written");
+    fs::create_dir(home.path().join("temporary")).expect("a folder");
+    home
+}
+
+#[test]
+fn nothing_is_left_of_a_search_that_is_interrupted() {
+    let home = home_that_hangs();
+    let temporary = home.path().join("temporary");
+    let mut search = Command::new(env!("CARGO_BIN_EXE_intact"))
+        .args(["bisect", "b5590", "0.6.0", "--file", "slot.bin", "--model", "model.gguf"])
+        .current_dir(home.path().join("here"))
+        .env("INTACT_HOME", home.path().join("home"))
+        .env("TMPDIR", &temporary)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the command runs");
+    let count = || fs::read_dir(&temporary).expect("read").count();
+    let until = |done: &dyn Fn() -> bool| {
+        (0..3000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            done()
+        })
+    };
+    assert!(until(&|| count() > 0), "what the releases read is kept somewhere meanwhile");
+    let ended = Command::new("kill").args(["-TERM", &search.id().to_string()]).status().expect("kill runs");
+    assert!(ended.success());
+    search.wait().expect("it ends");
+    assert!(until(&|| count() == 0), "something is left in the folder for temporary files");
 }

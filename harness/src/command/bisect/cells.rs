@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::{Answer, Candidate};
 use crate::bisect::Tried;
 use crate::command::Failure;
@@ -12,6 +10,7 @@ use crate::command::progress::Shown;
 use crate::command::run::failed;
 use crate::exit::Exit;
 use crate::filter::Filter;
+use crate::fleeting::FleetingFolder;
 use crate::results::Cell;
 use crate::run::{RunError, RunOptions, run};
 use crate::style::{Style, Tone};
@@ -23,13 +22,13 @@ pub(super) struct Cells {
     /// The release that saves.
     writer: String,
     model: Option<PathBuf>,
-    folder: TempDir,
+    folder: FleetingFolder,
 }
 
 impl Cells {
     pub(super) fn new(filter: &str, plan: &str, writer: &str, model: Option<&Path>) -> Result<Self, Failure> {
         let _sound: Filter = filter.parse().map_err(|error| Failure::setup(error).exit(Exit::BadFilter))?;
-        let folder = tempfile::Builder::new().prefix("intact-bisect-").tempdir().map_err(Failure::setup)?;
+        let folder = FleetingFolder::make(&std::env::temp_dir()).map_err(Failure::setup)?;
         let model = model.map(model_file).transpose()?;
         Ok(Self {
             filter: filter.to_owned(),
@@ -56,6 +55,11 @@ impl Cells {
         let results = run(&options, &progress);
         progress.finish();
         let results = match results {
+            // Where nothing is asked of the one that saves, nothing is asked of any.
+            Err(RunError::NothingSelected { .. }) if *reader == self.writer => {
+                let (filter, plan) = (self.filter.clone(), self.plan.clone());
+                return Err(failed(RunError::NothingSelected { filter, plan }));
+            }
             Err(RunError::NothingSelected { .. }) => {
                 let evidence = "the filter selects no cell of this release".to_owned();
                 return Ok(Answer { tried: Tried::Skipped, evidence });

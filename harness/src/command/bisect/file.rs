@@ -8,18 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use intact_format::foreign::{ForeignFile, ForeignKind};
-use intact_matrix::Limits;
-use intact_protocol::{Cage, Check, Load, Logits, ParameterSource, Replied, Request, Score};
-use serde_json::json;
-use tempfile::TempDir;
-
 use super::{Answer, Candidate};
 use crate::bisect::Tried;
 use crate::command::Failure;
 use crate::command::worker::{Session, SettingArguments, told};
 use crate::config::Config;
 use crate::distance::Distance;
+use crate::fleeting::FleetingFolder;
+use intact_format::foreign::{ForeignFile, ForeignKind};
+use intact_format::layout::{Container, Section, parse};
+use intact_matrix::Limits;
+use intact_protocol::{Cage, Check, Load, Logits, ParameterSource, Replied, Request, Score};
+use serde_json::json;
 
 /// How long a release may take for one of the questions.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -35,7 +35,7 @@ pub(super) struct State {
     model: PathBuf,
     settings: SettingArguments,
     kind: Kind,
-    folder: TempDir,
+    folder: FleetingFolder,
     /// How far apart the same is where its noise was not measured.
     limits: Limits,
 }
@@ -51,7 +51,7 @@ impl State {
     pub(super) fn new(file: &Path, model: PathBuf, settings: SettingArguments) -> Result<Self, Failure> {
         let limits = Config::built_in().map_err(|error| Failure::config(&error))?.thresholds.unmeasured;
         let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
-        let folder = tempfile::Builder::new().prefix("intact-bisect-").tempdir().map_err(Failure::setup)?;
+        let folder = FleetingFolder::make(&std::env::temp_dir()).map_err(Failure::setup)?;
         let whole = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
         if bytes.trim_ascii_start().first() == Some(&b'{') {
             return Ok(Self { model, settings, kind: Kind::Session(whole), folder, limits });
@@ -72,6 +72,24 @@ impl State {
             .and_then(|()| fs::write(document.with_extension("kv"), &bytes))
             .map_err(|error| Failure::unreadable(&document, &error))?;
         Ok(Self { model, settings, kind: Kind::Foreign { container, document }, folder, limits })
+    }
+
+    /// What to say where the release that is said to work does not read the file: it may be asked with another type of K and V
+    /// than the file has.
+    pub(super) fn hint(&self) -> Option<String> {
+        let kv = match &self.kind {
+            Kind::Foreign { document, .. } => {
+                let bytes = fs::read(document.with_extension("kv")).ok()?;
+                kv_of(&ForeignFile::read(&bytes).ok()?)?.to_owned()
+            }
+            Kind::Session(file) => {
+                let document: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+                document.pointer("/Passport/cache/type_k")?.as_str()?.to_owned()
+            }
+        };
+        let asked = self.settings.kv().unwrap_or(USUAL);
+        (kv != asked)
+            .then(|| format!("its K are in {kv}, and releases were asked with {asked}: say --kv {kv}"))
     }
 
     /// Asks one release.
@@ -141,6 +159,20 @@ impl State {
         }
         Ok(judged(&said[0], &said[1], &self.limits))
     }
+}
+
+/// The type of K and V where none is named.
+const USUAL: &str = "f16";
+
+/// The type of K in a state.
+fn kv_of(file: &ForeignFile<'_>) -> Option<&'static str> {
+    let fits = file.fits();
+    let fit = fits.first()?;
+    let state = parse(file.state, fit.layout, &fit.shape, Container::File).ok()?;
+    state.sections.iter().find_map(|section| match section {
+        Section::Attention(cache) => cache.keys.first()?.kind.name(),
+        Section::Recurrent(_) => None,
+    })
 }
 
 /// Whether the saved KV of a session is used.
