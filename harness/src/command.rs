@@ -17,6 +17,8 @@ mod init;
 mod inspect;
 mod keys;
 mod kind;
+mod libraries;
+mod lint_state;
 mod measure;
 mod migrate;
 mod models;
@@ -44,6 +46,7 @@ mod summary;
 mod table;
 mod tags;
 mod upgrade;
+mod upstream;
 mod verify;
 mod words;
 mod worker;
@@ -86,6 +89,8 @@ enum Command {
     Inspect(inspect::Inspect),
     Check(check::Check),
     Upgrade(upgrade::Upgrade),
+    Upstream(upstream::Upstream),
+    LintState(lint_state::LintState),
     Bisect(bisect::Bisect),
     Migrate(migrate::Migrate),
     Adopt(adopt::Adopt),
@@ -124,7 +129,8 @@ Exit codes:
   94   a filter is wrong
   95   somebody else's configuration names programs that you have not said you trust
   96   something that is needed is missing or cannot be read
-  100  the gate failed; for check, verify and adopt: the file will not load, or is damaged
+  100  the gate failed; for check, verify and adopt: the file will not load, or is damaged; for upstream and lint-state: saved
+       states changed and no version was raised
   101  no verdict
   102  an expectation is out of date
   103  saving or restoring became slower
@@ -206,6 +212,8 @@ impl Command {
             Self::Inspect(inspect) => inspect.carry_out(),
             Self::Check(check) => check.carry_out(),
             Self::Upgrade(upgrade) => upgrade.carry_out(),
+            Self::Upstream(upstream) => upstream.carry_out(),
+            Self::LintState(lint) => lint.carry_out(),
             Self::Bisect(bisect) => bisect.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),
             Self::Adopt(adopt) => adopt.carry_out(),

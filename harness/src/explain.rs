@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::nearest;
 pub(crate) use cell::of_cell;
+pub(crate) use entries::changes;
 pub(crate) use reference::chapter;
 
 /// One word, and what is known of it.

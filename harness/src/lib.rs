@@ -14,6 +14,7 @@ pub mod command;
 mod control;
 pub mod environment;
 mod explain;
+mod fingerprint;
 mod fleeting;
 pub mod folder;
 mod init;
@@ -38,6 +39,7 @@ pub mod tags;
 mod text;
 pub mod trust;
 pub mod upgrade;
+mod upstream;
 
 pub use intact_base::exit;
 pub use intact_base::journal;

@@ -30,6 +30,7 @@ pub use library::{FetchError, Pin, fetch, fetched_library};
 pub use probe::{ProbeError, Probed, probe, started};
 pub use release::{Release, UnknownTag, known, releases, select};
 pub use source::OFFICIAL;
+pub(crate) use specimen::{Way, written};
 pub use workspace::WorkspaceError;
 
 /// The folder that workers are built in unless told otherwise: `$INTACT_HOME/tags`, else `~/.cache/intact/tags`. `None`

@@ -28,7 +28,7 @@ const GROUPS: [Group; 6] = [
     Group { wish: "Keep sessions", commands: &["chat", "store"], first: "intact chat --model my-model.gguf" },
     Group {
         wish: "Other releases, systems and models",
-        commands: &["upgrade", "bisect", "tags", "subjects", "models"],
+        commands: &["upgrade", "upstream", "lint-state", "bisect", "tags", "subjects", "models"],
         first: "intact upgrade node-llama-cpp@3.18.1 node-llama-cpp@3.22.1 --model my-model.gguf",
     },
     Group {

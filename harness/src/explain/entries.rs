@@ -138,7 +138,7 @@ fn of_layout(before: Option<&Layout>, layout: &Layout) -> Entry {
 }
 
 /// What one layout has that the one before it has not, and the other way round.
-fn changes(before: &Layout, layout: &Layout) -> Vec<String> {
+pub(crate) fn changes(before: &Layout, layout: &Layout) -> Vec<String> {
     let version = |what: &str, old: u32, new: u32| {
         (old != new).then(|| format!("version of {what}: {new}, which was {old}"))
     };

@@ -1,4 +1,4 @@
-//! Asking a library that nobody listed how it lays out its states: it writes some small ones, and they are read.
+//! Asking a library how it lays out its states: it writes small ones, and they are read.
 
 use std::fs;
 use std::path::Path;
@@ -23,36 +23,50 @@ pub(super) struct Shown {
     pub(super) layout: Result<&'static Layout, Unrecognized>,
 }
 
+/// How a small state is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    /// What the unprotected subject keeps it in.
+    pub(crate) container: &'a str,
+    /// The type of K and V.
+    pub(crate) kv: &'a str,
+    /// With flash attention, or with V by element.
+    pub(crate) flash: bool,
+}
+
 /// Starts the worker of a library, and lets it save the same session in each way that tells layouts apart. The model has heads
 /// of 64 elements, so that a rotation shows.
 pub(super) fn shown(command: &[String], model: &Path) -> Result<Shown, ProbeError> {
-    let (hello, plain) = written(command, model, "sequence-file", "f16")?;
-    let (_, quantized) = written(command, model, "sequence-file", "q8_0")?;
-    let (_, blob) = written(command, model, "raw-sequence", "f16")?;
+    let written = |container, kv| written(command, model, Way { container, kv, flash: true });
+    let (hello, plain) = written("sequence-file", "f16")?;
+    let (_, quantized) = written("sequence-file", "q8_0")?;
+    let (_, blob) = written("raw-sequence", "f16")?;
     let sequence_version = ForeignFile::read(&plain).map(|file| file.version).unwrap_or_default();
     let layout = Specimens { plain: &plain, quantized: &quantized, blob: &blob }.layout();
     Ok(Shown { hello, sequence_version, layout })
 }
 
-/// A session of a few tokens in this container, with K and V of this type.
-fn written(
+/// A session of a few tokens, written in this way.
+///
+/// # Errors
+/// [`ProbeError`], where the library cannot do that.
+pub(crate) fn written(
     command: &[String],
     model: &Path,
-    container: &str,
-    kv: &str,
+    way: Way<'_>,
 ) -> Result<(Hello, Vec<u8>), ProbeError> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("specimen.json");
     let cage = Cage { read: caging::model(model), write: vec![folder.path().to_owned()] };
     let limits = Limits { cage, ..Limits::default() };
-    let more = ["--subject", "blind", "--container", container].map(str::to_owned);
+    let more = ["--subject", "blind", "--container", way.container].map(str::to_owned);
     let command: Vec<String> = command.iter().cloned().chain(more).collect();
     let (mut worker, hello) = started(&command, &limits)?;
     let settings = Settings {
         n_ctx: Some(256),
-        type_k: Some(kv.to_owned()),
-        type_v: Some(kv.to_owned()),
-        flash_attention: Some(FlashAttention::On),
+        type_k: Some(way.kv.to_owned()),
+        type_v: Some(way.kv.to_owned()),
+        flash_attention: Some(if way.flash { FlashAttention::On } else { FlashAttention::Off }),
         threads: Some(1),
         ..Settings::default()
     };

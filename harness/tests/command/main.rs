@@ -26,3 +26,4 @@ mod sealing;
 mod tools;
 #[cfg(unix)]
 mod upgrade;
+mod upstream;

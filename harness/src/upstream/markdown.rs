@@ -1,0 +1,96 @@
+//! What a change of llama.cpp does, as Markdown for its pull request.
+
+use std::fmt::Write;
+
+use super::text::{milliseconds, named, short};
+use super::{Outcome, Upstream, Way};
+use crate::fingerprint::Container;
+
+/// What such a file begins with, whatever it says: what has its name and not this is somebody else's.
+pub(crate) const MARK: &str = "# What this does to saved sessions";
+
+impl Upstream {
+    /// All of it, for a pull request.
+    pub(crate) fn markdown(&self) -> String {
+        let Self { base, head, .. } = self;
+        let mut out = format!("{MARK}\n\n**{}**\n\n", escaped(&self.headline()));
+        let _ = writeln!(
+            out,
+            "| | {0} → {1} | {1} → {0} | version | version raised |",
+            escaped(base),
+            escaped(head)
+        );
+        out += "|---|---|---|---|---|\n";
+        for ways in &self.ways {
+            let [forward, back] = ways.each_ref().map(Way::words);
+            let (version, raised) = ways[0].container.map_or_else(Default::default, |kind| {
+                let raised = if self.compared.is_raised(kind) { "yes" } else { "no" };
+                (self.compared.version_words(kind), raised)
+            });
+            let _ =
+                writeln!(out, "| {} | {forward} | {back} | {version} | {raised} |", named(ways[0].container));
+        }
+        for (title, kinds) in [
+            ("For files", &[Container::SequenceFile, Container::SessionFile][..]),
+            ("For blobs", &[Container::RawSequence][..]),
+        ] {
+            let _ = writeln!(out, "\n## {title}\n");
+            let mut said = false;
+            for kind in kinds {
+                for change in self.compared.lines(*kind) {
+                    said = true;
+                    let _ = writeln!(out, "- {}: {}", kind.words(), escaped(&change));
+                }
+                for way in self.ways.iter().flatten().filter(|way| way.container == Some(*kind)) {
+                    let Some((cell, message)) = &way.example else { continue };
+                    said = true;
+                    let (from, to) = (escaped(&way.from), escaped(&way.to));
+                    let _ = writeln!(
+                        out,
+                        "- {to} loads what {from} saved: {} (`{}`)",
+                        escaped(&short(message)),
+                        cell.replace('`', "'")
+                    );
+                }
+            }
+            if !said {
+                out += "Nothing changed.\n";
+            }
+        }
+        out += "\n## Speed and size\n\n";
+        let _ = writeln!(out, "| loading | {} | {} | bytes |", escaped(base), escaped(head));
+        out += "|---|---|---|---|\n";
+        for cost in &self.costs {
+            let [before, after] = cost.seconds.map(milliseconds);
+            let [was, is] = cost.bytes;
+            let bytes = if was == is { is.to_string() } else { format!("{is}, which were {was}") };
+            let _ = writeln!(out, "| {} | {before} | {after} | {bytes} |", named(cost.container));
+        }
+        let _ = writeln!(
+            out,
+            "\nMedians over tiny models; `intact perf compare` measures what a change costs. {} Families: {}.",
+            escaped(&self.compared.extent()),
+            escaped(&self.families.join(", "))
+        );
+        for note in self.compared.notes([base.as_str(), head.as_str()]) {
+            let _ = writeln!(out, "\n{}", escaped(&note));
+        }
+        if self.outcome() == Outcome::Unannounced {
+            out += "\n## What to do\n\nRaise `LLAMA_STATE_SEQ_VERSION` (sequence files, raw states) or `LLAMA_SESSION_VERSION` (session \
+                    files) with this change, so that what was saved before is refused and not misread.\n";
+        }
+        out
+    }
+}
+
+/// Text in a line of Markdown, as it is.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for character in crate::text::line(text).chars() {
+        if "\\`*_[]<>|#".contains(character) {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
