@@ -28,6 +28,9 @@ pub use intact_judge::{Finding, FindingKind};
 pub use intact_matrix::plan::{AxisInfo, Coverage, PlanInfo};
 pub use intact_matrix::{Dims, Part};
 pub use party::{ModelInfo, ReleaseInfo, SubjectInfo, SystemInfo};
+
+/// The code of cells that there was no time for.
+pub const LEFT_OUT: &str = "budget";
 pub use property::{PropertyAnswer, PropertyResult};
 
 /// The version of `results.json` that this crate writes and reads.

@@ -5,7 +5,7 @@ use super::attempt::dim;
 use super::story::{is_control, lost};
 use crate::exit::Exit;
 use crate::quantity::counted;
-use crate::results::{Cell, FindingKind, Results};
+use crate::results::{Cell, FindingKind, LEFT_OUT, Results};
 use crate::style::{Style, Tone};
 use crate::verdict::Verdict;
 
@@ -32,6 +32,8 @@ pub struct Mixture {
     pub not_run: usize,
     /// Cells in which the harness failed.
     pub failed: usize,
+    /// Cells that there was no time for.
+    pub left_out: usize,
     /// Cells that are worse than expected.
     pub worse: usize,
     /// Cells that are better than expected.
@@ -143,6 +145,9 @@ impl Mixture {
             unsupported: count(&|cell| cell.verdict == Verdict::Unsupported),
             not_run: count(&|cell| cell.verdict == Verdict::NotRun),
             failed: count(&|cell| cell.verdict == Verdict::HarnessError),
+            left_out: count(&|cell| {
+                cell.verdict == Verdict::Filtered && cell.code.as_deref() == Some(LEFT_OUT)
+            }),
             worse: found(FindingKind::Worse),
             better: found(FindingKind::Stale),
             flaky: found(FindingKind::Flaky),
@@ -249,6 +254,7 @@ impl Mixture {
                 format!("{head}. Every saved session came back intact{refused}{except}{}.", self.unable())
             }
         };
+        let sentence = sentence + &self.without_time();
         FirstWords { word, tone: word.tone(), sentence, short: self.short(word) }
     }
 
@@ -328,6 +334,14 @@ impl Mixture {
             some => {
                 format!("; {} for what a system cannot do", counted(some, "more cell asks", "more cells ask"))
             }
+        }
+    }
+
+    /// What there was no time for is not known, whatever became of the rest.
+    fn without_time(&self) -> String {
+        match self.left_out {
+            0 => String::new(),
+            some => format!(" {} left out for lack of time.", counted(some, "cell was", "cells were")),
         }
     }
 

@@ -1,7 +1,8 @@
 //! A time budget: cells are played in batches, those first that tell most, and what there is no time for is left out.
 //!
-//! Estimates decide which batch is begun, and the clock which work: none is begun when the time is over, and what is under way
-//! then is finished. A run so takes as much longer than its budget as one save, one reference, or one cell.
+//! The clock decides: nothing is begun when the time is over, and what is under way then is finished. A run so takes as much
+//! longer than its budget as one save, one reference, or one cell. The most telling cell alone is played however long that takes:
+//! without it nothing would be known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,17 +11,14 @@ use crate::folder::Outcome;
 use crate::judge::Judgement;
 use crate::plan::PlannedCell;
 use crate::recipe::INAPPLICABLE;
-use crate::results::Part;
+use crate::results::{LEFT_OUT, Part};
 use crate::verdict::Verdict;
 
-/// The code of cells that there was no time for.
-pub(super) const LEFT_OUT: &str = "budget";
-
 /// Judged cells of a batch, with their unprotected ones. Workers are started anew for each batch, and a model is opened in
-/// each, so few of them would cost more than they spare; the first is smaller, because the estimate waits for it.
+/// each, so few of them would cost more than they spare; the first ones are smaller, so that little time does for something.
 const BATCH: usize = 12;
-/// Judged cells of the first batch.
-const FIRST: usize = 4;
+/// Judged cells of the first batches.
+const FIRST: [usize; 2] = [1, 4];
 
 /// How long a run may take, from when.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +36,6 @@ impl Budget {
     /// Whether the time is over.
     pub(super) fn is_over(self) -> bool {
         self.began.elapsed() >= self.time
-    }
-
-    /// Whether a batch of so many cells fits into what is left, after so many were played in some time. The first always does:
-    /// nothing is known before it.
-    pub(super) fn fits(self, cells: usize, played: usize, took: Duration) -> bool {
-        played == 0 || estimate(cells, played, took) <= self.left()
     }
 
     /// What becomes of a cell that there is no time for: it is filtered, and nothing is known of it.
@@ -69,18 +61,14 @@ impl Budget {
     pub(super) fn forecast(self, rest: Duration) -> String {
         format!("about {} more for the whole plan, of a budget of {}", told(rest), told(self.time))
     }
-
-    fn left(self) -> Duration {
-        self.time.saturating_sub(self.began.elapsed())
-    }
 }
 
 /// Cells in the batches in which they are played, the most telling first.
 pub(super) fn batches(cells: &[PlannedCell]) -> Vec<Vec<PlannedCell>> {
-    let groups = by_telling(cells);
-    let (first, rest) = groups.split_at(FIRST.min(groups.len()));
-    let batches = std::iter::once(first).chain(rest.chunks(BATCH));
-    batches.map(<[_]>::concat).filter(|batch| !batch.is_empty()).collect()
+    let mut groups = by_telling(cells).into_iter();
+    let sizes = FIRST.into_iter().chain(std::iter::repeat(BATCH));
+    let batches = sizes.map(|size| groups.by_ref().take(size).flatten().collect::<Vec<_>>());
+    batches.take_while(|batch| !batch.is_empty()).collect()
 }
 
 /// What so many cells take, where so many took some time.
@@ -151,24 +139,6 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_by_what_others_took_is_left_out() {
-        let seconds = Duration::from_secs;
-        for (gone, cells, played, took, expected) in [
-            (0, 1000, 0, 0, true),
-            (90, 1000, 0, 0, true),
-            (20, 10, 10, 20, true),
-            (20, 19, 10, 20, true),
-            (20, 21, 10, 20, false),
-            (55, 10, 10, 20, false),
-            (60, 1, 10, 60, false),
-        ] {
-            let Some(budget) = after(gone) else { continue };
-            let fits = budget.fits(cells, played, seconds(took));
-            assert_eq!(fits, expected, "{cells} after {played} in {took} s, {gone} s gone");
-        }
-    }
-
-    #[test]
     fn a_budget_is_over_when_its_time_is() {
         assert!(!after(0).expect("a moment").is_over());
         assert!(after(60).is_none_or(Budget::is_over));
@@ -186,7 +156,7 @@ mod tests {
             })
             .collect();
         let batches = batches(&cells);
-        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 12, 12, 12]);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [1, 4, 12, 12, 11]);
         let ids: Vec<&str> = batches.iter().flatten().map(|cell| cell.id.as_str()).collect();
         assert_eq!(ids, cells.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>());
     }

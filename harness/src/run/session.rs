@@ -17,7 +17,7 @@ use crate::environment;
 use crate::folder::{Event, EventLog, FolderError, Judged, Outcome, RunFolder, outcomes};
 use crate::interrupt;
 use crate::plan::PlannedCell;
-use crate::results::Part;
+use crate::results::{LEFT_OUT, Part};
 use crate::verdict::Verdict;
 
 /// Cells being played.
@@ -72,19 +72,24 @@ impl<'a> Session<'a> {
             if interrupt::requested() {
                 break;
             }
-            if budget.is_over() || !budget.fits(cells.len(), played, began.elapsed()) {
+            if batch > 0 && budget.is_over() {
                 cells.iter().for_each(|cell| self.played(cell, budget.left_out()));
                 continue;
             }
-            if batch == 1 {
+            // The first ones say little: what they need besides is made then.
+            if batch == 1 || batch == 2 {
                 let rest = budget::estimate(due.len() - played, played, began.elapsed());
                 self.progress.phase(&budget.forecast(rest), 0);
             }
             let folder = scratch.path().join(format!("batch-{batch}"));
             fs::create_dir(&folder)
                 .map_err(|error| RunError::Folder { path: folder.clone(), reason: error.to_string() })?;
-            prerequisites =
-                self.play_batch(cells, (0, Some(budget)), (scratch.path(), &folder), prerequisites)?;
+            prerequisites = self.play_batch(
+                cells,
+                (0, Some(budget).filter(|_| batch > 0)),
+                (scratch.path(), &folder),
+                prerequisites,
+            )?;
             played += cells.len();
         }
         Ok(())
@@ -192,7 +197,7 @@ impl Record {
 /// Whether there was no time for a cell.
 pub(super) fn is_left_out(outcomes: &Outcomes, cell: &str) -> bool {
     let attempts = outcomes.get(cell).map_or(&[][..], Vec::as_slice);
-    attempts.iter().any(|outcome| outcome.code.as_deref() == Some(budget::LEFT_OUT))
+    attempts.iter().any(|outcome| outcome.code.as_deref() == Some(LEFT_OUT))
 }
 
 /// Cells of an earlier attempt at the run that are to be played again, and why.

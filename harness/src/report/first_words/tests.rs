@@ -22,6 +22,7 @@ const NOTHING: Mixture = Mixture {
     unsupported: 0,
     not_run: 0,
     failed: 0,
+    left_out: 0,
     worse: 0,
     better: 0,
     flaky: 0,
@@ -54,6 +55,11 @@ fn what_is_said_of_which_mixture() {
             Mixture { back: 2, part: Some("1/2".into()), ..NOTHING },
             "Yes, in part 1/2 of the plan. Every saved session came back intact.",
             "2 as expected (part 1/2)",
+        ),
+        (
+            Mixture { back: 4, left_out: 36, ..NOTHING },
+            "Yes. Every saved session came back intact. 36 cells were left out for lack of time.",
+            "4 as expected",
         ),
         (
             Mixture { refused: 2, ..NOTHING },
@@ -170,18 +176,18 @@ fn count() -> impl Strategy<Value = usize> {
 
 fn mixtures() -> impl Strategy<Value = Mixture> {
     let verdicts = (count(), count(), count(), count(), count(), 0..8_usize);
-    let none = (count(), count(), count());
+    let none = (count(), count(), count(), count());
     let found = (count(), count(), count());
     let unknown = prop_oneof![3 => Just(vec![]), 1 => Just(vec!["x".to_owned()]), 1 => Just(vec!["x".into(), "y".into()])];
     let part = prop_oneof![3 => Just(None), 1 => Just(Some("1/2".to_owned()))];
     let exit = prop::sample::select(Exit::ALL.to_vec());
     (exit, verdicts, none, found, unknown, part).prop_map(|(exit, verdicts, none, found, unknown, part)| {
         let (back, declared, refused, weak, bad, foreseen) = verdicts;
-        let (unsupported, not_run, failed) = none;
+        let (unsupported, not_run, failed, left_out) = none;
         let (worse, better, flaky) = found;
         let foreseen = foreseen.min(bad);
         let mixture = Mixture { exit, back, declared, refused, weak, bad, foreseen, unsupported, ..NOTHING };
-        Mixture { not_run, failed, worse, better, flaky, unknown, part, ..mixture }
+        Mixture { not_run, failed, left_out, worse, better, flaky, unknown, part, ..mixture }
     })
 }
 
@@ -223,6 +229,7 @@ fn claims_no_more(mixture: &Mixture) -> Result<(), TestCaseError> {
     if mixture.not_run + mixture.failed > 0 {
         prop_assert!(said.contains("no verdict"), "{said}");
     }
+    prop_assert_eq!(mixture.left_out > 0, said.contains("lack of time"), "{}", said);
     if mixture.unsupported > 0 {
         prop_assert!(said.contains("no verdict") || said.contains("cannot do"), "{said}");
     }
