@@ -177,6 +177,8 @@ pub trait Progress: Sync {
     fn phase(&self, name: &str, steps: usize);
     /// A step of the part is done.
     fn step(&self);
+    /// A cell is begun, by its id.
+    fn begin(&self, _cell: &str) {}
     /// A cell is judged.
     fn cell(&self, cell: &Cell);
     /// Something is to be known before it goes on.

@@ -17,7 +17,6 @@ mod release;
 mod source;
 mod specimen;
 mod workspace;
-mod zipped;
 
 use std::path::{Path, PathBuf};
 

@@ -38,8 +38,10 @@ const BASH: &str = r#"
 _intact_asking() {
     local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} kind=
     case $before in
-        --plan|plan) kind=plans ;;
+        --plan|plan|run|produce) kind=plans ;;
         repro) kind=cells ;;
+        explain) kind=explained ;;
+        --tag|bisect|upgrade|upstream|fetch|build) kind=releases ;;
         --model|-m) [[ $current == id* ]] && kind=models ;;
     esac
     # A colon ends a word in bash.
@@ -60,7 +62,10 @@ complete -F _intact_asking -o bashdefault -o default intact
 
 const FISH: &str = r#"
 complete -c intact -n "__fish_seen_subcommand_from run produce plan" -l plan -x -a "(intact words plans 2>/dev/null)"
-complete -c intact -n "__fish_seen_subcommand_from plan" -f -a "(intact words plans 2>/dev/null)"
+complete -c intact -n "__fish_seen_subcommand_from plan run produce" -f -a "(intact words plans 2>/dev/null)"
+complete -c intact -n "__fish_seen_subcommand_from bisect upgrade fetch build" -f -a "(intact words releases 2>/dev/null)"
+complete -c intact -n "__fish_seen_subcommand_from explain" -f -a "(intact words explained 2>/dev/null)"
+complete -c intact -l tag -x -a "(intact words releases 2>/dev/null)"
 complete -c intact -n "__fish_seen_subcommand_from repro" -f -a "(intact words cells 2>/dev/null)"
 complete -c intact -l model -s m -a "(intact words models 2>/dev/null)"
 "#;

@@ -1,8 +1,11 @@
 //! How a run goes, on standard error: a bar with the time left on a terminal, plain lines otherwise.
 
+mod running;
+
 use std::io::{IsTerminal, stderr};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -12,26 +15,40 @@ use crate::quantity::as_expected;
 use crate::report::{Style, Tone};
 use crate::results::Cell;
 use crate::run::Progress;
+use running::Running;
 
 const COUNTED: &str = "{msg:32} {bar:24} {pos}/{len}, about {eta} left";
 const UNCOUNTED: &str = "{msg:32} {spinner} {elapsed}";
-/// A cell that takes longer is named.
-const SLOW: f64 = 30.0;
+/// How often it is looked for cells that take long.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Shows a run on standard error.
 pub(super) struct Shown {
-    bar: Mutex<ProgressBar>,
-    terminal: bool,
-    coloured: bool,
+    board: Arc<Board>,
     /// Whether cells that are not as expected are told one by one.
     cells: bool,
+}
+
+/// What is shown.
+struct Board {
+    bar: Mutex<ProgressBar>,
+    running: Mutex<Running>,
+    terminal: bool,
+    coloured: bool,
 }
 
 impl Shown {
     /// A bar where standard error is a terminal, lines otherwise.
     pub(super) fn new() -> Self {
-        let (terminal, coloured) = (stderr().is_terminal(), colour::on_errors());
-        Self { bar: Mutex::new(ProgressBar::hidden()), terminal, coloured, cells: true }
+        let board = Arc::new(Board {
+            bar: Mutex::new(ProgressBar::hidden()),
+            running: Mutex::default(),
+            terminal: stderr().is_terminal(),
+            coloured: colour::on_errors(),
+        });
+        let watched = Arc::downgrade(&board);
+        thread::spawn(move || watch(&watched));
+        Self { board, cells: true }
     }
 
     /// The same, for a run in which nothing is expected.
@@ -41,23 +58,32 @@ impl Shown {
 
     /// Ends the part of the run that is shown.
     pub(super) fn finish(&self) {
-        self.with(|bar| {
-            let told = ended(&bar.message(), bar.position(), bar.length(), bar.elapsed());
-            let shown = !bar.is_hidden() && !bar.is_finished();
-            bar.finish_and_clear();
-            if shown {
-                eprintln!("{told}");
-            }
-        });
+        self.board.finish();
+    }
+}
+
+impl Board {
+    fn finish(&self) {
+        let bar = self.bar();
+        let told = ended(&bar.message(), bar.position(), bar.length(), bar.elapsed());
+        let shown = !bar.is_hidden() && !bar.is_finished();
+        bar.finish_and_clear();
+        if shown {
+            eprintln!("{told}");
+        }
     }
 
-    fn with(&self, act: impl FnOnce(&ProgressBar)) {
-        act(&self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    fn bar(&self) -> MutexGuard<'_, ProgressBar> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, line: &str) {
         if self.terminal {
-            self.with(|bar| bar.suspend(|| eprintln!("{line}")));
+            self.bar().suspend(|| eprintln!("{line}"));
         } else {
             eprintln!("{line}");
         }
@@ -66,21 +92,31 @@ impl Shown {
     fn say_in(&self, tone: Tone, line: &str) {
         if self.coloured {
             let painted = colour::painted(tone, line) + "\n";
-            self.with(|bar| bar.suspend(|| printing::coloured(&painted)));
+            self.bar().suspend(|| printing::coloured(&painted));
         } else {
             self.say(line);
         }
     }
 }
 
+/// Names cells that take long, while anything is shown.
+fn watch(board: &Weak<Board>) {
+    loop {
+        thread::sleep(LOOK);
+        let Some(board) = board.upgrade() else { return };
+        let lines = board.running().slow(Instant::now());
+        lines.iter().for_each(|line| board.say_in(Tone::Weak, line));
+    }
+}
+
 impl Progress for Shown {
     fn phase(&self, name: &str, steps: usize) {
-        if !self.terminal {
+        if !self.board.terminal {
             eprintln!("{}", announced(name, steps));
             return;
         }
         // One bar at a time: two of them draw over each other.
-        self.finish();
+        self.board.finish();
         let bar = if steps > 0 { ProgressBar::new(steps as u64) } else { ProgressBar::new_spinner() };
         bar.set_draw_target(ProgressDrawTarget::stderr());
         let template = if steps > 0 { COUNTED } else { UNCOUNTED };
@@ -89,24 +125,29 @@ impl Progress for Shown {
         }
         bar.set_message(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bar;
+        *self.board.bar() = bar;
     }
 
     fn step(&self) {
-        self.with(|bar| bar.inc(1));
+        self.board.bar().inc(1);
     }
 
     fn note(&self, text: &str) {
-        self.say(&format!("note: {text}"));
+        self.board.say(&format!("note: {text}"));
+    }
+
+    fn begin(&self, cell: &str) {
+        self.board.running().begin(cell, Instant::now());
     }
 
     fn cell(&self, cell: &Cell) {
+        self.board.running().end(&cell.id);
         if self.cells && !cell.matched {
             let line = unexpected(cell);
-            self.say_in(Style::of(cell.verdict).tone, &line);
+            self.board.say_in(Style::of(cell.verdict).tone, &line);
         }
         if let Some(line) = slow(cell) {
-            self.say_in(Tone::Weak, &line);
+            self.board.say_in(Tone::Weak, &line);
         }
     }
 }
@@ -127,7 +168,7 @@ fn ended(name: &str, done: u64, of: Option<u64>, took: Duration) -> String {
 
 /// A cell that took long.
 fn slow(cell: &Cell) -> Option<String> {
-    (cell.seconds > SLOW).then(|| format!("SLOW {:.0} s {}", cell.seconds, cell.id))
+    (cell.seconds > running::SLOW.as_secs_f64()).then(|| format!("SLOW {:.0} s {}", cell.seconds, cell.id))
 }
 
 fn unexpected(cell: &Cell) -> String {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
-use super::summary::tell;
+use super::summary::{since, tell};
 use crate::exit::Exit;
 use crate::folder::{RESULTS, plain_file};
 use crate::report::{self, Digest};
@@ -150,6 +150,9 @@ fn write(report: &report::Report<'_>, folder: &Path) -> Result<(), Failure> {
     })?;
     report::write(report, folder).map_err(Failure::setup)?;
     tell(report.results, folder);
+    if let Some(changes) = &report.changes {
+        print!("{}", since(changes));
+    }
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::colour;
 use super::table::plain;
 use crate::printing;
-use crate::report::{Story, Style, Tally, Tone, by_kind, explained, kind_words};
+use crate::quantity::counted;
+use crate::report::{Changes, Story, Style, Tally, Tone, by_kind, explained, kind_words};
 use crate::results::Results;
 use crate::verdict::Verdict;
 
@@ -110,6 +111,28 @@ fn summary(results: &Results, out: &Path) -> String {
     text
 }
 
+/// What changed since an earlier run, for a person at a terminal.
+pub(super) fn since(changes: &Changes) -> String {
+    let compared = counted(changes.compared, "cell", "cells");
+    let mut text = format!("\nSince {}, in {compared} that both runs have:", changes.since);
+    let kinds = changes.by_kind();
+    if kinds.is_empty() {
+        return text + " nothing changed.\n";
+    }
+    text.push('\n');
+    for (kind, cells) in kinds {
+        let _ = writeln!(text, "  {} {}", cells.len(), kind.words(cells.len()));
+        for change in cells.iter().take(SHOWN) {
+            let name = |verdict: Option<Verdict>| verdict.map_or("not there", Verdict::name);
+            let _ = writeln!(text, "    {}: {} -> {}", change.cell, name(change.before), name(change.now));
+        }
+        if cells.len() > SHOWN {
+            let _ = writeln!(text, "    and {} more, in the report", cells.len() - SHOWN);
+        }
+    }
+    text
+}
+
 /// Over a column: who was counted, or what they are where they are many.
 fn head(tally: &Tally, many: &str) -> String {
     if tally.subjects.len() > 1 { many.to_owned() } else { tally.called() }
@@ -128,5 +151,36 @@ fn short(message: &str) -> String {
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{} ...", line[..end].trim_end()),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Change, ChangeKind};
+
+    #[test]
+    fn what_changed_since_an_earlier_run_is_told_by_kind() {
+        let change = |kind, cell: &str, before, now| Change { kind, cell: cell.into(), before, now };
+        let (exact, corrupt) = (Some(Verdict::Exact), Some(Verdict::Corrupt));
+        let changed = |cells| Changes { since: "then".into(), cells, compared: 2, verdicts: [].into() };
+        let told = since(&changed(vec![
+            change(ChangeKind::NewFailure, "engine/a", exact, corrupt),
+            change(ChangeKind::NewFailure, "engine/b", None, corrupt),
+            change(ChangeKind::Removed, "engine/c", exact, None),
+        ]));
+        assert_eq!(
+            told,
+            "\nSince then, in 2 cells that both runs have:\n  \
+             2 cells fail that did not\n    \
+             engine/a: exact -> corrupt\n    \
+             engine/b: not there -> corrupt\n  \
+             1 cell is gone\n    \
+             engine/c: exact -> not there\n"
+        );
+        assert_eq!(
+            since(&changed(Vec::new())),
+            "\nSince then, in 2 cells that both runs have: nothing changed.\n"
+        );
     }
 }

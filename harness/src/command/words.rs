@@ -8,8 +8,10 @@ use super::Failure;
 use super::config::chosen;
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::explain::catalogue;
 use crate::folder::RESULTS;
 use crate::results::Results;
+use crate::tags::{default_home, known};
 
 /// Print the words that completions offer
 #[derive(Debug, Args)]
@@ -28,6 +30,10 @@ enum WordKind {
     Cells,
     /// Models, as --model takes them
     Models,
+    /// llama.cpp releases, those that somebody added too
+    Releases,
+    /// What `intact explain` knows
+    Explained,
 }
 
 impl Words {
@@ -53,6 +59,13 @@ impl WordKind {
             Self::Cells => Results::read(&Path::new("out").join(RESULTS))
                 .map(|results| results.cells.into_iter().map(|cell| cell.id).collect())
                 .unwrap_or_default(),
+            Self::Releases => {
+                known(default_home().as_deref()).into_iter().map(|release| release.tag).collect()
+            }
+            Self::Explained => {
+                let words = |config| catalogue(&config).iter().map(|entry| entry.name.clone()).collect();
+                Config::built_in().map(words).unwrap_or_default()
+            }
             Self::Models => super::models::ids().into_iter().map(|id| format!("id:{id}")).collect(),
         }
     }

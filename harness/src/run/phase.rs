@@ -175,7 +175,10 @@ impl Executor<'_> {
                     // It has an outcome already.
                     (Ok(_), Some(_)) if self.pass > 0 => return,
                     (Ok(_), Some(budget)) => budget.left_out(),
-                    (Ok(cell), None) => pool.play(cell, prerequisites),
+                    (Ok(cell), None) => {
+                        self.progress.begin(&cell.planned.id);
+                        pool.play(cell, prerequisites)
+                    }
                 };
                 self.progress.step();
                 // What a worker did after it was killed says nothing.

@@ -2,22 +2,18 @@
 //! anything is written.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Component, Path};
 use std::rc::Rc;
 
 use flate2::read::GzDecoder;
 use thiserror::Error;
-
-use super::zipped;
+use zip::ZipArchive;
 
 /// Most bytes of what is taken out of one archive: the largest so far, with GPU backends, have a tenth of that.
 const LARGEST: u64 = 4 << 30;
 /// Links that are followed from one name to the next.
 const LINKS: usize = 8;
-/// Bits of a Unix mode that say what a file is, and those of a link.
-const KIND: u32 = 0o170_000;
-const LINK: u32 = 0o120_000;
 
 /// Libraries by their names. Names that are links to one file have the same bytes.
 pub(super) type Libraries = BTreeMap<String, Rc<[u8]>>;
@@ -132,13 +128,18 @@ impl Found {
     }
 
     fn zip(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
-        for entry in zipped::entries(bytes)? {
-            let Some((folder, name)) = place(&entry.name.replace('\\', "/"))? else { continue };
-            self.left = self.left.checked_sub(entry.size.into()).ok_or(ArchiveError::TooLarge)?;
-            let bytes = entry.read()?;
-            let content = match entry.mode & KIND == LINK {
+        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(io::Error::from)?;
+        for index in 0..archive.len() {
+            let entry = archive.by_index(index).map_err(io::Error::from)?;
+            let Some((folder, name)) = place(&entry.name().map_err(io::Error::from)?.replace('\\', "/"))?
+            else {
+                continue;
+            };
+            let (is_link, size) = (entry.is_symlink(), entry.size());
+            let bytes = self.read(entry, size)?;
+            let content = match is_link {
                 true => Content::Link(String::from_utf8_lossy(&bytes).into_owned()),
-                false => Content::File(bytes.into()),
+                false => Content::File(bytes),
             };
             self.folders.entry(folder).or_default().insert(name, content);
         }
@@ -150,7 +151,8 @@ impl Found {
             return Err(ArchiveError::TooLarge);
         }
         let mut bytes = Vec::new();
-        let came = entry.take(size).read_to_end(&mut bytes)? as u64;
+        // A sum is only looked at behind the last byte, and one more byte would be too many.
+        let came = entry.take(size.saturating_add(1)).read_to_end(&mut bytes)? as u64;
         if came != size {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
@@ -196,8 +198,12 @@ fn resolved(names: &BTreeMap<String, Content>) -> Result<Libraries, ArchiveError
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io::Write;
+
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
 
     use super::*;
 
@@ -233,14 +239,20 @@ pub(super) mod tests {
 
     /// A .zip of these.
     pub(in super::super) fn zipped(entries: &[(&str, Entry<'_>)]) -> Vec<u8> {
-        let files: Vec<(&str, u32, &[u8])> = entries
-            .iter()
-            .map(|(name, entry)| match entry {
-                File(bytes) => (*name, 0o100_644, *bytes),
-                Link(target) | HardLink(target) => (*name, LINK | 0o777, target.as_bytes()),
-            })
-            .collect();
-        zipped::tests::zip(&files)
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().unix_permissions(0o644);
+        for (name, entry) in entries {
+            match entry {
+                File(bytes) => {
+                    writer.start_file(*name, options).expect("begun");
+                    writer.write_all(bytes).expect("written");
+                }
+                Link(target) | HardLink(target) => {
+                    writer.add_symlink(*name, *target, options).expect("written");
+                }
+            }
+        }
+        writer.finish().expect("bytes").into_inner()
     }
 
     fn names(libraries: &Libraries) -> Vec<(&str, &[u8])> {

@@ -54,6 +54,10 @@ fn completions_ask_for_plans_cells_and_models() {
     assert_eq!(intact(folder.path(), &["words", "cells"]).out, "", "nothing was run");
     let models = intact(folder.path(), &["words", "models"]).out;
     assert!(models.lines().any(|line| line == "id:llama"), "{models}");
+    for (kind, word) in [("releases", "0.6.0"), ("explained", "recomputed")] {
+        let words = intact(folder.path(), &["words", kind]).out;
+        assert!(words.lines().any(|line| line == word), "{word} in {words}");
+    }
     fs::write(folder.path().join("intact.toml"), "broken = [").expect("written");
     let broken = intact(folder.path(), &["words", "plans"]);
     assert_eq!((broken.code, broken.out.as_str(), broken.err.as_str()), (0, "", ""));
@@ -75,6 +79,7 @@ fn bash_offers_the_plans_that_there_are() {
     let search = [own.as_os_str(), OsStr::new("/usr/bin"), OsStr::new("/bin")].join(OsStr::new(":"));
     let asked = "source ./completions; COMP_WORDS=(intact run --plan ni); COMP_CWORD=3; _intact_asking intact ni --plan; \
                  echo \"${COMPREPLY[@]}\"; COMP_WORDS=(intact rep); COMP_CWORD=1; _intact_asking intact rep intact; \
+                 echo \"${COMPREPLY[@]}\"; COMP_WORDS=(intact run ''); COMP_CWORD=2; _intact_asking intact '' run; \
                  echo \"${COMPREPLY[@]}\"";
     let output = Command::new("bash")
         .args(["--norc", "-c", asked])
@@ -88,5 +93,5 @@ fn bash_offers_the_plans_that_there_are() {
         words.join(" ")
     };
     let lines: Vec<String> = offered.out.lines().map(sorted).collect();
-    assert_eq!(lines, ["nightly", "report repro"], "{}", offered.err);
+    assert_eq!(lines, ["nightly", "report repro", "nightly pr"], "{}", offered.err);
 }
