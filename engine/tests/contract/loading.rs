@@ -103,7 +103,7 @@ fn a_file_of_a_newer_version_is_refused_and_names_the_version_it_needs() {
     let id = desk.chat("newer");
     let path = desk.save(&id, "newer.json");
     let text = fs::read_to_string(&path).expect("a file");
-    for version in ["2.2", "3.0"] {
+    for version in ["2.3", "3.0"] {
         let edited = text.replacen("\"2.1\"", &format!("\"{version}\""), 1);
         assert_ne!(edited, text);
         fs::write(&path, edited).expect("a file");

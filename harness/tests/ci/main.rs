@@ -6,6 +6,7 @@
 mod action;
 mod commands;
 mod document;
+mod profiles;
 mod runner;
 mod setup;
 mod templates;
