@@ -103,8 +103,9 @@ fn a_file_of_a_newer_version_is_refused_and_names_the_version_it_needs() {
     let id = desk.chat("newer");
     let path = desk.save(&id, "newer.json");
     let text = fs::read_to_string(&path).expect("a file");
+    let own = format!("\"{}\"", FormatVersion::CURRENT);
     for version in ["2.3", "3.0"] {
-        let edited = text.replacen("\"2.1\"", &format!("\"{version}\""), 1);
+        let edited = text.replacen(&own, &format!("\"{version}\""), 1);
         assert_ne!(edited, text);
         fs::write(&path, edited).expect("a file");
         let error = desk.engine.load(&path, &LoadOptions::default()).expect_err("a refusal");
