@@ -2,7 +2,7 @@
 //!
 //! What the seed system leaves open is decided so:
 //!
-//! - The *system prompt* is the run of system messages that a session begins with. No strategy removes it.
+//! - The *system prompt* is the run of messages of system and developer that a session begins with. No strategy removes it.
 //! - An assistant's message whose question went goes with it: chat templates refuse a history that begins with an answer.
 //! - A clean-up that is asked for always does something where it can: [`RemoveOldestMessages`] removes the oldest exchange
 //!   even if everything would fit.
@@ -96,14 +96,18 @@ fn drop_leading_answers(messages: &[MessageSize], kept: &mut Vec<usize>) {
     kept.drain(..answers);
 }
 
-/// How many of the last messages the model answers to, and cannot without any of them: one, or what tools answer with the
-/// message that calls them.
+/// How many of the last messages the model answers to, and cannot without any of them: one, or where tools have answered all from
+/// the question on that they were called for, with every call and every answer since.
 #[must_use]
 pub fn open_messages(messages: &[MessageSize]) -> usize {
-    let answers = messages.iter().rev().take_while(|message| message.role == Role::Tool).count();
-    let before = messages.len().checked_sub(answers + 1).filter(|_| answers > 0);
-    let called = before.is_some_and(|at| messages[at].role == Role::Assistant);
-    answers.max(messages.len().min(1)) + usize::from(called)
+    let last_is_answer = messages.last().is_some_and(|message| message.role == Role::Tool);
+    if !last_is_answer {
+        return messages.len().min(1);
+    }
+    let steps = |message: &&MessageSize| matches!(message.role, Role::Assistant | Role::Tool);
+    let steps = messages.iter().rev().take_while(steps).count();
+    let asked = messages.len().checked_sub(steps + 1).is_some_and(|at| messages[at].role == Role::User);
+    steps + usize::from(asked)
 }
 
 fn size(messages: &[MessageSize], kept: &[usize]) -> usize {

@@ -140,10 +140,11 @@ impl Engine {
             image,
         };
         let holding = document.version();
+        let format = asked.unwrap_or(holding);
         if let Some(passport) = &mut document.passport {
-            passport.format = holding;
+            passport.format = format;
         }
-        let encoded = write(&document, asked.unwrap_or(holding))?;
+        let encoded = write(&document, format)?;
         clock.lap("encode");
         let committed = sink.commit(&encoded.bytes, document.image.as_ref())?;
         clock.lap("commit");

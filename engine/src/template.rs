@@ -279,9 +279,13 @@ impl ChatTemplate {
         let calls = chat.iter().any(|line| !line.details.tool_calls.is_empty());
         let answers = chat.iter().any(|line| line.role == Role::Tool);
         let instructions = chat.iter().take_while(|line| line.role.instructs()).count();
+        let several = chat.iter().any(|line| line.details.tool_calls.len() > 1);
         let late = chat.iter().skip(instructions).any(|line| line.role == Role::Developer);
-        let late = late && !self.knows_developer;
-        if !(calls || answers || late || self.inputs.has_tools()) {
+        // Where it is taken for a system prompt, it is one with that.
+        let beside = self.knows_developer
+            && instructions > 1
+            && chat[..instructions].iter().any(|line| line.role == Role::Developer);
+        if !(calls || answers || late || beside || self.inputs.has_tools()) {
             return Ok(PLAIN);
         }
         let found = self.capabilities.get_or_init(|| Capabilities::of(self));
@@ -289,7 +293,12 @@ impl ChatTemplate {
             (self.inputs.has_tools() && !found.tools, "the definitions of tools"),
             (calls && found.calls.is_none(), "calls of tools"),
             (answers && !found.answers, "what tools answer"),
-            (late && !found.late_system, "what a developer says in the middle of a chat"),
+            (several && !found.several, "more than one call in one message"),
+            (
+                late && !if self.knows_developer { found.late_developer } else { found.late_system },
+                "what a developer says in the middle of a chat",
+            ),
+            (beside && !found.beside_system, "what a developer says behind a system prompt"),
         ];
         match hidden.into_iter().find_map(|(hidden, what)| hidden.then_some(what)) {
             Some(what) => Err(TemplateError::NotShown { what }),

@@ -81,6 +81,8 @@ pub(crate) struct Upstream {
     pub(crate) costs: Vec<Cost>,
     /// Families that took part.
     pub(crate) families: Vec<String>,
+    /// Crossing sessions of the engine that end otherwise than they should.
+    pub(crate) engine_lost: usize,
 }
 
 /// What it comes to.
@@ -88,6 +90,10 @@ pub(crate) struct Upstream {
 pub(crate) enum Outcome {
     /// Nothing changed.
     Unchanged,
+    /// A whole row of crossings says nothing, or no state could be compared.
+    Unknown,
+    /// Sessions of the engine do not cross as they should, whatever llama.cpp's own files do.
+    Lost,
     /// What changed is said by a version.
     Announced,
     /// Something changed and no version says so.
@@ -223,6 +229,13 @@ impl Upstream {
         };
         let ways = kinds.clone().map(|kind| [way(kind, base, head), way(kind, head, base)]).collect();
         let costs = kinds.filter_map(|kind| Cost::of(results, kind, [base, head])).collect();
+        let lost = results.cells.iter().filter(|cell| {
+            let crosses = container(cell).is_none() && dim(cell, "writer") != dim(cell, "reader");
+            let fare = cells.fare(cell);
+            let excused = fare == Fare::Survives || compared.is_raised(Container::RawSequence);
+            crosses && (fare == Fare::Wrong || fare == Fare::Told && !cell.matched && !excused)
+        });
+        let engine_lost = lost.count();
         let families: BTreeSet<&str> = results.cells.iter().map(|cell| dim(cell, "model")).collect();
         Self {
             base: base.to_owned(),
@@ -231,6 +244,7 @@ impl Upstream {
             ways,
             costs,
             families: families.into_iter().map(str::to_owned).collect(),
+            engine_lost,
         }
     }
 
@@ -245,11 +259,20 @@ impl Upstream {
         let changed = Container::ALL.into_iter().any(|kind| breaks(Some(kind)));
         if unannounced || self.compared.unannounced().next().is_some() {
             Outcome::Unannounced
+        } else if self.engine_lost > 0 {
+            Outcome::Lost
+        } else if self.compared.compared == 0 || self.silent_rows().next().is_some() {
+            Outcome::Unknown
         } else if changed || !self.compared.changes.is_empty() {
             Outcome::Announced
         } else {
             Outcome::Unchanged
         }
+    }
+
+    /// Ways that were tried, and of which nothing is known.
+    pub(crate) fn silent_rows(&self) -> impl Iterator<Item = &Way> {
+        self.ways.iter().flatten().filter(|way| way.unknown > 0 && way.survive + way.told + way.wrong == 0)
     }
 
     /// What is to be said of each cell that breaks and what is not, put into the results: so that every rendering of them agrees.
@@ -304,6 +327,11 @@ impl Upstream {
                 change.what
             ),
         }));
+        // That something is better than expected says nothing of the change.
+        findings.retain(|finding| finding.kind != FindingKind::Stale);
+        if self.outcome() == Outcome::Unknown {
+            findings.push(Finding { kind: FindingKind::NotRun, cell: None, message: self.headline() });
+        }
         results.gate = decide(&verdicts(&results.cells), findings);
     }
 }

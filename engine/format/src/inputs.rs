@@ -25,8 +25,18 @@ pub struct TemplateInputs {
 }
 
 /// What templates are given under these names is not for anybody to choose.
-const TAKEN: [&str; 6] =
-    ["messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"];
+const TAKEN: [&str; 10] = [
+    "messages",
+    "tools",
+    "documents",
+    "add_generation_prompt",
+    "bos_token",
+    "eos_token",
+    "raise_exception",
+    "strftime_now",
+    "namespace",
+    "range",
+];
 
 /// Inputs that no template can be given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -51,6 +51,7 @@ pub(super) fn conversation(
     if let Some((message, flaw)) = messages.iter().find_map(|message| Some((message, message.flaw()?))) {
         return Err(differs(format!("there is a message of the role {} that {flaw}", message.role)));
     }
+    template.shows(&untold(messages).for_template()).map_err(differs)?;
     let found = Text::of(tokens, model).contents(messages)?;
     let (starts, rest, how) = match framed(tokens, messages, template, model) {
         Some((starts, rest)) => {
@@ -59,6 +60,14 @@ pub(super) fn conversation(
         }
         None => {
             not_swapped(tokens, messages, template, model)?;
+            // A call can be written in any way; only the chat template says in which.
+            if let Some(at) = messages.iter().position(|message| !message.details.is_empty()) {
+                return Err(differs(format!(
+                    "message {} has more than a text (a call of a tool, an answer to one, reasoning or a name), which is found by the \
+                     chat template alone, and that frames the messages in another way than the tokens",
+                    at + 1
+                )));
+            }
             let said: usize = found.iter().map(|tokens| tokens.end - tokens.start).sum();
             let ends = found.iter().map(|tokens| tokens.end);
             let starts = std::iter::once(0).chain(ends).take(messages.len()).collect();

@@ -213,6 +213,9 @@ impl Session {
         let session = turn.session();
         session.chat.reread_last(reply);
         session.template.shows(&session.chat.for_template())?;
+        // What can never be rendered again would end the session.
+        let model = Arc::clone(session.model());
+        session.closing(&model)?;
         turn.commit();
         Ok(())
     }

@@ -19,16 +19,24 @@ pub(super) struct Capabilities {
     pub(super) calls: Option<Form>,
     /// What tools answer.
     pub(super) answers: bool,
+    /// Every one of several calls in one message.
+    pub(super) several: bool,
     /// A system prompt that is not among the first messages.
     pub(super) late_system: bool,
+    /// A developer's message that is not among the first ones.
+    pub(super) late_developer: bool,
+    /// A developer's message behind a system prompt.
+    pub(super) beside_system: bool,
 }
 
 const ARGUMENTS: &str = r#"{"needle_argument": "needle value"}"#;
 const TOOLS: &str = r#"[{"type": "function", "function": {"name": "needle_tool", "description": "A needle.",
     "parameters": {"type": "object", "properties": {"needle_argument": {"type": "string", "description": "A needle."}},
     "required": ["needle_argument"]}}}]"#;
+const OTHER_ARGUMENTS: &str = r#"{"needle_argument": "other value"}"#;
 /// Some templates refuse ids that are not nine letters and digits.
 const ID: &str = "needle001";
+const OTHER_ID: &str = "needle002";
 
 impl Capabilities {
     pub(super) fn of(template: &ChatTemplate) -> Self {
@@ -80,13 +88,39 @@ impl Capabilities {
         });
         let answers = shows(&rendered(within, &chat, calls.unwrap_or(forms[0])), &["needle answer"]);
 
-        let late = [
+        let both = Details {
+            tool_calls: vec![
+                ToolCall::new(ID, "needle_tool", ARGUMENTS),
+                ToolCall::new(OTHER_ID, "needle_tool", OTHER_ARGUMENTS),
+            ],
+            ..calling.clone()
+        };
+        let other_answering = Details { tool_call_id: Some(OTHER_ID.to_owned()), ..answering.clone() };
+        let several = [
             question.clone(),
-            Line::new(Role::Assistant, "Well."),
-            Line::new(Role::System, "A late needle."),
-            question,
+            Line { details: &both, ..Line::new(Role::Assistant, "") },
+            Line { details: &answering, ..Line::new(Role::Tool, "needle answer") },
+            Line { details: &other_answering, ..Line::new(Role::Tool, "other answer") },
         ];
-        let late_system = shows(&rendered(&plain, &late, forms[0]), &["A late needle."]);
-        Self { tools, calls, answers, late_system }
+        let several = calls.is_some_and(|form| {
+            let shown =
+                |chat: &[Line<'_>]| shows(&rendered(within, chat, form), &["needle value", "other value"]);
+            shown(&several) || shown(&several[..2])
+        });
+
+        let late = |role| {
+            let said = Line::new(role, "A late needle.");
+            let chat = [question.clone(), Line::new(Role::Assistant, "Well."), said, question.clone()];
+            shows(&rendered(&plain, &chat, forms[0]), &["A late needle."])
+        };
+        let (late_system, late_developer) = (late(Role::System), late(Role::Developer));
+        let beside = [
+            Line::new(Role::System, "A first needle."),
+            Line::new(Role::Developer, "A second needle."),
+            question.clone(),
+        ];
+        let beside_system =
+            shows(&rendered(&plain, &beside, forms[0]), &["A first needle.", "A second needle."]);
+        Self { tools, calls, answers, several, late_system, late_developer, beside_system }
     }
 }

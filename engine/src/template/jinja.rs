@@ -99,10 +99,13 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::BadSerialization, error.to_string());
     let indent: Option<usize> = options.get("indent")?;
     let only_ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
-    options.get::<Option<bool>>("sort_keys")?;
+    let sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
     let separators: Option<Vec<String>> = options.get("separators")?;
     options.assert_all_used()?;
     bounds::measure(&value, true)?;
+    // Maps keep the order in which they were written; those of `serde_json` are sorted.
+    let in_order = || serde_json::to_value(&value).map(Value::from_serialize).map_err(|error| failed(&error));
+    let value = if sorted { in_order()? } else { value.clone() };
     let mut out = Vec::new();
     let written = match indent {
         Some(width) => {

@@ -1,6 +1,7 @@
 //! JSON on its way into a template. Objects keep the order in which they were written: a template that prints what it was given
 //! prints it so, as Python's does.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,13 +11,28 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::marks::Controls;
 
 /// A map that keeps its order.
-#[derive(Debug)]
-pub(super) struct Ordered(Vec<(String, Value)>);
+#[derive(Debug, Default)]
+pub(super) struct Ordered {
+    entries: Vec<(String, Value)>,
+    /// Where each name is: others may have written a million of them.
+    places: HashMap<String, usize>,
+}
 
 impl Ordered {
-    /// A map as a template takes it.
+    /// A map as a template takes it. Of two entries of one name the last one counts, as in Python.
     pub(super) fn value<K: Into<String>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
-        Value::from_object(Self(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
+        let mut map = Self::default();
+        for (name, value) in entries {
+            let name = name.into();
+            match map.places.get(&name) {
+                Some(&at) => map.entries[at].1 = value,
+                None => {
+                    map.places.insert(name.clone(), map.entries.len());
+                    map.entries.push((name, value));
+                }
+            }
+        }
+        Value::from_object(map)
     }
 }
 
@@ -26,12 +42,12 @@ impl Object for Ordered {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let key = key.as_str()?;
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+        let place = self.places.get(key.as_str()?)?;
+        self.entries.get(*place).map(|(_, value)| value.clone())
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name.as_str())).collect())
+        Enumerator::Values(self.entries.iter().map(|(name, _)| Value::from(name.as_str())).collect())
     }
 }
 
@@ -47,7 +63,7 @@ pub(super) fn parsed(text: &str, controls: &Controls) -> Result<Value, serde_jso
 pub(super) fn members(text: &str, controls: &Controls) -> Result<Vec<(String, Value)>, serde_json::Error> {
     let value = parsed(text, controls)?;
     let object = value.downcast_object_ref::<Ordered>();
-    Ok(object.ok_or_else(|| serde_json::Error::custom("it is no object"))?.0.clone())
+    Ok(object.ok_or_else(|| serde_json::Error::custom("it is no object"))?.entries.clone())
 }
 
 /// What reads a value.
@@ -104,12 +120,7 @@ impl<'de> Visitor<'de> for Spelling<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries: Vec<(String, Value)> = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            let (name, value) = (self.0.spelled(&name), map.next_value_seed(self)?);
-            // The last one counts, as in Python.
-            match entries.iter_mut().find(|(known, _)| *known == name) {
-                Some(entry) => entry.1 = value,
-                None => entries.push((name, value)),
-            }
+            entries.push((self.0.spelled(&name), map.next_value_seed(self)?));
         }
         Ok(Ordered::value(entries))
     }
@@ -132,6 +143,10 @@ mod tests {
             let value = parsed(json, &Controls::default()).unwrap();
             assert_eq!(serde_json::to_string(&value).unwrap(), expected);
         }
+        // Others may write as many members as they like.
+        let many: Vec<String> = (0..100_000).map(|number| format!("\"{number}\":0")).collect();
+        let value = parsed(&format!("{{{}}}", many.join(",")), &Controls::default()).unwrap();
+        assert_eq!((value.len(), value.get_attr("99999").unwrap()), (Some(100_000), Value::from(0)));
         assert!(parsed("{} {}", &Controls::default()).is_err());
         assert!(members("[]", &Controls::default()).is_err());
     }

@@ -1,3 +1,4 @@
+use intact_format::inputs::TemplateInputs;
 use intact_format::message::Role;
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -172,6 +173,19 @@ fn a_model_without_a_template_gets_chatml_and_says_so() {
         );
     }
     assert_eq!(style("chatml").origin(), TemplateOrigin::Given);
+}
+
+#[test]
+fn keys_keep_their_order_unless_a_template_asks_for_another() {
+    let tools = r#"[{"type": "function", "function": {"name": "n", "a": 1}}]"#;
+    let inputs = TemplateInputs { tools: Some(tools.to_owned()), ..TemplateInputs::default() };
+    let rendered =
+        |source: &str| compile(source).with_inputs(&inputs).unwrap().render(&[user("Hi")], false).unwrap();
+    assert_eq!(rendered("{{ tools | tojson }}"), tools);
+    assert_eq!(
+        rendered("{{ tools | tojson(sort_keys=true) }}"),
+        r#"[{"function": {"a": 1, "name": "n"}, "type": "function"}]"#
+    );
 }
 
 #[test]

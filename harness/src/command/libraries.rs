@@ -43,7 +43,9 @@ fn added(folder: &Path, home: &Path) -> Result<Library, Failure> {
         other => Some(other),
     });
     let addition = match addition {
-        Some(addition) => addition.map_err(Failure::setup)?,
+        Some(addition) => addition.map_err(|error| {
+            Failure::setup(error).but(&format!("the libraries in {} cannot be used", folder.display()))
+        })?,
         None => return Err(without_library(folder)),
     };
     let name = addition.release.tag.clone();

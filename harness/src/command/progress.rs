@@ -64,6 +64,7 @@ impl Shown {
 
 impl Board {
     fn finish(&self) {
+        *self.running() = Running::default();
         let bar = self.bar();
         let told = ended(&bar.message(), bar.position(), bar.length(), bar.elapsed());
         let shown = !bar.is_hidden() && !bar.is_finished();

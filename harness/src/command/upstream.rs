@@ -36,7 +36,8 @@ Examples:
 ///
 /// Two libraries read what each wrote, there and back: sessions of intact, and llama.cpp's own files and blobs, which nothing
 /// checks, with a model of every kind of memory. The bytes that they write are compared too, as `lint-state` does. Ends with exit
-/// code 0 where nothing changed, or a version was raised for what did; 100 where saved states changed and no version was raised.
+/// code 0 where nothing changed, or a version was raised for what did; 100 where saved states changed and no version was raised, or
+/// sessions of intact do not cross; 5 where it is not known.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Upstream {

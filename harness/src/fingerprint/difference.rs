@@ -57,6 +57,9 @@ pub(super) fn of(
 }
 
 fn between(probe: &Probe, before: &[u8], after: &[u8], base: &Fingerprint, head: &Fingerprint) -> Difference {
+    if before == after {
+        return Difference::None;
+    }
     match probe.container {
         Container::RawSequence => of_states(before, after, layout::Container::Blob),
         Container::SequenceFile => match [before, after].map(ForeignFile::read) {

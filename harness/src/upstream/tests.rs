@@ -108,7 +108,10 @@ fn a_library_that_does_not_read_its_own_says_nothing_of_the_change() {
         }
     }
     let found = found(&results, compared([2, 2]));
-    assert_eq!(found.outcome(), Outcome::Unchanged);
+    assert_eq!(found.outcome(), Outcome::Unknown);
+    assert!(found.headline().starts_with("Not known what changed"), "{}", found.headline());
+    found.put_into(&mut results);
+    assert_eq!(results.gate.exit, Exit::Incomplete);
     assert!(
         found
             .ways
@@ -116,6 +119,28 @@ fn a_library_that_does_not_read_its_own_says_nothing_of_the_change() {
             .flatten()
             .all(|way| way.unknown == 1 || way.container == Some(Container::SessionFile))
     );
+}
+
+#[test]
+fn where_no_state_could_be_compared_nothing_is_known() {
+    let mut results = run(Verdict::Exact, "sequence-file");
+    let found = found(&results, Comparison { compared: 0, same: 0, ..compared([2, 2]) });
+    assert_eq!(found.outcome(), Outcome::Unknown);
+    found.put_into(&mut results);
+    assert_eq!(results.gate.exit, Exit::Incomplete);
+}
+
+#[test]
+fn sessions_of_the_engine_that_come_back_wrong_are_no_unchanged() {
+    let mut results = run(Verdict::Exact, "sequence-file");
+    for cell in &mut results.cells {
+        if cell.dims["subject"] == "engine" && cell.dims["writer"] == "a" && cell.dims["reader"] == "b" {
+            (cell.verdict, cell.matched) = (Verdict::Corrupt, false);
+        }
+    }
+    let found = found(&results, compared([2, 2]));
+    assert_eq!((found.outcome(), found.engine_lost), (Outcome::Lost, 1));
+    assert!(found.headline().contains("1 session of them did not"), "{}", found.headline());
 }
 
 #[test]

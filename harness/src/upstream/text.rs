@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{Outcome, Upstream, Way};
 use crate::fingerprint::Container;
+use crate::quantity::counted;
 use crate::text::line;
 
 /// Characters of what was said of a cell.
@@ -15,6 +16,24 @@ impl Upstream {
         let Self { base, head, .. } = self;
         match self.outcome() {
             Outcome::Unchanged => format!("Nothing changed for saved sessions from {base} to {head}."),
+            Outcome::Unknown => {
+                let row = self.silent_rows().next();
+                let what = row.map_or("no state could be had from both".to_owned(), |way| {
+                    format!(
+                        "nothing can be said of {}, from {} to {}",
+                        named(way.container),
+                        way.from,
+                        way.to
+                    )
+                });
+                format!("Not known what changed for saved sessions from {base} to {head}: {what}.")
+            }
+            Outcome::Lost => {
+                let lost = counted(self.engine_lost, "session", "sessions");
+                format!(
+                    "Sessions of intact do not all cross between {base} and {head}: {lost} of them did not."
+                )
+            }
             Outcome::Announced => {
                 format!(
                     "Saved states changed from {base} to {head}, and a version was raised: {}.",

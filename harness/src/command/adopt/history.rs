@@ -130,7 +130,7 @@ fn spoken(role: Role, object: &Map<String, Value>) -> Result<Message, String> {
 }
 
 /// The names that servers give to what a model thought.
-const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
+const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
 fn call(call: &Value) -> Result<ToolCall, String> {
     let function = call.get("function").ok_or("a tool call in it has no `function`")?;
@@ -141,7 +141,7 @@ fn function_of(id: Option<&str>, function: &Value) -> Result<ToolCall, String> {
     let name = function.get("name").and_then(Value::as_str).ok_or("a tool call in it has no name")?;
     let arguments = match function.get("arguments") {
         Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => String::new(),
+        None | Some(Value::Null) => "{}".to_owned(),
         Some(other) => other.to_string(),
     };
     Ok(ToolCall { id: id.map(str::to_owned), name: name.to_owned(), arguments })
