@@ -197,18 +197,15 @@ impl<'r> Cells<'r> {
 
     /// How a session fares that crosses from one library to the other. Where one of both does not get back what it saved itself,
     /// nothing is known of the crossing.
-    fn fare(&self, cell: &Cell) -> Fare {
-        let own = |of: &'r str| {
+    fn fare(&self, cell: &'r Cell) -> Fare {
+        let own = |of| {
             let tone = self.by.get(&(rest(cell), of, of)).map(|cell| Style::of(cell.verdict).tone);
             tone.is_some_and(|tone| Fare::of(tone) == Fare::Survives)
         };
-        let known = self
-            .by
-            .keys()
-            .find(|(_, writer, reader)| *writer == dim(cell, "writer") && *reader == dim(cell, "reader"));
-        match known {
-            Some((_, writer, reader)) if own(writer) && own(reader) => Fare::of(Style::of(cell.verdict).tone),
-            _ => Fare::Unknown,
+        if own(dim(cell, "writer")) && own(dim(cell, "reader")) {
+            Fare::of(Style::of(cell.verdict).tone)
+        } else {
+            Fare::Unknown
         }
     }
 }
@@ -250,13 +247,10 @@ impl Upstream {
 
     /// What it comes to.
     pub(crate) fn outcome(&self) -> Outcome {
-        let breaks = |kind: Option<Container>| {
-            let of = self.ways.iter().flatten().filter(move |way| way.container == kind);
-            of.map(|way| way.told + way.wrong).sum::<usize>() > 0
-        };
+        let broken = |kind| self.is_broken(kind);
         let unannounced =
-            Container::ALL.into_iter().any(|kind| breaks(Some(kind)) && !self.compared.is_raised(kind));
-        let changed = Container::ALL.into_iter().any(|kind| breaks(Some(kind)));
+            Container::ALL.into_iter().any(|kind| broken(kind) && !self.compared.is_raised(kind));
+        let changed = Container::ALL.into_iter().any(broken);
         if unannounced || self.compared.unannounced().next().is_some() {
             Outcome::Unannounced
         } else if self.engine_lost > 0 {
@@ -268,6 +262,12 @@ impl Upstream {
         } else {
             Outcome::Unchanged
         }
+    }
+
+    /// Whether a state in this container does not cross.
+    fn is_broken(&self, container: Container) -> bool {
+        let of = self.ways.iter().flatten().filter(|way| way.container == Some(container));
+        of.map(|way| way.told + way.wrong).sum::<usize>() > 0
     }
 
     /// Ways that were tried, and of which nothing is known.

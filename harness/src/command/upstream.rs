@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::expectation::DEFAULT_EXPECTATIONS;
 use crate::files::{contain, replace_own};
 use crate::fingerprint::{Comparison, Container, Fingerprint};
+use crate::fleeting::FleetingFolder;
 use crate::folder::RESULTS;
 use crate::interrupt;
 use crate::parallel;
@@ -79,7 +80,7 @@ impl Upstream {
         let written = [fingerprint(&base, jobs)?, fingerprint(&head, jobs)?];
         let further: Vec<&str> = FURTHER.into_iter().filter(|family| both_have(&written, family)).collect();
         let compared = Comparison::between(&written[0], &written[1]);
-        let folder = tempfile::Builder::new().prefix("intact-upstream-").tempdir().map_err(Failure::setup)?;
+        let folder = FleetingFolder::make(&std::env::temp_dir()).map_err(Failure::setup)?;
         let [config, expectations] =
             ["intact.toml", "expectations.toml"].map(|name| folder.path().join(name));
         fs::write(&config, configuration(&base.name, &head.name, &further).map_err(Failure::setup)?)

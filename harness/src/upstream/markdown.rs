@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::text::{milliseconds, named, short};
 use super::{Outcome, Upstream, Way};
 use crate::fingerprint::Container;
+use crate::text::{code, markdown};
 
 /// What such a file begins with, whatever it says: what has its name and not this is somebody else's.
 pub(crate) const MARK: &str = "# What this does to saved sessions";
@@ -13,12 +14,12 @@ impl Upstream {
     /// All of it, for a pull request.
     pub(crate) fn markdown(&self) -> String {
         let Self { base, head, .. } = self;
-        let mut out = format!("{MARK}\n\n**{}**\n\n", escaped(&self.headline()));
+        let mut out = format!("{MARK}\n\n**{}**\n\n", markdown(&self.headline()));
         let _ = writeln!(
             out,
             "| | {0} → {1} | {1} → {0} | version | version raised |",
-            escaped(base),
-            escaped(head)
+            markdown(base),
+            markdown(head)
         );
         out += "|---|---|---|---|---|\n";
         for ways in &self.ways {
@@ -39,17 +40,17 @@ impl Upstream {
             for kind in kinds {
                 for change in self.compared.lines(*kind) {
                     said = true;
-                    let _ = writeln!(out, "- {}: {}", kind.words(), escaped(&change));
+                    let _ = writeln!(out, "- {}: {}", kind.words(), markdown(&change));
                 }
                 for way in self.ways.iter().flatten().filter(|way| way.container == Some(*kind)) {
                     let Some((cell, message)) = &way.example else { continue };
                     said = true;
-                    let (from, to) = (escaped(&way.from), escaped(&way.to));
+                    let (from, to) = (markdown(&way.from), markdown(&way.to));
                     let _ = writeln!(
                         out,
-                        "- {to} loads what {from} saved: {} (`{}`)",
-                        escaped(&short(message)),
-                        cell.replace('`', "'")
+                        "- {to} loads what {from} saved: {} ({})",
+                        markdown(&short(message)),
+                        code(cell)
                     );
                 }
             }
@@ -58,7 +59,7 @@ impl Upstream {
             }
         }
         out += "\n## Speed and size\n\n";
-        let _ = writeln!(out, "| loading | {} | {} | bytes |", escaped(base), escaped(head));
+        let _ = writeln!(out, "| loading | {} | {} | bytes |", markdown(base), markdown(head));
         out += "|---|---|---|---|\n";
         for cost in &self.costs {
             let [before, after] = cost.seconds.map(milliseconds);
@@ -69,11 +70,11 @@ impl Upstream {
         let _ = writeln!(
             out,
             "\nMedians over tiny models; `intact perf compare` measures what a change costs. {} Families: {}.",
-            escaped(&self.compared.extent()),
-            escaped(&self.families.join(", "))
+            markdown(&self.compared.extent()),
+            markdown(&self.families.join(", "))
         );
         for note in self.compared.notes([base.as_str(), head.as_str()]) {
-            let _ = writeln!(out, "\n{}", escaped(&note));
+            let _ = writeln!(out, "\n{}", markdown(&note));
         }
         if self.outcome() == Outcome::Unannounced {
             out += "\n## What to do\n\nRaise `LLAMA_STATE_SEQ_VERSION` (sequence files, raw states) or `LLAMA_SESSION_VERSION` (session \
@@ -81,16 +82,4 @@ impl Upstream {
         }
         out
     }
-}
-
-/// Text in a line of Markdown, as it is.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for character in crate::text::line(text).chars() {
-        if "\\`*_[]<>|#".contains(character) {
-            out.push('\\');
-        }
-        out.push(character);
-    }
-    out
 }

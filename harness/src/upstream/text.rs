@@ -59,13 +59,10 @@ impl Upstream {
 
     /// The containers that changed while no version did.
     fn broken(&self) -> String {
-        let breaks = |kind: &Container| {
-            let of = self.ways.iter().flatten().filter(|way| way.container == Some(*kind));
-            of.map(|way| way.told + way.wrong).sum::<usize>() > 0
-                || self.compared.unannounced().any(|change| change.container == *kind)
-        };
-        let broken =
-            Container::ALL.into_iter().filter(|kind| breaks(kind) && !self.compared.is_raised(*kind));
+        let changed = |kind| self.compared.unannounced().any(|change| change.container == kind);
+        let is_silent =
+            |kind: &Container| (self.is_broken(*kind) || changed(*kind)) && !self.compared.is_raised(*kind);
+        let broken = Container::ALL.into_iter().filter(is_silent);
         broken.map(Container::words).collect::<Vec<_>>().join(", ")
     }
 
