@@ -235,14 +235,25 @@ impl Comparison {
             known.shown_by.push(probe.to_string());
             return;
         }
-        let announced = self.is_raised(container);
+        let announced = self.is_announced(container);
         self.changes.push(Change { container, of, what, announced, shown_by: vec![probe.to_string()] });
     }
 
-    /// Whether the version of states in this container is another one.
-    pub(crate) fn is_raised(&self, container: Container) -> bool {
+    /// Whether the version of states in this container is another one, raised or lowered: either way they are refused by whoever
+    /// has the other one.
+    pub(crate) fn is_announced(&self, container: Container) -> bool {
         let [before, after] = self.versions.map(|versions| versions.of(container));
         before.is_some() && after.is_some() && before != after
+    }
+
+    /// Whether that version was raised, in a word or two.
+    pub(crate) fn raised_word(&self, container: Container) -> &'static str {
+        let [before, after] = self.versions.map(|versions| versions.of(container));
+        match (self.is_announced(container), after > before) {
+            (false, _) => "no",
+            (true, true) => "yes",
+            (true, false) => "lowered",
+        }
     }
 
     /// What changed while no version did.

@@ -20,7 +20,7 @@ use crate::perf::statistics::median;
 use crate::results::{Cell, Expected, Finding, FindingKind, Results, verdicts};
 use crate::style::{Style, Tone};
 
-pub(crate) use markdown::MARK;
+pub(crate) use markdown::{MARK, of_one};
 
 /// The plan's name.
 pub(crate) const PLAN: &str = "upstream";
@@ -229,7 +229,7 @@ impl Upstream {
         let lost = results.cells.iter().filter(|cell| {
             let crosses = container(cell).is_none() && dim(cell, "writer") != dim(cell, "reader");
             let fare = cells.fare(cell);
-            let excused = fare == Fare::Survives || compared.is_raised(Container::RawSequence);
+            let excused = fare == Fare::Survives || compared.is_announced(Container::RawSequence);
             crosses && (fare == Fare::Wrong || fare == Fare::Told && !cell.matched && !excused)
         });
         let engine_lost = lost.count();
@@ -249,7 +249,7 @@ impl Upstream {
     pub(crate) fn outcome(&self) -> Outcome {
         let broken = |kind| self.is_broken(kind);
         let unannounced =
-            Container::ALL.into_iter().any(|kind| broken(kind) && !self.compared.is_raised(kind));
+            Container::ALL.into_iter().any(|kind| broken(kind) && !self.compared.is_announced(kind));
         let changed = Container::ALL.into_iter().any(broken);
         if unannounced || self.compared.unannounced().next().is_some() {
             Outcome::Unannounced
@@ -275,6 +275,14 @@ impl Upstream {
         self.ways.iter().flatten().filter(|way| way.unknown > 0 && way.survive + way.told + way.wrong == 0)
     }
 
+    /// Whether anything is known of these containers: states of both were compared, and some of them were tried.
+    fn is_known_of(&self, containers: &[Container]) -> bool {
+        let is_of = |way: &&Way| way.container.is_some_and(|kind| containers.contains(&kind));
+        let tried =
+            self.ways.iter().flatten().filter(is_of).any(|way| way.survive + way.told + way.wrong > 0);
+        tried && self.compared.compared > 0
+    }
+
     /// What is to be said of each cell that breaks and what is not, put into the results: so that every rendering of them agrees.
     pub(crate) fn put_into(&self, results: &mut Results) {
         let fares: Vec<Fare> = {
@@ -293,7 +301,7 @@ impl Upstream {
                 None if engine_is_right && !cell.matched => Container::RawSequence,
                 _ => continue,
             };
-            if self.compared.is_raised(kind) {
+            if self.compared.is_announced(kind) {
                 let reason = format!("{}: {}", kind.words(), self.compared.version_words(kind));
                 cell.expected =
                     Expected { outcome: vec![cell.verdict], reason: Some(reason), ..Expected::default() };

@@ -23,6 +23,10 @@ pub(super) fn library(named: &str, home: &Path, linked: Option<&Linked>) -> Resu
     let folder = Path::new(named);
     let release = tags::known(Some(home)).into_iter().find(|release| release.is_called(named));
     let Some(release) = release else {
+        if folder.is_file() {
+            return Err(Failure::setup(format!("{named} is a file"))
+                .help("name the folder that has the libraries of a build, `build/bin` for example"));
+        }
         return if folder.is_dir() { added(folder, home) } else { unlisted(named, home) };
     };
     let here = || tags::worker_command(home, &release).or_else(|| linked?.command_of(&release));

@@ -50,6 +50,10 @@ impl LintState {
         let base = library(&self.base, &home, linked.as_ref())?;
         let head = library(&self.head, &home, linked.as_ref())?;
         let jobs = self.jobs.map_or_else(parallel::cores, usize::from);
+        if base.name == head.name && !self.json {
+            println!("Nothing changed: {} and {} are one library.", plain(&self.base), plain(&self.head));
+            return Ok(Exit::Fine);
+        }
         let before = fingerprint(&base, jobs)?;
         // What one library writes need not be asked twice.
         let after = if base.name == head.name { None } else { Some(fingerprint(&head, jobs)?) };
@@ -83,7 +87,7 @@ fn text(base: &str, head: &str, compared: &Comparison) -> String {
     let first = match (compared.compared, compared.changes.len(), unannounced) {
         (0, ..) => format!("Nothing could be compared: no state could be had from both, {base} and {head}."),
         (_, 0, _) => format!("Nothing that llama.cpp saves changed from {base} to {head}."),
-        (_, _, 0) => format!("What llama.cpp saves changed from {base} to {head}, and a version was raised."),
+        (_, _, 0) => format!("What llama.cpp saves changed from {base} to {head}, and a version says so."),
         _ => format!("What llama.cpp saves changed from {base} to {head}, and no version was raised."),
     };
     let mut out = format!("{first}\n\n");

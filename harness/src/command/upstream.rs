@@ -1,7 +1,7 @@
 //! `intact upstream`: what does a change of llama.cpp do to saved sessions?
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use super::lint_state::fingerprint;
 use super::progress::Shown;
 use super::run::failed;
 use super::selection::{Workforce, command_line};
+use super::table::plain;
 use super::worker::linked;
 use crate::exit::Exit;
 use crate::expectation::DEFAULT_EXPECTATIONS;
@@ -24,7 +25,7 @@ use crate::parallel;
 use crate::report;
 use crate::run::{RunOptions, run};
 use crate::tags;
-use crate::upstream::{FURTHER, MARK, PLAN, Upstream as Found, configuration};
+use crate::upstream::{FURTHER, MARK, PLAN, Upstream as Found, configuration, of_one};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,7 +71,12 @@ impl Upstream {
         let base = library(&self.base, &home, linked.as_ref())?;
         let head = library(&self.head, &home, linked.as_ref())?;
         if base.name == head.name {
-            println!("Nothing changed for saved sessions: {} and {} are one library.", self.base, self.head);
+            let same = format!(
+                "Nothing changed for saved sessions: {} and {} are one library.",
+                self.base, self.head
+            );
+            write_markdown(self.markdown.as_deref(), &of_one(&same))?;
+            println!("{}", plain(&same));
             return Ok(Exit::Fine);
         }
         let options = self.workforce.at(RunOptions::default());
@@ -103,11 +109,7 @@ impl Upstream {
         found.put_into(&mut results);
         results.write(&self.out.join(RESULTS)).map_err(Failure::setup)?;
         report::write(&report::Report::of(&results), &self.out).map_err(Failure::setup)?;
-        if let Some(markdown) = &self.markdown {
-            replace_own(markdown, found.markdown(), |there| contain(there, MARK)).map_err(|error| {
-                Failure::setup(format!("{} cannot be written: {error}", markdown.display()))
-            })?;
-        }
+        write_markdown(self.markdown.as_deref(), &found.markdown())?;
         print!("\n{}", found.text());
         println!(
             "{} cells in {} s. Report: {}",
@@ -117,6 +119,13 @@ impl Upstream {
         );
         Ok(results.gate.exit)
     }
+}
+
+/// Writes the Markdown where it is asked for.
+fn write_markdown(file: Option<&Path>, text: &str) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    replace_own(file, text, |there| contain(there, MARK))
+        .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", file.display())))
 }
 
 /// Whether both libraries run a family.

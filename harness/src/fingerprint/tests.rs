@@ -100,7 +100,7 @@ fn a_version_alone_is_no_change_and_is_told() {
     let (k, v) = (numbers(keys), numbers(values));
     let compared = Comparison::between(&files(2, "b9028", &k, &v), &files(3, "b9028", &k, &v));
     assert_eq!((compared.changes.len(), compared.same, compared.compared), (0, 1, 1));
-    assert!(compared.is_raised(Container::SequenceFile) && !compared.is_raised(Container::SessionFile));
+    assert!(compared.is_announced(Container::SequenceFile) && !compared.is_announced(Container::SessionFile));
     assert_eq!(compared.version_words(Container::SequenceFile), "version 3, which was 2");
     assert_eq!(compared.version_words(Container::SessionFile), "version unknown, not raised");
 }

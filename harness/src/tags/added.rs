@@ -10,6 +10,7 @@ use std::rc::Rc;
 use intact_fixtures::FixtureError;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::archive::{Libraries, is_library, is_llama};
@@ -18,6 +19,7 @@ use super::probe::ProbeError;
 use super::specimen::{Shown, shown};
 use super::{Release, UNKNOWN, loading_worker, opening, releases, source};
 use crate::files::write_whole;
+use crate::fleeting::FleetingFolder;
 
 /// Name of the record.
 const RECORD: &str = "release.toml";
@@ -94,10 +96,11 @@ pub fn add(home: &Path, folder: &Path, name: Option<&str>) -> Result<Addition, A
     let worker = loading_worker().ok_or(AddError::NoWorker)?;
     let model = intact_fixtures::cached("llama")?;
     // It is asked before it has a name; what it says is a part of that.
-    let trial = tempfile::tempdir().map_err(at(Path::new("a temporary folder")))?;
+    let trial = FleetingFolder::make(&std::env::temp_dir()).map_err(at(Path::new("a temporary folder")))?;
     let desk = Desk::of(trial.path(), "trial")?;
     let pin = desk.place(&source, None, &libraries)?;
-    let shown = shown(&opening(&worker, &desk.library(), "trial", Some(UNKNOWN)), &model)?;
+    let shown = shown(&opening(&worker, &desk.library(), "trial", Some(UNKNOWN)), &model)
+        .map_err(|error| error.of(&desk.library(), folder))?;
     let name = match name {
         Some(name) => name.to_owned(),
         None => own_name(&shown, &pin),
@@ -165,7 +168,7 @@ fn recorded(desk: &Desk, name: String, pin: Pin, shown: &Shown) -> Result<Additi
         session_version: layout.map_or(0, |layout| layout.session_file_version),
         sequence_version: shown.sequence_version,
         layout: layout.map_or(UNKNOWN, |layout| layout.id).to_owned(),
-        note: format!("{}: says {stated}, libllama {}", pin.source, short(&pin)),
+        note: format!("{}: says {stated}, libraries {}", pin.source, short(&pin)),
         ..Release::unlisted(name)
     };
     let path = desk.folder().join(RECORD);
@@ -186,10 +189,13 @@ fn own_name(shown: &Shown, pin: &Pin) -> String {
     format!("{}-{}", stated.trim_start_matches(['-', '.']), short(pin))
 }
 
-/// The first digits of the hash of the library itself.
+/// The first digits of a hash of all of them: what libllama computes and saves is up to the libraries beside it too.
 fn short(pin: &Pin) -> String {
-    let llama = pin.files.iter().find(|(name, _)| is_llama(name));
-    llama.map_or_else(String::new, |(_, hash)| hash.chars().take(DIGITS).collect())
+    let mut hasher = Sha256::new();
+    for (name, hash) in &pin.files {
+        hasher.update(format!("{name} {hash}\n"));
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()[..DIGITS].to_owned()
 }
 
 /// A name is a folder, a value of a filter, and no release's.
@@ -282,6 +288,20 @@ mod tests {
         let names: Vec<&str> = found.keys().map(String::as_str).collect();
         assert_eq!(names, ["libggml-base.so", "libllama.so", "libllama.so.0", "libllama.so.0.0.9"]);
         assert!(Rc::ptr_eq(&found["libllama.so"], &found["libllama.so.0.0.9"]));
+    }
+
+    #[test]
+    fn libraries_that_differ_in_what_lies_beside_libllama_are_not_one() {
+        let pin = |base: &str| Pin {
+            source: "folder:/x".to_owned(),
+            archive: None,
+            files: [("libggml-base.so", base), ("libllama.so", "aa")]
+                .map(|(name, hash)| (name.to_owned(), hash.to_owned()))
+                .into(),
+        };
+        assert_eq!(short(&pin("bb")), short(&pin("bb")));
+        assert_ne!(short(&pin("bb")), short(&pin("cc")));
+        assert_eq!(short(&pin("bb")).len(), DIGITS);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::Release;
 use crate::caging;
+use crate::fleeting::FleetingFolder;
 use crate::worker::{Limits, Worker, WorkerError};
 
 /// What a worker showed.
@@ -54,6 +55,19 @@ pub enum ProbeError {
     Folder(#[from] std::io::Error),
 }
 
+impl ProbeError {
+    /// The same of the folder where somebody has the libraries, in place of the one that they were copied to.
+    pub(super) fn of(self, copied: &Path, from: &Path) -> Self {
+        match self {
+            Self::Library(reason) => {
+                let [copied, from] = [copied, from].map(|path| path.display().to_string());
+                Self::Library(reason.replace(&copied, &from))
+            }
+            other => other,
+        }
+    }
+}
+
 /// How a worker ends whose library cannot be used.
 const NO_LIBRARY: &str = "exit 94";
 /// What it says then begins like this.
@@ -68,7 +82,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`ProbeError`], at the first thing that it does not do.
 pub fn probe(release: &Release, command: &[String], model: &Path) -> Result<Probed, ProbeError> {
-    let folder = tempfile::tempdir()?;
+    let folder = FleetingFolder::make(&std::env::temp_dir())?;
     let path = folder.path().join("probe.json");
     let cage = Cage { read: caging::model(model), write: vec![folder.path().to_owned()] };
     let limits = Limits { cage, ..Limits::default() };

@@ -10,6 +10,7 @@ use intact_protocol::{Cage, FlashAttention, Hello, Open, Request, Settings};
 
 use super::probe::{PATIENCE, ProbeError, carried_out, question, saving, started};
 use crate::caging;
+use crate::fleeting::FleetingFolder;
 use crate::worker::Limits;
 
 /// What a library showed.
@@ -55,7 +56,7 @@ pub(crate) fn written(
     model: &Path,
     way: Way<'_>,
 ) -> Result<(Hello, Vec<u8>), ProbeError> {
-    let folder = tempfile::tempdir()?;
+    let folder = FleetingFolder::make(&std::env::temp_dir())?;
     let path = folder.path().join("specimen.json");
     let cage = Cage { read: caging::model(model), write: vec![folder.path().to_owned()] };
     let limits = Limits { cage, ..Limits::default() };

@@ -10,6 +10,11 @@ use crate::text::{code, markdown};
 /// What such a file begins with, whatever it says: what has its name and not this is somebody else's.
 pub(crate) const MARK: &str = "# What this does to saved sessions";
 
+/// What is said of two names of one library.
+pub(crate) fn of_one(headline: &str) -> String {
+    format!("{MARK}\n\n**{}**\n", markdown(headline))
+}
+
 impl Upstream {
     /// All of it, for a pull request.
     pub(crate) fn markdown(&self) -> String {
@@ -25,8 +30,7 @@ impl Upstream {
         for ways in &self.ways {
             let [forward, back] = ways.each_ref().map(Way::words);
             let (version, raised) = ways[0].container.map_or_else(Default::default, |kind| {
-                let raised = if self.compared.is_raised(kind) { "yes" } else { "no" };
-                (self.compared.version_words(kind), raised)
+                (self.compared.version_words(kind), self.compared.raised_word(kind))
             });
             let _ =
                 writeln!(out, "| {} | {forward} | {back} | {version} | {raised} |", named(ways[0].container));
@@ -54,8 +58,15 @@ impl Upstream {
                     );
                 }
             }
+            for way in
+                self.silent_rows().filter(|way| way.container.is_some_and(|kind| kinds.contains(&kind)))
+            {
+                said = true;
+                let (from, to) = (markdown(&way.from), markdown(&way.to));
+                let _ = writeln!(out, "- {}: not known, from {from} to {to}", named(way.container));
+            }
             if !said {
-                out += "Nothing changed.\n";
+                out += if self.is_known_of(kinds) { "Nothing changed.\n" } else { "Not known.\n" };
             }
         }
         out += "\n## Speed and size\n\n";

@@ -122,6 +122,36 @@ fn a_library_that_does_not_read_its_own_says_nothing_of_the_change() {
 }
 
 #[test]
+fn what_is_not_known_is_not_said_to_be_unchanged() {
+    let mut results = run(Verdict::Exact, "sequence-file");
+    for cell in &mut results.cells {
+        if cell.dims["container"] == "raw-sequence" && cell.dims["writer"] == "b" {
+            cell.verdict = Verdict::Unsupported;
+        }
+    }
+    let markdown = found(&results, compared([2, 2])).markdown();
+    assert!(markdown.contains("## For files\n\nNothing changed.\n"), "{markdown}");
+    let blobs = "## For blobs\n\n- raw states (blobs): not known, from a to b\n- raw states (blobs): not known, from b to a\n";
+    assert!(markdown.contains(blobs), "{markdown}");
+    let results = run(Verdict::Exact, "sequence-file");
+    let markdown = found(&results, Comparison { compared: 0, same: 0, ..compared([2, 2]) }).markdown();
+    assert!(markdown.contains("## For blobs\n\nNot known.\n"), "{markdown}");
+    assert!(!markdown.contains("Nothing changed."), "{markdown}");
+}
+
+#[test]
+fn a_version_that_is_lowered_says_so_and_is_not_called_raised() {
+    let results = run(Verdict::Refused, "sequence-file");
+    let lowered = found(&results, compared([3, 2]));
+    assert_eq!(lowered.outcome(), Outcome::Announced);
+    assert!(
+        lowered.headline().ends_with("and a version says so: sequence files (GGSQ) version 2, which was 3.")
+    );
+    assert!(lowered.markdown().contains("version 2, which was 3 | lowered |"), "{}", lowered.markdown());
+    assert!(found(&results, compared([2, 3])).markdown().contains("version 3, which was 2 | yes |"));
+}
+
+#[test]
 fn where_no_state_could_be_compared_nothing_is_known() {
     let mut results = run(Verdict::Exact, "sequence-file");
     let found = found(&results, Comparison { compared: 0, same: 0, ..compared([2, 2]) });

@@ -36,7 +36,7 @@ impl Upstream {
             }
             Outcome::Announced => {
                 format!(
-                    "Saved states changed from {base} to {head}, and a version was raised: {}.",
+                    "Saved states changed from {base} to {head}, and a version says so: {}.",
                     self.raised()
                 )
             }
@@ -49,10 +49,10 @@ impl Upstream {
         }
     }
 
-    /// The versions that were raised.
+    /// The versions that say so.
     fn raised(&self) -> String {
         let raised = [Container::SequenceFile, Container::SessionFile].into_iter();
-        let raised = raised.filter(|kind| self.compared.is_raised(*kind));
+        let raised = raised.filter(|kind| self.compared.is_announced(*kind));
         let words = raised.map(|kind| format!("{} {}", kind.words(), self.compared.version_words(kind)));
         words.collect::<Vec<_>>().join("; ")
     }
@@ -60,8 +60,9 @@ impl Upstream {
     /// The containers that changed while no version did.
     fn broken(&self) -> String {
         let changed = |kind| self.compared.unannounced().any(|change| change.container == kind);
-        let is_silent =
-            |kind: &Container| (self.is_broken(*kind) || changed(*kind)) && !self.compared.is_raised(*kind);
+        let is_silent = |kind: &Container| {
+            (self.is_broken(*kind) || changed(*kind)) && !self.compared.is_announced(*kind)
+        };
         let broken = Container::ALL.into_iter().filter(is_silent);
         broken.map(Container::words).collect::<Vec<_>>().join(", ")
     }

@@ -39,6 +39,44 @@ fn what_is_no_library_is_named_with_what_to_do() {
     }
 }
 
+/// What is in a folder is tried under its own name, and not that of the copy that it is tried with.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_no_library_is_named_as_it_was_given() {
+    assert!(loaded_worker().is_file());
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("libllama.so");
+    fs::write(&file, "no library").expect("written");
+    let named = folder.path().to_str().expect("UTF-8");
+    for command in ["upstream", "lint-state"] {
+        let said = intact(home.path(), &[command, named, named]);
+        assert_eq!(said.code, 96, "{command}: {}{}", said.out, said.err);
+        assert!(said.err.contains(named) && !said.err.contains("intact-plain-"), "{command}: {}", said.err);
+        let said = intact(home.path(), &[command, file.to_str().expect("UTF-8"), named]);
+        assert_eq!(said.code, 96, "{command}: {}{}", said.out, said.err);
+        assert!(said.err.contains("libllama.so is a file"), "{command}: {}", said.err);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs libraries that `intact tags fetch` brings: the step `releases` of ci/test runs it"]
+fn one_library_under_two_names_is_one_and_that_is_written_down_too() {
+    assert!(loaded_worker().is_file());
+    let home = intact_harness::tags::default_home().expect("a home");
+    let home = home.parent().expect("its folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("comment.md");
+    let file = file.to_str().expect("UTF-8");
+    let said = intact(home, &["upstream", "0.5.0", "v0.5.0", "--markdown", file]);
+    assert_eq!((said.code, said.out.contains("are one library")), (0, true), "{}{}", said.out, said.err);
+    let written = fs::read_to_string(file).expect("written");
+    assert!(written.starts_with("# What this does to saved sessions\n\n**Nothing changed"), "{written}");
+    let said = intact(home, &["lint-state", "0.5.0", "v0.5.0"]);
+    assert_eq!(said.out, "Nothing changed: 0.5.0 and v0.5.0 are one library.\n", "{}", said.err);
+}
+
 /// Neighbouring releases that node-llama-cpp carries, how linting them ends, and what is said.
 #[cfg(target_os = "linux")]
 const PAIRS: [(&str, &str, i32, &str); 12] = [
