@@ -21,4 +21,4 @@ pub use rotation::HeadSizes;
 pub use steps::{Loss, Step, Steps, Unrepresentable, plan};
 pub use window::holds;
 
-pub(crate) use steps::{requantized, rotates_between, types_convert};
+pub(crate) use steps::{laid_out, lie_alike, requantized, rotates_between, types_convert};

@@ -8,7 +8,7 @@ use super::{Adapter, AdapterKind, Migration, Passport};
 use crate::canary::CanaryRule::{self, Exact, Floor, Lossy, Reported};
 use crate::kv_type::KvType;
 use crate::route::RefusalCode;
-use crate::transcode::{requantized, rotates_between, types_convert};
+use crate::transcode::{laid_out, lie_alike, requantized, rotates_between, types_convert};
 
 /// One row.
 pub(super) struct Rule {
@@ -115,11 +115,15 @@ pub(super) static RULES: [Rule; 36] = [
         axis: Axis::Layout,
         name: "layout",
         meaning: "how the release lays out its state",
-        value: |mine, _| mine.layout.clone().unwrap_or_else(|| "unknown".to_owned()),
+        value: |mine, _| laid_out(mine),
         differs: Where(
-            understood,
+            |saved, here| understood(saved, here) && lie_alike(saved, here),
             (Transcode, "both layouts are known"),
-            (Reprefill, "one of the layouts is not known"),
+            (
+                Reprefill,
+                "one of the layouts is not known, or the matrices of gated delta nets lie the other way round in one of them, which \
+                 nothing in the state says",
+            ),
         ),
         canary: |_, _| Floor,
         code: RefusalCode::LayoutDiffers,

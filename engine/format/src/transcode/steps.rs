@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canary::CanaryRule;
 use crate::kv_type::KvType;
-use crate::layout::Layout;
+use crate::layout::{DeltaOrder, Layout};
 use crate::passport::{Axis, CacheSettings, Passport};
 
 /// What a step costs, from least to most.
@@ -84,12 +84,18 @@ struct Aspect {
 const ASPECTS: [Aspect; 7] = [
     Aspect {
         axis: Axis::Layout,
-        value: |mine| mine.layout.clone().unwrap_or_else(|| "unknown".to_owned()),
+        value: laid_out,
         step: |saved, here| {
             let known = |passport: &Passport| {
                 passport.layout.as_deref().is_some_and(|id| Layout::by_id(id).is_some())
             };
-            if known(saved) && known(here) { Ok(Loss::None) } else { Err("one of the layouts is not known") }
+            match (known(saved) && known(here), lie_alike(saved, here)) {
+                (false, _) => Err("one of the layouts is not known"),
+                (true, false) => {
+                    Err("the matrices of its recurrent state lie the other way round, or may do so")
+                }
+                (true, true) => Ok(Loss::None),
+            }
         },
     },
     Aspect {
@@ -123,6 +129,31 @@ const ASPECTS: [Aspect; 7] = [
     },
     Aspect { axis: Axis::Streams, value: |mine| mine.cache.streams.to_string(), step: |_, _| Ok(Loss::None) },
 ];
+
+/// How a state lies, in words: the layout, and where the model has gated delta nets, which way round their matrices are.
+pub(crate) fn laid_out(mine: &Passport) -> String {
+    let layout = mine.layout.as_deref().unwrap_or("unknown");
+    match delta_order(mine) {
+        None => layout.to_owned(),
+        Some(Some(DeltaOrder::First)) => format!("{layout}, recurrent matrices as at first"),
+        Some(Some(DeltaOrder::Turned)) => format!("{layout}, recurrent matrices turned"),
+        Some(None) => format!("{layout}, recurrent matrices as {} has them", mine.release),
+    }
+}
+
+/// Whether recurrent states lie the same way round, as far as that is known.
+pub(crate) fn lie_alike(saved: &Passport, here: &Passport) -> bool {
+    match (delta_order(saved), delta_order(here)) {
+        (Some(None), Some(None)) => saved.release == here.release,
+        (saved, here) => saved == here,
+    }
+}
+
+/// Which way round the matrices of gated delta nets lie, if that is known; none where the model has no such nets.
+fn delta_order(mine: &Passport) -> Option<Option<DeltaOrder>> {
+    let order = || DeltaOrder::of_release(&mine.release, mine.layout.as_deref());
+    DeltaOrder::matters_to(&mine.model.architecture).then(order)
+}
 
 fn size(rotation: u32) -> String {
     if rotation == 0 { "none".to_owned() } else { rotation.to_string() }

@@ -4,6 +4,7 @@ use intact_format::canary::CanaryRule;
 use intact_format::kv_type::KvType;
 use intact_format::parameters::RopeScalingType;
 use intact_format::passport::{Axis, Consequence, Migration, Passport, compare, worst};
+use intact_format::transcode::plan;
 use intact_format::version::FormatVersion;
 use proptest::prelude::*;
 
@@ -108,6 +109,36 @@ fn another_release_is_harmless_only_where_both_layouts_are_known() {
     assert_eq!(release(&saved, &here), Reprefill);
     here.release = saved.release.clone();
     assert_eq!(worst(&compare(&saved, &here)), Same, "an opaque image goes back to the very release");
+}
+
+/// b8233 and b8352 have one layout, and models with gated delta nets are read wrongly across: nothing in the state says so.
+#[test]
+fn recurrent_states_that_lie_the_other_way_round_are_evaluated_again_and_never_converted() {
+    let of = |architecture: &str, release: &str, layout: &str| {
+        let mut passport = passport();
+        passport.model.architecture = architecture.to_owned();
+        passport.release = release.to_owned();
+        passport.layout = Some(layout.to_owned());
+        passport
+    };
+    for (architecture, from, to, consequence) in [
+        ("qwen3next", ("b8179", "b5913"), ("b8352", "b8215"), Reprefill),
+        ("qwen3next", ("b8352", "b8215"), ("b8179", "b5913"), Reprefill),
+        ("qwen35", ("b8233", "b8215"), ("b8352", "b8215"), Reprefill),
+        ("qwen3next", ("b8300", "b8215"), ("b8352", "b8215"), Reprefill),
+        ("qwen3next", ("mine", "b8215"), ("other", "b8215"), Reprefill),
+        ("qwen3next", ("mine", "b8215"), ("mine", "b8215"), Same),
+        ("qwen3next", ("b8179", "b5913"), ("b8233", "b8215"), Transcode),
+        ("qwen3next", ("b8352", "b8215"), ("0.6.0", "0.6.0"), Transcode),
+        ("qwen3next", ("b8352", "b8215"), ("mine", "0.6.0"), Transcode),
+        ("llama", ("b8179", "b5913"), ("b8352", "b8215"), Transcode),
+    ] {
+        let (saved, here) = (of(architecture, from.0, from.1), of(architecture, to.0, to.1));
+        let compared = compare(&saved, &here);
+        let layout = compared.iter().find(|difference| difference.axis == Axis::Layout).unwrap();
+        assert_eq!(layout.consequence, consequence, "{architecture} {from:?} {to:?}");
+        assert_eq!(plan(&saved, &here).is_err(), consequence == Reprefill, "{architecture} {from:?} {to:?}");
+    }
 }
 
 #[test]

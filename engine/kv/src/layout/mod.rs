@@ -34,4 +34,4 @@ pub use shape::{AttentionShape, MemoryShape, RecurrentShape, SectionShape, Strea
 pub use state::{
     Attention, Block, Cell, CellData, Matrix, Order, Recurrent, Rotation, SecondRow, Section, State,
 };
-pub use table::{CellExtension, LAYOUTS, Layout, RotationRule};
+pub use table::{CellExtension, DeltaOrder, LAYOUTS, Layout, RotationRule};

@@ -140,6 +140,55 @@ impl Layout {
     }
 }
 
+/// Which way round the matrices lie that gated delta nets keep of all their inputs. They are as wide as they are high in most models,
+/// so a state is as long either way, and no version tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaOrder {
+    /// As llama.cpp had them at first.
+    First,
+    /// The other way round.
+    Turned,
+}
+
+/// The last release that is known to have them as they were at first, and the first one that is known to have turned them.
+const DELTA_ORDERS: [ReleaseName; 2] = [ReleaseName::Build(8233), ReleaseName::Build(8352)];
+
+/// Architectures that have gated delta nets.
+const DELTA_NETS: [&str; 4] = ["qwen3next", "qwen35", "qwen35moe", "kimi-linear"];
+
+impl DeltaOrder {
+    /// Whether models of this architecture have such matrices.
+    #[must_use]
+    pub fn matters_to(architecture: &str) -> bool {
+        DELTA_NETS.contains(&architecture)
+    }
+
+    /// The order in a release, by its name. One that is called otherwise, as builds of one's own are, has that of its layout, where all
+    /// releases of it have the same. None where it is not known.
+    #[must_use]
+    pub fn of_release(name: &str, layout: Option<&str>) -> Option<Self> {
+        let [last, first] = DELTA_ORDERS;
+        if let Some(release) = ReleaseName::parse(name) {
+            return match release {
+                _ if release <= last => Some(Self::First),
+                _ if release >= first => Some(Self::Turned),
+                _ => None,
+            };
+        }
+        let at = |id: &str| LAYOUTS.iter().position(|layout| layout.id == id);
+        let at = at(layout?)?;
+        let since = |layout: &Layout| ReleaseName::parse(layout.since);
+        let (begins, ends) = (since(&LAYOUTS[at])?, LAYOUTS.get(at + 1).map(since));
+        if begins >= first {
+            Some(Self::Turned)
+        } else if ends.flatten().is_some_and(|next| next <= last) {
+            Some(Self::First)
+        } else {
+            None
+        }
+    }
+}
+
 /// What llama.cpp calls a release: the number of a build, or a version since mid-2026. Versions are newer than builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ReleaseName {
@@ -206,6 +255,27 @@ mod tests {
         ] {
             assert_eq!(layout(release), id, "{release}");
         }
+    }
+
+    #[test]
+    fn the_order_of_delta_nets_is_told_by_the_release_and_else_by_its_layout() {
+        use DeltaOrder::{First, Turned};
+        for (release, layout, order) in [
+            ("b8179", "b5913", Some(First)),
+            ("b8233", "b8215", Some(First)),
+            ("b8300", "b8215", None),
+            ("b8352", "b8215", Some(Turned)),
+            ("0.6.0", "0.6.0", Some(Turned)),
+            ("mine", "b5913", Some(First)),
+            ("mine", "b8215", None),
+            ("mine", "b8619", Some(Turned)),
+            ("mine", "0.6.0", Some(Turned)),
+            ("mine", "unheard-of", None),
+        ] {
+            assert_eq!(DeltaOrder::of_release(release, Some(layout)), order, "{release} {layout}");
+        }
+        assert_eq!(DeltaOrder::of_release("mine", None), None);
+        assert!(DeltaOrder::matters_to("qwen35") && !DeltaOrder::matters_to("qwen3"));
     }
 
     #[test]
