@@ -2,11 +2,14 @@
 
 mod adopt;
 mod bisect;
+mod chains;
 mod chat;
 mod check;
 mod colour;
+mod compat;
 mod completions;
 mod config;
+mod corpus;
 mod expect;
 mod explain;
 mod failure;
@@ -92,6 +95,9 @@ enum Command {
     Upstream(upstream::Upstream),
     LintState(lint_state::LintState),
     Bisect(bisect::Bisect),
+    Compat(compat::Compat),
+    Chains(chains::Chains),
+    Corpus(corpus::Corpora),
     Migrate(migrate::Migrate),
     Adopt(adopt::Adopt),
     Verify(verify::Verify),
@@ -215,6 +221,9 @@ impl Command {
             Self::Upstream(upstream) => upstream.carry_out(),
             Self::LintState(lint) => lint.carry_out(),
             Self::Bisect(bisect) => bisect.carry_out(),
+            Self::Compat(compat) => compat.carry_out(),
+            Self::Chains(chains) => chains.carry_out(),
+            Self::Corpus(corpus) => corpus.carry_out(),
             Self::Migrate(migrate) => migrate.carry_out(),
             Self::Adopt(adopt) => adopt.carry_out(),
             Self::Verify(verify) => verify.carry_out(),

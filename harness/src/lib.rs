@@ -8,10 +8,13 @@ mod printing;
 
 mod bisect;
 mod caging;
+pub mod chains;
 pub mod change;
 mod claims;
 pub mod command;
+pub mod compat;
 mod control;
+pub mod corpus;
 pub mod environment;
 mod explain;
 mod fingerprint;

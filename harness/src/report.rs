@@ -133,7 +133,7 @@ pub fn write(report: &Report<'_>, out: &Path) -> Result<(), ReportError> {
 }
 
 /// A point in time to the minute, as people read it.
-fn when(timestamp: &str) -> String {
+pub(crate) fn when(timestamp: &str) -> String {
     let parsed = timestamp.parse::<jiff::Timestamp>();
     parsed.map_or_else(|_| timestamp.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -27,6 +27,9 @@ pub fn published() -> Vec<Published> {
     let of = |name, schema: Schema| Published { name, text: text(schema.to_value()) };
     let mut all = vec![
         of("config", schema_for!(Config)),
+        of("chains", schema_for!(crate::chains::Found)),
+        of("compat", schema_for!(crate::compat::Table)),
+        of("corpus", schema_for!(crate::corpus::Corpus)),
         of("expectations", schema_for!(ExpectationFile)),
         of("report", schema_for!(Digest)),
         of("results", schema_for!(Results)),

@@ -300,7 +300,12 @@ const ITS_OWN: [&str; 4] = ["model", "kv", "writer", "reader"];
 
 /// Whether nothing differs in a cell but who reads what whom wrote.
 fn is_plain(results: &Results, cell: &Cell) -> bool {
-    let axes = results.plan.axes.iter().filter(|axis| !ITS_OWN.contains(&axis.name.as_str()));
+    is_plain_but_for(results, cell, &ITS_OWN)
+}
+
+/// Whether every axis is at its base in a cell, but for these.
+pub(crate) fn is_plain_but_for(results: &Results, cell: &Cell, these: &[&str]) -> bool {
+    let axes = results.plan.axes.iter().filter(|axis| !these.contains(&axis.name.as_str()));
     let is_base = |name: &String, base: &String| {
         cell.dims
             .get(name)

@@ -15,18 +15,22 @@ use intact_seal::Form;
 use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
+use super::migrate::unread;
 use super::output::show;
 use super::policy::Policy;
 use super::scratch::ScratchArguments;
 use super::stored::{Stored, refused};
 use super::table::{plain, table};
 use super::worker::{ContextArguments, told};
+use crate::compat::Table;
 use crate::exit::Exit;
 use crate::nearest::nearest;
 use crate::tags::{Release, default_home, known, select};
 use crate::text::quoted;
 
 const PATIENCE: Duration = Duration::from_secs(1800);
+/// Where `intact compat` puts its table.
+const TABLE: &str = "compat/compat.json";
 
 /// Tell whether a session file will load with a model here, or in another llama.cpp release, and how
 ///
@@ -45,6 +49,10 @@ pub(super) struct Check {
     /// A llama.cpp release instead of a model: a tag such as b8783 or 0.6.0, or a version of llama-cpp-sys-2
     #[arg(long, value_name = "TAG", conflicts_with_all = ["model", "manifest"])]
     tag: Option<String>,
+
+    /// A table of `intact compat`, to say what runs found on that way [default: compat/compat.json, where it is]
+    #[arg(long, value_name = "FILE", requires = "tag")]
+    table: Option<PathBuf>,
 
     #[command(flatten)]
     context: ContextArguments,
@@ -82,7 +90,9 @@ impl Check {
                 let release = release(&tag)?;
                 let mut stored = Stored::open(&file, &self.keys)?;
                 warned = stored.warning;
-                (format!("into {}", release.tag), offline::check(&file, &mut stored, &release, self.policy)?)
+                let mut checked = offline::check(&file, &mut stored, &release, self.policy)?;
+                checked.notes.extend(self.cited(&mut stored, &release)?);
+                (format!("into {}", release.tag), checked)
             }
             (None, Some(model)) => {
                 let stored = Stored::open(&file, &self.keys)?;
@@ -96,6 +106,19 @@ impl Check {
         }
         show(&checked, json, |checked| rendered(checked, &place, all))?;
         Ok(if loads(&checked) { Exit::Fine } else { Exit::GateFailed })
+    }
+
+    /// What runs found on that way, where there is a table of them.
+    fn cited(&self, stored: &mut Stored, release: &Release) -> Result<Option<String>, Failure> {
+        let table = match &self.table {
+            Some(table) => table.as_path(),
+            None if Path::new(TABLE).is_file() => Path::new(TABLE),
+            None => return Ok(None),
+        };
+        let read = Table::read(table).map_err(Failure::setup)?;
+        let document = stored.read().map_err(|error| unread(&self.file, &error))?.document;
+        let cited = document.passport.map(|saved| read.cited(&saved, &release.tag));
+        Ok(cited.map(|cited| format!("{}, {cited}", table.display())))
     }
 
     fn with_model(self, mut stored: Stored, model: &Path) -> Result<Checked, Failure> {

@@ -28,7 +28,18 @@ const GROUPS: [Group; 6] = [
     Group { wish: "Keep sessions", commands: &["chat", "store"], first: "intact chat --model my-model.gguf" },
     Group {
         wish: "Other releases, systems and models",
-        commands: &["upgrade", "upstream", "lint-state", "bisect", "tags", "subjects", "models"],
+        commands: &[
+            "upgrade",
+            "upstream",
+            "lint-state",
+            "bisect",
+            "compat",
+            "chains",
+            "corpus",
+            "tags",
+            "subjects",
+            "models",
+        ],
         first: "intact upgrade node-llama-cpp@3.18.1 node-llama-cpp@3.22.1 --model my-model.gguf",
     },
     Group {

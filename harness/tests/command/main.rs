@@ -6,8 +6,12 @@ mod adopt;
 mod bisect;
 #[cfg(unix)]
 mod caged;
+#[cfg(target_os = "linux")]
+mod chains;
 mod chat;
 mod cli;
+mod compat;
+mod corpus;
 mod fetched;
 mod files;
 mod forged;

@@ -98,7 +98,7 @@ macro_rules! chapters {
     };
 }
 
-chapters![gate, report, expectations, adapters, performance, machines, noise, reference];
+chapters![gate, report, expectations, adapters, performance, machines, noise, releases, reference];
 
 #[test]
 fn outputs_that_differ_are_found() {

@@ -49,7 +49,7 @@ fn nothing_serious_in(results: &Results, fragments: &[&str]) {
     nothing_serious_on(&html(&Report::of(results)).expect("rendered"), fragments);
 }
 
-fn nothing_serious_on(html: &str, fragments: &[&str]) {
+pub(crate) fn nothing_serious_on(html: &str, fragments: &[&str]) {
     let Some(axe) = axe() else { return };
     for scheme in ["light", "dark"] {
         for width in [1280, 400] {

@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod compare;
+mod compat;
 mod forms;
 mod keyboard;
 mod page;
