@@ -1,6 +1,7 @@
 //! `intact bisect`: the first llama.cpp release that no longer reads what an older one saved.
 
 mod cells;
+mod commits;
 mod file;
 mod program;
 
@@ -26,6 +27,8 @@ Examples:
       a state file that llama.cpp b8390 wrote: which release reads it wrongly?
   intact bisect b8390 0.6.0 -E 'subject(blind) & model(llama) & kv(q8_0) & flash(on) & scenario(resume)'
       cells of the plan `release`, with the tiny models
+  intact bisect b8390 master --tree llama.cpp --file slot.bin --model my-model.gguf
+      over the commits of a source tree, each of which is built where it is tried
   intact bisect b8390 0.6.0 --command './try-it'
       a program of yours, with INTACT_RELEASE and INTACT_RELEASE_WORKER set; 0 is good, 125 cannot be tried, anything else
       is bad";
@@ -64,6 +67,14 @@ pub(super) struct Bisect {
     #[arg(short, long, value_name = "FILE.gguf")]
     model: Option<PathBuf>,
 
+    /// A source tree of llama.cpp: the two are commits of it then, and those between them are searched
+    #[arg(long, value_name = "DIR", conflicts_with = "filter")]
+    tree: Option<PathBuf>,
+
+    /// What builds a commit, in a copy of the tree [default: the shared libraries, by cmake]
+    #[arg(long, value_name = "COMMAND", requires = "tree")]
+    build: Option<String>,
+
     /// The plan whose cells are asked
     #[arg(long, value_name = "NAME", default_value = "release", requires = "filter")]
     plan: String,
@@ -96,6 +107,28 @@ enum Question {
     Program(String),
 }
 
+/// What is searched: releases, or commits of a source tree, oldest first.
+enum Ground {
+    Releases(Vec<&'static Release>),
+    Commits(commits::Tree, Vec<Release>),
+}
+
+impl Ground {
+    fn all(&self) -> Vec<&Release> {
+        match self {
+            Self::Releases(releases) => releases.clone(),
+            Self::Commits(_, commits) => commits.iter().collect(),
+        }
+    }
+
+    fn tree(&self) -> Option<&commits::Tree> {
+        match self {
+            Self::Releases(_) => None,
+            Self::Commits(tree, _) => Some(tree),
+        }
+    }
+}
+
 /// What is kept of a search.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,14 +149,16 @@ struct Noted {
 
 impl Bisect {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        let between = between(&self.good, &self.bad)?;
+        let ground = self.ground()?;
+        let between = ground.all();
         let mut record = self.kept()?;
         let question = self.question(between[0])?;
         let home = tags::default_home().ok_or_else(|| Failure::homeless("INTACT_HOME"))?;
         let linked = linked();
         let all = between;
-        let between: Vec<&Release> =
-            all.iter().copied().filter(|release| is_at_hand(&home, release, linked.as_ref())).collect();
+        let is_at_hand =
+            |release: &&Release| ground.tree().is_some() || is_at_hand(&home, release, linked.as_ref());
+        let between: Vec<&Release> = all.iter().copied().filter(is_at_hand).collect();
         for end in [all[0], all[all.len() - 1]] {
             if !between.iter().any(|release| release.tag == end.tag) {
                 return Err(Failure::setup(format!("there is no worker for llama.cpp {}", end.tag)).help(
@@ -147,7 +182,10 @@ impl Bisect {
             match search.next() {
                 Ok(Step::Found { last_good, first_bad }) => break (last_good, first_bad),
                 Ok(Step::Try(at)) => {
-                    let answer = answer(&question, &home, between[at], linked.as_ref())?;
+                    let answer = match ground.tree() {
+                        Some(tree) => answer_of_commit(&question, tree, between[at])?,
+                        None => answer(&question, &home, between[at], linked.as_ref())?,
+                    };
                     println!("{:<8} {:<8} {}", between[at].tag, word(answer.tried), plain(&answer.evidence));
                     search.note(at, answer.tried);
                     record.tried.push(Noted {
@@ -169,8 +207,18 @@ impl Bisect {
                 }
             }
         };
-        print!("{}", Self::report(&record, &all, between[last_good], between[first_bad]));
+        print!("{}", self.report(&record, &all, between[last_good], between[first_bad]));
         Ok(Exit::Fine)
+    }
+
+    /// What is searched.
+    fn ground(&self) -> Result<Ground, Failure> {
+        let Some(tree) = &self.tree else { return between(&self.good, &self.bad).map(Ground::Releases) };
+        let build = self.build.as_deref().unwrap_or(commits::BUILD);
+        let needs_worker = self.command.is_none();
+        let (tree, commits) =
+            commits::Tree::of(tree, [self.good.as_str(), self.bad.as_str()], build, needs_worker)?;
+        Ok(Ground::Commits(tree, commits))
     }
 
     fn question(&self, good: &Release) -> Result<Question, Failure> {
@@ -195,6 +243,8 @@ impl Bisect {
             self.filter.as_ref().map(|filter| format!("plan {}, cells {filter}", self.plan)),
             self.command.as_ref().map(|command| format!("command {command}")),
             path(&self.model).map(|model| format!("model {model}")),
+            path(&self.tree).map(|tree| format!("tree {tree}")),
+            self.build.as_ref().map(|build| format!("build {build}")),
             Some(self.settings.to_string()),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -230,7 +280,8 @@ impl Bisect {
     }
 
     /// The end of a search, and a block for a bug report.
-    fn report(record: &Record, all: &[&Release], good: &Release, bad: &Release) -> String {
+    fn report(&self, record: &Record, all: &[&Release], good: &Release, bad: &Release) -> String {
+        let (one, what) = if self.tree.is_some() { ("commit", "commit") } else { ("release", "llama.cpp") };
         let evidence = |release: &Release| {
             record
                 .tried
@@ -249,26 +300,24 @@ impl Bisect {
         let among = if passed.is_empty() {
             String::new()
         } else {
-            format!(
-                " Those between them could not be tried: {}; `intact tags build` compiles them.",
-                passed.join(", ")
-            )
+            let remedy = if self.tree.is_some() { "" } else { "; `intact tags build` compiles them" };
+            format!(" Those between them could not be tried: {}{remedy}.", passed.join(", "))
         };
         let found = if passed.is_empty() {
             format!(
-                "llama.cpp {} is the first release that fails; {} is the last that does not.",
+                "{what} {} is the first {one} that fails; {} is the last that does not.",
                 bad.tag, good.tag
             )
         } else {
-            format!("llama.cpp {} works and {} fails: it broke between them.", good.tag, bad.tag)
+            format!("{what} {} works and {} fails: it broke between them.", good.tag, bad.tag)
         };
         let words: Vec<String> =
             super::selection::command_line().iter().map(|word| program::quoted(word)).collect();
         format!(
-            "\n{found}{among} {} of {} releases were tried.\n\n\
+            "\n{found}{among} {} of {} {one}s were tried.\n\n\
              For a bug report:\n\n\
-             - first release that is known to fail: {} ({}; {})\n\
-             - last release that is known to work: {} ({})\n\
+             - first {one} that is known to fail: {} ({}; {})\n\
+             - last {one} that is known to work: {} ({})\n\
              - with {}: {}\n\
              - with {}: {}\n\
              - command: `{}`\n",
@@ -341,11 +390,22 @@ fn answer(
             },
         },
     };
-    let candidate = Candidate { release, command };
+    asked(question, &Candidate { release, command })
+}
+
+/// What one commit says; one that does not build cannot be tried.
+fn answer_of_commit(question: &Question, tree: &commits::Tree, commit: &Release) -> Result<Answer, Failure> {
+    match tree.command(commit)? {
+        Ok(command) => asked(question, &Candidate { release: commit, command }),
+        Err(evidence) => Ok(Answer { tried: Tried::Skipped, evidence }),
+    }
+}
+
+fn asked(question: &Question, candidate: &Candidate<'_>) -> Result<Answer, Failure> {
     match question {
-        Question::State(state) => state.ask(&candidate),
-        Question::Cells(cells) => cells.ask(&candidate),
-        Question::Program(program) => program::ask(program, &candidate),
+        Question::State(state) => state.ask(candidate),
+        Question::Cells(cells) => cells.ask(candidate),
+        Question::Program(program) => program::ask(program, candidate),
     }
 }
 

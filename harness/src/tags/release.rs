@@ -106,7 +106,7 @@ pub(super) fn listed(tag: &str) -> &'static Release {
 impl Release {
     /// A library that nobody listed, before anything is known of it.
     #[must_use]
-    pub(super) fn unlisted(tag: String) -> Self {
+    pub(crate) fn unlisted(tag: String) -> Self {
         Self {
             tag,
             package: None,

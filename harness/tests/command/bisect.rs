@@ -145,3 +145,60 @@ fn nothing_is_left_of_a_search_that_is_interrupted() {
     search.wait().expect("it ends");
     assert!(until(&|| count() == 0), "something is left in the folder for temporary files");
 }
+
+/// A small repository whose build makes a library that only says what it is: from the fifth commit on it is broken, and the third
+/// does not build.
+fn tree(folder: &Path) {
+    let git = |words: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"])
+            .args(words)
+            .current_dir(folder)
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    fs::create_dir_all(folder).expect("a folder");
+    git(&["init", "--quiet"]);
+    for number in 1..=9 {
+        let library = if number < 5 { "reads" } else { "misreads" };
+        let build = if number == 3 {
+            "echo no such header >&2; exit 1".to_owned()
+        } else {
+            format!("mkdir -p build/bin && echo {library} {number} >build/bin/libllama.so")
+        };
+        fs::write(folder.join("build.sh"), build).expect("written");
+        git(&["add", "."]);
+        git(&["commit", "--quiet", "--message", &format!("Change {number}")]);
+        git(&["tag", &format!("c{number}")]);
+    }
+}
+
+#[test]
+fn commits_of_a_source_tree_are_built_and_searched_and_the_tree_stays_as_it_is() {
+    let home = home();
+    let source = home.path().join("here/llama.cpp");
+    tree(&source);
+    let program = "grep -q ^reads \"$INTACT_RELEASE_WORKER/libllama.so\"";
+    let words = ["c1", "c9", "--tree", "llama.cpp", "--build", "sh build.sh", "--command", program];
+    let said = bisect(&home, &words);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let found = |text: &str| said.out.contains(text);
+    assert!(found("is the first commit that fails;") && found("; Change 5)"), "{}", said.out);
+    let steps = said.out.lines().take_while(|line| !line.is_empty()).count();
+    assert!(steps <= 6, "{}", said.out);
+    assert!(!source.join("build").exists(), "nothing is built in the tree itself");
+    let again = bisect(&home, &words);
+    assert!(again.out.contains("releases were tried before") || again.out.contains("were tried before"));
+
+    fs::remove_file(home.path().join("here/bisect.json")).expect("removed");
+    let skipped =
+        bisect(&home, &["c2", "c5", "--tree", "llama.cpp", "--build", "sh build.sh", "--command", program]);
+    assert!(skipped.out.contains("it does not build: no such header"), "{}", skipped.out);
+    assert!(skipped.out.contains("; Change 5)"), "{}", skipped.out);
+    let _gone = fs::remove_file(home.path().join("here/bisect.json"));
+    for (words, told) in [(["c9", "c1"], "does not come after"), (["c1", "c77"], "has no commit `c77`")] {
+        let said = bisect(&home, &[words[0], words[1], "--tree", "llama.cpp", "--command", "true"]);
+        assert_eq!((said.code, said.err.contains(told)), (96, true), "{}", said.err);
+    }
+}
