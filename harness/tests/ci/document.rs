@@ -17,8 +17,13 @@ pub(crate) fn read(path: &str) -> Value {
 }
 
 /// The workflow templates, by name.
-pub(crate) const WORKFLOWS: [&str; 3] =
-    ["templates/github/pull-request.yml", "templates/github/nightly.yml", "templates/github/releases.yml"];
+pub(crate) const WORKFLOWS: [&str; 5] = [
+    "templates/github/pull-request.yml",
+    "templates/github/nightly.yml",
+    "templates/github/releases.yml",
+    "templates/github/bump.yml",
+    "templates/github/llama-cpp.yml",
+];
 
 /// The steps of a list that have a script: name, script, and environment.
 pub(crate) fn scripts(steps: &Value) -> Vec<Script> {

@@ -31,6 +31,7 @@ code=CODE_OF_$1
 out=
 for ((i = 1; i <= $#; i++)); do
     if [ "${!i}" = --out ]; then next=$((i + 1)); out=${!next}; fi
+    if [ "${!i}" = --markdown ]; then next=$((i + 1)); echo '# What this does' >"${!next}"; fi
 done
 case $1 in
 plan) echo '{"include":[{"partition":"1/2","artifact":"1-of-2"},{"partition":"2/2","artifact":"2-of-2"}]}' ;;

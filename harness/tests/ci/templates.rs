@@ -217,3 +217,42 @@ fn the_container_copies_what_it_built() {
     }
     assert!(logical.contains("ENTRYPOINT [\"intact\"]"));
 }
+
+const BUMP: &str = "templates/github/bump.yml";
+
+/// Commits what stands in a runner's folder, and gives the commit.
+fn committed(runner: &Runner) -> String {
+    let git = |words: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"])
+            .args(words)
+            .current_dir(runner.path("work"))
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "x"]);
+    git(&["rev-parse", "HEAD"])
+}
+
+#[test]
+fn a_pin_that_is_moved_is_compared_with_the_one_before_and_the_worst_decides() {
+    let lock = |version: &str| {
+        format!("{{\"packages\": {{\"node_modules/node-llama-cpp\": {{\"version\": \"{version}\"}}}}}}")
+    };
+    let mut runner = Runner::new();
+    fs::write(runner.path("work/.llama-cpp-version"), "b8390\n").expect("written");
+    fs::write(runner.path("work/package-lock.json"), lock("3.18.1")).expect("written");
+    let base = committed(&runner);
+    runner.set("github.event.pull_request.base.sha", &base);
+    let script = step(BUMP, "survive", "Compare");
+    assert_eq!(runner.run(&script, &[]).code, 0);
+    assert_eq!(runner.calls(), [""; 0], "nothing was moved");
+    fs::write(runner.path("work/.llama-cpp-version"), "b9842\n").expect("written");
+    assert_eq!(runner.run(&script, &[("CODE_OF_upstream", "100")]).code, 100);
+    assert_eq!(runner.calls(), ["upstream b8390 b9842 --out upstream --markdown comment.md"]);
+    assert!(runner.text("summary").contains("# What this does"));
+}
