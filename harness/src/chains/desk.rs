@@ -250,6 +250,7 @@ impl Play for Desk<'_> {
                 Err(Stopped::Told(evidence, false)) => (Fate::Refused, evidence),
                 Err(Stopped::Dead(evidence)) => (Fate::Wrong, evidence),
             };
+            let evidence = evidence.replace(&format!("{}/", self.folder.path().display()), "");
             // Whatever is live in it is not what the next path expects.
             self.workers.remove(release);
             ended = Some(Ended { fate, at, evidence, again });

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use intact_matrix::Limits;
 
 use super::Failure;
 use super::table::plain;
 use super::worker::linked;
 use crate::chains::{
-    CHAINS_VERSION, Desk, Fate, Form, Found, Outcomes, Play, Subject, outcomes, shrunk, walks,
+    CHAINS_VERSION, Desk, Fate, Form, Found, Outcomes, Path, Play, Subject, outcomes, shrunk, walks,
 };
 use crate::config::Config;
 use crate::exit::Exit;
@@ -72,6 +73,9 @@ pub(super) struct Chains {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
 }
+
+/// Shortest paths that are shown of each kind of sessions.
+const SHOWN: usize = 8;
 
 /// A release that takes part.
 struct Party {
@@ -157,10 +161,12 @@ impl Chains {
     ) -> Result<Outcomes, Failure> {
         let model = intact_fixtures::cached(&form.model).map_err(Failure::setup)?;
         let thresholds = Config::built_in().map_err(|error| Failure::config(&error))?.thresholds.unmeasured;
-        let all = walks(self.seed, self.paths as usize, usize::from(self.longest), names.len());
+        let able = able(form, &model, commands, &thresholds, jobs)?;
+        let all = walks(self.seed, self.paths as usize, usize::from(self.longest), able.len());
         let forms = self.forms(form.subject);
         let place = forms.iter().position(|known| known == form).unwrap_or_default();
-        let paths: Vec<_> = all.into_iter().skip(place).step_by(forms.len()).collect();
+        let walked = |path: Path| path.into_iter().map(|at| able[at]).collect::<Path>();
+        let paths: Vec<Path> = all.into_iter().skip(place).step_by(forms.len()).map(walked).collect();
         let played = parallel::map(
             jobs,
             &paths,
@@ -175,6 +181,28 @@ impl Chains {
         let played: Vec<_> = played.into_iter().collect::<Result<_, _>>().map_err(Failure::setup)?;
         Ok(outcomes(form, &played, names))
     }
+}
+
+/// The releases that can run such sessions at all: older ones do not know every model.
+fn able(
+    form: &Form,
+    model: &std::path::Path,
+    commands: &[Vec<String>],
+    thresholds: &Limits,
+    jobs: usize,
+) -> Result<Vec<usize>, Failure> {
+    let places: Vec<usize> = (0..commands.len()).collect();
+    let tried = parallel::map(
+        jobs,
+        &places,
+        || Desk::new(form, model.to_owned(), commands, thresholds.clone()),
+        |desk, place| {
+            let desk = desk.as_mut().map_err(|error| error.to_string())?;
+            Ok::<_, String>(desk.play(&[*place]).fate == Fate::Intact)
+        },
+    );
+    let tried: Vec<bool> = tried.into_iter().collect::<Result<_, _>>().map_err(Failure::setup)?;
+    Ok(places.into_iter().filter(|place| tried[*place]).collect())
 }
 
 /// How it ends the command.
@@ -203,8 +231,12 @@ fn text(found: &Outcomes) -> String {
         found.again,
         fates.join(", ")
     );
-    for short in &found.shortest {
+    for short in found.shortest.iter().take(SHOWN) {
         out += &format!("  {} ({}): {}\n", short.path.join(" -> "), short.of, plain(&short.evidence));
+    }
+    match found.shortest.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => out += &format!("  and {more} more; --out FILE has them all\n"),
     }
     out
 }

@@ -117,7 +117,12 @@ pub(crate) fn written(
     worker.leave(PATIENCE);
     let bytes = fs::read(sidecar_path(&path))?;
     let unread = |why: String| ProbeError::Declined { op: "save", why };
-    let tokens = ForeignFile::read(&bytes).map_err(|error| unread(error.to_string()))?.tokens;
+    let held = ForeignFile::read(&bytes).map_err(|error| unread(error.to_string()))?.tokens;
+    // The last token of a session may be one that was not evaluated yet: it is in no state.
+    let document: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path)?).map_err(|error| unread(error.to_string()))?;
+    let tokens = document.get("tokens").cloned().map(serde_json::from_value::<Vec<i32>>);
+    let tokens = tokens.and_then(Result::ok).filter(|tokens| tokens.starts_with(&held)).unwrap_or(held);
     let state = State {
         writer: WRITER.to_owned(),
         release: release.to_owned(),
@@ -148,8 +153,9 @@ pub(crate) fn read_by(
 ) -> Result<Reading, ProbeError> {
     let folder = FleetingFolder::make(&std::env::temp_dir())?;
     let path = folder.path().join("state.json");
+    let cached = ForeignFile::read(bytes).map_or(state.tokens.len(), |file| file.tokens.len());
     let bare = json!({
-        "session": SESSION, "messages": [], "tokens": state.tokens, "cached": state.tokens.len(),
+        "session": SESSION, "messages": [], "tokens": state.tokens, "cached": cached,
     });
     fs::write(&path, bare.to_string())?;
     fs::write(sidecar_path(&path), bytes)?;
