@@ -41,7 +41,7 @@ _intact_asking() {
         --plan|plan|run|produce) kind=plans ;;
         repro) kind=cells ;;
         explain) kind=explained ;;
-        --tag|bisect|upgrade|upstream|lint-state|fetch|build) kind=releases ;;
+        --tag|bisect|upgrade|upstream|lint-state|chains|fetch|build) kind=releases ;;
         --model|-m) [[ $current == id* ]] && kind=models ;;
     esac
     # A colon ends a word in bash.
@@ -63,7 +63,7 @@ complete -F _intact_asking -o bashdefault -o default intact
 const FISH: &str = r#"
 complete -c intact -n "__fish_seen_subcommand_from run produce plan" -l plan -x -a "(intact words plans 2>/dev/null)"
 complete -c intact -n "__fish_seen_subcommand_from plan run produce" -f -a "(intact words plans 2>/dev/null)"
-complete -c intact -n "__fish_seen_subcommand_from bisect upgrade upstream lint-state fetch build" -f -a "(intact words releases 2>/dev/null)"
+complete -c intact -n "__fish_seen_subcommand_from bisect upgrade upstream lint-state chains fetch build" -f -a "(intact words releases 2>/dev/null)"
 complete -c intact -n "__fish_seen_subcommand_from explain" -f -a "(intact words explained 2>/dev/null)"
 complete -c intact -l tag -x -a "(intact words releases 2>/dev/null)"
 complete -c intact -n "__fish_seen_subcommand_from repro" -f -a "(intact words cells 2>/dev/null)"

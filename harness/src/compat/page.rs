@@ -40,7 +40,7 @@ struct Data<'a> {
     kept: Vec<[&'static str; 2]>,
     releases: &'a [String],
     kv: &'a [String],
-    kinds: &'a [String],
+    kinds: Vec<[&'a str; 2]>,
     unknown: &'static str,
     texts: Vec<String>,
     cells: Vec<String>,
@@ -131,11 +131,22 @@ fn data(table: &Table) -> Data<'_> {
         kept: Kept::ALL.into_iter().filter(tried).map(|kept| [kept.name(), kept.words()]).collect(),
         releases: &table.releases,
         kv: &table.kv_types,
-        kinds: &table.kinds,
+        kinds: table.kinds.iter().map(|kind| [kind.as_str(), kind_words(kind)]).collect(),
         unknown: NOT_KNOWN,
         texts: texts.all(),
         cells: cells.all(),
         answers,
+    }
+}
+
+/// What a kind of model is, for whoever chooses one.
+fn kind_words(kind: &str) -> &str {
+    match kind {
+        "plain" => "plain attention",
+        "windowed" => "attention with sliding windows",
+        "recurrent" => "recurrent, without attention",
+        "hybrid" => "attention and recurrent layers",
+        other => other,
     }
 }
 

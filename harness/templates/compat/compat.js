@@ -16,12 +16,12 @@
   };
   const option = ([value, words]) => make('option', { value, textContent: words });
   const twice = (value) => [value, value];
-  const orAny = (values, words) => (values.length > 1 ? [['', words], ...values.map(twice)] : values.map(twice));
+  const orAny = (choices, words) => (choices.length > 1 ? [['', words], ...choices] : choices);
 
   at('kept').append(...data.kept.map(option));
   at('from').append(...data.releases.map(twice).map(option));
   at('to').append(...data.releases.map(twice).map(option));
-  at('kv').append(...orAny(data.kv, 'all that were tried').map(option));
+  at('kv').append(...orAny(data.kv.map(twice), 'all that were tried').map(option));
   at('kind').append(...orAny(data.kinds, 'all that were tried').map(option));
   at('from').value = data.releases[0];
   at('to').value = data.releases[data.releases.length - 1];

@@ -121,10 +121,17 @@ fn home_that_hangs() -> TempDir {
 
 #[test]
 fn nothing_is_left_of_a_search_that_is_interrupted() {
+    let search = ["bisect", "b5590", "0.6.0", "--file", "slot.bin", "--model", "model.gguf"];
+    nothing_is_left_of(&search, "-TERM");
+    nothing_is_left_of(&["lint-state", "b5590", "b8390"], "-TERM");
+    nothing_is_left_of(&["lint-state", "b5590", "b8390"], "-INT");
+}
+
+fn nothing_is_left_of(words: &[&str], signal: &str) {
     let home = home_that_hangs();
     let temporary = home.path().join("temporary");
     let mut search = Command::new(env!("CARGO_BIN_EXE_intact"))
-        .args(["bisect", "b5590", "0.6.0", "--file", "slot.bin", "--model", "model.gguf"])
+        .args(words)
         .current_dir(home.path().join("here"))
         .env("INTACT_HOME", home.path().join("home"))
         .env("TMPDIR", &temporary)
@@ -140,7 +147,7 @@ fn nothing_is_left_of_a_search_that_is_interrupted() {
         })
     };
     assert!(until(&|| count() > 0), "what the releases read is kept somewhere meanwhile");
-    let ended = Command::new("kill").args(["-TERM", &search.id().to_string()]).status().expect("kill runs");
+    let ended = Command::new("kill").args([signal, &search.id().to_string()]).status().expect("kill runs");
     assert!(ended.success());
     search.wait().expect("it ends");
     assert!(until(&|| count() == 0), "something is left in the folder for temporary files");
