@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use intact_format::identity::IdentityError;
-use intact_format::place::PlaceError;
+use intact_format::place::{PlaceError, is_no_room};
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::session::WriteError;
 use intact_format::session_id::{SessionId, SessionIdError};
@@ -165,6 +165,16 @@ impl EngineError {
                 return None;
             }
         })
+    }
+
+    /// Whether it failed because the disk is full, or a quota used up.
+    #[must_use]
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Self::Place(error) => error.is_no_room(),
+            Self::Io { cause, .. } => is_no_room(cause),
+            _ => false,
+        }
     }
 
     /// The refusal of a load, where it is one.

@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 
 /// A word that means nothing here.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("`{word}` is no word of intact's, and neither a cell nor a file")]
+#[error("`{word}` is neither a word of intact's nor a cell nor a file")]
 pub(crate) struct UnknownWord {
     word: String,
     hint: String,

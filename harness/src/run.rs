@@ -14,6 +14,7 @@ mod produce;
 mod references;
 mod repro;
 mod reproduce;
+mod room;
 mod saved;
 mod session;
 mod setup;
@@ -251,6 +252,14 @@ pub enum RunError {
     /// The results could not be written.
     #[error(transparent)]
     Results(#[from] ResultsError),
+    /// There is no room for anything more.
+    #[error("the disk that {path} is on is full: {why}; what was judged so far is kept", path = path.display())]
+    NoRoom {
+        /// The run's folder.
+        path: PathBuf,
+        /// How that was found.
+        why: String,
+    },
     /// A folder could not be made.
     #[error("{path}: {reason}", path = path.display())]
     Folder {
@@ -280,7 +289,7 @@ impl RunError {
             Self::Filter(_) => Exit::BadFilter,
             Self::Untrusted(_) => Exit::Untrusted,
             Self::NothingSelected { .. } => Exit::NothingSelected,
-            Self::Interrupted => Exit::Incomplete,
+            Self::Interrupted | Self::NoRoom { .. } => Exit::Incomplete,
             _ => Exit::SetUp,
         }
     }

@@ -393,7 +393,8 @@ impl OpenWorker<'_> {
             Outcome::Ok { result } => Ok(*result),
             Outcome::Refused(refusal) => Err(StepError::Refused { op, refusal }),
             Outcome::Unsupported { message, .. } => Err(StepError::Unsupported { op, message }),
-            Outcome::Error { message } => Err(StepError::Failed { op, message }),
+            Outcome::Error { message, no_room: true } => Err(StepError::NoRoom { op, message }),
+            Outcome::Error { message, no_room: false } => Err(StepError::Failed { op, message }),
         }
     }
 }

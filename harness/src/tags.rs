@@ -79,7 +79,8 @@ pub fn backend_command(home: &Path, release: &Release, backend: &str) -> Option<
 }
 
 fn library_command(home: &Path, release: &Release) -> Option<Vec<String>> {
-    let (library, worker) = (fetched_library(home, release)?, loading_worker()?);
+    let library = fetched_library(home, release)?;
+    let worker = if release.opener.is_empty() { loading_worker()? } else { release.opener.clone() };
     let layout = (!release.is_listed()).then_some(release.layout.as_str());
     Some(opening(&worker, &library, &release.tag, layout))
 }
@@ -89,14 +90,14 @@ const UNKNOWN: &str = "unknown";
 
 /// The command line of the worker that opens a library, which is called this here. `layout` is that of its states, where its
 /// name does not say it.
-fn opening(worker: &Path, library: &Path, name: &str, layout: Option<&str>) -> Vec<String> {
-    let mut command = vec![
-        worker.display().to_string(),
+fn opening(worker: &[String], library: &Path, name: &str, layout: Option<&str>) -> Vec<String> {
+    let mut command = worker.to_vec();
+    command.extend([
         "--libllama".to_owned(),
         library.display().to_string(),
         "--release".to_owned(),
         name.to_owned(),
-    ];
+    ]);
     if let Some(layout) = layout {
         command.extend(["--layout".to_owned(), layout.to_owned()]);
     }
@@ -118,8 +119,8 @@ fn kernels(library: &Path) -> Vec<String> {
 const KERNELS: &[&str] = if cfg!(target_arch = "x86_64") { &["cpu-haswell"] } else { &[] };
 
 /// The worker that opens libraries: it lies beside this program.
-fn loading_worker() -> Option<PathBuf> {
-    tool::beside("intact-worker-loaded")
+fn loading_worker() -> Option<Vec<String>> {
+    tool::beside("intact-worker-loaded").map(|worker| vec![worker.display().to_string()])
 }
 
 fn worker_path(home: &Path, release: &Release) -> PathBuf {

@@ -354,7 +354,7 @@ impl Answers {
             if !bad.is_empty() {
                 let _ = writeln!(
                     text,
-                    "Note: {} does not get back what it saved itself with {}; that is no matter of versions.",
+                    "Note: {} does not get back what it saved itself with {}; versions have nothing to do with that.",
                     way.to,
                     bad.join(" and ")
                 );

@@ -42,13 +42,13 @@ const TAKEN: [&str; 10] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputsError {
     /// The tools are no list of objects.
-    #[error("the tools are no JSON array of objects: {0}")]
+    #[error("the tools are not a JSON array of objects: {0}")]
     Tools(String),
     /// The arguments are no object.
-    #[error("the arguments of the chat template are no JSON object: {0}")]
+    #[error("the arguments of the chat template are not a JSON object: {0}")]
     Arguments(String),
     /// The day is none.
-    #[error("the day on which the chat is rendered is none: {0}")]
+    #[error("the day on which the chat is rendered is not a date: {0}")]
     Day(String),
     /// An argument has a name that is taken.
     #[error("an argument of the chat template cannot be called `{0}`, which every template is given")]

@@ -15,7 +15,7 @@ mod output;
 mod shelf;
 
 pub use copy::{copy, read_chunk};
-pub use error::PlaceError;
+pub use error::{PlaceError, is_no_room};
 pub use file::{FileSink, FileSource, SIDECAR_EXTENSION, find_sidecar, sidecar_path};
 pub use known::KnownFiles;
 pub use memory::Memory;

@@ -237,7 +237,7 @@ mod tests {
         assert_eq!((read.tokens.as_slice(), read.media, read.fits().len()), (&[7, 8][..], 0, 1));
         let newer = file(&[SEQUENCE_FILE_MAGIC, 4, 2, u32::MAX, 2]);
         let error = ForeignFile::read(&newer).unwrap_err();
-        assert!(error.to_string().contains("version 2, and version 1 is known"), "{error}");
+        assert!(error.to_string().contains("version 2; only version 1 is known"), "{error}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub enum OpenError {
         folder: PathBuf,
     },
     /// A function that cannot be done without is not in it.
-    #[error("{} has no function {name}: it is too old, or no llama.cpp", file.display())]
+    #[error("{} has no function {name}: it is too old, or not llama.cpp", file.display())]
     NoFunction {
         /// The file.
         file: PathBuf,

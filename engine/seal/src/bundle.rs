@@ -93,14 +93,14 @@ impl BundleSource {
         let unreadable = |error| PlaceError::unreadable("read", &path, error);
         // A pipe would be waited for.
         if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
-            return Err(no_bundle(&path, "it is no regular file"));
+            return Err(no_bundle(&path, "it is not a regular file"));
         }
         let file = File::open(&path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         let mut archive = Archive::new(file);
         let (mut document, mut chunks) = (None, BTreeMap::new());
         for entry in archive.entries_with_seek().map_err(unreadable)? {
-            let entry = entry.map_err(|_| no_bundle(&path, "it is no archive, or was cut short"))?;
+            let entry = entry.map_err(|_| no_bundle(&path, "it is not an archive, or was cut short"))?;
             let place = (entry.raw_file_position(), entry.size());
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let is_inside = place.0.checked_add(place.1).is_some_and(|end| end <= length);

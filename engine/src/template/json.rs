@@ -63,7 +63,7 @@ pub(super) fn parsed(text: &str, controls: &Controls) -> Result<Value, serde_jso
 pub(super) fn members(text: &str, controls: &Controls) -> Result<Vec<(String, Value)>, serde_json::Error> {
     let value = parsed(text, controls)?;
     let object = value.downcast_object_ref::<Ordered>();
-    Ok(object.ok_or_else(|| serde_json::Error::custom("it is no object"))?.entries.clone())
+    Ok(object.ok_or_else(|| serde_json::Error::custom("it is not an object"))?.entries.clone())
 }
 
 /// What reads a value.

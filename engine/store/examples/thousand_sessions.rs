@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(folder: &std::path::Path, count: usize, bytes_per_token: usize) -> Result<(), Box<dyn Error>> {
-    let store = SessionStore::create(folder.to_str().ok_or("the folder's name is no text")?)?;
+    let store = SessionStore::create(folder.to_str().ok_or("the folder's name is not text")?)?;
     let chunk_bytes = CHUNK_TOKENS * bytes_per_token;
     let prompt: Vec<_> =
         (0..PROMPT_TOKENS / CHUNK_TOKENS).map(|number| noise(number as u64, chunk_bytes)).collect();

@@ -38,7 +38,8 @@ fn parse(given: &str) -> Result<Address, StoreError> {
     }
     match Url::parse(given) {
         Ok(url) if url.scheme() == "file" => {
-            let folder = url.to_file_path().map_err(|()| refused(given, "it is no path of this machine"))?;
+            let folder =
+                url.to_file_path().map_err(|()| refused(given, "it is not a path on this machine"))?;
             Ok(Address::Folder(folder))
         }
         // A drive letter is no scheme.
@@ -84,7 +85,7 @@ fn remote(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), String> {
             let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url.as_str());
             Arc::new(builder.build().map_err(|error| error.to_string())?)
         }
-        ObjectStoreScheme::Http => return Err("a web server is no store".to_owned()),
+        ObjectStoreScheme::Http => return Err("a web server is not a store".to_owned()),
         other => return Err(format!("this intact was built without stores of the kind {other:?}")),
     };
     Ok((store, path))

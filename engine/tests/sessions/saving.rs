@@ -214,6 +214,25 @@ fn settings_that_llama_cpp_would_hang_or_abort_at_are_refused_or_replaced() {
     }
 }
 
+/// The sizes are each usual; what they ask for together is gigabytes on a model that people use.
+#[test]
+fn a_file_that_asks_for_many_whole_contexts_is_refused_unless_they_were_asked_for_here() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("it.json");
+    let trained = engine("llama").model().n_ctx_train();
+    let many = ContextParameters { n_seq_max: Some(9), ..context(trained) };
+    let mut writer = with_context("llama", many.clone());
+    start(&mut writer, "it");
+    say(&mut writer, "it", TURNS[0]);
+    save(&mut writer, "it", &file);
+
+    let refused = engine("llama").load(&file, &LoadOptions::default()).expect_err("too much");
+    assert_eq!(refused.code(), Some("parameters-invalid"), "{refused}");
+    assert!(refused.to_string().contains("ContextSize times NSeqMax"), "{refused}");
+    let receipt = load(&mut with_context("llama", many), &file).receipt;
+    assert_eq!(receipt.route, Route::Direct, "{receipt:?}");
+}
+
 #[test]
 fn an_engine_can_live_on_another_thread() {
     fn sendable<T: Send>(_: &T) {}

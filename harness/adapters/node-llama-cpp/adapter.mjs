@@ -9,6 +9,8 @@ import { Refusal, Unsupported } from "./outcome.mjs";
 console.log = console.info = console.warn = console.error;
 const answer = (seq, outcome) => fs.writeSync(1, JSON.stringify({ kind: "reply", seq, outcome }) + "\n");
 
+const FULL = new Set(["ENOSPC", "EDQUOT"]);
+
 const subject = new Subject();
 
 async function outcome(request) {
@@ -22,7 +24,7 @@ async function outcome(request) {
             return { status: "unsupported", message: error.message };
         if (error instanceof Refusal)
             return { status: "refused", code: error.code, message: error.message };
-        return { status: "error", message: error?.message ?? String(error) };
+        return { status: "error", message: error?.message ?? String(error), no_room: FULL.has(error?.code) };
     }
 }
 

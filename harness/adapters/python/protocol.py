@@ -1,5 +1,6 @@
 """intact's protocol in Python: one request a line on standard input, one answer a line on standard output."""
 
+import errno
 import json
 import os
 import sys
@@ -45,4 +46,5 @@ def outcome(subject, operation, request):
     except Refusal as error:
         return {"status": "refused", "code": error.code, "message": error.message}
     except Exception as error:  # Anything else that the subject did not foresee is told, not died of.
-        return {"status": "error", "message": f"{type(error).__name__}: {error}"}
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return {"status": "error", "message": f"{type(error).__name__}: {error}", "no_room": full}

@@ -4,10 +4,17 @@ to the program, and serves HTTP as that does."""
 import argparse
 import ctypes
 import importlib.metadata
+import os
 import signal
 import sys
 
 import xllamacpp
+
+
+def folder(path):
+    """The server puts names behind it as they are; llama-server's own reading of its options ends it with a separator first."""
+    return os.path.join(path, "")
+
 
 #: Options of the program that are attributes here, and how their values are read.
 ATTRIBUTES = {
@@ -18,7 +25,7 @@ ATTRIBUTES = {
     "--ctx-size": ("n_ctx", int),
     "--batch-size": ("n_batch", int),
     "--ubatch-size": ("n_ubatch", int),
-    "--slot-save-path": ("slot_save_path", str),
+    "--slot-save-path": ("slot_save_path", folder),
     "--cache-ram": ("cache_ram_mib", int),
     "--rope-freq-base": ("rope_freq_base", float),
     "--rope-freq-scale": ("rope_freq_scale", float),

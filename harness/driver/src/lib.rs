@@ -220,14 +220,14 @@ impl Worker {
                     if strays <= TOLERATED_STRAYS {
                         continue;
                     }
-                    format!("it wrote more than {TOLERATED_STRAYS} lines that are no answer")
+                    format!("it wrote more than {TOLERATED_STRAYS} lines that are not answers")
                 }
                 Received::TooLate => {
                     self.process.kill();
                     return Err(WorkerError::Hung { op, seconds: timeout.as_secs() });
                 }
                 Received::Closed if strays > 0 && self.process.is_alive() => {
-                    format!("it closed its standard output after {strays} lines that are no answer")
+                    format!("it closed its standard output after {strays} lines that are not answers")
                 }
                 Received::Closed => return Err(self.died(op, Pretence::ClosedOutput)),
                 Received::Unheard => return Err(self.died(op, Pretence::ClosedInput)),
@@ -282,6 +282,6 @@ fn outcome_name(outcome: &Outcome) -> String {
         Outcome::Ok { .. } => "`ok`".into(),
         Outcome::Refused(refusal) => format!("`refused` ({}: {})", refusal.code, refusal.message),
         Outcome::Unsupported { message, .. } => format!("`unsupported` ({message})"),
-        Outcome::Error { message } => format!("`error` ({message})"),
+        Outcome::Error { message, .. } => format!("`error` ({message})"),
     }
 }

@@ -118,8 +118,9 @@ impl HuggingFace {
         let headers = response.headers();
         let missing = |what: &str| self.not_a_hub(address, format!("its answer has no {what} header"));
         let commit = text(headers, "x-repo-commit").ok_or_else(|| missing("X-Repo-Commit"))?;
-        let commit = Commit::new(commit)
-            .ok_or_else(|| self.not_a_hub(address, format!("its X-Repo-Commit `{commit}` is no commit")))?;
+        let commit = Commit::new(commit).ok_or_else(|| {
+            self.not_a_hub(address, format!("its X-Repo-Commit `{commit}` is not a commit"))
+        })?;
         let length = || text(headers, CONTENT_LENGTH.as_str()).filter(|_| response.status().is_success());
         let size = text(headers, "x-linked-size").or_else(length);
         let size = size.and_then(|size| size.parse().ok()).ok_or_else(|| missing("X-Linked-Size"))?;

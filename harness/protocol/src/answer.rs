@@ -51,7 +51,18 @@ pub enum Outcome {
     Error {
         /// What failed.
         message: String,
+        /// Whether that is because the disk is full, or a quota used up: then nothing is known of the subject.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        no_room: bool,
     },
+}
+
+impl Outcome {
+    /// Something failed, and not for lack of room.
+    #[must_use]
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::Error { message: message.into(), no_room: false }
+    }
 }
 
 /// A typed refusal.

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_answer_survives_its_line() {
-        let answer = Answer::Reply { seq: 3, outcome: Outcome::Error { message: "no".into() } };
+        let answer = Answer::Reply { seq: 3, outcome: Outcome::error("no") };
         let mut line = Vec::new();
         write_line(&mut line, &answer).expect("written");
         assert_eq!(line.last(), Some(&b'\n'));

@@ -213,7 +213,7 @@ fn told(outcome: &Outcome) -> (String, bool) {
         Outcome::Ok { .. } => ("done".to_owned(), false),
         Outcome::Refused(refusal) => (format!("{} ({})", refusal.message, refusal.code), false),
         Outcome::Unsupported { message, .. } => (message.clone(), true),
-        Outcome::Error { message } => (message.clone(), false),
+        Outcome::Error { message, .. } => (message.clone(), false),
     }
 }
 

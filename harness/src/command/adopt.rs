@@ -135,7 +135,7 @@ fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<Path
 fn told_in(path: &Path) -> Result<(Vec<Message>, Option<Inputs>), Failure> {
     let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::setup(format!("{} is no conversation: {error}", path.display())).help(FORMS)
+        Failure::setup(format!("{} is not a conversation: {error}", path.display())).help(FORMS)
     };
     let bytes = without_byte_order_mark(&bytes);
     let document = serde_json::from_slice(bytes).map_err(|error| failed(&error))?;

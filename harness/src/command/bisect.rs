@@ -255,7 +255,7 @@ impl Bisect {
         let fresh = Record { version: 1, what: WHAT.to_owned(), question: self.asked(), tried: Vec::new() };
         let Ok(bytes) = std::fs::read(&self.record) else { return Ok(fresh) };
         let foreign = || {
-            Failure::setup(format!("{} is no record of intact bisect", self.record.display()))
+            Failure::setup(format!("{} is not a record of intact bisect", self.record.display()))
                 .help("name another file with --record; nothing is overwritten")
         };
         let kept: Record = serde_json::from_slice(&bytes).map_err(|_| foreign())?;

@@ -23,6 +23,7 @@ use intact_protocol::{
     CAGED_FILES, Give, Inputs, Load, Loaded, Outcome, ParameterSource, Replied, Request, Save, Saved, Say,
 };
 use intact_seal::Form;
+use serde::de::IgnoredAny;
 
 use super::Failure;
 use super::check::route;
@@ -33,6 +34,7 @@ use super::stored::{form_name, refused};
 use super::table::plain;
 use super::worker::{Answered, ModelArguments, Session, told};
 use crate::exit::Exit;
+use crate::quantity::counted;
 use files::{FLAG, Files, unless_untold};
 use input::Input;
 use kept::Kept;
@@ -122,6 +124,8 @@ struct Conversation {
     worst: Exit,
     id: String,
     system: Option<String>,
+    /// What `/tools` gave, for sessions that are begun anew too.
+    tools: Option<String>,
     max_tokens: Option<u32>,
     greedy: bool,
 }
@@ -154,6 +158,7 @@ impl Chat {
             worst: Exit::Fine,
             id: self.session,
             system: self.system,
+            tools: None,
             max_tokens: self.max_tokens,
             greedy: self.greedy,
         };
@@ -262,16 +267,25 @@ impl Conversation {
 
     /// Gives the model the tools of a file, or takes all away.
     fn give(&mut self, file: Option<&Path>) -> Result<(), Failure> {
-        let tools = match file {
+        let (tools, count) = match file {
             Some(file) => tools_in(file)?,
-            None => "[]".to_owned(),
+            None => (NO_TOOLS.to_owned(), 0),
         };
-        let inputs = Inputs { tools: Some(tools), ..Inputs::default() };
+        self.give_these(tools)?;
+        match (file, count) {
+            (None, _) => eprintln!("all tools are taken away"),
+            (Some(_), 0) => eprintln!("the list is empty: the model has no tools"),
+            (Some(_), count) => eprintln!("the model is told of {}", counted(count, "tool", "tools")),
+        }
+        Ok(())
+    }
+
+    fn give_these(&mut self, tools: String) -> Result<(), Failure> {
+        let inputs = Inputs { tools: Some(tools.clone()), ..Inputs::default() };
         let give = Give { session: self.id.clone(), system: self.system.clone(), inputs };
         match self.ask(Request::Give(give), &mut |_| {})? {
             Ok(Replied::Give) => {
-                let told = file.map_or("all tools are taken away", |_| "the model is told of the tools");
-                eprintln!("{told}");
+                self.tools = Some(tools).filter(|tools| tools != NO_TOOLS);
                 Ok(())
             }
             other => Err(Failure::setup(told(&other)).but("the session goes on with the tools that it had")),
@@ -318,7 +332,7 @@ impl Conversation {
 
     fn save_in_store(&mut self, form: Form) -> Result<String, Failure> {
         let scratch = if form == Form::Plain { None } else { Some(self.sealing.scratch()?) };
-        let none = || Failure::setup("there is no store");
+        let none = || Failure::setup("no store is open");
         let folder = scratch.as_ref().or(self.kept.as_ref().map(Kept::folder));
         self.write(folder.ok_or_else(none)?.file(), false)?;
         let kept = self.kept.as_mut().ok_or_else(none)?;
@@ -414,7 +428,11 @@ impl Conversation {
             self.files.forget(&self.id);
         }
         eprintln!("session {} starts with your next message", self.id);
-        Ok(())
+        // They were given to this chat, whatever its sessions are called.
+        match self.tools.clone() {
+            Some(tools) => self.give_these(tools),
+            None => Ok(()),
+        }
     }
 
     fn ask(&mut self, request: Request, on_text: &mut dyn FnMut(&str)) -> Result<Answered, Failure> {
@@ -443,8 +461,11 @@ impl Conversation {
     }
 }
 
-/// The tools of a file, to the letter.
-fn tools_in(file: &Path) -> Result<String, Failure> {
+/// A list of tools with none in it.
+const NO_TOOLS: &str = "[]";
+
+/// The tools of a file, to the letter, and how many they are.
+fn tools_in(file: &Path) -> Result<(String, usize), Failure> {
     let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!("{}: {error}", file.display()))
@@ -453,7 +474,8 @@ fn tools_in(file: &Path) -> Result<String, Failure> {
     let text = str::from_utf8(without_byte_order_mark(&bytes)).map_err(|error| failed(&error))?.trim();
     let inputs = TemplateInputs { tools: Some(text.to_owned()), ..TemplateInputs::default() };
     inputs.check().map_err(|error| failed(&error))?;
-    Ok(text.to_owned())
+    let tools: Vec<IgnoredAny> = serde_json::from_str(text).map_err(|error| failed(&error))?;
+    Ok((text.to_owned(), tools.len()))
 }
 
 fn saved_words(saved: &Saved) -> String {

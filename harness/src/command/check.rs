@@ -197,7 +197,7 @@ fn unless_other(file: &Path, model: Option<&Path>) -> Result<(), Failure> {
         }
         Kind::Model => ("a model".into(), "give the session file; the model goes behind --model".into()),
     };
-    Err(Failure::setup(format!("{name} is {what}, and no session file")).help(help))
+    Err(Failure::setup(format!("{name} is {what}, not a session file")).help(help))
 }
 
 fn rendered(checked: &Checked, place: &str, all: bool) -> String {

@@ -42,7 +42,7 @@ pub(super) fn library(named: &str, home: &Path, linked: Option<&Linked>) -> Resu
 /// What is in a folder: libraries, or a build that has them below it.
 fn added(folder: &Path, home: &Path) -> Result<Library, Failure> {
     let mut places = BELOW.iter().map(|below| folder.join(below)).filter(|place| place.is_dir());
-    let addition = places.find_map(|place| match tags::add(home, &place, None) {
+    let addition = places.find_map(|place| match tags::add(home, &place, None, &[]) {
         Err(AddError::NoLibrary(_)) => None,
         other => Some(other),
     });

@@ -19,7 +19,7 @@ const UNITS: [(&str, u64); 9] = [
 
 /// A time such as `90s`, `12h` or `30d`; a day has 24 hours.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time; write 90s, 12h or 30d");
+    let wrong = || format!("`{text}` is not a time; write 90s, 12h or 30d");
     let span: Span = text.parse().map_err(|_| wrong())?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     duration.try_into().map_err(|_| wrong())
@@ -32,7 +32,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     let unit = unit.trim().to_ascii_uppercase();
     let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    size.ok_or_else(|| format!("`{text}` is no size; write 500MB, 10GB or 2GiB"))
+    size.ok_or_else(|| format!("`{text}` is not a size; write 500MB, 10GB or 2GiB"))
 }
 
 #[cfg(test)]

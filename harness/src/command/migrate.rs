@@ -96,7 +96,7 @@ impl Migrate {
             let options = SealOptions { lock: self.lock.lock()?, ..sealer.options().clone() };
             sealer = sealer.renew(options).map_err(Failure::setup)?;
         }
-        sealer.ready().map_err(|error| Failure::setup(error).help("say for whom with --recipient"))?;
+        sealer.ready().map_err(|error| Failure::setup(error).help("name the recipients with --recipient"))?;
         Ok(Some(sealer))
     }
 }

@@ -109,7 +109,7 @@ fn free_for(id: &str, dir: &Path) -> Result<(), Failure> {
     if free {
         return Ok(());
     }
-    Err(Failure::setup(format!("{} is there already, and is another model", path.display()))
+    Err(Failure::setup(format!("{} is there already, and is a different model", path.display()))
         .help("name another folder with --out; nothing is overwritten"))
 }
 

@@ -87,8 +87,9 @@ impl Noise {
             Some(folder) => tempfile::Builder::new().prefix("intact-noise-").tempdir_in(folder),
             None => tempfile::Builder::new().prefix("intact-noise-").tempdir(),
         };
-        let scratch =
-            scratch.map_err(|error| Failure::setup(format!("a folder for temporary files: {error}")))?;
+        let scratch = scratch.map_err(|error| {
+            Failure::setup(format!("no folder could be made for temporary files: {error}"))
+        })?;
         let unquantized = match is_unquantized(&model)? {
             true => Some(model.clone()),
             false => {
@@ -151,7 +152,7 @@ fn release(worker: &std::path::Path) -> Result<String, Failure> {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn failed(error: StudyError) -> Failure {
-    Failure::setup(&error).help("the model must run in the worker, with a chat of some hundred tokens")
+    Failure::setup(&error).help("the model must run in the worker, with a chat of a few hundred tokens")
 }
 
 /// Progress on standard error, a line for each case.

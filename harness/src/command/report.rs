@@ -98,7 +98,7 @@ impl Report {
         match (&self.out, self.runs.as_slice()) {
             (Some(out), _) => Ok(out.clone()),
             (None, [run]) if run.is_dir() => Ok(run.clone()),
-            (None, _) => Err(Failure::setup("there is no one folder for these reports").help(
+            (None, _) => Err(Failure::setup("several runs have no folder in common for their reports").help(
                 "name one with --out, or print a report with --html, --markdown or another such option",
             )),
         }

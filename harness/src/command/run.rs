@@ -144,8 +144,11 @@ pub(super) fn failed(error: RunError) -> Failure {
             MISSING_WORKER,
         ),
         RunError::Untrusted(_) => failure.help(
-            "they would run as you do: read them, and what they start, and then say the same again with --trust (to run, \
+            "they would run with your rights: read them, and what they start, then run the same command with --trust (to run, \
              produce, consume or repro), which is remembered for this place and these programs; or name a configuration of yours with --config",
+        ),
+        RunError::NoRoom { .. } => failure.help(
+            "make room there, and go on where it stopped with --resume; or choose a folder on another disk with --out",
         ),
         RunError::Folder { .. } | RunError::Results(_) => failure.help("choose another folder with --out"),
         _ => failure,

@@ -63,8 +63,8 @@ impl ScratchArguments {
     /// A new folder.
     pub(super) fn make(&self) -> Result<Scratch, Failure> {
         let folder = FleetingFolder::make(&self.within()).map_err(|error| {
-            Failure::setup(format!("there is no room for a session that is opened: {error}"))
-                .help("name a folder with --scratch, best one that is not on a disk")
+            Failure::setup(format!("no folder could be made for opened sessions: {error}"))
+                .help("name a folder with --scratch, preferably one in memory")
         })?;
         Ok(Scratch(folder))
     }
@@ -74,7 +74,8 @@ impl Scratch {
     /// A folder for sessions that are plain anyway.
     pub(super) fn ordinary() -> Result<Self, Failure> {
         let made = FleetingFolder::make(&std::env::temp_dir());
-        made.map(Self).map_err(|error| Failure::setup(format!("no folder for temporary files: {error}")))
+        made.map(Self)
+            .map_err(|error| Failure::setup(format!("no folder could be made for temporary files: {error}")))
     }
 
     /// Its path.

@@ -134,7 +134,7 @@ impl Progress for Told {
 impl Add {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
         if self.names.len() > 1 && (self.bin.is_some() || !self.command.is_empty()) {
-            return Err(Failure::setup("one program or command is one subject: name one"));
+            return Err(Failure::setup("name one subject: a program or command stands for one"));
         }
         for name in self.names {
             let wanted = Wanted { name, program: self.bin.clone(), command: self.command.clone() };

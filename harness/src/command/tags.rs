@@ -79,6 +79,11 @@ struct Add {
     /// What it is called here [default: what it says of itself, and the beginning of its hash]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    /// What opens it, where that is not the worker beside this command: an intact-worker-loaded for another processor behind an
+    /// emulator, as in --worker "qemu-aarch64 -L /usr/aarch64-linux-gnu arm/intact-worker-loaded". Its words are parted by spaces
+    #[arg(long, value_name = "COMMAND")]
+    worker: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -249,7 +254,9 @@ fn layout_of(addition: &Addition) -> String {
 
 impl Add {
     fn carry_out(self, home: &Path) -> Result<Exit, Failure> {
-        let addition = add(home, &self.folder, self.name.as_deref()).map_err(Failure::setup)?;
+        let opener: Vec<String> =
+            self.worker.iter().flat_map(|command| command.split_whitespace()).map(absolute).collect();
+        let addition = add(home, &self.folder, self.name.as_deref(), &opener).map_err(Failure::setup)?;
         let tag = &addition.release.tag;
         println!("{tag}: added");
         println!("  says of itself: {}", addition.stated);
@@ -262,6 +269,14 @@ impl Add {
         );
         Ok(Exit::Fine)
     }
+}
+
+/// A word of a command, which is carried out in other folders later: a file that is there is named from the root.
+fn absolute(word: &str) -> String {
+    let path = Path::new(word);
+    let file = Some(path).filter(|path| path.components().count() > 1 && path.exists());
+    file.and_then(|path| std::path::absolute(path).ok())
+        .map_or_else(|| word.to_owned(), |path| path.display().to_string())
 }
 
 impl Remove {

@@ -63,7 +63,7 @@ impl Upgrade {
             return Err(missing_model(&model));
         }
         if self.from == self.to {
-            return Err(Failure::setup("these are the same version twice")
+            return Err(Failure::setup("both names mean the same version")
                 .help("name the one that you have and the one that you want"));
         }
         let sides = [side(&self.from)?, side(&self.to)?];

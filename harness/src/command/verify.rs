@@ -158,7 +158,7 @@ fn problems(found: &Verification) -> String {
         problems.push(format!("{} chunks are missing, the first is {first}", found.missing.len()));
     }
     for gap in found.damage.iter().filter(|gap| !gap.torn_tail) {
-        problems.push(format!("bytes {}..{} are no chunk", gap.bytes.start, gap.bytes.end));
+        problems.push(format!("bytes {}..{} belong to no chunk", gap.bytes.start, gap.bytes.end));
     }
     problems.join("; ")
 }

@@ -238,9 +238,7 @@ impl Session {
     ) -> Result<Answered, Failure> {
         match self.worker.ask(request, timeout, on_text) {
             Ok(outcome) => Ok(replied(outcome)),
-            Err(error) if error.leaves_worker_alive() => {
-                Ok(Err(Outcome::Error { message: error.to_string() }))
-            }
+            Err(error) if error.leaves_worker_alive() => Ok(Err(Outcome::error(error.to_string()))),
             Err(error) => Err(Failure::setup(error).help(last_words(&self.worker))),
         }
     }
@@ -272,7 +270,7 @@ pub(super) fn told(answer: &Answered) -> String {
         Err(Outcome::Refused(refusal)) if refusal.code.is_empty() => refusal.message.clone(),
         Err(Outcome::Refused(refusal)) => format!("{} ({})", refusal.message, refusal.code),
         Err(Outcome::Unsupported { message, .. }) => format!("the worker cannot do that: {message}"),
-        Err(Outcome::Error { message }) => message.clone(),
+        Err(Outcome::Error { message, .. }) => message.clone(),
         Err(Outcome::Ok { .. }) | Ok(_) => "the worker answered another question than the one asked".into(),
     }
 }

@@ -155,7 +155,7 @@ impl Drop for Scratch {
 fn owner(path: &Path) -> Result<Owner, FolderError> {
     match fs::metadata(path) {
         Ok(there) if there.is_dir() => {}
-        Ok(_) => return Err(foreign(path, "it is no folder".to_owned())),
+        Ok(_) => return Err(foreign(path, "it is not a folder".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A link that leads nowhere is somebody's.
             return match path.symlink_metadata() {

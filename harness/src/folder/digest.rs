@@ -131,7 +131,7 @@ impl FromStr for Partition {
                 Ok(Self { part, parts })
             }
             _ => Err(format!(
-                "`{text}` is no partition: write m/n with m from 1 to n, such as 2/8 (n is at most {})",
+                "`{text}` is not a partition: write m/n with m from 1 to n, such as 2/8 (n is at most {})",
                 Self::MOST
             )),
         }

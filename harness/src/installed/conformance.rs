@@ -160,7 +160,7 @@ impl Probe {
             Answer::Refused(refusal) if !refusal.code.is_empty() => Outcome::Met(refusal.message),
             Answer::Refused(_) => Outcome::Broken("the refusal has no code".into()),
             Answer::Ok { .. } => Outcome::Broken("it reports success".into()),
-            Answer::Unsupported { message, .. } | Answer::Error { message } => Outcome::Broken(message),
+            Answer::Unsupported { message, .. } | Answer::Error { message, .. } => Outcome::Broken(message),
         };
         self.note("refuse to save a session that is not live, with a code", outcome);
         Ok(())
@@ -182,7 +182,7 @@ impl Probe {
             Answer::Refused(refusal) => {
                 (Outcome::Broken(format!("it refuses ({}): {}", refusal.code, refusal.message)), None)
             }
-            Answer::Error { message } => (Outcome::Broken(message), None),
+            Answer::Error { message, .. } => (Outcome::Broken(message), None),
         };
         self.note(must, outcome);
         Ok(replied)

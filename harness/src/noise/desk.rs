@@ -215,6 +215,6 @@ fn replied(op: &'static str, outcome: Outcome) -> Result<Replied, StudyError> {
     match outcome {
         Outcome::Ok { result } => Ok(*result),
         Outcome::Refused(refusal) => said(refusal.message),
-        Outcome::Unsupported { message, .. } | Outcome::Error { message } => said(message),
+        Outcome::Unsupported { message, .. } | Outcome::Error { message, .. } => said(message),
     }
 }

@@ -288,7 +288,7 @@ pub enum ComparisonError {
         source: io::Error,
     },
     /// It is not a comparison of this version.
-    #[error("{path} is no comparison that this version of intact reads: {reason}")]
+    #[error("{path} is not a comparison that this version of intact reads: {reason}")]
     Malformed {
         /// The file.
         path: String,

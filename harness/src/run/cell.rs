@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use intact_format::place::is_no_room;
 use intact_protocol::{Loaded, Logits, ParameterSource};
 
 use super::phase::{Executor, Prepared, Prerequisites, SideSetup, timed};
@@ -44,6 +45,16 @@ enum NoEvidence {
     Absent(String),
     /// The harness could not do its part.
     Broken(String),
+    /// The harness had no room for its part.
+    NoRoom(String),
+}
+
+impl NoEvidence {
+    /// A file of the harness's own that the system did not take.
+    fn unwritten(path: &Path, error: &io::Error) -> Self {
+        let message = format!("{}: {error}", path.display());
+        if is_no_room(error) { Self::NoRoom(message) } else { Self::Broken(message) }
+    }
 }
 
 impl From<StepError> for NoEvidence {
@@ -62,7 +73,7 @@ impl From<FaultError> for NoEvidence {
     fn from(error: FaultError) -> Self {
         match error {
             FaultError::Inapplicable(reason) => Self::Inapplicable(reason),
-            FaultError::Io { .. } => Self::Broken(error.to_string()),
+            FaultError::Io { path, source } => Self::unwritten(&path, &source),
         }
     }
 }
@@ -89,10 +100,7 @@ impl WorkerPool<'_> {
             Err(stop) => self.stopped(stop),
         };
         judgement.message = readable(&judgement.message, self.executor.dir);
-        let sound = matches!(
-            judgement.verdict,
-            Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused
-        );
+        let sound = is_sound(judgement.verdict);
         let log = if sound { Vec::new() } else { self.log(&cell.subject, &cell.reader) };
         let outcome = Outcome {
             distances,
@@ -114,11 +122,16 @@ impl WorkerPool<'_> {
             NoEvidence::Inapplicable(reason) => Judgement::plain(Verdict::Filtered, None, reason),
             NoEvidence::Absent(message) => Judgement::plain(Verdict::NotRun, Some("not-produced"), message),
             NoEvidence::Broken(message) => Judgement::plain(Verdict::HarnessError, None, message),
+            NoEvidence::NoRoom(message) => {
+                self.executor.room.ran_out(&message);
+                Judgement::plain(Verdict::HarnessError, None, message)
+            }
             NoEvidence::Step(StepError::Worker { error }) => self.executor.judge(&Evidence::Died(error)),
             NoEvidence::Step(error @ (StepError::Refused { .. } | StepError::Unsupported { .. })) => {
                 self.executor.judge(&Evidence::Unsupported { message: error.to_string() })
             }
-            NoEvidence::Step(error @ StepError::Failed { .. }) => {
+            NoEvidence::Step(error @ (StepError::Failed { .. } | StepError::NoRoom { .. })) => {
+                self.executor.room.failed(&error);
                 Judgement::plain(Verdict::HarnessError, None, error.to_string())
             }
         }
@@ -143,8 +156,7 @@ impl WorkerPool<'_> {
         };
         let name = format!("{}-{}", self.executor.pass, folder(&cell.planned.id));
         let dir = self.executor.dir.join("cells").join(name);
-        fs::create_dir_all(&dir)
-            .map_err(|error| NoEvidence::Broken(format!("{}: {error}", dir.display())))?;
+        fs::create_dir_all(&dir).map_err(|error| NoEvidence::unwritten(&dir, &error))?;
         let artifact = struck(cell, artifact, artifacts, &dir, self.executor.seed)?;
         let differs = differs(cell, artifacts);
         let yardstick = Yardstick {
@@ -312,8 +324,13 @@ impl WorkerPool<'_> {
     }
 }
 
+/// Whether it says that the worker is well.
+pub(super) fn is_sound(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Exact | Verdict::Equivalent | Verdict::Recomputed | Verdict::Refused)
+}
+
 /// Length of the files of a saved session.
-fn bytes(artifact: &Artifact) -> Option<u64> {
+pub(super) fn bytes(artifact: &Artifact) -> Option<u64> {
     let files = [Some(&artifact.files.document), artifact.files.image.as_ref()];
     files.into_iter().flatten().map(|file| file.metadata().ok().map(|file| file.len())).sum()
 }
@@ -509,8 +526,7 @@ fn struck(
 ) -> Result<Artifact, NoEvidence> {
     let Some(fault) = cell.recipe.fault else { return Ok(artifact) };
     let other = if fault.needs_other() { Some(saved(artifacts, cell, Dialogue::Other)?) } else { None };
-    let copied = copy(&artifact.files, dir)
-        .map_err(|error| NoEvidence::Broken(format!("{}: {error}", dir.display())))?;
+    let copied = copy(&artifact.files, dir).map_err(|error| NoEvidence::unwritten(dir, &error))?;
     fault.strike(&copied, other.as_ref().map(|other| &other.files), seed)?;
     Ok(Artifact { files: copied, ..artifact })
 }

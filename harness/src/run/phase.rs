@@ -8,10 +8,12 @@ use intact_protocol::{Cage, Logits, TINY_MODEL};
 use serde_json::json;
 
 use super::budget::Budget;
+use super::cell::is_sound;
 use super::elsewhere::{Elsewhere, KEY_VERSION};
 use super::models::Models;
 use super::pool::{Lease, WorkerPool};
 use super::references::References;
+use super::room::Room;
 use super::saved::{self, Artifacts};
 use super::subjects::{ABSENT, Lacks, Subjects};
 use super::{Progress, parallel};
@@ -49,6 +51,8 @@ pub(super) struct Executor<'a> {
     pub fresh: bool,
     /// When nothing more is begun, if ever.
     pub budget: Option<Budget>,
+    /// Nothing more is begun without it either.
+    pub room: &'a Room,
 }
 
 /// A cell with everything that it needs worked out.
@@ -146,13 +150,15 @@ impl Executor<'_> {
     pub(super) fn halted(&self) -> Option<&'static str> {
         if interrupt::requested() {
             Some("the run was interrupted")
+        } else if self.room.lacking().is_some() {
+            Some("the disk is full")
         } else {
             self.budget.filter(|budget| budget.is_over()).map(|_| "there was no time left")
         }
     }
 
-    /// Plays every cell, and tells `played` what became of it. Cells that an interruption reaches are left out; of those that
-    /// there is no time for, it is told that there was none.
+    /// Plays every cell, and tells `played` what became of it. Cells that an interruption or a full disk reaches are left
+    /// out; of those that there is no time for, it is told that there was none.
     pub(super) fn play(
         &self,
         planned: &[PlannedCell],
@@ -167,7 +173,7 @@ impl Executor<'_> {
             &work,
             || WorkerPool::new(self),
             |pool, (planned, cell)| {
-                if interrupt::requested() {
+                if interrupt::requested() || self.room.lacking().is_some() {
                     return;
                 }
                 let outcome = match (cell, self.budget.filter(|budget| budget.is_over())) {
@@ -181,8 +187,8 @@ impl Executor<'_> {
                     }
                 };
                 self.progress.step();
-                // What a worker did after it was killed says nothing.
-                if !interrupt::requested() {
+                // What a worker did after it was killed says nothing, nor does what failed for lack of room.
+                if !interrupt::requested() && (is_sound(outcome.verdict) || self.room.lacking().is_none()) {
                     played(planned, outcome);
                 }
             },

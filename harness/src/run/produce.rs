@@ -70,6 +70,7 @@ pub fn produce(options: &RunOptions, progress: &dyn Progress) -> Result<Produced
             note(references::keep(&store, scratch.path(), key, reference, writer));
         }
     });
+    executor.room.check()?;
     if let Some(error) = broken.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         return Err(error.into());
     }

@@ -141,7 +141,10 @@ impl Executor<'_> {
                     .is_ok_and(|reference| reference.session.is_ok() && reference.bystander.is_ok());
                 pool.settle(&key.subject, side, sound);
                 self.progress.step();
-                if !interrupt::requested() {
+                if let Some(error) = failure(&reference) {
+                    self.room.failed(error);
+                }
+                if !interrupt::requested() && (sound || self.room.lacking().is_none()) {
                     held(key, &reference, writer);
                 }
                 reference
@@ -246,6 +249,16 @@ impl Executor<'_> {
             Content::Failed { error } => Err(error.clone()),
             Content::Session { .. } => return None,
         })
+    }
+}
+
+/// What went wrong with a reference, if anything did.
+fn failure(reference: &Result<Reference, StepError>) -> Option<&StepError> {
+    match reference {
+        Err(error) | Ok(Reference { session: Err(error), .. } | Reference { bystander: Err(error), .. }) => {
+            Some(error)
+        }
+        Ok(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::cell::bytes;
 use super::phase::{Executor, Prepared, numbered};
 use super::pool::{Lease, WorkerPool};
 use super::{elsewhere, parallel};
@@ -109,7 +110,11 @@ impl Executor<'_> {
                     None => pool.save(key, cell, &dir),
                 };
                 self.progress.step();
-                if !interrupt::requested() {
+                match &saved.artifact {
+                    Ok(artifact) => self.room.saved(bytes(artifact).unwrap_or(0)),
+                    Err(error) => self.room.failed(error),
+                }
+                if !interrupt::requested() && (saved.artifact.is_ok() || self.room.lacking().is_none()) {
                     made(key, &saved);
                 }
                 saved

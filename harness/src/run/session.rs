@@ -129,6 +129,7 @@ impl<'a> Session<'a> {
         let ready: Vec<Ready<'_>> = executor.prepare(due);
         let prerequisites = executor.prerequisites(&ready, prerequisites);
         executor.play(due, &ready, &prerequisites, &|cell, outcome| self.played(cell, outcome));
+        executor.room.check()?;
         for (cell, ready) in due.iter().zip(&ready) {
             if self.is_unexpected(cell) {
                 executor.keep(ready, &prerequisites, &self.folder.artifacts())?;

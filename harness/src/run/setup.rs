@@ -12,6 +12,7 @@ use super::elsewhere::Elsewhere;
 use super::inputs::{Inputs, crossed};
 use super::models::Models;
 use super::phase::Executor;
+use super::room::Room;
 use super::subjects::{ABSENT, Subjects};
 use super::{Progress, RunError, RunOptions};
 use crate::environment;
@@ -39,6 +40,7 @@ pub(super) struct Setup {
     /// Those that the filter selects.
     pub selected: Vec<PlannedCell>,
     pub jobs: usize,
+    room: Room,
     elsewhere: Option<Elsewhere>,
     witness: Option<Arc<Mutex<Vec<Evidence>>>>,
     /// By subject: dimensions that turned out otherwise than planned.
@@ -134,6 +136,7 @@ impl Setup {
             whole_plan: Some(plan.cells),
             selected,
             jobs,
+            room: Room::of(&options.out),
             elsewhere: None,
             witness: options.witness.clone(),
             turned_out: BTreeMap::new(),
@@ -283,6 +286,7 @@ impl Setup {
             pass,
             fresh: pass > 0,
             budget: None,
+            room: &self.room,
         }
     }
 }

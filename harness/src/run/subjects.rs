@@ -253,7 +253,12 @@ impl Subjects {
                 greet(info, passed, *timeout);
                 continue;
             }
-            let started = Worker::start_in(&info.command, &given(passed, &[]), &Limits::default(), *timeout);
+            let started = Worker::start_in(
+                &info.command,
+                &given(passed, &[], &Cage::default()),
+                &Limits::default(),
+                *timeout,
+            );
             let (worker, hello) = started
                 .map_err(|error| RunError::Subject { name: info.name.clone(), reason: error.to_string() })?;
             caging::tell(&hello);
@@ -292,7 +297,7 @@ impl Subjects {
             command.extend(["--container".to_owned(), container.clone()]);
         }
         let limits = Limits { cage: cage.clone(), ..self.limits.clone() };
-        Worker::start_in(&command, &given(passed, &place.environment()), &limits, self.timeout)
+        Worker::start_in(&command, &given(passed, &place.environment(), cage), &limits, self.timeout)
     }
 
     /// The subject that models are probed with.
@@ -358,7 +363,12 @@ fn system(name: String, home: Option<&Path>) -> SystemInfo {
 /// Asks every installed version of a subject who it is. One that cannot take part does not keep the others from it.
 fn greet(info: &mut SubjectInfo, passed: &[String], timeout: Duration) {
     for system in info.systems.iter_mut().filter(|system| system.problem.is_none()) {
-        match Worker::start_in(&system.command, &given(passed, &[]), &Limits::default(), timeout) {
+        match Worker::start_in(
+            &system.command,
+            &given(passed, &[], &Cage::default()),
+            &Limits::default(),
+            timeout,
+        ) {
             Ok((worker, hello)) => {
                 worker.leave(timeout);
                 info.hello = Some(hello.clone());
@@ -373,9 +383,12 @@ fn greet(info: &mut SubjectInfo, passed: &[String], timeout: Duration) {
 }
 
 /// What a worker finds in its environment besides the usual: what its place says, and the variables that its subject names.
-fn given(passed: &[String], place: &[(String, String)]) -> Vec<(String, String)> {
+fn given(passed: &[String], place: &[(String, String)], cage: &Cage) -> Vec<(String, String)> {
     let named = passed.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-    named.chain(place.iter().cloned()).collect()
+    // Who is killed leaves what it had there; a run's folder goes, with all that is in it.
+    let scratch = cage.write.first().and_then(|scratch| std::path::absolute(scratch).ok());
+    let temporary = scratch.and_then(|scratch| Some(("TMPDIR".to_owned(), scratch.to_str()?.to_owned())));
+    named.chain(temporary).chain(place.iter().cloned()).collect()
 }
 
 /// The release of a subject's configured worker.
@@ -407,4 +420,18 @@ fn command(configured: &[String], worker: Option<&Path>, standby: Option<&[Strin
         (None, None) => vec![program.clone()],
     };
     found.into_iter().chain(arguments.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_worker_leaves_goes_with_the_run() {
+        let place = [("A".to_owned(), "1".to_owned())];
+        assert_eq!(given(&[], &place, &Cage::default()), place);
+        let cage = Cage { read: Vec::new(), write: vec!["/out/scratch".into()] };
+        let temporary = ("TMPDIR".to_owned(), "/out/scratch".to_owned());
+        assert_eq!(given(&[], &place, &cage), [temporary, place[0].clone()]);
+    }
 }

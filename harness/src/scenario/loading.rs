@@ -76,7 +76,7 @@ impl OpenWorker<'_> {
         Ok(match self.worker.ask(request, self.patience(), &mut |_| {})? {
             Outcome::Refused(refusal) => LoadOutcome::Refused(refusal),
             Outcome::Unsupported { message, .. } => LoadOutcome::Unsupported(message),
-            Outcome::Error { message } => LoadOutcome::Failed(message),
+            Outcome::Error { message, .. } => LoadOutcome::Failed(message),
             Outcome::Ok { result } => match loaded(*result) {
                 Some(loaded) => LoadOutcome::Loaded(Box::new(loaded)),
                 None => {

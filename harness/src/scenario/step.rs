@@ -38,6 +38,15 @@ pub enum StepError {
         /// What the subject said.
         message: String,
     },
+    /// There is no room on the disk for it: that says nothing of the subject.
+    #[error("{op} failed for lack of room: {message}")]
+    NoRoom {
+        /// The request.
+        #[serde(deserialize_with = "operation")]
+        op: Operation,
+        /// What the subject said.
+        message: String,
+    },
     /// The worker failed.
     #[error(transparent)]
     Worker {

@@ -84,16 +84,20 @@ pub(super) fn added(home: &Path) -> Vec<Release> {
 }
 
 /// Adds the libraries in a folder, under a name, or under what they say of themselves. What had that name before is replaced.
+/// `opener` starts the worker that opens them, where that is not the one beside this command.
 ///
 /// # Errors
 /// [`AddError`]; what was there stays as it was, unless it had the same name.
-pub fn add(home: &Path, folder: &Path, name: Option<&str>) -> Result<Addition, AddError> {
+pub fn add(home: &Path, folder: &Path, name: Option<&str>, opener: &[String]) -> Result<Addition, AddError> {
     let libraries = in_folder(folder)?;
     if let Some(name) = name {
         check(name)?;
     }
     let source = format!("folder:{}", folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display());
-    let worker = loading_worker().ok_or(AddError::NoWorker)?;
+    let worker = match opener {
+        [] => loading_worker().ok_or(AddError::NoWorker)?,
+        opener => opener.to_vec(),
+    };
     let model = intact_fixtures::cached("llama")?;
     // It is asked before it has a name; what it says is a part of that.
     let trial = FleetingFolder::make(&std::env::temp_dir()).map_err(at(Path::new("a temporary folder")))?;
@@ -109,7 +113,7 @@ pub fn add(home: &Path, folder: &Path, name: Option<&str>) -> Result<Addition, A
     let desk = Desk::of(home, &name)?;
     desk.clear()?;
     let pin = desk.place(&source, None, &libraries)?;
-    recorded(&desk, name, pin, &shown)
+    recorded(&desk, name, pin, &shown, opener)
 }
 
 /// Brings a release that is not listed, by its tag, from llama.cpp's own archives. `None` where it is here already.
@@ -137,7 +141,7 @@ pub fn fetch_unlisted(home: &Path, tag: &str, base: &str) -> Result<Option<Addit
     }
     let pin = desk.place_archive(&brought)?;
     match shown(&opening(&worker, &desk.library(), name, Some(UNKNOWN)), &model) {
-        Ok(shown) => recorded(&desk, name.to_owned(), pin, &shown).map(Some),
+        Ok(shown) => recorded(&desk, name.to_owned(), pin, &shown, &[]).map(Some),
         Err(error) => {
             // What it is stays pinned; what cannot be used does not stay.
             fs::remove_dir_all(desk.library()).map_err(at(&desk.library()))?;
@@ -157,7 +161,13 @@ pub fn remove(home: &Path, release: &Release) -> Result<(), FetchError> {
     desk.clear()
 }
 
-fn recorded(desk: &Desk, name: String, pin: Pin, shown: &Shown) -> Result<Addition, AddError> {
+fn recorded(
+    desk: &Desk,
+    name: String,
+    pin: Pin,
+    shown: &Shown,
+    opener: &[String],
+) -> Result<Addition, AddError> {
     let stated = stated(shown);
     let (layout, opaque) = match &shown.layout {
         Ok(layout) => (Some(*layout), None),
@@ -168,6 +178,7 @@ fn recorded(desk: &Desk, name: String, pin: Pin, shown: &Shown) -> Result<Additi
         session_version: layout.map_or(0, |layout| layout.session_file_version),
         sequence_version: shown.sequence_version,
         layout: layout.map_or(UNKNOWN, |layout| layout.id).to_owned(),
+        opener: opener.to_vec(),
         note: format!("{}: says {stated}, libraries {}", pin.source, short(&pin)),
         ..Release::unlisted(name)
     };

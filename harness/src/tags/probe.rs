@@ -168,7 +168,7 @@ pub(super) fn carried_out(worker: &mut Worker, request: Request) -> Result<Repli
     let why = match worker.ask(request, PATIENCE, &mut |_| {})? {
         Outcome::Ok { result } => return Ok(*result),
         Outcome::Refused(refusal) => format!("{} ({})", refusal.message, refusal.code),
-        Outcome::Unsupported { message, .. } | Outcome::Error { message } => message,
+        Outcome::Unsupported { message, .. } | Outcome::Error { message, .. } => message,
     };
     Err(ProbeError::Declined { op, why })
 }

@@ -42,6 +42,10 @@ pub struct Release {
     /// Did something change in it that users notice? These are built by default.
     #[serde(default)]
     pub telling: bool,
+    /// What starts the worker that opens it, where that is not the one beside this command: a worker for another processor
+    /// behind an emulator, for example. Empty for the one beside this command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opener: Vec<String>,
     /// What changed.
     pub note: String,
 }
@@ -119,6 +123,7 @@ impl Release {
             sequence_version: 0,
             layout: UNKNOWN.to_owned(),
             telling: false,
+            opener: Vec::new(),
             note: String::new(),
         }
     }

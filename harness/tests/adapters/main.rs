@@ -265,7 +265,7 @@ fn an_error_is_one(subject: Stubbed) {
     let mut desk = Desk::with_a_saved_session(&subject);
     loaded(desk.load().expect("an answer"));
     let outcome = desk.score();
-    assert!(matches!(&outcome, Outcome::Error { message } if message.contains("aximum")), "{outcome:?}");
+    assert!(matches!(&outcome, Outcome::Error { message, .. } if message.contains("aximum")), "{outcome:?}");
 }
 
 fn folder(name: &str) -> PathBuf {

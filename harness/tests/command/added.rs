@@ -50,6 +50,24 @@ fn what_is_no_library_is_told_by_the_worker_that_opens_it() {
         "{}",
         text.err
     );
+    // The copy that was tried is gone, and nobody has seen it.
+    let named = folder.path().join("libllama.so").display().to_string();
+    let err: String = text.err.split_whitespace().collect();
+    assert!(err.contains(&named), "{named}: {}", text.err);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_library_can_be_opened_by_another_worker_than_the_one_beside_this_command() {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("libllama.so"), "a text").expect("written");
+    let folder = folder.path().to_str().expect("UTF-8");
+    let worker = format!("env A=1 {}", loaded_worker().display());
+    let opened = tags(home.path(), &["add", folder, "--worker", &worker]);
+    assert!(opened.err.contains("is not a library"), "{}", opened.err);
+    let none = tags(home.path(), &["add", folder, "--worker", "no-such-emulator intact-worker-loaded"]);
+    assert!(none.code == 96 && none.err.contains("no-such-emulator"), "{}", none.err);
 }
 
 #[cfg(target_os = "linux")]

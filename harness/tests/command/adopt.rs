@@ -117,7 +117,7 @@ fn what_cannot_be_a_state_or_a_conversation_is_told_before_anything_starts() {
     fs::write(&history, "Hello").expect("written");
     let said = adopt(&file, "llama", &["--history", history.to_str().expect("UTF-8")]);
     assert_eq!(said.code, 96, "{}", said.err);
-    assert!(said.err.contains("is no conversation"), "{}", said.err);
+    assert!(said.err.contains("is not a conversation"), "{}", said.err);
 
     let other = r#"[{"role": "user", "content": "Something that was never said"}]"#;
     fs::write(&history, other).expect("written");

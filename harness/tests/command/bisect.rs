@@ -79,7 +79,7 @@ fn what_cannot_be_found_is_said() {
         (
             &["b5590", "0.6.0", "--command", "true", "--record", "mine.json"],
             96,
-            "is no record of intact bisect",
+            "is not a record of intact bisect",
         ),
         (&["b5590", "0.6.0", "--file", "mine.json"], 2, "--model"),
         (&["b5590", "0.6.0"], 2, "--file"),

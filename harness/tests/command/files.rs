@@ -186,6 +186,6 @@ fn check_names_what_is_no_session_file_and_the_command_for_it() {
         let said = intact(["check".as_ref(), file.as_os_str(), "--model".as_ref(), model.as_os_str()]);
         assert_eq!(said.code, 96, "{}", said.err);
         let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(err.contains("no session file") && err.contains(told), "{told}: {}", said.err);
+        assert!(err.contains("not a session file") && err.contains(told), "{told}: {}", said.err);
     }
 }

@@ -38,7 +38,7 @@ const MISTAKES: [Mistake; 23] = [
     (
         "the same version twice",
         &["upgrade", "b8390", "b8390", "--model", "notes.txt"],
-        "the same version twice",
+        "both names mean the same version",
     ),
     ("a system that is not known", &["subjects", "add", "node-lama-cpp@3.22.1"], "`node-llama-cpp`"),
     ("a project that is there already", &["init"], "is there already"),

@@ -41,7 +41,7 @@ fn tools_of_a_file_are_told_saved_and_shown_and_the_chat_goes_on() {
     let said =
         with(&folder, worker(), &CHAT, &["/tools tools.json", "\"\"\"", "two", "/lines", "\"\"\"", "/save"]);
     assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.err.contains("the model is told of the tools"), "{}", said.err);
+    assert!(said.err.contains("the model is told of 2 tools"), "{}", said.err);
     let shown = inspected(&folder.path().join("chat.json"));
     let has = |text: &str| assert!(shown.contains(text), "{text}: {shown}");
     has("format 2.2");
@@ -56,6 +56,25 @@ fn tools_of_a_file_are_told_saved_and_shown_and_the_chat_goes_on() {
 }
 
 #[test]
+fn a_session_that_is_begun_anew_has_the_tools_that_the_chat_was_given() {
+    let folder = scene(Some(KNOWS_TOOLS));
+    let lines = ["/tools tools.json", "one", "/new", "two", "/save", "/tools", "/new bare", "three", "/save"];
+    let said = with(&folder, worker(), &CHAT, &lines);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(inspected(&folder.path().join("chat.json")).contains("weather, clock"));
+    assert!(inspected(&folder.path().join("bare.json")).contains("format 2.1"), "they were taken away");
+}
+
+#[test]
+fn an_empty_list_of_tools_is_called_that() {
+    let folder = scene(Some(KNOWS_TOOLS));
+    fs::write(folder.path().join("empty.json"), "[]").expect("written");
+    let said = with(&folder, worker(), &CHAT, &["/tools empty.json", "one"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("the list is empty: the model has no tools"), "{}", said.err);
+}
+
+#[test]
 fn tools_that_the_model_would_not_see_are_refused_and_the_chat_goes_on() {
     let folder = scene(None);
     fs::write(folder.path().join("object.json"), "{}").expect("written");
@@ -64,7 +83,7 @@ fn tools_that_the_model_would_not_see_are_refused_and_the_chat_goes_on() {
     assert_ne!(said.code, 0);
     let has = |text: &str| assert!(said.err.contains(text), "{text}: {}", said.err);
     has("does not show the definitions of tools");
-    has("object.json: the tools are no JSON array");
+    has("object.json: the tools are not a JSON array");
     has("none.json");
     let shown = inspected(&folder.path().join("chat.json"));
     assert!(shown.contains("format 2.1") && shown.contains("Again"), "{shown}");

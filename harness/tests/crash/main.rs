@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use disk::{Disk, Noise, Survival};
-use operation::{CARELESS, OPERATIONS, Operation, Outcome};
+use operation::{CARELESS, OPERATIONS, Operation, Outcome, wanted};
 use record::{Recorder, Step};
 
 /// States of one operation.
@@ -26,10 +26,6 @@ struct Tally {
     old: usize,
     new: usize,
     failed_calls: usize,
-}
-
-fn wanted() -> usize {
-    std::env::var("INTACT_CRASHES").ok().and_then(|count| count.parse().ok()).unwrap_or(600)
 }
 
 /// Opens a state; it must be the old one or the new one, and the operation must work in it.
@@ -174,6 +170,7 @@ fn every_crash_leaves_the_old_state_or_the_new_one() {
         steps += tally.steps;
         failed += tally.failed_calls;
     }
+    assert!(states >= wanted(), "{states} states, and {} are wanted", wanted());
     println!(
         "{} operations of {steps} steps: {states} states, {failed} failed calls, 0 lost or mixed",
         OPERATIONS.len()

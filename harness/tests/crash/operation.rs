@@ -86,7 +86,7 @@ pub(crate) const OPERATIONS: [Operation; 9] = [
         name: "a compaction",
         prepare: |root| {
             prepared(root, 1);
-            let garbage = Chunk::new(noise(9, 30_000));
+            let garbage = Chunk::new(noise(9, 30_000 * scale()));
             let path = sidecar_path(&root.join("it.json"));
             let mut writer = SidecarWriter::open(path, Durable::default()).expect("an image");
             writer.append(&[garbage]).expect("appended");
@@ -185,6 +185,16 @@ fn empty(root: &Path) {
     fs::create_dir_all(root).expect("a folder");
 }
 
+/// How many states are opened at least, of all operations together.
+pub(crate) fn wanted() -> usize {
+    std::env::var("INTACT_CRASHES").ok().and_then(|count| count.parse().ok()).unwrap_or(600)
+}
+
+/// How much larger everything is than for some hundreds of states: few blocks are torn in few ways.
+fn scale() -> usize {
+    if wanted() > 2000 { 8 } else { 1 }
+}
+
 /// Bytes that no compression and no block of zeros is like.
 fn noise(seed: u32, count: usize) -> Vec<u8> {
     (0..)
@@ -195,14 +205,14 @@ fn noise(seed: u32, count: usize) -> Vec<u8> {
 
 /// A document of the `version`-th save.
 fn document(version: u32) -> Vec<u8> {
-    let text = "said ".repeat(300);
+    let text = "said ".repeat(300 * scale());
     format!("{{\"FormatVersion\":\"2.0\",\"SessionId\":\"it\",\"Version\":{version},\"Text\":\"{text}\"}}")
         .into_bytes()
 }
 
 /// The chunks of the `version`-th save: those of the one before, and one more.
 fn chunks(version: u32) -> Vec<Chunk<'static>> {
-    (0..=version).map(|number| Chunk::new(noise(number, 900 + 100 * number as usize))).collect()
+    (0..=version).map(|number| Chunk::new(noise(number, (900 + 100 * number as usize) * scale()))).collect()
 }
 
 fn image(version: u32) -> ImageReference {
@@ -341,7 +351,7 @@ fn append(root: &Path, number: usize) -> Result<(), String> {
 }
 
 fn entry(number: usize) -> String {
-    format!("{number} {}", "entry ".repeat(150))
+    format!("{number} {}", "entry ".repeat(150 * scale()))
 }
 
 fn journaled(root: &Path) -> Result<Outcome, String> {

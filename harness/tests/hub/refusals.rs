@@ -173,7 +173,7 @@ fn something_that_is_no_hub_is_told_from_one() {
     let (server, desk) = with(|hub| hub.refuses = Some((200, "")));
     refused(&server, &desk, &["as a hub does", "X-Repo-Commit", "login page"]);
     let (server, desk) = with(|hub| hub.commit = "main".into());
-    refused(&server, &desk, &["`main` is no commit"]);
+    refused(&server, &desk, &["`main` is not a commit"]);
 }
 
 #[test]

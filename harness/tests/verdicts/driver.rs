@@ -111,14 +111,14 @@ fn a_worker_that_dies_says_of_what_with_its_last_words() {
 fn a_flood_is_cut_off_and_noise_is_not() {
     let (error, _) = failure("read c; yes 'llama_context: n_ctx = 512'", LONG);
     assert!(
-        matches!(&error, WorkerError::Protocol { how, .. } if how.contains("lines that are no answer")),
+        matches!(&error, WorkerError::Protocol { how, .. } if how.contains("lines that are not answers")),
         "{error}"
     );
     let reply = r#"{"kind":"reply","seq":3,"outcome":{"status":"error","message":"no"}}"#;
     let mut worker =
         start(&after_greeting(&format!("read c; yes noise | head -5000; echo '{reply}'; read d")));
     let outcome = worker.ask(forget(), LONG, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(outcome, Outcome::Error { message: "no".into() });
+    assert_eq!(outcome, Outcome::error("no"));
     assert_eq!(worker.strays(), 5000);
 }
 

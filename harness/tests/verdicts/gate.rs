@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         "what selects nothing touches nothing of an earlier run",
         what_selects_nothing_touches_nothing_of_an_earlier_run,
     ),
+    ("a full disk ends a run, and the rest is played later", a_full_disk_ends_a_run_that_can_go_on),
     (
         "a model that no axis can have is found before anything starts",
         a_model_that_no_axis_can_have_is_found_before_anything_starts,
@@ -289,6 +290,25 @@ fn what_selects_nothing_touches_nothing_of_an_earlier_run() {
         let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(err.contains(told), "{told}: {}", said.err);
         assert!(files_of(&scene) == before, "{filter}: the run that was there is not as it was");
+    }
+}
+
+fn a_full_disk_ends_a_run_that_can_go_on() {
+    for at in ["save", "score"] {
+        let scene = Scene::new("full-disk", Some(at));
+        let once = scene.path("there-was-no-room").display().to_string();
+        scene.edit("intact.toml", "\"full-disk\"", &format!("\"full-disk\", \"--once\", {once:?}"));
+        let said = scene.intact("run");
+        let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(said.code, i32::from(Exit::Incomplete.code()), "{}", said.err);
+        assert!(err.contains("is full: No space left on device (os error 28)"), "{}", said.err);
+        assert_eq!(err.matches("os error 28").count(), 1, "it is said once: {}", said.err);
+        assert!(err.contains("--resume"), "{}", said.err);
+        assert!(!scene.path("out/results.json").exists());
+        // There is room again.
+        let said = scene.intact("run --resume out");
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(scene.path("out/results.json").exists());
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn run(mut server: Server, mut output: impl Write) -> io::Result<()> 
             }
             Err(LineError::Malformed(error)) => {
                 let message = format!("not a request: {error}");
-                (sequence_number(&line), Outcome::Error { message }, false)
+                (sequence_number(&line), Outcome::error(message), false)
             }
         };
         write_line(&mut output, &Answer::Reply { seq, outcome })?;
@@ -70,7 +70,7 @@ fn carried_out(server: &mut Server, seq: u64, request: Request, output: &mut imp
         broken = broken.take().or(line.err());
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| server.handle(request, &mut event)));
-    outcome.unwrap_or_else(|panic| Outcome::Error { message: format!("panicked: {}", told(&*panic)) })
+    outcome.unwrap_or_else(|panic| Outcome::error(format!("panicked: {}", told(&*panic))))
 }
 
 fn told(panic: &(dyn Any + Send)) -> &str {

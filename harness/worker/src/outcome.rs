@@ -8,7 +8,10 @@ use intact_format::message::{
     Details, Message as DocumentMessage, Role as DocumentRole, ToolCall as DocumentCall,
 };
 use intact_format::passport::Difference;
-use intact_protocol::{AxisReport, Inputs, Message, Outcome, Receipt, Refusal, Role, Timings, ToolCall};
+use intact_format::place::is_no_room;
+use intact_protocol::{
+    AxisReport, Inputs, LogitsError, Message, Outcome, Receipt, Refusal, Role, Timings, ToolCall,
+};
 
 use crate::pace::Took;
 
@@ -24,8 +27,13 @@ pub(crate) fn failure(error: &EngineError) -> Outcome {
     }
     match error.code() {
         Some(code) => Outcome::Refused(refusal(code, error)),
-        None => Outcome::Error { message: error.to_string() },
+        None => Outcome::Error { message: error.to_string(), no_room: error.is_no_room() },
     }
+}
+
+/// A file of ours that the system did not take.
+pub(crate) fn unwritten(error: &LogitsError) -> Outcome {
+    Outcome::Error { message: error.to_string(), no_room: is_no_room(error) }
 }
 
 fn refusal(code: &str, error: &EngineError) -> Refusal {

@@ -22,7 +22,9 @@ use intact_protocol::{
 
 use crate::Subject;
 use crate::damage::Damage;
-use crate::outcome::{axis, failure, history, inputs, message, receipt, small, timings, told, unsupported};
+use crate::outcome::{
+    axis, failure, history, inputs, message, receipt, small, timings, told, unsupported, unwritten,
+};
 use crate::pace::{self, Delay, LARGEST_FLOOR, Waste, timed, total};
 use crate::settings::{context_parameters, sample_as};
 
@@ -265,7 +267,7 @@ impl Server {
         options.format = format;
         let (saved, took) = timed(|| engine.save(&save.session, &options)).map_err(failed)?;
         if let Some(harm) = harm(engine.session(&save.session).map_err(failed)?)? {
-            return Err(Box::new(Outcome::Error { message: format!("while the session was saved: {harm}") }));
+            return Err(Box::new(Outcome::error(format!("while the session was saved: {harm}"))));
         }
         let keeps_parameters = format.is_none_or(|format| format >= FormatVersion::V2_0);
         let parameters = engine.session(&save.session).map_err(failed)?.parameters().digest();
@@ -324,7 +326,7 @@ impl Server {
         };
         if let Some(damage) = damage.filter(|_| receipt.tokens_restored > 0) {
             let struck = damage.strike(engine, &session);
-            struck.map_err(|message| Box::new(Outcome::Error { message }))?;
+            struck.map_err(|message| Box::new(Outcome::error(message)))?;
         }
         let live = engine.session(&session).map_err(failed)?;
         let messages = history(live.chat().messages());
@@ -397,7 +399,7 @@ impl Server {
         let (tokens, rows) = scored.map_err(failed)?;
         let mut logits = Logits::new(n_vocab);
         rows.iter().for_each(|row| logits.push(row));
-        logits.write(&score.path).map_err(|error| Box::new(Outcome::Error { message: error.to_string() }))?;
+        logits.write(&score.path).map_err(|error| Box::new(unwritten(&error)))?;
         Ok(Scored {
             path: score.path,
             rows: small(rows.len()),

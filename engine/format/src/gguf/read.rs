@@ -218,7 +218,7 @@ impl<R: Read> Cursor<R> {
 
     fn fixed(&mut self, kind: ValueType) -> Result<Value, GgufError> {
         let bytes = self.bytes("a metadata value", kind.width().unwrap_or(0))?;
-        kind.decode(&bytes).ok_or_else(|| self.malformed("a value that is no number".to_owned()))
+        kind.decode(&bytes).ok_or_else(|| self.malformed("a value that is not a number".to_owned()))
     }
 
     fn hash(

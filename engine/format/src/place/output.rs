@@ -55,7 +55,7 @@ pub enum OutputError {
         what: &'static str,
     },
     /// There is a file that is no session.
-    #[error("{}: it is there and is no session file, so it is not replaced", path.display())]
+    #[error("{}: it is there and is not a session file, so it is not replaced", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,

@@ -36,7 +36,7 @@ codes! {
         "name another file, best one that ends in .json";
     /// It is there and is no session file.
     FileForeign "file-foreign"
-        "the file is no session file, and is never replaced"
+        "the file is not a session file, and is never replaced"
         "name another file, or remove this one yourself";
     /// A session file is there that the session neither came from nor was saved to.
     FileExists "file-exists"
@@ -193,7 +193,7 @@ codes! {
         "allow one of the routes that the axes leave";
     /// The file is none of llama.cpp's own state files.
     NotAState "not-a-state"
-        "the file is no state that llama.cpp wrote"
+        "llama.cpp did not write this file as a state"
         "choose a slot file of llama-server, a sequence or session file, or a raw state; a session file of intact needs no adoption";
     /// The state ends early.
     StateTruncated "state-truncated"

@@ -170,12 +170,12 @@ const OF_WHOLE_CHATS: [Contradiction; 7] = [
     (
         "tools that are no list",
         |s| s.inputs.as_mut().unwrap().tools = Some("{}".to_owned()),
-        "the tools are no JSON array of objects: invalid type: map, expected a sequence at line 1 column 0",
+        "the tools are not a JSON array of objects: invalid type: map, expected a sequence at line 1 column 0",
     ),
     (
         "arguments that are no object",
         |s| s.inputs.as_mut().unwrap().arguments = Some("[]".to_owned()),
-        "the arguments of the chat template are no JSON object: invalid type: sequence, expected a map at line 1 column 0",
+        "the arguments of the chat template are not a JSON object: invalid type: sequence, expected a map at line 1 column 0",
     ),
     (
         "an argument in the place of the messages",

@@ -21,7 +21,7 @@ pub(super) struct Unpacked {
 #[non_exhaustive]
 pub enum PackingError {
     /// Another version.
-    #[error("llama-server packed them in version {0}, and version {KNOWN} is known")]
+    #[error("llama-server packed them in version {0}; only version {KNOWN} is known")]
     Version(i32),
     /// Not what it says.
     #[error("llama-server packed them, and they end early or something else follows them")]

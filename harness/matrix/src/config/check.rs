@@ -48,7 +48,7 @@ pub(super) fn check(config: &Config) -> Checked {
             && !config.subjects.iter().any(|known| known.name == *other)
         {
             return Err(general(format!(
-                "subject `{}` has the controls of `{other}`, which is no subject",
+                "subject `{}` has the controls of `{other}`, which is not a subject",
                 subject.name
             )));
         }

@@ -99,7 +99,8 @@ fn of_profile(document: &DocumentMut, name: &str) -> Result<Vec<(String, Value)>
         return Err(format!("there is no profile `{name}`{hint}"));
     };
     let value = |(key, item): (&str, &Item)| {
-        let value = item.as_value().ok_or_else(|| format!("`{key}` of the profile `{name}` is no value"))?;
+        let value =
+            item.as_value().ok_or_else(|| format!("`{key}` of the profile `{name}` is not a value"))?;
         Ok((key.to_owned(), value.clone()))
     };
     profile.iter().map(value).collect()

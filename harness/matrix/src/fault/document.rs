@@ -29,7 +29,7 @@ pub(super) fn edit(bytes: &[u8], edit: Edit) -> Result<Vec<u8>, FaultError> {
     let mut document = parse(bytes)?;
     apply(&mut document, edit)?;
     serde_json::to_vec(&document)
-        .map_err(|error| inapplicable(&format!("the edited document is no JSON: {error}")))
+        .map_err(|error| inapplicable(&format!("the edited document is not JSON: {error}")))
 }
 
 /// The same with a digest that is right for the edited document.
@@ -49,7 +49,7 @@ pub(super) fn with_image_of(bytes: &[u8], theirs: &[u8]) -> Result<Vec<u8>, Faul
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, FaultError> {
-    serde_json::from_slice(bytes).map_err(|error| inapplicable(&format!("the document is no JSON: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| inapplicable(&format!("the document is not JSON: {error}")))
 }
 
 fn seal(document: Value) -> Result<Vec<u8>, FaultError> {

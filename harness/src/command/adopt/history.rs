@@ -179,7 +179,7 @@ fn parts(list: Option<&Value>) -> Result<String, String> {
         }
         let text = part.get("text").and_then(Value::as_str);
         let named = part.get("type").and_then(Value::as_str).unwrap_or("something else");
-        text.map(str::to_owned).ok_or_else(|| format!("a part of it is no text but `{named}`"))
+        text.map(str::to_owned).ok_or_else(|| format!("a part of it is not text but `{named}`"))
     };
     list.iter().map(part).collect()
 }
@@ -306,12 +306,12 @@ mod tests {
             (json!([{"role": "user", "content": 5}]), "its text is a number"),
             (
                 json!([{"type": "model", "response": [{"type": "functionCall", "name": "f"}]}]),
-                "no text but `functionCall`",
+                "not text but `functionCall`",
             ),
             (json!([{"type": "model", "text": "Hi"}]), "it has no text"),
             (
                 json!([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]),
-                "no text but `image_url`",
+                "not text but `image_url`",
             ),
             (json!([{"messages": []}, {"messages": []}]), "2 conversations"),
             (

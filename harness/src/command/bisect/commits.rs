@@ -79,7 +79,7 @@ impl Tree {
         }
         let home = self.folder.path().join("home");
         let name = format!("commit-{}", short(&release.tag));
-        Ok(match tags::add(&home, &library, Some(&name)) {
+        Ok(match tags::add(&home, &library, Some(&name), &[]) {
             Ok(addition) => tags::worker_command(&home, &addition.release).ok_or_else(|| {
                 "the worker that opens libraries, intact-worker-loaded, is not beside this command".to_owned()
             }),

@@ -92,11 +92,11 @@ fn read(path: &Path) -> Result<Accepted, Failure> {
         text => text.map_err(|error| Failure::unreadable(path, &error))?,
     };
     let accepted: Accepted = toml::from_str(&text).map_err(|error| {
-        Failure::setup(format!("{} is no file of accepted counts: {error}", path.display()))
+        Failure::setup(format!("{} is not a file of accepted counts: {error}", path.display()))
     })?;
     if accepted.version != 1 {
         return Err(Failure::setup(format!(
-            "{} is of version {}, and 1 is read here",
+            "{} is of version {}, and this version of intact reads version 1",
             path.display(),
             accepted.version
         )));

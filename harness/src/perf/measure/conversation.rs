@@ -180,7 +180,7 @@ impl Conversation {
             }
             Outcome::Refused(refusal) => Err(format!("`{operation}` was refused: {}", refusal.message)),
             Outcome::Unsupported { message, .. } => Err(format!("`{operation}` is not supported: {message}")),
-            Outcome::Error { message } => Err(format!("`{operation}` failed: {message}")),
+            Outcome::Error { message, .. } => Err(format!("`{operation}` failed: {message}")),
         })
     }
 }
