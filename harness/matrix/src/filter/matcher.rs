@@ -132,11 +132,12 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// Takes the characters that would end a matcher literally.
+/// Takes the characters literally that would end a matcher, and the spaces around it that would be left out.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, ')' | '|' | '\\') {
+    for (at, character) in text.char_indices() {
+        let is_outermost = at == 0 || at + character.len_utf8() == text.len();
+        if matches!(character, ')' | '|' | '\\') || is_outermost && character.is_whitespace() {
             escaped.push('\\');
         }
         escaped.push(character);
