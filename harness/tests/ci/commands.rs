@@ -60,7 +60,18 @@ fn all_calls() -> Vec<Call> {
 fn the_command_takes_every_option_that_is_given() {
     let all = all_calls();
     let called: BTreeSet<&str> = all.iter().map(|(subcommand, _)| subcommand.as_str()).collect();
-    let expected = ["consume", "merge", "perf compare", "plan", "produce", "report", "run", "tags build"];
+    let expected = [
+        "consume",
+        "merge",
+        "perf compare",
+        "plan",
+        "produce",
+        "report",
+        "run",
+        "tags build",
+        "upgrade",
+        "upstream",
+    ];
     assert_eq!(called, BTreeSet::from(expected));
     for (subcommand, options) in all {
         let help = Command::new(env!("CARGO_BIN_EXE_intact"))
