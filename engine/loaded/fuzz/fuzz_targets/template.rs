@@ -14,8 +14,7 @@ fuzz_target!(|text: &str| {
     let (source, tools) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let Ok(template) = ChatTemplate::compile_at(source, "<s>", "</s>", date(2026, 4, 23)) else { return };
     let template = template.with_controls(vec!["<|im_start|>".into(), "<|im_end|>".into()]);
-    let mut inputs = TemplateInputs::default();
-    inputs.tools = Some(tools.to_owned());
+    let inputs = TemplateInputs { tools: Some(tools.to_owned()), ..TemplateInputs::default() };
     let template = if inputs.check().is_ok() { template.with_inputs(&inputs).unwrap_or(template) } else { template };
     let details = Details::default();
     let chat: Vec<_> = ROLES
