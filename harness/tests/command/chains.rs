@@ -43,6 +43,10 @@ fn states_that_changed_without_a_version_are_evaluated_again_and_never_trusted()
     assert!(loaded_worker().is_file());
     let folder = tempfile::tempdir().expect("a folder");
     for (model, older, newer) in [("qwen3next", "b8179", "b8352"), ("deepseek2", "b7698", "b7836")] {
+        let fetched =
+            Command::new(env!("CARGO_BIN_EXE_intact")).args(["tags", "fetch", older, newer]).output();
+        let fetched = said(&fetched.expect("the command runs"));
+        assert_eq!(fetched.code, 0, "{older}, {newer}: {}{}", fetched.out, fetched.err);
         let out = folder.path().join(format!("{model}.json"));
         let output = Command::new(env!("CARGO_BIN_EXE_intact"))
             .args(["chains", older, newer, "--paths", "6", "--longest", "4", "--model", model, "--kv", "f16"])
