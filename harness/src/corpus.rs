@@ -14,13 +14,12 @@ use std::{fs, io};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub(crate) use desk::{Written, read_by, written};
 
 use crate::files::write_whole;
-use crate::tags::ProbeError;
+use crate::tags::{ProbeError, hash};
 
 /// The version of the index.
 pub const CORPUS_VERSION: u32 = 1;
@@ -229,7 +228,7 @@ impl Shelf {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         let case = state.case(n_ctx).into_bytes();
         for (file, bytes) in [(STATE, bytes), (LOGITS, logits), (CASE, case)] {
-            state.files.insert(file.to_owned(), sha256(&bytes));
+            state.files.insert(file.to_owned(), hash(&bytes));
             let path = folder.join(file);
             write_whole(&path, bytes).map_err(at(&path))?;
         }
@@ -278,11 +277,11 @@ impl Shelf {
         let mut faults = Vec::new();
         let mut named = BTreeSet::new();
         for (name, state) in &self.corpus.states {
-            for (file, hash) in &state.files {
+            for (file, pinned) in &state.files {
                 let path = self.folder.join(name).join(file);
                 named.insert(path.clone());
                 match fs::read(&path) {
-                    Ok(bytes) if sha256(&bytes) == *hash => {}
+                    Ok(bytes) if hash(&bytes) == *pinned => {}
                     Ok(_) => faults.push(format!("{name}/{file} is not what it was")),
                     Err(error) => faults.push(format!("{name}/{file}: {error}")),
                 }
@@ -308,8 +307,4 @@ impl Shelf {
 fn at(path: &Path) -> impl Fn(io::Error) -> CorpusError {
     let path = path.to_owned();
     move |source| CorpusError::Io { path: path.clone(), source }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

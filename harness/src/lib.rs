@@ -6,6 +6,7 @@
 #[macro_use]
 mod printing;
 
+mod afresh;
 mod bisect;
 mod caging;
 pub mod chains;

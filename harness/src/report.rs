@@ -43,6 +43,7 @@ pub use crossing::{Crossings, Question};
 pub use digest::{DIGEST_VERSION, Digest};
 pub use first_words::{FirstWords, Mixture, Word};
 pub use html::html;
+pub(crate) use html::policy;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use performance::{HISTORY_FILE, Performance, PerformanceError};

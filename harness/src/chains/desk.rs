@@ -8,17 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use intact_matrix::Limits as Thresholds;
-use intact_protocol::{
-    Cage, FlashAttention, Forget, Load, Logits, Open, Outcome, ParameterSource, Replied, Request, Save, Say,
-    Score, Settings,
-};
+use intact_protocol::{Forget, Load, Logits, Outcome, ParameterSource, Replied, Request, Save, Say};
 
 use super::{Ended, Fate, Play};
-use crate::caging;
-use crate::distance::Distance;
+use crate::afresh;
 use crate::fleeting::FleetingFolder;
-use crate::tags::{ProbeError, started};
-use crate::worker::{Limits, Worker};
+use crate::tags::{Opening, ProbeError, opened};
+use crate::worker::Worker;
 
 /// Longest wait for one answer. The models are tiny.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,10 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const MEMORY: u64 = 4 << 30;
 /// Room for a session that grows with every release it goes through.
 const CONTEXT: u32 = 4096;
-/// Tokens after a session that are compared.
-const COMPARED: u32 = 8;
-/// What is said after it.
-const CONTINUATION: &str = "The lamp was lit at dusk, and the keeper wrote down every ship that passed.";
 /// Id of the session.
 const SESSION: &str = "walking";
 
@@ -113,26 +105,16 @@ impl<'a> Desk<'a> {
             Entry::Occupied(there) => return Ok(there.into_mut()),
             Entry::Vacant(place) => place,
         };
-        let options = self.form.subject.options().iter().map(|word| (*word).to_owned());
-        let command: Vec<String> = self.commands[release].iter().cloned().chain(options).collect();
-        let folder = self.folder.path().to_owned();
-        let mut read = caging::model(&self.model);
-        read.push(folder.clone());
-        let limits = Limits { memory: Some(MEMORY), cage: Cage { read, write: vec![folder] } };
-        let (mut worker, _) = started(&command, &limits)?;
-        let settings = Settings {
-            n_ctx: Some(CONTEXT),
-            type_k: Some(self.form.kv.clone()),
-            type_v: Some(self.form.kv.clone()),
-            flash_attention: Some(FlashAttention::On),
-            threads: Some(1),
-            ..Settings::default()
+        let opening = Opening {
+            subject: self.form.subject.options(),
+            model: &self.model,
+            kv: &self.form.kv,
+            flash: true,
+            n_ctx: CONTEXT,
+            memory: Some(MEMORY),
         };
-        let open = Request::Open(Box::new(Open::new(&self.model, settings)));
-        match worker.ask(open, PATIENCE, &mut |_| {})? {
-            Outcome::Ok { .. } => Ok(place.insert(worker)),
-            other => Err(ProbeError::Declined { op: "open", why: told(&other).0 }),
-        }
+        let (worker, _) = opened(&self.commands[release], &opening, self.folder.path())?;
+        Ok(place.insert(worker))
     }
 
     /// One release: loads what the one before it saved, goes on with it, saves it, and says whether it is what it should be.
@@ -140,7 +122,7 @@ impl<'a> Desk<'a> {
     fn step(&mut self, release: usize, at: usize) -> Result<Result<bool, String>, Stopped> {
         let file = |at: usize| self.folder.path().join(format!("step-{at}.json"));
         let (from, to) = (at.checked_sub(1).map(file), file(at));
-        let logits = ["afresh", "restored"].map(|name| self.folder.path().join(format!("{name}.logits")));
+        let scores = afresh::scores(SESSION, self.folder.path());
         let thresholds = self.thresholds.clone();
         let worker = self.worker(release).map_err(|error| Stopped::Told(error.to_string(), true))?;
         let mut again = false;
@@ -161,20 +143,14 @@ impl<'a> Desk<'a> {
         let save = Save { session: SESSION.to_owned(), path: to, format: None, manifest: false, own: false };
         asked(worker, Request::Save(save), false)?;
         let mut said = Vec::new();
-        // First the copy, whose tokens are evaluated again: the session itself goes on with what it says.
-        for (path, afresh) in logits.iter().zip([true, false]) {
-            let score = Score {
-                session: SESSION.to_owned(),
-                text: CONTINUATION.to_owned(),
-                max_tokens: COMPARED,
-                path: path.clone(),
-                afresh,
-            };
+        for score in scores {
+            let (path, afresh) = (score.path.clone(), score.afresh);
             asked(worker, Request::Score(score), afresh)?;
-            said.push(Logits::read(path).map_err(|error| Stopped::Told(error.to_string(), true))?);
+            said.push(Logits::read(&path).map_err(|error| Stopped::Told(error.to_string(), true))?);
         }
         asked(worker, Request::Forget(Forget { session: SESSION.to_owned() }), true)?;
-        Ok(judged(&said[0], &said[1], &thresholds).map(|()| again))
+        let (is_near, evidence) = afresh::judged("session", &said[0], &said[1], &thresholds);
+        Ok(if is_near { Ok(again) } else { Err(evidence) })
     }
 }
 
@@ -215,21 +191,6 @@ fn told(outcome: &Outcome) -> (String, bool) {
         Outcome::Unsupported { message, .. } => (message.clone(), true),
         Outcome::Error { message, .. } => (message.clone(), false),
     }
-}
-
-/// What was said after the session against what is said after the same tokens, evaluated again.
-fn judged(reference: &Logits, observed: &Logits, limits: &Thresholds) -> Result<(), String> {
-    let Some(distance) = Distance::between(reference, observed) else {
-        return Err("what the model says cannot be compared".to_owned());
-    };
-    if distance.bit_equal || distance.is_within_limits(limits) {
-        return Ok(());
-    }
-    Err(format!(
-        "after the session and after its tokens the model differs by KL {:.1e}, and agrees on {:.0} % of the likeliest tokens",
-        distance.kl,
-        distance.top1_agreement * 100.0
-    ))
 }
 
 impl Play for Desk<'_> {

@@ -8,6 +8,7 @@ use clap::Args;
 use intact_matrix::Limits;
 
 use super::Failure;
+use super::output::write_marked;
 use super::table::plain;
 use super::worker::linked;
 use crate::chains::{
@@ -15,7 +16,6 @@ use crate::chains::{
 };
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::files::{contain, replace_own};
 use crate::filter::compare_versions;
 use crate::interrupt;
 use crate::parallel;
@@ -108,8 +108,7 @@ impl Chains {
         let found = Found { version: CHAINS_VERSION, seed: self.seed, releases: names, subjects };
         if let Some(out) = &self.out {
             let text = serde_json::to_string_pretty(&found).map_err(Failure::setup)? + "\n";
-            replace_own(out, text, |there| contain(there, WHAT))
-                .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", out.display())))?;
+            write_marked(out, &text, WHAT)?;
         }
         println!("{} s", clock.elapsed().as_secs());
         Ok(exit(&found))

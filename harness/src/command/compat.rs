@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::output::write_marked;
 use crate::compat::{Kept, Table, TableError, WHAT};
 use crate::exit::Exit;
-use crate::files::{contain, replace_own};
 use crate::folder::RESULTS;
 use crate::results::Results;
 
@@ -87,8 +87,6 @@ impl Compat {
     }
 
     fn write(&self, name: &str, text: &str, mark: &str) -> Result<(), Failure> {
-        let file = self.out.join(name);
-        replace_own(&file, text, |there| contain(there, mark))
-            .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", file.display())))
+        write_marked(&self.out.join(name), text, mark)
     }
 }

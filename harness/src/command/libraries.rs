@@ -89,7 +89,10 @@ fn unlisted(named: &str, home: &Path) -> Result<Library, Failure> {
     Ok(Library { name: release.tag, command })
 }
 
+/// Why a library that is here cannot be asked anything.
+pub(super) const UNOPENED: &str =
+    "the worker that opens libraries, intact-worker-loaded, is not beside this command";
+
 fn unopened() -> Failure {
-    Failure::setup("the worker that opens libraries, intact-worker-loaded, is not beside this command")
-        .help("install both; in a clone: `./ci/intact`")
+    Failure::setup(UNOPENED).help("install both; in a clone: `./ci/intact`")
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use super::Failure;
 use super::libraries::library;
 use super::lint_state::fingerprint;
+use super::output::write_marked;
 use super::progress::Shown;
 use super::run::failed;
 use super::selection::{Workforce, command_line};
@@ -16,7 +17,6 @@ use super::table::plain;
 use super::worker::linked;
 use crate::exit::Exit;
 use crate::expectation::DEFAULT_EXPECTATIONS;
-use crate::files::{contain, replace_own};
 use crate::fingerprint::{Comparison, Container, Fingerprint};
 use crate::fleeting::FleetingFolder;
 use crate::folder::RESULTS;
@@ -123,9 +123,7 @@ impl Upstream {
 
 /// Writes the Markdown where it is asked for.
 fn write_markdown(file: Option<&Path>, text: &str) -> Result<(), Failure> {
-    let Some(file) = file else { return Ok(()) };
-    replace_own(file, text, |there| contain(there, MARK))
-        .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", file.display())))
+    file.map_or(Ok(()), |file| write_marked(file, text, MARK))
 }
 
 /// Whether both libraries run a family.

@@ -1,17 +1,13 @@
 //! The page "will my sessions survive": every answer of the table, worked out here and only chosen from there.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use askama::Template;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::answer::NOT_KNOWN;
 use super::{Guarantee, Kept, Question, Table};
-use crate::report::when;
+use crate::report::{policy, when};
 use crate::text::document;
 
 const STYLE: &str = concat!(
@@ -83,8 +79,6 @@ pub(super) fn rendered(table: &Table) -> Result<String, String> {
     let data = data(table);
     // Nothing in it can end the element that it stands in.
     let data = serde_json::to_string(&data).map_err(|error| error.to_string())?.replace('<', "\\u003c");
-    let mut policy = String::from("default-src 'none'; style-src 'unsafe-inline'; img-src data:; ");
-    let _ = write!(policy, "script-src 'sha256-{}'", STANDARD.encode(Sha256::digest(SCRIPT)));
     let of = |kept: Kept| -> Vec<&Guarantee> {
         table.guarantees.iter().rev().filter(|guarantee| guarantee.kept == kept).collect()
     };
@@ -95,7 +89,7 @@ pub(super) fn rendered(table: &Table) -> Result<String, String> {
     let page = Page {
         style: STYLE,
         script: SCRIPT,
-        policy,
+        policy: policy(SCRIPT),
         data,
         promises: promises.filter(|(_, all)| !all.is_empty()).collect(),
         sources: sources.collect(),

@@ -9,18 +9,14 @@ use intact_fixtures::ModelEntry;
 use intact_format::foreign::ForeignFile;
 use intact_format::place::sidecar_path;
 use intact_matrix::Limits as Thresholds;
-use intact_protocol::{
-    Cage, FlashAttention, Load, Logits, Open, Outcome, ParameterSource, Replied, Request, Save, Say, Score,
-    Settings,
-};
+use intact_protocol::{Load, Logits, ParameterSource, Replied, Request, Save, Say, Score};
 use serde_json::json;
 
-use super::{CONTAINER, Model, Reading, State, WRITER, sha256};
-use crate::caging;
+use super::{CONTAINER, Model, Reading, State, WRITER};
 use crate::distance::Distance;
 use crate::fleeting::FleetingFolder;
-use crate::tags::{ProbeError, started};
-use crate::worker::{Limits, Worker};
+use crate::tags::{self, Opening, ProbeError, carried_out_within};
+use crate::worker::Worker;
 
 /// Longest wait for one answer. The models are tiny.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,34 +39,19 @@ pub(crate) struct Written {
 }
 
 fn opened(command: &[String], model: &Path, kv: &str, folder: &FleetingFolder) -> Result<Worker, ProbeError> {
-    let words = ["--subject", "blind", "--container", CONTAINER].map(str::to_owned);
-    let command: Vec<String> = command.iter().cloned().chain(words).collect();
-    let folder = folder.path().to_owned();
-    let mut read = caging::model(model);
-    read.push(folder.clone());
-    let cage = Cage { read, write: vec![folder] };
-    let limits = Limits { memory: Some(MEMORY), cage };
-    let (mut worker, _) = started(&command, &limits)?;
-    let settings = Settings {
-        n_ctx: Some(CONTEXT),
-        type_k: Some(kv.to_owned()),
-        type_v: Some(kv.to_owned()),
-        flash_attention: Some(FlashAttention::On),
-        threads: Some(1),
-        ..Settings::default()
+    let opening = Opening {
+        subject: &["--subject", "blind", "--container", CONTAINER],
+        model,
+        kv,
+        flash: true,
+        n_ctx: CONTEXT,
+        memory: Some(MEMORY),
     };
-    done(&mut worker, Request::Open(Box::new(Open::new(model, settings))))?;
-    Ok(worker)
+    tags::opened(command, &opening, folder.path()).map(|(worker, _)| worker)
 }
 
 fn done(worker: &mut Worker, request: Request) -> Result<Replied, ProbeError> {
-    let op = request.operation();
-    let why = match worker.ask(request, PATIENCE, &mut |_| {})? {
-        Outcome::Ok { result } => return Ok(*result),
-        Outcome::Refused(refusal) => format!("{} ({})", refusal.message, refusal.code),
-        Outcome::Unsupported { message, .. } | Outcome::Error { message, .. } => message,
-    };
-    Err(ProbeError::Declined { op, why })
+    carried_out_within(PATIENCE, worker, request)
 }
 
 fn score(worker: &mut Worker, folder: &FleetingFolder) -> Result<(Logits, Vec<i32>), ProbeError> {
@@ -132,7 +113,7 @@ pub(crate) fn written(
             id: entry.id.clone(),
             architecture: entry.family.architecture.clone(),
             seed: entry.seed,
-            sha256: sha256(&fs::read(model)?),
+            sha256: tags::hash(&fs::read(model)?),
         },
         tokens,
         continuation,

@@ -10,6 +10,7 @@ use askama::Template;
 
 use super::Report;
 use crate::text::document;
+pub(crate) use assets::policy;
 
 /// Renders a run as one HTML page.
 ///

@@ -12,7 +12,7 @@ use intact_protocol::{Loaded, Logits, ParameterSource};
 
 use super::phase::{Executor, Prepared, Prerequisites, SideSetup, timed};
 use super::pool::{Lease, WorkerPool};
-use super::references::{Reference, ReferenceKey, References};
+use super::references::{Reference, ReferenceKey, References, failure};
 use super::saved::Artifacts;
 use crate::distance::{Distance, Measured, by_position, weakened};
 use crate::environment;
@@ -208,13 +208,7 @@ impl WorkerPool<'_> {
             let Some(name) = installed.or_else(|| older.map(|older| format!("llama.cpp {older}"))) else {
                 continue;
             };
-            let problem = match references.get(&reference) {
-                Some(Err(error)) => error,
-                Some(Ok(Reference { session: Err(error), .. } | Reference { bystander: Err(error), .. })) => {
-                    error
-                }
-                _ => continue,
-            };
+            let Some(problem) = references.get(&reference).and_then(failure) else { continue };
             // An adapter that throws says nothing of its subject. Older releases of llama.cpp end a worker in any way.
             if older.is_none() && !problem.is_declared() {
                 return Err(NoEvidence::Step(problem.clone()));

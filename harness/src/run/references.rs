@@ -136,12 +136,11 @@ impl Executor<'_> {
                         self.reference(&mut lease, key.form, side, &dir)
                     }),
                 };
-                let sound = reference
-                    .as_ref()
-                    .is_ok_and(|reference| reference.session.is_ok() && reference.bystander.is_ok());
+                let failure = failure(&reference);
+                let sound = failure.is_none();
                 pool.settle(&key.subject, side, sound);
                 self.progress.step();
-                if let Some(error) = failure(&reference) {
+                if let Some(error) = failure {
                     self.room.failed(error);
                 }
                 if !interrupt::requested() && (sound || self.room.lacking().is_none()) {
@@ -253,7 +252,7 @@ impl Executor<'_> {
 }
 
 /// What went wrong with a reference, if anything did.
-fn failure(reference: &Result<Reference, StepError>) -> Option<&StepError> {
+pub(super) fn failure(reference: &Result<Reference, StepError>) -> Option<&StepError> {
     match reference {
         Err(error) | Ok(Reference { session: Err(error), .. } | Reference { bystander: Err(error), .. }) => {
             Some(error)

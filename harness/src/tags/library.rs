@@ -264,7 +264,8 @@ impl Pin {
     }
 }
 
-pub(super) fn hash(bytes: &[u8]) -> String {
+/// SHA-256, in hexadecimal digits.
+pub(crate) fn hash(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 

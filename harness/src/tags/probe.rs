@@ -164,8 +164,17 @@ pub(super) fn saving(path: &Path) -> Save {
 const SESSION: &str = "probe";
 
 pub(super) fn carried_out(worker: &mut Worker, request: Request) -> Result<Replied, ProbeError> {
+    carried_out_within(PATIENCE, worker, request)
+}
+
+/// What a worker gives that carries a request out in this time.
+pub(crate) fn carried_out_within(
+    patience: Duration,
+    worker: &mut Worker,
+    request: Request,
+) -> Result<Replied, ProbeError> {
     let op = request.operation();
-    let why = match worker.ask(request, PATIENCE, &mut |_| {})? {
+    let why = match worker.ask(request, patience, &mut |_| {})? {
         Outcome::Ok { result } => return Ok(*result),
         Outcome::Refused(refusal) => format!("{} ({})", refusal.message, refusal.code),
         Outcome::Unsupported { message, .. } | Outcome::Error { message, .. } => message,

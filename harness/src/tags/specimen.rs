@@ -6,12 +6,11 @@ use std::path::Path;
 use intact_format::foreign::{ForeignFile, Specimens, Unrecognized};
 use intact_format::layout::Layout;
 use intact_format::place::sidecar_path;
-use intact_protocol::{Cage, FlashAttention, Hello, Open, Request, Settings};
+use intact_protocol::{Hello, Request};
 
-use super::probe::{PATIENCE, ProbeError, carried_out, question, saving, started};
-use crate::caging;
+use super::opened::{Opening, opened};
+use super::probe::{PATIENCE, ProbeError, carried_out, question, saving};
 use crate::fleeting::FleetingFolder;
-use crate::worker::Limits;
 
 /// What a library showed.
 #[derive(Debug)]
@@ -58,20 +57,15 @@ pub(crate) fn written(
 ) -> Result<(Hello, Vec<u8>), ProbeError> {
     let folder = FleetingFolder::make(&std::env::temp_dir())?;
     let path = folder.path().join("specimen.json");
-    let cage = Cage { read: caging::model(model), write: vec![folder.path().to_owned()] };
-    let limits = Limits { cage, ..Limits::default() };
-    let more = ["--subject", "blind", "--container", way.container].map(str::to_owned);
-    let command: Vec<String> = command.iter().cloned().chain(more).collect();
-    let (mut worker, hello) = started(&command, &limits)?;
-    let settings = Settings {
-        n_ctx: Some(256),
-        type_k: Some(way.kv.to_owned()),
-        type_v: Some(way.kv.to_owned()),
-        flash_attention: Some(if way.flash { FlashAttention::On } else { FlashAttention::Off }),
-        threads: Some(1),
-        ..Settings::default()
+    let opening = Opening {
+        subject: &["--subject", "blind", "--container", way.container],
+        model,
+        kv: way.kv,
+        flash: way.flash,
+        n_ctx: 256,
+        memory: None,
     };
-    carried_out(&mut worker, Request::Open(Box::new(Open::new(model, settings))))?;
+    let (mut worker, hello) = opened(command, &opening, folder.path())?;
     carried_out(&mut worker, Request::Say(question()))?;
     carried_out(&mut worker, Request::Save(saving(&path)))?;
     worker.leave(PATIENCE);

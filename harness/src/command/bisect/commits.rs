@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::program::{no_shell, shell};
 use crate::command::Failure;
+use crate::command::libraries::UNOPENED;
 use crate::command::table::plain;
 use crate::fleeting::FleetingFolder;
 use crate::tags::{self, Release};
@@ -61,12 +63,7 @@ impl Tree {
     /// The command line of a commit's worker, or only its libraries; or why it cannot be tried.
     pub(super) fn command(&self, release: &Release) -> Result<Result<Vec<String>, String>, Failure> {
         git(&self.copy(), &["checkout", "--quiet", "--force", "--detach", &release.tag])?;
-        let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
-        let built = shell
-            .args([if cfg!(windows) { "/C" } else { "-c" }, self.build.as_str()])
-            .current_dir(self.copy())
-            .output()
-            .map_err(|error| Failure::setup(format!("no shell could be started: {error}")))?;
+        let built = shell(&self.build).current_dir(self.copy()).output().map_err(no_shell)?;
         if !built.status.success() {
             return Ok(Err(format!("it does not build: {}", last_line(&built))));
         }
@@ -80,9 +77,7 @@ impl Tree {
         let home = self.folder.path().join("home");
         let name = format!("commit-{}", short(&release.tag));
         Ok(match tags::add(&home, &library, Some(&name), &[]) {
-            Ok(addition) => tags::worker_command(&home, &addition.release).ok_or_else(|| {
-                "the worker that opens libraries, intact-worker-loaded, is not beside this command".to_owned()
-            }),
+            Ok(addition) => tags::worker_command(&home, &addition.release).ok_or_else(|| UNOPENED.to_owned()),
             Err(error) => Err(error.to_string()),
         })
     }

@@ -9,24 +9,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Answer, Candidate};
+use crate::afresh;
 use crate::bisect::Tried;
 use crate::command::Failure;
 use crate::command::worker::{Session, SettingArguments, told};
 use crate::config::Config;
-use crate::distance::Distance;
 use crate::fleeting::FleetingFolder;
 use intact_format::foreign::{ForeignFile, ForeignKind};
 use intact_format::layout::{Container, Section, parse};
 use intact_matrix::Limits;
-use intact_protocol::{Cage, Check, Load, Logits, ParameterSource, Replied, Request, Score};
+use intact_protocol::{Cage, Check, Load, Logits, ParameterSource, Replied, Request};
 use serde_json::json;
 
 /// How long a release may take for one of the questions.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// Tokens after the state that are compared.
-const COMPARED: u32 = 8;
-/// What is said after the state.
-const CONTINUATION: &str = "The lamp was lit at dusk, and the keeper wrote down every ship that passed.";
 /// Id of the session that a state becomes.
 const SESSION: &str = "bisected";
 
@@ -139,16 +135,8 @@ impl State {
             refused => return Ok(Answer { tried: Tried::Bad, evidence: told(&refused) }),
         }
         let mut said = Vec::new();
-        // First the copy, whose tokens are evaluated again: the state itself goes on with what it says.
-        for (name, afresh) in [("afresh.logits", true), ("restored.logits", false)] {
-            let path = self.folder.path().join(name);
-            let score = Score {
-                session: SESSION.to_owned(),
-                text: CONTINUATION.to_owned(),
-                max_tokens: COMPARED,
-                path: path.clone(),
-                afresh,
-            };
+        for score in afresh::scores(SESSION, self.folder.path()) {
+            let (path, afresh) = (score.path.clone(), score.afresh);
             match session.ask(Request::Score(score), PATIENCE, &mut |_| {})? {
                 Ok(Replied::Score(_)) => said.push(Logits::read(&path).map_err(Failure::setup)?),
                 other if afresh => {
@@ -157,7 +145,8 @@ impl State {
                 other => return Ok(Answer { tried: Tried::Bad, evidence: told(&other) }),
             }
         }
-        Ok(judged(&said[0], &said[1], &self.limits))
+        let (is_near, evidence) = afresh::judged("state", &said[0], &said[1], &self.limits);
+        Ok(Answer { tried: if is_near { Tried::Good } else { Tried::Bad }, evidence })
     }
 }
 
@@ -189,22 +178,6 @@ fn is_used(session: &mut Session, file: &Path) -> Result<Answer, Failure> {
         }
         other => Answer { tried: Tried::Bad, evidence: told(&other) },
     })
-}
-
-/// What was said after the state against what is said after the same tokens.
-fn judged(reference: &Logits, observed: &Logits, limits: &Limits) -> Answer {
-    let Some(distance) = Distance::between(reference, observed) else {
-        return Answer { tried: Tried::Bad, evidence: "what the model says cannot be compared".to_owned() };
-    };
-    let near = distance.bit_equal || distance.is_within_limits(limits);
-    Answer {
-        tried: if near { Tried::Good } else { Tried::Bad },
-        evidence: format!(
-            "after the state and after its tokens the model differs by KL {:.1e}, and agrees on {:.0} % of the likeliest tokens",
-            distance.kl,
-            distance.top1_agreement * 100.0
-        ),
-    }
 }
 
 /// A release that does not start says nothing of the file.

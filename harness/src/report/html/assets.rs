@@ -51,7 +51,7 @@ pub(super) fn script() -> String {
 
 /// What a browser may do for this page: run this one script, and nothing from anywhere else. Markup that got into the page
 /// all the same could not run anything.
-pub(super) fn policy(script: &str) -> String {
+pub(crate) fn policy(script: &str) -> String {
     let mut policy = String::from("default-src 'none'; style-src 'unsafe-inline'; img-src data:; ");
     let _ = write!(policy, "script-src 'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
     policy
