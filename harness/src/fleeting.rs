@@ -99,7 +99,11 @@ fn sweep(within: &Path) {
     let Ok(entries) = fs::read_dir(within) else { return };
     for entry in entries.flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(is_name);
-        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_left(&entry.path()) {
+        // Locked until it is gone: whoever has made it just now and waits for the lock then sees that it is.
+        if is_ours
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && let Some(_lock) = left(&entry.path())
+        {
             remove(&entry.path());
         }
     }
@@ -131,13 +135,13 @@ fn opened(path: &Path) -> Option<File> {
     open(path, flags, Mode::empty()).ok().map(File::from)
 }
 
-/// Whether a folder is this user's and nobody holds it.
+/// A folder of this user's that nobody held, locked.
 #[cfg(unix)]
-fn is_left(path: &Path) -> bool {
+fn left(path: &Path) -> Option<File> {
     use std::os::unix::fs::MetadataExt;
-    let Some(folder) = opened(path) else { return false };
+    let folder = opened(path)?;
     let is_own = folder.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
-    is_own && folder.try_lock().is_ok()
+    (is_own && folder.try_lock().is_ok()).then_some(folder)
 }
 
 /// Whether a folder that was opened still has its name.
@@ -159,8 +163,8 @@ fn locked(_: &Path) -> Option<File> {
 }
 
 #[cfg(not(unix))]
-fn is_left(_: &Path) -> bool {
-    false
+fn left(_: &Path) -> Option<File> {
+    None
 }
 
 #[cfg(not(unix))]
@@ -204,5 +208,22 @@ mod tests {
         assert!(!left.exists() && living.path().exists() && next.path().exists());
         assert!(path("other/file").exists() && path("intact-plain-notes/file").exists());
         assert!(link.is_symlink() && elsewhere.path().join("file").exists());
+    }
+    /// Whoever sweeps meets folders of others between the moment in which they are made and the one in which they are locked.
+    #[test]
+    fn many_at_once_take_no_folder_from_each_other() {
+        let root = tempfile::tempdir().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..250 {
+                        let folder = FleetingFolder::make(root.path()).unwrap();
+                        thread::sleep(Duration::from_micros(300));
+                        assert!(folder.path().is_dir(), "it was taken from whoever has it");
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 }
