@@ -200,7 +200,7 @@ impl Fate {
         match self {
             Self::Intact => "came through",
             Self::Refused => "were refused with a reason",
-            Self::Wrong => "came back WRONG, or crashed who loaded them",
+            Self::Wrong => "came back WRONG, or crashed the program that loaded them",
             Self::Untried => "could not be tried",
         }
     }

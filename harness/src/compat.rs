@@ -166,7 +166,7 @@ pub enum TableError {
     },
     /// It is none of this version.
     #[error(
-        "{path} is no compatibility table of version {TABLE_VERSION}: {reason}; `intact compat RUN…` makes one"
+        "{path} is not a compatibility table of version {TABLE_VERSION}: {reason}; `intact compat RUN…` makes one"
     )]
     Malformed {
         /// The file.
@@ -176,7 +176,7 @@ pub enum TableError {
     },
     /// No cell of the runs says anything.
     #[error(
-        "no cell of these runs crosses between llama.cpp releases with nothing else changed; `intact run --plan release` plays such"
+        "no cell of these runs crosses between llama.cpp releases with nothing else changed; `intact run --plan release` has such cells"
     )]
     Empty,
 }

@@ -118,7 +118,7 @@ pub enum CorpusError {
         source: io::Error,
     },
     /// The index is none.
-    #[error("{} is no index of a corpus of version {CORPUS_VERSION}: {reason}", path.display())]
+    #[error("{} is not the index of a corpus of version {CORPUS_VERSION}: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -209,7 +209,7 @@ impl Shelf {
                 || folder.split('/').any(leads_out)
         };
         if let Some(outside) = corpus.states.iter().find(is_outside) {
-            return Err(malformed(format!("{} is not where such a state lies", outside.0)));
+            return Err(malformed(format!("{} is not where such a state belongs", outside.0)));
         }
         Ok(Self { folder, corpus })
     }

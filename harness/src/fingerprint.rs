@@ -296,7 +296,7 @@ impl Comparison {
         if self.rounded > 0 {
             let _ = write!(
                 text,
-                "; {} hold the same numbers, computed a little otherwise (NMSE up to {:.0e}), which is no change of the state",
+                "; {} hold the same numbers, computed a little differently (NMSE up to {:.0e}), which is no change of the state",
                 self.rounded, self.most
             );
         }
@@ -310,7 +310,7 @@ impl Comparison {
             .iter()
             .map(|(family, most)| {
                 format!(
-                    "{family}: computed otherwise (NMSE {most:.1}); sessions that were saved before go on from other numbers"
+                    "{family}: computed differently (NMSE {most:.1}); sessions that were saved before go on from other numbers"
                 )
             })
             .collect();

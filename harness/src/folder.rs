@@ -79,7 +79,7 @@ pub enum FolderError {
     },
     /// It is somebody else's.
     #[error(
-        "{path} is not taken for a run, and nothing in it was changed: {found}. Name a folder that is new, empty, or a run's",
+        "{path} is not treated as the folder of a run, and nothing in it was changed: {found}. Name a folder that is new, empty, or a run's",
         path = path.display()
     )]
     Foreign {

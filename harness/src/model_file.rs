@@ -29,7 +29,7 @@ const OTHERS: [(&[u8], &str); 9] = [
         b"version https://git-lfs",
         "it is a pointer of Git LFS and not the model: `git lfs pull` fetches the model",
     ),
-    (b"<", "it is a page of the web and not the model: fetch the file itself"),
+    (b"<", "it is a web page and not the model: fetch the file itself"),
     (b"PK\x03\x04", "it is a ZIP archive, as checkpoints of PyTorch are: unpack it, or convert it to GGUF"),
     (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
     (b"\x28\xb5\x2f\xfd", "it is compressed with Zstandard: unpack it"),
@@ -39,7 +39,7 @@ const OTHERS: [(&[u8], &str); 9] = [
     (b"tjgg", OLD),
 ];
 const OLD: &str =
-    "it is of a format before GGUF, which llama.cpp no longer reads: fetch or convert the model anew";
+    "it is of a format before GGUF, which llama.cpp no longer reads: fetch or convert the model again";
 
 /// What is wrong with a model's file, as far as its head and its length tell.
 pub(crate) fn trouble(path: &Path) -> Option<String> {

@@ -343,7 +343,7 @@ pub fn run(options: &RunOptions, progress: &dyn Progress) -> Result<Results, Run
         whole_plan: setup.whole_plan.as_deref(),
         cells: &cells,
         outcomes: &outcomes,
-        missing: Outcome::not_run("interrupted", "The run ended before this cell was played."),
+        missing: Outcome::not_run("interrupted", "The run ended before this cell was run."),
         environment: environment::here(),
         seconds: before + seconds,
         jobs: setup.jobs,

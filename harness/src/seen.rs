@@ -38,7 +38,7 @@ struct Last {
 pub(crate) enum Doubt {
     #[error(
         "it is at save {found}, and save {seen} was seen here before: somebody has put an older one in its place, or it was \
-         removed and begun anew"
+         removed and started again"
     )]
     Older { seen: Generation, found: Generation },
     #[error(

@@ -62,8 +62,8 @@ fn is_harmful(writer: &str, reader: &str) -> bool {
         && compare_versions(writer, newer).is_some_and(|order| order != Ordering::Less)
 }
 
-/// The configuration with these two systems: each reads what each wrote, with every KV type. Of two llama.cpp releases the state
-/// files that llama.cpp saves itself are tried too.
+/// The configuration with these two systems: each reads what each wrote, with every KV type. For two llama.cpp
+/// releases, the state files that llama.cpp itself saves are tried too.
 ///
 /// # Errors
 /// [`MatrixError`].

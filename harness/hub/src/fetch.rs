@@ -145,7 +145,7 @@ impl Hub {
         match self.state_of(file, Trust::Content)? {
             State::Here { path, .. } => return Ok(path),
             State::Damaged { path, reason } => {
-                watch.say(&format!("{} is damaged and is fetched anew: {reason}", path.display()));
+                watch.say(&format!("{} is damaged and is fetched again: {reason}", path.display()));
                 self.cache.discard(&path).map_err(in_cache)?;
             }
             State::Partly(_) | State::Absent => {}

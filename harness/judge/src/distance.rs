@@ -4,17 +4,17 @@ use intact_protocol::{Logits, Oracle};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Distances of observed logits from a control, over all rows.
+/// Distances of observed logits from a reference, over all rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// Every logit has the control's bits, and none is NaN.
+    /// Every logit has the reference's bits, and none is NaN.
     pub bit_equal: bool,
     /// Normalised mean square error: Σ(observed − control)² ⁄ Σ control². NaN where a logit is not finite.
     pub nmse: f64,
-    /// Mean over the rows of the Kullback-Leibler divergence of the observed from the control's distribution, in
+    /// Mean over the rows of the Kullback-Leibler divergence of the observed from the reference's distribution, in
     /// nats. NaN where a logit is not finite.
     pub kl: f64,
-    /// Share of rows whose largest logit is at the control's token, near-ties left aside.
+    /// Share of rows whose largest logit is at the reference's token, near-ties left aside.
     pub top1_agreement: f64,
     /// The largest difference of a logit. NaN where one is not finite.
     pub largest: f64,
@@ -38,7 +38,7 @@ impl Distance {
         Self::between(&reference, &weakened(observed.clone(), reference.oracle()))
     }
 
-    /// The same, where a row counts as a near-tie whose two largest logits in the control are no farther apart than
+    /// The same, where a row counts as a near-tie whose two largest logits in the reference are no farther apart than
     /// `near`: which of them is the larger one is no agreement and no disagreement.
     #[must_use]
     pub fn between_with(reference: &Logits, observed: &Logits, near: f64) -> Option<Self> {
@@ -165,17 +165,17 @@ fn top(row: &[f32]) -> Option<usize> {
     Some(row.iter().enumerate().fold(first, better).0)
 }
 
-/// A distance from the control; `None` for what is not a number.
+/// A distance from the reference; `None` for what is not a number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// Every logit has the control's bits.
+    /// Every logit has the reference's bits.
     pub bit_equal: bool,
     /// Normalised mean square error.
     pub nmse: Option<f64>,
     /// Mean Kullback-Leibler divergence, in nats.
     pub kl: Option<f64>,
-    /// Share of rows with the control's greedy token, near-ties left aside.
+    /// Share of rows with the reference's greedy token, near-ties left aside.
     pub top1_agreement: f64,
     /// The largest difference of a logit.
     #[serde(default)]

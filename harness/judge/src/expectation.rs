@@ -135,7 +135,7 @@ impl Expectations {
         let entries = self.entries.iter().filter_map(|(_, entry)| {
             let expires = entry.expires.filter(|expires| *expires < today)?;
             let when = entry.when.get_ref();
-            let message = format!("the expectation `{when}` lapsed on {expires}: settle it or renew it");
+            let message = format!("the expectation `{when}` expired on {expires}: remove it, or renew it");
             Some(Finding { kind: FindingKind::Expired, cell: None, message })
         });
         entries.chain(waiting).collect()
@@ -215,7 +215,7 @@ impl Expectations {
             lines.push("no entry speaks of it: it must be exact or equivalent".to_owned());
         }
         if cell.part == Part::Control {
-            lines = vec!["it is a control, and nothing is expected of it".to_owned()];
+            lines = vec!["it is unprotected, and nothing is expected of it".to_owned()];
         }
         lines
     }

@@ -23,9 +23,9 @@ pub enum FindingKind {
     Worse,
     /// A cell is better than expected: the expectation is stale.
     Stale,
-    /// A cell came to different verdicts when it was played again.
+    /// A cell came to different verdicts when it was retried.
     Flaky,
-    /// An expectation has lapsed.
+    /// An expectation has expired.
     Expired,
     /// An expectation matches no planned cell.
     Unmatched,

@@ -20,7 +20,7 @@ pub struct Judgement {
     pub code: Option<String>,
     /// Why, for a person.
     pub message: String,
-    /// How far the loaded session is from the control, where that could be measured.
+    /// How far the loaded session is from the reference, where that could be measured.
     pub distance: Option<Distance>,
     /// What was compared, where something was.
     pub oracle: Option<Oracle>,
@@ -121,7 +121,7 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
             return Judgement::plain(Verdict::HarnessError, Some("control"), message);
         }
         Err(reason) => {
-            let message = format!("There is no uninterrupted session to compare with: {reason}");
+            let message = format!("There is no reference session to compare with: {reason}");
             return Judgement::plain(Verdict::HarnessError, Some("control"), message);
         }
     };
@@ -129,7 +129,7 @@ fn judge_loaded(loaded: &LoadedEvidence, thresholds: &Thresholds) -> Judgement {
     let near = floor.map_or(0.0, |floor| floor.logit);
     let Some(distance) = Distance::between_with(reference, &loaded.observed, near) else {
         let message = format!(
-            "The logits have {} rows of {}, the control's {} rows of {}.",
+            "The logits have {} rows of {}, the reference's {} rows of {}.",
             loaded.observed.rows().len(),
             loaded.observed.n_vocab(),
             reference.rows().len(),
@@ -226,7 +226,7 @@ fn weigh(
     if unexplained && explanation.is_none() {
         let message = format!(
             "Nothing that decides how logits are computed differs between the two sides, and the logits do: {}; route \
-             `{}`. They are near the control's, but what was restored is not what was saved.",
+             `{}`. They are near the reference's, but what was restored is not what was saved.",
             describe(distance),
             receipt.route
         );
@@ -243,7 +243,7 @@ fn weigh(
         // or other penalties.
         if unchanged || same == 0 && distance.is_within(&thresholds.equivalent, None) {
             let message = format!(
-                "The session came back, and it samples otherwise than the uninterrupted one does, from character {} of \
+                "The session came back, and it samples differently from the uninterrupted one, from character {} of \
                  its next reply on: its sampler was not restored.",
                 same + 1
             );

@@ -159,7 +159,7 @@ const GATES: &[(&str, Gate)] = &[
     ("worse cells pass", |found| without(found, FindingKind::Worse)),
     ("flaky cells pass", |found| without(found, FindingKind::Flaky)),
     ("stale expectations pass", |found| without(found, FindingKind::Stale)),
-    ("expectations that have lapsed hold", |found| without(found, FindingKind::Expired)),
+    ("expectations that have expired hold", |found| without(found, FindingKind::Expired)),
     ("expectations of nothing pass", |found| without(found, FindingKind::Unmatched)),
     ("expectations that contradict each other pass", |found| without(found, FindingKind::Contradicting)),
     ("expectations that nobody has reviewed pass", |found| without(found, FindingKind::Unreviewed)),

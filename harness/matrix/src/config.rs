@@ -71,9 +71,9 @@ pub struct RunConfig {
     /// Seconds after which a cell as a whole counts as hung; five times as many as an answer may take if not given.
     #[serde(default)]
     pub cell_timeout_seconds: Option<u64>,
-    /// Tokens that are forced after the load and compared with the control.
+    /// Tokens that are forced after the load and compared with the reference.
     pub scored_tokens: u32,
-    /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
+    /// Tokens that are sampled after the load, where a cell samples, and compared with the reference.
     #[serde(default = "default_sampled_tokens")]
     pub sampled_tokens: u32,
     /// Memory of its own that a worker may take, in MiB; any number if not given. Models that are mapped from their file do
@@ -93,9 +93,9 @@ pub struct ProfileConfig {
     pub timeout_seconds: Option<u64>,
     /// Seconds after which a cell as a whole counts as hung.
     pub cell_timeout_seconds: Option<u64>,
-    /// Tokens that are forced after the load and compared with the control.
+    /// Tokens that are forced after the load and compared with the reference.
     pub scored_tokens: Option<u32>,
-    /// Tokens that are sampled after the load, where a cell samples, and compared with the control.
+    /// Tokens that are sampled after the load, where a cell samples, and compared with the reference.
     pub sampled_tokens: Option<u32>,
     /// Memory of its own that a worker may take, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]

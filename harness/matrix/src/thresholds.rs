@@ -15,7 +15,7 @@ pub struct Thresholds {
     /// Tokens that a load may evaluate and still count as a restore: the one held back for the canary.
     pub evaluations: u32,
     /// A declared loss: a session whose cells were converted to another type may be so many times as far from the
-    /// control as the control is from the same session under the writer's settings.
+    /// reference as the reference is from the same session under the writer's settings.
     pub declared_loss: f64,
     /// What counts as `equivalent`, where something differs between the two sides.
     pub equivalent: Level,
@@ -27,24 +27,24 @@ pub struct Thresholds {
     pub usable: Level,
 }
 
-/// One level of closeness: all three must hold. The limits are the multiple of the measured floor, or these numbers where
+/// One level of closeness: all three must hold. The limits are the multiple of the measured noise floor, or these numbers where
 /// they are larger.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Level {
-    /// How many times the floor: how far sessions are apart that were never saved.
+    /// How many times the noise floor: how far sessions are apart that were never saved.
     pub times: f64,
     /// Largest normalised mean square error at least: no session is nearer to another one than by rounding.
     pub nmse: f64,
     /// Largest mean KL divergence at least, in nats.
     pub kl: f64,
-    /// Smallest share of rows with the control's greedy token, near-ties left aside.
+    /// Smallest share of rows with the reference's greedy token, near-ties left aside.
     pub top1_agreement: f64,
     /// Where the numbers come from.
     pub source: String,
 }
 
-/// A level without a floor.
+/// A level without a noise floor.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -52,7 +52,7 @@ pub struct Limits {
     pub nmse: f64,
     /// Largest mean KL divergence, in nats.
     pub kl: f64,
-    /// Smallest share of rows with the control's greedy token.
+    /// Smallest share of rows with the reference's greedy token.
     pub top1_agreement: f64,
     /// Where the numbers come from.
     pub source: String,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Logits bit-identical to the control.
+    /// Logits bit-identical to the reference.
     Exact,
     /// Inside the noise floor, and the same greedy tokens.
     Equivalent,
@@ -104,7 +104,7 @@ impl Verdict {
             Self::Corrupt => "The load reported success, and what came back is wrong.",
             Self::Unsupported => "The subject cannot do what this cell asks.",
             Self::Filtered => "A constraint says that this combination is impossible.",
-            Self::NotRun => "Planned, and not played: the run ended before, or what it needs is not here.",
+            Self::NotRun => "Planned, and not run: the run ended before, or what it needs is not here.",
             Self::HarnessError => "The harness or its set-up failed; nothing is known about the subject.",
         }
     }

@@ -34,7 +34,7 @@ Examples:
   intact inspect chat.ggsq
       what is in such a file, without a model";
 
-/// Make a session file of a state that llama.cpp or a program over it saved
+/// Make a session file from a state that llama.cpp, or a program built on it, saved
 ///
 /// Takes slot files of llama-server and other sequence files (GGSQ), session files (GGSN) of one sequence, and raw states
 /// of a sequence or a context; raw states keep no tokens and need --history. Such files name neither the weights nor the
@@ -52,9 +52,9 @@ pub(super) struct Adopt {
 
     /// The conversation: a JSON array of messages with role and content, or as node-llama-cpp or llama-server write it
     ///
-    /// Calls of tools, what tools answer, reasoning and names are kept; of a request its tools and chat_template_kwargs too.
+    /// Tool calls, tool results, reasoning and names are kept; of a request, its tools and chat_template_kwargs too.
     ///
-    /// Without it, the text of the tokens becomes one message of the assistant.
+    /// Without it, the text of the tokens becomes one assistant message.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
 

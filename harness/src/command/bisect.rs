@@ -19,6 +19,7 @@ use crate::bisect::{NothingToFind, Search, Step, Tried};
 use crate::exit::Exit;
 use crate::files::replace_own;
 use crate::filter::compare_versions;
+use crate::quantity::counted;
 use crate::tags::{self, OFFICIAL, Release, releases};
 
 const EXAMPLES: &str = "\
@@ -36,10 +37,10 @@ Examples:
 /// What every record has in it, to be told from other files.
 const WHAT: &str = "a search of intact bisect";
 
-/// Find the first llama.cpp release that fails, out of all between two
+/// Find the first llama.cpp release that fails, between one that works and one that does not
 ///
-/// Releases that are not here are fetched, which takes a second or so each. Half of what is left falls away with every release
-/// that is tried; one that cannot be tried is passed over. What was found is kept in --record, and the same search goes on from
+/// Releases that are not here are fetched, which takes a second or so each. Every release that is tried halves what is
+/// left; one that cannot be tried is skipped. What was found is kept in --record, and the same search goes on from
 /// there. Ends with exit code 0 where the release is found.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -55,11 +56,11 @@ pub(super) struct Bisect {
     #[arg(long, value_name = "FILE", requires = "model")]
     file: Option<PathBuf>,
 
-    /// Cells: what the release that works saved, each release loads
+    /// Cells of a plan: each release loads what the release that works saved
     #[arg(short = 'E', long, value_name = "FILTER")]
     filter: Option<String>,
 
-    /// A shell command that fails where a release does
+    /// A shell command that fails for a release that fails
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
 
@@ -67,7 +68,7 @@ pub(super) struct Bisect {
     #[arg(short, long, value_name = "FILE.gguf")]
     model: Option<PathBuf>,
 
-    /// A source tree of llama.cpp: the two are commits of it then, and those between them are searched
+    /// A source tree of llama.cpp: GOOD and BAD are then commits of it, and those between them are searched
     #[arg(long, value_name = "DIR", conflicts_with = "filter")]
     tree: Option<PathBuf>,
 
@@ -75,11 +76,11 @@ pub(super) struct Bisect {
     #[arg(long, value_name = "COMMAND", requires = "tree")]
     build: Option<String>,
 
-    /// The plan whose cells are asked
+    /// The plan that the cells are of
     #[arg(long, value_name = "NAME", default_value = "release", requires = "filter")]
     plan: String,
 
-    /// Where what was found is kept
+    /// The file in which what was found is kept
     #[arg(long, value_name = "FILE", default_value = "bisect.json")]
     record: PathBuf,
 
@@ -176,7 +177,8 @@ impl Bisect {
             }
         }
         if search.steps() > 0 {
-            println!("{}: {} releases were tried before", self.record.display(), search.steps());
+            let tried = counted(search.steps(), "release was", "releases were");
+            println!("{}: {tried} tried before", self.record.display());
         }
         let (last_good, first_bad) = loop {
             match search.next() {

@@ -32,12 +32,13 @@ Examples:
 /// What every document has in it, to be told from other files.
 const WHAT: &str = "\"subjects\"";
 
-/// Let sessions go through random paths of llama.cpp releases, forth and back, and find the shortest that breaks them
+/// Send sessions along random paths of llama.cpp releases, back and forth, and find the shortest path that breaks them
 ///
-/// Each release of a path loads what the one before it saved, goes on with the conversation and saves it, so that sessions grow on
-/// their way. At every step the session is held against the same tokens, evaluated again by the same release. A path that fails is
-/// shrunk to the shortest that still does. Sessions of intact go through, and llama.cpp's own files, which nothing checks. Ends
-/// with exit code 0 where no session of intact comes back wrong, 100 where one does, 101 where nothing could be tried.
+/// Each release of a path loads what the one before it saved, goes on with the conversation and saves it, so that
+/// sessions grow on their way. At every step the session is compared with the same tokens, evaluated afresh by the same
+/// release. A path that fails is shrunk to the shortest that still does. Both sessions of intact and llama.cpp's own
+/// files, which nothing checks, are tried. Ends with exit code 0 where no session of intact comes back wrong, 100 where
+/// one does, 101 where nothing could be tried.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Chains {
@@ -49,11 +50,11 @@ pub(super) struct Chains {
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     paths: u32,
 
-    /// The most releases of a path
+    /// The most releases in a path
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=32))]
     longest: u8,
 
-    /// The seed: the same paths for the same one
+    /// The seed: the same one gives the same paths
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 

@@ -58,18 +58,19 @@ Anything else is said to the model. A message that starts with / is written with
 
 /// Talk to a model in the terminal; save the session and load it again
 ///
-/// /save [FILE] saves, /load FILE loads, /quit leaves, /help lists the rest. Reads standard input line by line, so
-/// that a conversation can also be piped in; where it is, the exit code is that of the worst that went wrong.
+/// /save [FILE] saves, /load FILE loads, /quit leaves, /help lists the rest. Reads standard input line by line, so that
+/// a conversation can also be piped in; the exit code is then that of the worst error.
 ///
-/// A sealed or compressed session stays what it is when it is saved again. With --recipient or --sealed all sessions are
-/// saved sealed, and those that are not are refused. The worker gets no keys: it reads and writes a plain session in a
-/// folder (--scratch) that only you can read and that is removed at once, also when this command is interrupted or killed.
+/// A sealed or compressed session stays sealed or compressed when it is saved again. With --recipient or --sealed all
+/// sessions are saved sealed, and those that are not are refused. The worker gets no keys: it reads and writes a plain
+/// session in a folder (--scratch) that only you can read and that is removed at once, also when this command is
+/// interrupted or killed.
 #[derive(Debug, Args)]
 pub(super) struct Chat {
     #[command(flatten)]
     model: ModelArguments,
 
-    /// What the model is told before the conversation
+    /// The system prompt, which comes before the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
 
@@ -77,7 +78,7 @@ pub(super) struct Chat {
     #[arg(long, value_name = "ID", default_value = "chat")]
     session: String,
 
-    /// Most tokens of one reply
+    /// The most tokens in one reply
     #[arg(long, value_name = "TOKENS")]
     max_tokens: Option<u32>,
 
@@ -87,16 +88,16 @@ pub(super) struct Chat {
 
     /// Load this session file first
     ///
-    /// Where it cannot be loaded, and standard input is no terminal, nothing is said, and the exit code is that of
-    /// `intact check`: 100 where it is refused. Nothing is saved over a file that could not be loaded.
+    /// Where it cannot be loaded and standard input is not a terminal, the conversation does not begin, and the exit
+    /// code is that of `intact check`: 100 where it is refused. Nothing is saved over a file that could not be loaded.
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
 
-    /// Go on with the session where this store has it; /save without a file saves it there
+    /// Go on with the session if this store has it; /save without a file saves it there
     #[arg(long, value_name = "URL", conflicts_with = "load")]
     store: Option<String>,
 
-    /// Take the texts of control tokens, such as <|im_end|>, for control tokens where a message says them
+    /// Treat the texts of control tokens in messages, such as <|im_end|>, as control tokens
     ///
     /// Otherwise they are text, and only the model's chat template writes control tokens.
     #[arg(long)]

@@ -35,7 +35,7 @@ const TABLE: &str = "compat/compat.json";
 /// Tell whether a session file will load with a model here, or in another llama.cpp release, and how
 ///
 /// Compares everything that must match (the axes) between the file and this model, machine and release. Nothing is
-/// loaded or changed. With --tag no model is needed: the file is held against that release, with the model and the
+/// loaded or changed. With --tag no model is needed: the file is compared with that release, with the model and the
 /// settings that it was saved with. Ends with exit code 0 if the file will load, 100 if it will be refused.
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -50,7 +50,8 @@ pub(super) struct Check {
     #[arg(long, value_name = "TAG", conflicts_with_all = ["model", "manifest"])]
     tag: Option<String>,
 
-    /// A table of `intact compat`, to say what runs found on that way [default: compat/compat.json, where it is]
+    /// A table of `intact compat`, to show what runs found for that pair of releases [default: compat/compat.json, if
+    /// it is there]
     #[arg(long, value_name = "FILE", requires = "tag")]
     table: Option<PathBuf>,
 
@@ -193,9 +194,9 @@ fn unless_other(file: &Path, model: Option<&Path>) -> Result<(), Failure> {
             ),
         ),
         Kind::Sidecar => {
-            ("the KV image of a session".into(), "give the session file, which lies beside it".into())
+            ("the KV image of a session".into(), "give the session file, which is beside it".into())
         }
-        Kind::Model => ("a model".into(), "give the session file; the model goes behind --model".into()),
+        Kind::Model => ("a model".into(), "give the session file; the model goes after --model".into()),
     };
     Err(Failure::setup(format!("{name} is {what}, not a session file")).help(help))
 }
@@ -257,7 +258,7 @@ pub(super) fn route(name: &str) -> &'static str {
         "direct" => "the saved KV is used as it is",
         "transcoded" => "the saved KV is translated for this context",
         "reprefilled" => "the KV cannot be used, so the saved tokens are evaluated again",
-        "replayed" => "another model: the messages are told to it again",
+        "replayed" => "another model: it evaluates the messages again",
         "refused" => "no allowed way is left",
         _ => "as the worker names it",
     }

@@ -10,6 +10,7 @@ use super::output::write_marked;
 use crate::compat::{Kept, Table, TableError, WHAT};
 use crate::exit::Exit;
 use crate::folder::RESULTS;
+use crate::quantity::counted;
 use crate::results::Results;
 
 const EXAMPLES: &str = "\
@@ -25,12 +26,12 @@ const PAGE: &str = "<meta name=\"generator\" content=\"intact compat\">";
 /// What its badges have in them.
 const BADGE: &str = "\"schemaVersion\": 1";
 
-/// Make a table of which llama.cpp releases read what others saved, out of runs: for machines, and as a page
+/// Make a table and a page from runs: which llama.cpp releases read what others saved
 ///
-/// Takes every cell in which nothing differs but who saved and who loads. The page `index.html` is one file: choose the version that
-/// you have and the one that you go to, the type of K and V and the kind of model. `compat.json` is the table, of which
-/// `intact schema compat` prints the schema; `badge.json` and `badge-files.json` are endpoints for badges, of sessions of intact and of
-/// llama.cpp's sequence files. How many releases back one reads is counted, never promised.
+/// Takes every cell in which nothing differs but who saved and who loads. The page `index.html` is one file: choose the
+/// version that you have and the one that you go to, the type of K and V and the kind of model. `compat.json` is the
+/// table, whose schema `intact schema compat` prints; `badge.json` and `badge-files.json` are endpoints for badges, of
+/// sessions of intact and of llama.cpp's sequence files. How many releases back one reads is counted, never promised.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Compat {
@@ -38,7 +39,7 @@ pub(super) struct Compat {
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
 
-    /// Where it goes
+    /// The folder to write to
     #[arg(short, long, value_name = "DIR", default_value = "compat")]
     out: PathBuf,
 
@@ -78,9 +79,9 @@ impl Compat {
             }
         }
         println!(
-            "{} releases, {} ways. Page: {}",
-            table.releases.len(),
-            table.entries.len(),
+            "{}, {}. Page: {}",
+            counted(table.releases.len(), "release", "releases"),
+            counted(table.entries.len(), "entry", "entries"),
             self.out.join("index.html").display()
         );
         Ok(Exit::Fine)

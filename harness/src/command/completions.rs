@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use super::Failure;
 use crate::exit::Exit;
 
-/// Print the completions of a shell
+/// Print completions for a shell
 ///
 /// For example `intact completions bash > ~/.local/share/bash-completion/completions/intact`. In bash, zsh and fish they know the
 /// plans of the configuration in the folder where you are, the cells of the run in `out`, and the models of `intact models list`.

@@ -9,7 +9,7 @@ use crate::config::{Config, OVERRIDES};
 use crate::exit::Exit;
 use crate::folder::CONFIG;
 
-/// Show the configuration as it is in force
+/// Show the configuration in force
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
     #[command(subcommand)]

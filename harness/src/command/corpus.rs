@@ -11,6 +11,7 @@ use super::worker::linked;
 use crate::config::Config;
 use crate::corpus::{CorpusError, Reading, Shelf, read_by, written};
 use crate::exit::Exit;
+use crate::quantity::counted;
 use crate::tags;
 
 const EXAMPLES: &str = "\
@@ -21,11 +22,12 @@ Examples:
   ./reader corpus/llama.cpp/0.5.0/llama/f16/sequence-file llama.gguf
       the same without intact; the model is what `intact models list` shows";
 
-/// Keep small states that llama.cpp releases wrote, with what their models say after them, and try who reads them
+/// Keep small states that llama.cpp releases wrote, with the logits that follow them, and test which releases read them
 ///
-/// A corpus is only ever added to: `llama.cpp/RELEASE/MODEL/TYPE/CONTAINER` is what that release wrote then. Beside each state lie the
-/// logits that its model gives after it; `index.json` has the tokens, the model by its seed and hash, and what every release that was
-/// asked made of it. `reader.c` reads a state with `llama.h` alone, for anybody's ctest.
+/// A corpus is only ever added to: `llama.cpp/RELEASE/MODEL/TYPE/CONTAINER` is what that release wrote then. Beside
+/// each state are the logits that its model gives after it; `index.json` has the tokens, the model by its seed and
+/// hash, and what every release that was tested made of it. `reader.c` reads a state with `llama.h` alone, for
+/// anybody's ctest.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Corpora {
@@ -41,9 +43,9 @@ pub(super) struct Corpora {
 enum Action {
     /// Let releases write states that the corpus does not have, and read each other's
     Add(Add),
-    /// Are its files what they were? With --release: does that one read them as it is written down?
+    /// Check that its files have not changed; with --release, that this release reads them as recorded
     Verify(Verify),
-    /// List its states, and who reads them
+    /// List its states, and which releases read them
     List,
 }
 
@@ -64,7 +66,7 @@ struct Add {
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// A release that is asked
+    /// A release to test
     #[arg(long, value_name = "RELEASE")]
     release: Option<String>,
 }
@@ -140,7 +142,7 @@ impl Add {
                         shelf.note(name, &library.name, reading).map_err(Failure::setup)?;
                         println!("{} {} {name}", library.name, reading.words());
                     }
-                    Err(error) => println!("{} was not asked of {name}: {error}", library.name),
+                    Err(error) => println!("{} could not try {name}: {error}", library.name),
                 }
             }
         }
@@ -169,7 +171,7 @@ impl Verify {
                 println!("{} {} {name}", library.name, found.words());
                 if found > expected {
                     faults.push(format!(
-                        "{name}: {} {}, and was expected to be one that {}",
+                        "{name}: {} {} it; a release that {} it was expected",
                         library.name,
                         found.words(),
                         expected.words()
@@ -180,8 +182,8 @@ impl Verify {
         for fault in &faults {
             println!("{}", super::table::plain(fault));
         }
-        let count = shelf.corpus.states.len();
-        println!("{count} states, {} faults", faults.len());
+        let states = counted(shelf.corpus.states.len(), "state", "states");
+        println!("{states}, {}", counted(faults.len(), "fault", "faults"));
         Ok(if faults.is_empty() { Exit::Fine } else { Exit::GateFailed })
     }
 }

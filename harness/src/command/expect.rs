@@ -21,7 +21,7 @@ use crate::quantity::{as_expected, counted};
 use crate::results::Results;
 use crate::run::{self, RunOptions};
 
-/// Check, explain and bring up to date what is expected
+/// Check, explain and update the expectations
 #[derive(Debug, Args)]
 pub(super) struct Expect {
     #[command(subcommand)]
@@ -57,9 +57,9 @@ enum Act {
         #[arg(long)]
         dry_run: bool,
     },
-    /// List the entries that nobody has reviewed, or settle one
+    /// List the entries that nobody has reviewed, or review one
     Review {
-        /// Number of the entry, as the list has it
+        /// The number of the entry in the list
         #[arg(value_name = "N")]
         entry: Option<usize>,
         /// Why that is right
@@ -134,9 +134,9 @@ impl Desk {
         if findings.is_empty() {
             let sound = match entries {
                 0 => "there are no entries, so nothing is excused".to_owned(),
-                1 => format!("the 1 entry is sound, in force, and decides about a cell of the plan `{plan}`"),
+                1 => format!("the only entry is sound, in force, and decides a cell of the plan `{plan}`"),
                 _ => format!(
-                    "{entries} entries are sound, in force, and each decides about a cell of the plan `{plan}`"
+                    "all {entries} entries are sound and in force, and each decides a cell of the plan `{plan}`"
                 ),
             };
             println!("{sound}");
@@ -186,7 +186,7 @@ impl Desk {
         match waiting.first() {
             None => println!("every entry has been reviewed"),
             Some((index, _)) => println!(
-                "If that is right, say why: intact expect review {} --reason TEXT. If not, remove the entry and mend it.",
+                "If that is right, say why: intact expect review {} --reason TEXT. If not, remove the entry and fix what broke.",
                 index + 1
             ),
         }

@@ -20,7 +20,8 @@ pub(super) struct Filters {
 const LANGUAGE: &str = "\
 Predicates:
   model(llama)          the dimension `model` has this value; every axis of intact.toml is a dimension,
-                        and so are subject, family, writer, reader and crossing
+                        and so are subject, family, writer, reader and crossing; of subjects, `engine` is
+                        intact, and `blind` is llama.cpp's own path without checks
   id(...)  plan(...)    the cell's id; the plan that it is of
   verdict(...)  route(...)
                         of a cell that has run

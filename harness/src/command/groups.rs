@@ -11,7 +11,7 @@ struct Group {
 
 const GROUPS: [Group; 6] = [
     Group {
-        wish: "Prove that sessions come back, over a matrix",
+        wish: "Test whether sessions come back, over a matrix",
         commands: &[
             "init", "plan", "run", "report", "repro", "expect", "config", "filters", "produce", "consume",
             "merge",
@@ -64,8 +64,8 @@ pub(super) fn grouped(command: clap::Command, endings: &str) -> clap::Command {
     let listed = listed(&command);
     command
         .help_template(TEMPLATE)
-        .after_help(format!("{listed}\n`intact COMMAND --help` tells all of a command; `intact --help` lists the exit codes too."))
-        .after_long_help(format!("{listed}\n`intact COMMAND --help` tells all of a command.\n\n{endings}"))
+        .after_help(format!("{listed}\n`intact COMMAND --help` explains a command in full; `intact --help` lists the exit codes too."))
+        .after_long_help(format!("{listed}\n`intact COMMAND --help` explains a command in full.\n\n{endings}"))
 }
 
 fn listed(command: &clap::Command) -> String {

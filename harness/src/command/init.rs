@@ -13,7 +13,7 @@ use crate::text::quoted;
 /// Write a commented intact.toml and expectations.toml that work as they are
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// The folder that they go to
+    /// The folder to write them to
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
 

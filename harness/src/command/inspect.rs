@@ -18,8 +18,8 @@ use crate::exit::Exit;
 
 /// Show what is in a session file, a KV image or a state file of llama.cpp
 ///
-/// Knows session files and their images (.kv), llama.cpp's own sequence files (GGSQ) and session files (GGSN), and
-/// the head of a model (GGUF). Nothing but the file is read, and no model is needed.
+/// Knows session files and their images (.kv), llama.cpp's own sequence files (GGSQ) and session files (GGSN), and the
+/// header of a model (GGUF). Nothing but the file is read, and no model is needed.
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
     /// The file

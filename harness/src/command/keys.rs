@@ -39,7 +39,7 @@ pub(super) struct KeyArguments {
 /// What opens sealed sessions, and for whom they are sealed.
 #[derive(Debug, Args)]
 pub(super) struct LockArguments {
-    /// A public key, age1…; may be given several times. Without one, the passphrase seals
+    /// A public key, age1…; may be given several times. Without one, the passphrase is used
     #[arg(long, value_name = "KEY")]
     recipient: Vec<String>,
 
@@ -51,7 +51,7 @@ pub(super) struct LockArguments {
     pub(super) keys: KeyArguments,
 }
 
-/// Make a key file: it opens what is sealed for its public key, and signs
+/// Make a key file, which opens what is sealed for its public key, and signs
 ///
 /// Prints the public key that sessions are sealed for, age1…; whoever has it can seal for you. What you sign with the file
 /// (--sign), others check with its other public key, sign1… (--trusted).
@@ -60,7 +60,7 @@ pub(super) struct Key {
     /// The file for the secret key. Only you can read it; keep a copy where it cannot be lost
     file: PathBuf,
 
-    /// Make none: print both public keys of a file that is there, each on a line
+    /// Make no key: print both public keys of an existing file, one per line
     #[arg(long)]
     public: bool,
 }

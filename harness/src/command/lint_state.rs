@@ -18,15 +18,16 @@ Examples:
   intact lint-state 0.6.0 build/bin
       a release, and a build of yours";
 
-/// Tell whether what llama.cpp saves changed between two libraries, and whether a version says so
+/// Tell whether the states that llama.cpp saves changed between two libraries, and whether a version number was raised
 ///
-/// Each library writes small states with a tiny model of every family, in files and without, with every type of K and V. Where
-/// they differ, what differs is told: their form, or what the same bytes mean. Ends with exit code 0 where nothing changed or a
-/// version was raised, 100 where something changed and no version was, 101 where nothing could be compared.
+/// Each library writes small states with a tiny model of every family, in files and in memory, with every type of K and
+/// V. Where they differ, the command says in what: their form, or what the same bytes mean. Ends with exit code 0 where
+/// nothing changed or a version was raised, 100 where something changed and no version was, 101 where nothing could be
+/// compared.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct LintState {
-    /// A library: a tag such as b8390 or 0.6.0, what one was added as, or a folder that has one
+    /// A library: a tag such as b8390 or 0.6.0, the name that it was added under, or a folder that holds it
     #[arg(value_name = "BASE")]
     base: String,
 

@@ -23,9 +23,9 @@ use crate::tags::Release;
 
 /// Rewrite a session file for another llama.cpp release, without a model
 ///
-/// The KV image is encoded as that release lays it out, and rotated or not as that release has it. History, parameters and
-/// canary stay; the passport tells of the migration, and the file itself stays as it is. Loading the new file in that
-/// release is direct then, and compares what the model says with what it said in the release that saved the session.
+/// The KV image is written in the layout of that release, rotated or not as that release has it. History, parameters
+/// and canary stay as they are, the passport records the migration, and the old file is not changed. That release then
+/// loads the new file directly, and compares the logits with those of the release that saved the session.
 ///
 /// A compressed or sealed session stays so. One that was sealed for recipients does not name them: give --recipient.
 #[derive(Debug, Args)]

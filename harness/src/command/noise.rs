@@ -12,20 +12,21 @@ use crate::exit::Exit;
 use crate::noise::{Finding, Options, Study, StudyError, Watch, markdown, overview, study};
 use crate::tags::{default_home, select, worker_command};
 
-/// Measure what parts a right restore from a wrong one on a model
+/// Measure what tells a right restore from a wrong one on a model
 ///
-/// Holds one conversation under many settings, restores it in the ways that intact has, and does the same with models and
-/// images that are wrong on purpose: weights changed by 1, 3 and 10 %, layers swapped, an adapter left out, another RoPE,
-/// another session's cells, a rotation misread. By each candidate measure it then compares the largest figure of what is right
-/// with the smallest of what is wrong. Tables go to standard output, as Markdown; progress to standard error. A model of a
-/// hundred million weights takes some ten minutes, and three times its size on the disk meanwhile.
+/// Holds one conversation under many settings, restores it in the ways that intact has, and does the same with models
+/// and images that are wrong on purpose: weights changed by 1, 3 and 10 %, layers swapped, an adapter left out, another
+/// RoPE, another session's cells, a rotation misread. For each candidate measure it then compares the largest figure of
+/// what is right with the smallest of what is wrong. Tables go to standard output, as Markdown; progress to standard
+/// error. A model of a hundred million weights takes about ten minutes and, meanwhile, three times its size on the
+/// disk.
 #[derive(Debug, Args)]
 pub(super) struct Noise {
     /// The model: a GGUF file, or `id:` and an id of `intact models list`
     #[arg(value_name = "MODEL", required_unless_present = "from")]
     model: Option<PathBuf>,
 
-    /// Study nothing: put the figures of earlier studies into one table, for each route and model
+    /// Measure nothing: put the figures of earlier studies into one table, for each route and model
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "model")]
     from: Vec<PathBuf>,
 

@@ -89,8 +89,9 @@ fn told(produced: &Produced) -> String {
 
 /// Load sessions that were saved on another machine, and judge every one
 ///
-/// Plays the cells of the plan whose sessions `intact produce` saved. Worker, machine and operating system may be others;
-/// the plan, the models and the version of intact must be the same. A cell whose session nobody saved is not run.
+/// Runs the cells of the plan whose sessions `intact produce` saved. Worker, machine and operating system may be
+/// others; the plan, the models and the version of intact must be the same. A cell whose session nobody saved is not
+/// run.
 #[derive(Debug, Args)]
 pub(super) struct Consume {
     /// A folder of `intact produce`, or a URL that it kept sessions at; can be given several times [default: --artifacts]
@@ -105,7 +106,7 @@ pub(super) struct Consume {
     #[arg(long, value_name = "M/N")]
     partition: Option<Partition>,
 
-    /// The models that `intact produce` was given, where they lie elsewhere on this machine
+    /// The models that `intact produce` was given, where they are elsewhere on this machine
     #[arg(short, long = "model", value_name = "FILE.gguf|id:ID")]
     models: Vec<PathBuf>,
 
@@ -123,7 +124,7 @@ pub(super) struct Consume {
     #[arg(long, value_name = "FILE")]
     expectations: Option<PathBuf>,
 
-    /// Do not play cells once more that did not end as expected
+    /// Do not retry cells that did not end as expected
     #[arg(long)]
     no_retry: bool,
 }
@@ -164,11 +165,11 @@ impl Consume {
     }
 }
 
-/// Put runs together that are parts of one plan
+/// Merge runs that are parts of one plan
 ///
-/// The runs must be of the same plan, which their digests tell, and must not disagree on a cell. Cells that none of them
-/// has are listed as not run: the whole is then incomplete. What the parts say of their cells is believed: whoever can write to
-/// one can say anything.
+/// The runs must be of the same plan, which is told by their digests, and must not disagree on a cell. Cells that none
+/// of them has are listed as not run: the whole is then incomplete. What the parts say of their cells is believed:
+/// whoever can write to one can say anything.
 #[derive(Debug, Args)]
 pub(super) struct Merge {
     /// The folders of the runs [default: all that --artifacts keeps]

@@ -14,8 +14,9 @@ use crate::exit::Exit;
 
 /// Measure how fast sessions are saved and restored, and whether that changed
 ///
-/// Every figure is what a worker measures on its own clock. Beside the engine's operations stand llama.cpp's own files
-/// and the floors that nothing can beat: copying as many bytes in memory, and plain arithmetic.
+/// Every figure is what a worker measures on its own clock. Beside the engine's operations stand llama.cpp's own files,
+/// which are unprotected, and two yardsticks that no change of the code can move: copying as many bytes in memory, and
+/// plain arithmetic.
 #[derive(Debug, Args)]
 pub(super) struct Perf {
     #[command(subcommand)]

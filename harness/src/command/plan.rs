@@ -16,7 +16,7 @@ use crate::run::{self, RunOptions};
 /// Show what a plan would run, what that covers, and how it can be split
 ///
 /// Prints the plan with its certificate: how many of the possible combinations of values its cells cover, counted by a
-/// checker that shares no code with the generator. With `--format github`, prints a matrix for a CI's jobs: each of them
+/// checker that shares no code with the generator. With `--format github`, prints a matrix of CI jobs: each of them
 /// runs one part with `intact run --partition`, and `intact merge` puts the parts together.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -24,15 +24,15 @@ pub(super) struct Plan {
     #[arg(value_name = "NAME", conflicts_with = "named")]
     plan: Option<String>,
 
-    /// The same, as `intact run` takes it
+    /// The same, by the option that `intact run` takes
     #[arg(long = "plan", value_name = "NAME", id = "named")]
     named: Option<String>,
 
-    /// How it is shown
+    /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
-    /// Parts that the matrix of `--format github` has
+    /// How many jobs `--format github` splits the plan into
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     parts: u32,
 
@@ -60,9 +60,9 @@ pub(super) struct Plan {
 /// How a plan is shown.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// For a person
+    /// For people to read
     Text,
-    /// Every cell's id, one a line
+    /// The id of every cell, one per line
     Cells,
     /// The whole plan as JSON: see `intact schema plan`
     Json,

@@ -13,7 +13,7 @@ pub(super) enum Policy {
     /// Also the saved KV translated, or the saved tokens evaluated again
     #[default]
     Default,
-    /// Also the messages told again to another model
+    /// Also the messages evaluated again by another model
     Replay,
 }
 

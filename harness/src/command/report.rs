@@ -17,7 +17,7 @@ use crate::results::Results;
 /// Where GitHub wants a step's summary.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// Make the reports of runs again, compare with an earlier run, or print one report
+/// Write the reports of runs again, compare with an earlier run, or print one report
 ///
 /// Without --html and the like, report.html, report.md, junit.xml and badge.svg are written into the run's folder. With
 /// one of them, that report is printed.
@@ -31,7 +31,7 @@ pub(super) struct Report {
     #[arg(long, value_name = "RUN")]
     baseline: Vec<PathBuf>,
 
-    /// Folder for the files; of several runs, there is no other
+    /// Folder for the files; needed where there are several runs
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
 

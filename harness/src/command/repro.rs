@@ -10,13 +10,14 @@ use super::run::failed;
 use super::selection::{Trusting, command_line};
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::quantity::counted;
 use crate::run::{self, BundleOptions};
 
-/// Bundle one cell of a run, to play it again anywhere
+/// Bundle one cell of a run, to run it again anywhere
 ///
 /// Writes a folder with the sessions that the cell loads, the models, the configuration, what the run found and on what
-/// machine, and `replay.sh`, which plays the cell again without a network. Of cells that did not end as expected a run
-/// keeps the sessions; those of others are saved again.
+/// machine, and `replay.sh`, which runs the cell again without a network. A run keeps the sessions of cells that did
+/// not end as expected; those of other cells are saved again.
 #[derive(Debug, Args)]
 pub(super) struct Repro {
     /// The cell's id
@@ -31,7 +32,7 @@ pub(super) struct Repro {
     #[arg(short, long, value_name = "DIR", default_value = "repro")]
     out: PathBuf,
 
-    /// Take models along whatever their size
+    /// Include the models, whatever their size
     #[arg(long)]
     with_models: bool,
 
@@ -60,13 +61,13 @@ impl Repro {
         progress.finish();
         let bundle = bundle.map_err(failed)?;
         println!(
-            "{}: {} sessions as the run read them, {} saved again",
+            "{}: {} from the run, {} saved again",
             options.out.display(),
-            bundle.original,
+            counted(bundle.original, "session", "sessions"),
             bundle.saved_again
         );
         for model in &bundle.models_left_out {
-            println!("{} is not in it because of its size; --with-models takes it along", model.display());
+            println!("{} is not in it because of its size; --with-models includes it", model.display());
         }
         println!("Next: {}", bundle.replay.display());
         Ok(Exit::Fine)

@@ -50,19 +50,19 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 
-    /// Go on with the run in this folder; cells that have a verdict are not played again
+    /// Go on with the run in this folder; cells that have a verdict are not run again
     #[arg(long, value_name = "DIR", conflicts_with_all = SETTLED)]
     resume: Option<PathBuf>,
 
-    /// With --resume: play these cells again all the same
+    /// With --resume: run these cells again all the same
     #[arg(long, value_enum, value_name = "WHICH", requires = "resume")]
     rerun: Option<Rerun>,
 
-    /// Do not play cells once more that did not end as expected
+    /// Do not retry cells that did not end as expected
     #[arg(long)]
     no_retry: bool,
 
-    /// Leave out the cells that tell least, where all would take longer than this, and name them: 90s, 10m, 1h
+    /// Where all cells would take longer than this, leave out those that tell least, and name them: 90s, 10m, 1h
     /// [default: 10m with --model, none otherwise]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     budget: Option<Duration>,

@@ -22,8 +22,8 @@ const MEMORY: &str = "/dev/shm";
 /// Where sessions are plain for a moment.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct ScratchArguments {
-    /// Where a sealed session is plain while the worker reads or writes it [default: memory, in /dev/shm; where that is
-    /// not, the folder for temporary files]
+    /// Where a sealed session lies plain while the worker reads or writes it [default: in memory, in /dev/shm; where
+    /// there is none, the folder for temporary files]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ use crate::exit::Exit;
 ///   intact seal chat.json --recipient age1…               for whoever has that key
 ///   INTACT_PASSPHRASE=… intact seal chat.json             for whoever knows the passphrase
 ///   intact seal chat.json --compress                      smaller, for everyone to read
-///   intact seal chat.json --recipient age1… --sign my.key what it says is mine: see --trusted
+///   intact seal chat.json --recipient age1… --sign my.key and signed by me: see --trusted
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Seal {

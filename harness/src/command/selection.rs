@@ -32,7 +32,7 @@ pub(super) struct Selection {
     #[arg(short = 'E', long = "filter", value_name = "FILTER")]
     filter: Option<String>,
 
-    /// Seed of what the faults damage
+    /// Seed for what the faults damage
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
@@ -77,7 +77,8 @@ pub(super) struct Workforce {
 pub(super) struct Trusting {
     /// Start the programs that somebody else's configuration names: that of a run's folder, a bundle, or a bucket
     ///
-    /// They run as you do. Without it they are shown and not started. It is remembered, for this folder and these programs.
+    /// They run with your rights. Without this option they are shown and not started. It is remembered, for this folder
+    /// and these programs.
     #[arg(long)]
     trust: bool,
 }
@@ -134,8 +135,8 @@ pub(super) struct Keeping {
     /// Keep sessions and results there, for jobs on other machines: a folder that they share, or s3://bucket/path,
     /// gs://bucket/path or az://container/path
     ///
-    /// Credentials come from the environment. One place keeps the parts of one run: put the number of the CI's run into
-    /// it. `intact consume` and `intact merge` take the parts from there.
+    /// Credentials come from the environment. A place keeps the parts of one run: put the number of the CI run into its
+    /// name. `intact consume` and `intact merge` take the parts from there.
     #[arg(long, value_name = "URL", env = "INTACT_ARTIFACTS")]
     artifacts: Option<String>,
 }

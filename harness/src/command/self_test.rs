@@ -12,10 +12,10 @@ use crate::judge::mutant::Mutated;
 use crate::run::Silent;
 use crate::self_test::{SelfTest, self_test};
 
-/// Judge a worker that misbehaves in every known way, and plant mutants in the judge and the gate
+/// Test intact itself: a worker that misbehaves in every known way, and judges and gates with one thing wrong
 ///
-/// Needs neither a model nor llama.cpp. Every way to misbehave goes through a whole run and must get its verdict; every
-/// judge or gate with one thing wrong must be found out by something that was seen.
+/// Needs neither a model nor llama.cpp. Every misbehaviour goes through a whole run and must get its verdict; every
+/// judge or gate with one thing wrong must be found out by at least one piece of evidence.
 #[derive(Debug, Args)]
 pub(super) struct SelfTesting {}
 
@@ -42,7 +42,7 @@ fn text(found: &SelfTest) -> String {
     let mutants: Vec<[String; 2]> = found.mutants.iter().map(mutant).collect();
     let killed = found.mutants.iter().filter(|mutant| mutant.killed_by.is_some()).count();
     format!(
-        "{}\n{right} of {} ways to misbehave are judged rightly\n\n{}\n{killed} of {} mutants are found out\n",
+        "{}\n{right} of {} misbehaviours are judged rightly\n\n{}\n{killed} of {} mutants are found out\n",
         table(["a worker that", "must be", "is", ""], &rows),
         rows.len(),
         table(["a mutant in which", "is found out because"], &mutants),

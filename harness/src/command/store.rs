@@ -24,12 +24,12 @@ use super::stored::warning;
 use super::table::plain as printable;
 use crate::exit::Exit;
 
-/// Keep sessions in a store that they share: list, check, clean up, bring in and take out
+/// Keep sessions in a shared store: list, check, clean up, import and export
 ///
 /// A store is a folder, or a place in an object store: s3://bucket/path, gs://bucket/path, az://container/path, with
 /// credentials from the environment. Sessions that begin alike share what they have in common. Any number of processes
-/// can use a store at the same time. Sealed sessions stay sealed in it: to list, clean up and take them out needs no key,
-/// and shows their names, the lengths of their documents and chunks, and when and how often they were saved.
+/// can use a store at the same time. Sealed sessions stay sealed in it. Listing, cleaning up and exporting them needs
+/// no key, and shows their names, the lengths of their documents and chunks, and when and how often they were saved.
 #[derive(Debug, Args)]
 pub(super) struct Store {
     #[command(subcommand)]

@@ -12,10 +12,10 @@ use crate::installed::{
     install,
 };
 
-/// Bring in other systems that save sessions, and try what they can do
+/// Install other systems that save sessions, and test what they can do
 ///
-/// Each is installed in a folder of its own, several versions side by side, with an adapter that puts it behind the
-/// protocol of intact. `intact run --config harness/adapters/peers.toml` judges those that are there.
+/// Each is installed in a folder of its own, several versions side by side, with an adapter that speaks the protocol of
+/// intact. `intact run --config harness/adapters/peers.toml` judges those that are installed.
 #[derive(Debug, Args)]
 pub(super) struct Subjects {
     #[command(subcommand)]
@@ -51,7 +51,7 @@ struct Add {
     #[arg(value_name = "NAME[@VERSION]", required = true)]
     names: Vec<String>,
 
-    /// The program, for a subject that is one you have
+    /// The program, for a subject that you have already
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
 

@@ -58,7 +58,7 @@ fn summary(results: &Results, out: &Path) -> String {
     let story = Story::of(results);
     let mut text = format!("\n{}\n{}\n\n", story.headline, story.lead);
     let (judged, unprotected) = (&story.judged, &story.unprotected);
-    let heads = [head(judged, "judged"), head(unprotected, "without protection")];
+    let heads = [head(judged, "judged"), head(unprotected, "unprotected")];
     let widths = heads.each_ref().map(|head| head.chars().count().max(8));
     let ([ours, theirs], [left, right]) = (&heads, widths);
     let _ = writeln!(text, "  {:22} {ours:>left$} {theirs:>right$}", "");

@@ -42,7 +42,7 @@ enum Action {
     Remove(Remove),
     /// Build workers; without names those of the releases in which something changed
     Build(Build),
-    /// Lay out what workers are compiled from, without compiling them, and print the folders
+    /// Write out the sources that workers are compiled from, without compiling them, and print the folders
     Sources(Laid),
     /// Ask the workers what they are and whether they load what they save
     Probe(Probe),
@@ -76,12 +76,13 @@ struct Add {
     /// The folder with libllama, its ggml and its backends, `build/bin` for example
     folder: PathBuf,
 
-    /// What it is called here [default: what it says of itself, and the beginning of its hash]
+    /// The name to give it [default: the name that it gives itself, and the beginning of its hash]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// What opens it, where that is not the worker beside this command: an intact-worker-loaded for another processor behind an
-    /// emulator, as in --worker "qemu-aarch64 -L /usr/aarch64-linux-gnu arm/intact-worker-loaded". Its words are parted by spaces
+    /// What opens it, where that is not the worker beside this command: an intact-worker-loaded for another processor
+    /// behind an emulator, as in --worker "qemu-aarch64 -L /usr/aarch64-linux-gnu arm/intact-worker-loaded". Its words
+    /// are separated by spaces
     #[arg(long, value_name = "COMMAND")]
     worker: Option<String>,
 }
@@ -265,7 +266,7 @@ impl Add {
         }
         println!("  {}", layout_of(&addition));
         println!(
-            "It takes part in `intact run --plan release`; -E \"writer({tag}) | reader({tag})\" plays its cells alone."
+            "It takes part in `intact run --plan release`; -E \"writer({tag}) | reader({tag})\" runs its cells alone."
         );
         Ok(Exit::Fine)
     }

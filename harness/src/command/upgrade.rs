@@ -30,10 +30,11 @@ Examples:
 
 /// Tell whether saved sessions survive a change of version, and whether it can be undone
 ///
-/// Each of the two systems saves sessions with your model and loads what the other saved, with the KV types f16,
-/// q8_0 and q4_0. Of two llama.cpp releases the state files that llama.cpp saves itself are tried too. A version that is not installed is installed first, which takes some seconds (node-llama-cpp) to some minutes
-/// (llama-cpp-python); judging takes about a minute with a small model. Ends with exit code 0 if sessions survive the
-/// upgrade, 100 if they do not, 5 if that is not known.
+/// Each of the two systems saves sessions with your model and loads what the other saved, with the KV types f16, q8_0
+/// and q4_0. For two llama.cpp releases, the state files that llama.cpp itself saves are tried too. A version that is
+/// not installed is installed first, which takes from seconds (node-llama-cpp) to minutes (llama-cpp-python); judging
+/// takes about a minute with a small model. Ends with exit code 0 if sessions survive the upgrade, 100 if they do not,
+/// 5 if that is not known.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Upgrade {

@@ -43,11 +43,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Upstream {
-    /// The library before the change: a tag such as 0.5.0, what one was added as, or a folder that has one
+    /// The library before the change: a tag such as 0.5.0, the name that it was added under, or a folder that holds it
     #[arg(value_name = "BASE")]
     base: String,
 
-    /// The library with it
+    /// The library after the change
     #[arg(value_name = "HEAD")]
     head: String,
 

@@ -21,6 +21,7 @@ use super::kind::Kind;
 use super::stored::{Stored, form_name};
 use super::table::plain;
 use crate::exit::Exit;
+use crate::quantity::counted;
 
 /// Check that a session file and its image are whole: hashes and bounds only
 ///
@@ -124,7 +125,7 @@ fn opened_image(stored: &mut Stored, reference: &ImageReference) -> Finding {
     match opened {
         Ok((count, bytes)) => Finding::whole(
             "image",
-            format!("{count} chunks, {bytes} bytes, all open and every hash is right"),
+            format!("{}, {bytes} bytes, all open and every hash is right", counted(count, "chunk", "chunks")),
         ),
         Err(error) => Finding::damaged("image", &error),
     }
@@ -139,7 +140,8 @@ fn image(file: &Path, reference: Option<&ImageReference>) -> Finding {
 }
 
 fn sound(found: &Verification) -> String {
-    let mut words = format!("{} chunks, {} bytes, every hash is right", found.frames, found.bytes);
+    let mut words =
+        format!("{}, {} bytes, every hash is right", counted(found.frames, "chunk", "chunks"), found.bytes);
     if !found.damage.is_empty() {
         words += "; an unfinished save at the end does no harm";
     }
@@ -150,12 +152,15 @@ fn problems(found: &Verification) -> String {
     let mut problems = Vec::new();
     if let Some(first) = found.damaged.first() {
         problems.push(format!(
-            "{} chunks are not what their hash says, the first is {first}",
-            found.damaged.len()
+            "{} damaged, the first is {first}",
+            counted(found.damaged.len(), "chunk is", "chunks are")
         ));
     }
     if let Some(first) = found.missing.first() {
-        problems.push(format!("{} chunks are missing, the first is {first}", found.missing.len()));
+        problems.push(format!(
+            "{} missing, the first is {first}",
+            counted(found.missing.len(), "chunk is", "chunks are")
+        ));
     }
     for gap in found.damage.iter().filter(|gap| !gap.torn_tail) {
         problems.push(format!("bytes {}..{} belong to no chunk", gap.bytes.start, gap.bytes.end));

@@ -109,7 +109,7 @@ impl Table {
             kind.map_or_else(|| "models of any kind".to_owned(), |kind| format!("models of kind {kind}"));
         let mut text = format!("what was tried, {from} to {to}, {kv}, {of}: {}", answer.words());
         if !answer.said.is_empty() {
-            text += &format!(" What was said: {}", line(answer.said));
+            text += &format!(" The message: {}", line(answer.said));
         }
         let named: Vec<&str> = answer.cells.iter().take(NAMED).map(|id| id.cell.as_str()).collect();
         if !named.is_empty() {

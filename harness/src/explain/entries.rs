@@ -54,7 +54,7 @@ fn advised(kind: Kind, table: &[Advice], meaning: impl Fn(&str) -> Option<String
 
 fn of_refusal(code: RefusalCode) -> Entry {
     let axes: Vec<&str> = Axis::all().filter(|axis| axis.refusal_code() == code).map(Axis::name).collect();
-    let blamed = (!axes.is_empty()).then(|| format!("axes that it is given for: {}", axes.join(", ")));
+    let blamed = (!axes.is_empty()).then(|| format!("given where these axes differ: {}", axes.join(", ")));
     Entry {
         kind: Kind::Refusal,
         name: code.as_str().to_owned(),
@@ -115,7 +115,8 @@ fn of_fault(fault: Fault, config: &Config) -> Entry {
         meaning: sentence(fault.about()),
         details: Vec::new(),
         since: None,
-        next: "nothing: whoever loads such a session is to be told, and no other session harmed".to_owned(),
+        next: "nothing: whoever loads such a session must be told, and no other session may be harmed"
+            .to_owned(),
         example: axis.map(|axis| format!("intact run -E '{}({name})' --out out", axis.name)),
     }
 }

@@ -166,7 +166,7 @@ fn in_words(was: &[Fit], is: &[Fit]) -> String {
     let place = |layout: &Layout| LAYOUTS.iter().position(|known| known.id == layout.id).unwrap_or_default();
     let pairs = was.iter().flat_map(|was| is.iter().map(move |is| (was, is)));
     let closest = pairs.min_by_key(|((was, _), (is, _))| place(was).abs_diff(place(is)));
-    let Some(((was, before), (is, after))) = closest else { return "it is laid out otherwise".to_owned() };
+    let Some(((was, before), (is, after))) = closest else { return "it is laid out differently".to_owned() };
     if was.id == is.id {
         return of_shapes(before, after);
     }
@@ -246,7 +246,9 @@ fn of_caches(
         return Some(Difference::Form("V is stored the other way round".to_owned()));
     }
     if before.rotation != after.rotation {
-        return Some(Difference::Meaning("K and V are rotated otherwise, and the state says so".to_owned()));
+        return Some(Difference::Meaning(
+            "K and V are rotated differently, and the state says so".to_owned(),
+        ));
     }
     // Turning twice is turning back: which of both turns them does not show.
     if is_turned(before, after, layout) {

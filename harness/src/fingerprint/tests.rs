@@ -159,7 +159,7 @@ fn a_model_that_is_computed_otherwise_is_told_and_is_no_change_of_the_state() {
         |of: &[f32]| of.iter().enumerate().map(|(at, number)| number + (at % 3) as f32).collect::<Vec<_>>();
     let compared = Comparison::between(&base, &files(2, "b9028", &other(&k), &other(&v)));
     assert_eq!((compared.changes.len(), compared.computed.len()), (0, 1));
-    assert!(compared.notes(["a", "b"])[0].starts_with("llama: computed otherwise"));
+    assert!(compared.notes(["a", "b"])[0].starts_with("llama: computed differently"));
     // K alone is another one, and V is what it was: the same numbers are kept in another way.
     let what = told(&base, &files(2, "b9028", &other(&k), &v));
     assert!(what[0].2.starts_with("K are other numbers of the same tokens"), "{what:?}");

@@ -74,7 +74,7 @@ pub struct Outcome {
     pub code: Option<String>,
     /// Why, in sentences for a person.
     pub message: String,
-    /// How far the loaded session is from the control, where that could be measured.
+    /// How far the loaded session is from the reference, where that could be measured.
     pub distance: Option<Measured>,
     /// How far apart two sessions are that were never saved, one with the writer's release and settings and one with the
     /// reader's.
@@ -83,7 +83,7 @@ pub struct Outcome {
     /// How far sessions are apart that were never saved: what the distance was held against.
     #[serde(default)]
     pub noise: Option<Floor>,
-    /// What was compared with the control: logits, or what a subject shows in their place.
+    /// What was compared with the reference: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
     /// Normalised mean square error token by token; empty where all is bit for bit the same, or nothing was compared.

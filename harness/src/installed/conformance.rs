@@ -110,7 +110,7 @@ impl Probe {
                 ))
             } else {
                 Outcome::Broken(
-                    "it answers otherwise after the load than before the save: does it evaluate the same tokens in \
+                    "it answers differently after the load than before the save: does it evaluate the same tokens in \
                      the same batches?"
                         .into(),
                 )

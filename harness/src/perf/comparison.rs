@@ -241,7 +241,7 @@ pub fn conclude(rows: &mut [Compared]) -> Exit {
     let parts: Vec<(Part, Verdict)> = rows.iter().map(|row| (row.part, row.verdict)).collect();
     if rows.iter().any(|row| verdict::has_moved(row.part, row.verdict)) {
         for row in rows.iter_mut().filter(|row| row.part == Part::Gated) {
-            row.because = format!("a control moved; by itself it is {}: {}", row.verdict, row.because);
+            row.because = format!("a yardstick moved; by itself it is {}: {}", row.verdict, row.because);
             row.verdict = Verdict::Unproven;
         }
     }
@@ -263,7 +263,7 @@ pub fn summary(exit: Exit, rows: &[Compared]) -> String {
             format!("Not proven: the machine itself changed between the sides ({}).", moved.join("; "))
         }
         Exit::Unproven if !rows.iter().any(|row| row.part == Part::Control) => {
-            "Not proven: the workers measure no control rows; build both from these sources.".to_owned()
+            "Not proven: the workers measure no yardsticks; build both from these sources.".to_owned()
         }
         Exit::Unproven => {
             let open = named(&|row| gated(Verdict::Noisy)(row) || gated(Verdict::Unproven)(row));

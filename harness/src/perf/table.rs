@@ -7,6 +7,7 @@ use super::row::Part;
 use super::statistics::Spread;
 use super::verdict::percent;
 use crate::exit::Exit;
+use crate::quantity::counted;
 use crate::text::markdown as text;
 
 /// Rows of a Markdown table at most; more would not fit the comment of a pull request.
@@ -34,7 +35,8 @@ pub fn markdown(comparison: &Comparison) -> String {
         let _ = writeln!(out, "| {} |", cells(row).map(|cell| text(&cell)).join(" | "));
     }
     if comparison.rows.len() > MOST_ROWS {
-        let _ = writeln!(out, "\nAnd {} more rows, in perf.json.", comparison.rows.len() - MOST_ROWS);
+        let more = counted(comparison.rows.len() - MOST_ROWS, "more row", "more rows");
+        let _ = writeln!(out, "\nAnd {more}, in perf.json.");
     }
     for line in remarks(comparison) {
         let _ = writeln!(out, "\n{}", text(&line));
@@ -54,8 +56,8 @@ pub fn cells(compared: &Compared) -> [String; 7] {
     });
     let part = match compared.part {
         Part::Gated => "",
-        Part::Reference => " (reference)",
-        Part::Control => " (control)",
+        Part::Reference => " (unprotected)",
+        Part::Control => " (yardstick)",
     };
     [
         format!("{}{part}", row.operation),

@@ -104,8 +104,8 @@ impl ChangeKind {
             (Self::New, _) => "cells are new",
             (Self::Removed, 1) => "cell is gone",
             (Self::Removed, _) => "cells are gone",
-            (Self::Unprotected, 1) => "unprotected cell ended otherwise",
-            (Self::Unprotected, _) => "unprotected cells ended otherwise",
+            (Self::Unprotected, 1) => "unprotected cell ended differently",
+            (Self::Unprotected, _) => "unprotected cells ended differently",
         }
     }
 

@@ -24,7 +24,7 @@ pub fn combined(mut runs: Vec<(String, Results)>) -> Option<Results> {
     }
     all.plan.axes.push(AxisInfo {
         name: RUN.into(),
-        about: "Which of the runs put together here.".into(),
+        about: "Which of the merged runs.".into(),
         values: names,
     });
     all.claims = claims::judge(&all.cells);

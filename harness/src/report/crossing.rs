@@ -156,7 +156,7 @@ impl<'a> Crossing<'a> {
         };
         let line = |kv: &String| {
             let of = |cells: &[&Cell]| tally(cells.iter().filter(|cell| dim(cell, "kv") == *kv).copied());
-            (kv.clone(), format!("{}; without protection {}", of(&judged), of(&unprotected)))
+            (kv.clone(), format!("{}; unprotected {}", of(&judged), of(&unprotected)))
         };
         let rotation = turned.and_then(|turned| turned.direction(*into_rotation));
         let rotation = rotation.map(|told| ("rotation".to_owned(), told));

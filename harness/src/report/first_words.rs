@@ -38,7 +38,7 @@ pub struct Mixture {
     pub worse: usize,
     /// Cells that are better than expected.
     pub better: usize,
-    /// Cells that came to different verdicts when they were played again.
+    /// Cells that came to different verdicts when they were retried.
     pub flaky: usize,
     /// Judged systems that have cells, and no verdict on any.
     pub unknown: Vec<String>,
@@ -311,7 +311,7 @@ impl Mixture {
                 + " did less well than expected (refused, or computed again)"
         });
         let flaky = (self.flaky > 0)
-            .then(|| counted(self.flaky, "cell", "cells") + " ended otherwise when played again");
+            .then(|| counted(self.flaky, "cell", "cells") + " ended differently when retried");
         [worse, flaky].into_iter().flatten().collect::<Vec<_>>().join(" and ")
     }
 

@@ -35,7 +35,7 @@ pub fn markdown(report: &Report<'_>) -> String {
         unexpected(results),
         suspected(&results.suspects, story.common),
         section("What was refused, and why", &story.refused),
-        section("What happened without protection", &story.without),
+        section("What the unprotected path did", &story.without),
         verdicts(&story),
         matrix(results),
         controls(&results.controls),
@@ -111,8 +111,8 @@ fn verdicts(story: &Story) -> String {
 
 fn matrix(results: &Results) -> String {
     let pivot = Pivot::of(results);
-    let mut out = "## What was tried, by model\n\nJudged cells, and behind the stroke the same without \
-                   protection.\n\n"
+    let mut out = "## What was tried, by model\n\nJudged cells and, after the slash, the same cells \
+                   unprotected.\n\n"
         .to_owned();
     let columns: Vec<_> = pivot.columns.iter().map(|column| text(column)).collect();
     let _ = writeln!(out, "| | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
@@ -168,8 +168,8 @@ fn claims(claims: &[ClaimResult]) -> String {
     if claims.is_empty() {
         return String::new();
     }
-    let mut out = "## What is said of saved sessions, and what the cells say\n\n\
-                   | it says | so | is | cells for | against |\n|---|---|---|---:|---:|\n"
+    let mut out = "## What is claimed of saved sessions, and what the cells show\n\n\
+                   | who claims | what | outcome | cells for | against |\n|---|---|---|---:|---:|\n"
         .to_owned();
     for claim in claims {
         let outcome = match claim.outcome {

@@ -32,11 +32,11 @@ pub struct Cell {
     pub tokens_restored: Option<u32>,
     /// Tokens evaluated during the load.
     pub tokens_evaluated: Option<u32>,
-    /// Normalised mean square error against the control, over all rows. `None` where not comparable or not a number.
+    /// Normalised mean square error against the reference, over all rows. `None` where not comparable or not a number.
     pub nmse: Option<f64>,
-    /// Mean Kullback-Leibler divergence from the control, in nats. `None` where not comparable or not a number.
+    /// Mean Kullback-Leibler divergence from the reference, in nats. `None` where not comparable or not a number.
     pub kl: Option<f64>,
-    /// Share of rows with the control's greedy token, or where the control's two likeliest ones are a near-tie: no farther
+    /// Share of rows with the reference's greedy token, or where the reference's two likeliest ones are a near-tie: no farther
     /// apart than logits of sessions that were never saved.
     pub top1_agreement: Option<f64>,
     /// How far apart two sessions are that were never saved, one with the writer's release and settings and one with the
@@ -48,7 +48,7 @@ pub struct Cell {
     /// could not be measured: the thresholds' own numbers counted alone then.
     #[serde(default)]
     pub noise: Option<Floor>,
-    /// What was compared with the control: logits, or what a subject shows in their place.
+    /// What was compared with the reference: logits, or what a subject shows in their place.
     #[serde(default)]
     pub oracle: Option<Oracle>,
     /// Bytes of the files that the session was saved to.

@@ -215,7 +215,7 @@ impl WorkerPool<'_> {
             }
             let message = format!("{name} does not run this model with these settings: {problem}");
             return Err(NoEvidence::Step(StepError::Unsupported {
-                op: "holding an uninterrupted session",
+                op: "running a reference session",
                 message,
             }));
         }
@@ -377,7 +377,7 @@ fn load(
 
 fn held(references: &References, key: &ReferenceKey) -> Result<Reference, NoEvidence> {
     let reference = references.get(key);
-    Ok(reference.ok_or_else(|| NoEvidence::Broken("the control was not held".into()))?.clone()?)
+    Ok(reference.ok_or_else(|| NoEvidence::Broken("the reference session was not run".into()))?.clone()?)
 }
 
 fn harm(
@@ -537,7 +537,7 @@ fn copy(files: &SessionFiles, dir: &Path) -> io::Result<SessionFiles> {
     })
 }
 
-/// How far a restored session is from the control, token by token: nothing where it is not far at all. A figure has the
+/// How far a restored session is from the reference, token by token: nothing where it is not far at all. A figure has the
 /// digits that a plot shows.
 fn distances(evidence: &Evidence) -> Vec<Option<f64>> {
     let Evidence::Loaded(loaded) = evidence else { return Vec::new() };

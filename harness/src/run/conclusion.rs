@@ -131,7 +131,7 @@ pub(super) fn verdict(
     let Comparison { expected, mut finding } = compare(&cell, outcome, inputs);
     if flaky {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
-        let message = format!("{} when it was played again: {}", names.join(", then "), outcome.message);
+        let message = format!("{} when it was retried: {}", names.join(", then "), outcome.message);
         finding = Some(Finding { kind: FindingKind::Flaky, cell: Some(cell.id.clone()), message });
     }
     let attempts = if attempts.len() > 1 { attempts.iter().map(attempt).collect() } else { Vec::new() };

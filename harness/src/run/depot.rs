@@ -248,7 +248,7 @@ fn nothing(saving: bool, address: &str) -> RunError {
     let (what, who) = if saving {
         ("saved session", "`intact produce --artifacts` keeps some there")
     } else {
-        ("cell that was played", "`intact run --artifacts` and `intact consume --artifacts` keep some there")
+        ("cell that was run", "`intact run --artifacts` and `intact consume --artifacts` keep some there")
     };
     RunError::Merge(format!("there is no {what} at {address}: {who}"))
 }

@@ -33,7 +33,7 @@ pub struct MergeOptions {
 /// [`RunError`]: the runs are of different plans, or disagree on a cell.
 pub fn merge(options: &MergeOptions) -> Result<Results, RunError> {
     let Some(first) = options.runs.first() else {
-        return Err(RunError::Merge("there is nothing to put together".into()));
+        return Err(RunError::Merge("there is nothing to merge".into()));
     };
     RunFolder::check_free(&options.out)?;
     let first = RunFolder::open(first)?;
@@ -52,7 +52,7 @@ pub fn merge(options: &MergeOptions) -> Result<Results, RunError> {
         }
     }
     if parts.is_empty() {
-        let message = "no cell was played in any of them: `intact consume` plays what `intact produce` saved";
+        let message = "no cell was run in any of them: `intact consume` runs the cells whose sessions `intact produce` saved";
         return Err(RunError::Merge(message.into()));
     }
     let manifest = whole(&parts, options);
@@ -73,7 +73,7 @@ pub fn merge(options: &MergeOptions) -> Result<Results, RunError> {
         whole_plan: manifest.filter.is_none().then_some(&planned.cells[..]),
         cells: &planned.cells,
         outcomes: &outcomes,
-        missing: Outcome::not_run("missing", "None of the runs that were put together has played this cell."),
+        missing: Outcome::not_run("missing", "None of the merged runs has run this cell."),
         environment: manifest.environment.clone(),
         seconds,
         jobs,
@@ -128,7 +128,7 @@ fn united(parts: Vec<PartOfRun>) -> Result<(Outcomes, Vec<String>), RunError> {
                     };
                     let message = format!(
                         "{cell} is {} in {} and {} in {}: they are different runs, not parts of one. Give one of \
-                         them, or play the cell in one of them again with `intact run --resume DIR --rerun failed`",
+                         them, or run the cell again in one of them with `intact run --resume DIR --rerun failed`",
                         names(others),
                         seen[&cell].display(),
                         names(&attempts),
@@ -145,7 +145,7 @@ fn united(parts: Vec<PartOfRun>) -> Result<(Outcomes, Vec<String>), RunError> {
     }
     let notes = twice.into_iter().map(|((one, other), cells)| {
         format!(
-            "{} and {} have played {cells} of the same cells, alike. If they are jobs of one matrix, both were given the same \
+            "{} and {} have both run {cells} of the cells, with the same verdicts. If they are jobs of one matrix, both were given the same \
              --partition, and their parts count once",
             one.display(),
             other.display()

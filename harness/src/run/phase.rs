@@ -1,4 +1,4 @@
-//! The phases of a run: sessions are saved once, controls are held once, then every cell is played and judged.
+//! The phases of a run: sessions are saved once, references are held once, then every cell is played and judged.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Controls: sessions that nothing happened to, each held once, with which cells are compared.
+//! References: sessions that nothing happened to, each held once, with which cells are compared.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,10 +38,10 @@ pub(super) struct Reference {
     pub noise: Option<Floor>,
 }
 
-/// Every control that cells are compared with.
+/// Every reference that cells are compared with.
 pub(super) type References = BTreeMap<ReferenceKey, Result<Reference, StepError>>;
 
-/// Told of a control as soon as it is held, and of who held it.
+/// Told of a reference as soon as it is held, and of who held it.
 pub(super) type Held<'a> =
     dyn Fn(&ReferenceKey, &Result<Reference, StepError>, Option<WriterIdentity>) + Sync + 'a;
 
@@ -121,7 +121,7 @@ impl Executor<'_> {
     /// Holds uninterrupted sessions.
     pub(super) fn hold(&self, wanted: BTreeMap<ReferenceKey, SideSetup>, held: &Held<'_>) -> References {
         let wanted: Vec<(ReferenceKey, SideSetup)> = wanted.into_iter().collect();
-        self.progress.phase("holding uninterrupted sessions", wanted.len());
+        self.progress.phase("running reference sessions", wanted.len());
         let references = parallel::map(
             self.jobs,
             &numbered(&wanted),

@@ -100,7 +100,7 @@ const MODELS: &str = "models";
 /// What a bundle has besides a run's files.
 const OWN: [&str; 4] = [REPLAY, CELL, README, MODELS];
 
-const SCRIPT: &str = "#!/bin/sh\n# Plays the cell again; arguments go to `intact consume`. INTACT names the command, INTACT_WORKER the worker.\n\
+const SCRIPT: &str = "#!/bin/sh\n# Runs the cell again; arguments go to `intact consume`. INTACT names the command, INTACT_WORKER the worker.\n\
 set -eu\ncd \"$(dirname \"$0\")\"\nexec \"${INTACT:-intact}\" consume --from . --out replay \"$@\"\n";
 
 /// Makes sure that no file of somebody else's is in the way of those that only bundles have.
@@ -167,9 +167,9 @@ fn readme(id: &str, cell: Option<&Cell>, left_out: &[PathBuf]) -> String {
         let word = as_expected(cell);
         text += &format!("It ended **{}**, {word}:\n\n> {}\n\n", cell.verdict, markdown(&cell.message));
     }
-    text += "`./replay.sh` plays it again: it loads the sessions of this folder and judges what came back. It needs the \
+    text += "`./replay.sh` runs it again: it loads the sessions of this folder and judges what came back. It needs the \
              command `intact` of the version in `run.json`, and its worker; nothing is fetched. Where `intact.toml` names \
-             another program than that worker, the program would run as you do: it is shown, and started by \
+             another program than that worker, the program would run with your rights: it is shown, and started by \
              `./replay.sh --trust` only.\n\n\
              | file | what it is |\n|---|---|\n\
              | `run.json` | who saved the sessions, on what machine, with what command line |\n\
@@ -180,7 +180,7 @@ fn readme(id: &str, cell: Option<&Cell>, left_out: &[PathBuf]) -> String {
     for model in left_out {
         let shown = code(&model.display().to_string());
         text += &format!(
-            "\nThe model {shown} is too large to be here; `intact repro --with-models` takes it along.\n"
+            "\nThe model {shown} is too large to be here; `intact repro --with-models` includes it.\n"
         );
     }
     text

@@ -39,7 +39,7 @@ pub struct Pin {
 pub enum FetchError {
     /// Nobody is known to have built it for this machine.
     #[error(
-        "nobody is known to have built llama.cpp {tag} for {machine}, and {base} has no archive of it; build its worker \
+        "no ready-made build of llama.cpp {tag} for {machine} is known, and {base} has no archive of it; build its worker \
          (`intact tags build {tag}`), or name a folder with its libraries (`intact tags add FOLDER --name {tag}`)"
     )]
     NoSource {
@@ -54,7 +54,7 @@ pub enum FetchError {
     #[error("{0}")]
     NoNpm(String),
     /// It did not bring the package.
-    #[error("npm did not bring {source_name}:\n{log}")]
+    #[error("npm could not fetch {source_name}:\n{log}")]
     Npm {
         /// The package.
         source_name: String,

@@ -60,7 +60,7 @@
     at('tile').textContent = found.glyph;
     at('words').textContent = words(found);
     at('said').hidden = found.said === null;
-    at('said').textContent = found.said === null ? '' : `What was said: ${data.texts[found.said]}`;
+    at('said').textContent = found.said === null ? '' : `The message: ${data.texts[found.said]}`;
     at('back').textContent = now.from === now.to ? '' : `And back, from ${now.to} to ${now.from}: ${words(answer({ ...now, from: now.to, to: now.from }))}`;
     at('behind').hidden = found.cells.length === 0;
     const shown = found.cells.slice(0, MOST).map((cell) => make('li', { textContent: data.cells[cell] }));

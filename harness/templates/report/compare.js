@@ -33,8 +33,8 @@ const Compare = (() => {
   /** The cells of a results.json, and what is to be known of its run. Throws what is wrong with it, in words. */
   const read = (text) => {
     let results = null;
-    try { results = JSON.parse(text); } catch { throw new Error('This is no JSON. Choose the results.json of a run.'); }
-    if (!Array.isArray(results?.cells) || typeof results.run !== 'object') throw new Error('This is no results.json of intact.');
+    try { results = JSON.parse(text); } catch { throw new Error('This is not JSON. Choose the results.json of a run.'); }
+    if (!Array.isArray(results?.cells) || typeof results.run !== 'object') throw new Error('This is not a results.json of intact.');
     if (results.version !== 1) throw new Error(`Its version is ${results.version}; this page reads version 1.`);
     const told = (subject) => (subject.hello ? `${subject.name} ${subject.hello.version} (${subject.hello.release})` : subject.name);
     return {
@@ -116,10 +116,10 @@ const Compare = (() => {
       shown.replaceChildren(
         table('The two runs', ['', 'the other run', 'this run'], about.map(([name, what]) => make('tr', {},
           make('th', { scope: 'row', textContent: name }), make('td', { textContent: what ?? '' }), make('td', { textContent: here.get(name) ?? '' })))),
-        make('h3', {}, changes.length === 0 ? `Nothing changed: ${both} cells are as they were.` : `${differing.length} of ${both} cells that both runs have ended otherwise`),
+        make('h3', {}, changes.length === 0 ? `Nothing changed: ${both} ${both === 1 ? 'cell is as it was' : 'cells are as they were'}.` : `${differing.length} of ${both} cells that both runs have ended differently`),
         make('div', { className: 'chips', role: 'group', 'aria-label': 'Show only these changes' }, chips),
         ...(changes.length === 0 ? [] : [rows]),
-        make('h3', { textContent: 'How cells ended in the one and in the other' }), crossing(before));
+        make('h3', { textContent: 'How the cells ended in each run' }), crossing(before));
       element.closest('.part').classList.add('filled');
     };
 

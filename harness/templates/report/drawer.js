@@ -48,11 +48,11 @@ const Drawer = (cells, drawer, { open, closed, around }) => {
     const [off, rest] = [cells.names.filter((name) => moved(name, cell)), cells.names.filter((name) => !moved(name, cell))];
     return [
       off.length > 0 ? where(off, cell) : make('p', { className: 'hint', textContent: 'Everything is at its base value.' }),
-      rest.length > 0 ? folded(`${rest.length} dimensions at their base, or without one`, where(rest, cell)) : null,
+      rest.length > 0 ? folded(`${rest.length} ${rest.length === 1 ? 'dimension is' : 'dimensions are'} at the base value, or without a base`, where(rest, cell)) : null,
     ];
   };
   const outcome = (cell, expected) => (cells.unprotected(cell)
-    ? 'nothing: this subject has no protection and is not judged'
+    ? 'nothing: this subject is unprotected and is not judged'
     : expected.outcome.join(' or ') + (expected.code ? ` (${expected.code})` : ''));
   const link = (cell, text) => make('a', { href: `#cell=${encodeURIComponent(cells.ids[cell])}` }, tile(cells.look(cell)), text);
   const moved = (name, cell) => cells.value(name, cell) !== '-' && ![undefined, null, '-', cells.value(name, cell)].includes(cells.base(name));
@@ -77,17 +77,17 @@ const Drawer = (cells, drawer, { open, closed, around }) => {
         ['tokens restored', detail.restored], ['tokens evaluated', detail.evaluated],
         ['NMSE of the logits', known(detail.nmse, number)],
         ['KL divergence', known(detail.kl, nats)],
-        ['judged by the noise of sessions never saved', known(detail.noise, ([nmse, kl]) => `NMSE ${number(nmse)}, KL ${nats(kl)}`)],
+        ['noise floor that it is judged by', known(detail.noise, ([nmse, kl]) => `NMSE ${number(nmse)}, KL ${nats(kl)}`)],
         ['KL between two sessions never saved, one on each side', known(detail.floor, nats)],
         ['same greedy token', known(detail.agreement, (share) => `${(share * 100).toFixed(0)} % of positions`)],
         ['canary distance', known(receipt?.canary, number)],
         ['time', `${detail.seconds.toFixed(2)} s`], ['steps of the load', steps]])),
-      part('Every time it was played', facts(detail.attempts)),
+      part('Every attempt', facts(detail.attempts)),
       part('Distance by position', known(detail.distances, Plot.distances)),
       part('Expected', facts([['outcome', outcome(cell, expected)], ['because', short(expected.reason)], ['issue', expected.issue],
         ['entry', expected.entry ? make('code', { textContent: expected.entry }) : null]])),
       part('Run it again', copyable(detail.reproduce)),
-      part('The same place, another subject', twins.length === 0 ? null
+      part('The same cell with another subject', twins.length === 0 ? null
         : make('ul', { className: 'twins' }, twins.map((twin) => make('li', {}, link(twin, `${cells.called(cells.value('subject', twin))}: ${cells.look(twin).name}`))))),
       part('What differed', ...(receipt?.axes.length ? axesOf(receipt.axes) : [])),
       part('Remarks', remarks.length ? make('ul', {}, remarks.map((note) => make('li', { textContent: short(note) }))) : null),

@@ -101,7 +101,7 @@ const Grid = (cells, grid, open) => {
       });
       return name === '' ? [scroll] : [make('h3', {}, `${name} `, make('small', { textContent: `${inTable.length} cells` })), scroll];
     });
-    if (list.length === 0) parts.push(make('p', { className: 'hint', textContent: 'No cell matches. Clear the filter to see them all.' }));
+    if (list.length === 0) parts.push(make('p', { className: 'hint', textContent: 'No cell matches. Clear the filter to see all cells.' }));
     grid.replaceChildren(...parts);
     // The first table stands where the reader looks; the others wait until they are scrolled to.
     for (const [i, scroll] of [...pending.keys()].entries()) if (i === 0) build(scroll); else watcher.observe(scroll);

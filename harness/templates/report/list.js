@@ -76,7 +76,7 @@ const List = (cells, element, open) => {
       element.setAttribute('aria-rowcount', String(order.length));
       rows.style.height = `${order.length * ROW}px`;
       rows.replaceChildren();
-      element.replaceChildren(order.length > 0 ? rows : make('p', { className: 'hint', textContent: 'No cell matches. Clear the filter to see them all.' }));
+      element.replaceChildren(order.length > 0 ? rows : make('p', { className: 'hint', textContent: 'No cell matches. Clear the filter to see all cells.' }));
       element.scrollTop = 0;
       paint();
     },

@@ -1,5 +1,5 @@
 'use strict';
-// How far the restored session is from the control, token by token.
+// How far the restored session is from the reference, token by token.
 const Plot = (() => {
   const { make, draw } = Element;
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [600, 170, 52, 10, 12, 30];

@@ -9,7 +9,7 @@ const Tools = (cells, tools, state, change) => {
   const help = make('details', { className: 'filter-help' },
     make('summary', { textContent: 'How to filter' }),
     make('div', { id: 'filter-help' },
-      make('p', {}, 'Words are looked for in everything that is known of a cell: ', make('code', { textContent: 'corrupt llama' }), '. With parentheses it is the language of ', make('code', { textContent: 'intact run -E' }), ': names with values in parentheses, joined by & and |, turned round by !. Names are ',
+      make('p', {}, 'Words are searched for in everything that is known of a cell: ', make('code', { textContent: 'corrupt llama' }), '. With parentheses it is the language of ', make('code', { textContent: 'intact run -E' }), ': names with values in parentheses, joined by & and |, negated by !. Names are ',
         ...cells.known.flatMap((name, i) => [i === 0 ? '' : ', ', make('code', { textContent: name })]), ', ', make('code', { textContent: 'id' }), ' and ', make('code', { textContent: 'verdict' }), '.'),
       make('ul', {}, [
         ['kv(q8_0|f16)', 'one of these values'], ['id(~image)', 'contains this text'], ['model(#qwen*)', 'a pattern with * and ?'],

@@ -59,7 +59,7 @@ fn a_check_cites_what_the_page_answers_for_every_release() {
     }
     let none = intact(["check", session, "--tag", "b8233", "--table", session]);
     assert_eq!(none.code, 96, "{}", none.out);
-    assert!(none.err.contains("is no compatibility table of version 1"), "{}", none.err);
+    assert!(none.err.contains("is not a compatibility table of version 1"), "{}", none.err);
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn what_is_hostile_cut_missing_or_nobodys_is_refused_with_its_reason() {
     }
     let home = tempfile::tempdir().expect("a folder");
     let missing = server.fetch(home.path(), "b6097");
-    assert!(missing.err.contains("nobody is known to have built llama.cpp b6097"), "{}", missing.err);
+    assert!(missing.err.contains("no ready-made build of llama.cpp b6097"), "{}", missing.err);
     assert!(missing.err.contains("intact tags add FOLDER"), "{}", missing.err);
     let asked: Vec<String> = server.asked().into_iter().map(|(path, _)| path).collect();
     assert!(asked.contains(&"/download/b6097/llama-b6097-bin-ubuntu-x64.zip".to_owned()), "{asked:?}");

@@ -180,8 +180,8 @@ fn check_names_what_is_no_session_file_and_the_command_for_it() {
     fs::write(&model, b"GGUF\x03\0\0\0").expect("written");
     for (file, told) in [
         (sequence_file(&folder), "intact adopt"),
-        (image_file(&folder), "give the session file, which lies beside it"),
-        (model.clone(), "the model goes behind --model"),
+        (image_file(&folder), "give the session file, which is beside it"),
+        (model.clone(), "the model goes after --model"),
     ] {
         let said = intact(["check".as_ref(), file.as_os_str(), "--model".as_ref(), model.as_os_str()]);
         assert_eq!(said.code, 96, "{}", said.err);

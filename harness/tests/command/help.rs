@@ -30,6 +30,22 @@ fn every_command_has_help_that_starts_with_what_it_does() {
 }
 
 #[test]
+fn no_help_text_has_a_word_that_the_glossary_gives_another_name() {
+    for command in COMMANDS {
+        let said = intact([command, "--help"]);
+        for (word, better) in [
+            (" floor", "yardstick, or noise floor"),
+            (" played", "run, or retried"),
+            (" plays", "runs"),
+            ("the control ", "the reference, or the unprotected path"),
+            ("blind path", "unprotected path"),
+        ] {
+            assert!(!said.out.contains(word), "{command}: {word:?} is {better}: {}", said.out);
+        }
+    }
+}
+
+#[test]
 fn the_help_names_every_command_and_every_exit_code() {
     let said = intact(["--help"]);
     for word in COMMANDS.iter().chain(&["Exit codes", "\n  100  ", "try:", "Keep sessions"]) {

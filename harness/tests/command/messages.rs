@@ -12,7 +12,7 @@ const MARKS: [&str; 4] = ["#[error(", "Failure::setup(", ".help(", ".also("];
 const ROOTS: [&str; 3] = ["../harness", "../engine", "../fixtures"];
 
 /// What no message says, and what it would say instead.
-const NEVER: [(&str, &str); 7] = [
+const NEVER: [(&str, &str); 11] = [
     ("  ", "one space"),
     ("bit by bit", "bit for bit"),
     ("please", "nothing"),
@@ -20,6 +20,10 @@ const NEVER: [(&str, &str); 7] = [
     ("is no run's", "is not the folder of a run"),
     ("is no library", "is not a library"),
     ("cargo build -p", "what an installed intact can do"),
+    (" played", "run, or retried"),
+    (" mend", "fix"),
+    ("forth and back", "back and forth"),
+    ("otherwise than", "differently from"),
 ];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -84,7 +84,7 @@ const PAIRS: [(&str, &str, i32, &str); 12] = [
     ("b5640", "b6122", 100, "the number of streams: from now on"),
     ("b6122", "b6133", 0, "Nothing that llama.cpp saves changed"),
     ("b6301", "b6431", 0, "Nothing that llama.cpp saves changed"),
-    ("b6431", "b6673", 0, "computed a little otherwise"),
+    ("b6431", "b6673", 0, "computed a little differently"),
     ("b7324", "b7347", 0, "Nothing that llama.cpp saves changed"),
     ("b8095", "b8121", 0, "Nothing that llama.cpp saves changed"),
     ("b8121", "b8179", 100, "(logits, embeddings, outputs) is 1176 bytes less"),

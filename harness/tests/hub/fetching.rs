@@ -203,7 +203,7 @@ fn a_file_that_was_altered_in_place_is_found_and_replaced() {
 
     let said = desk.fetch();
     assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.err.contains("is damaged and is fetched anew"), "{}", said.err);
+    assert!(said.err.contains("is damaged and is fetched again"), "{}", said.err);
     assert_eq!(fs::read(&path).expect("a file"), content::model());
     assert_eq!(server.ranges(), [None, None]);
 }

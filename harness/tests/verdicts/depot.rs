@@ -78,7 +78,7 @@ fn a_depot_keeps_the_parts_of_one_run() {
     let told = scene.ends_with("consume --artifacts depot --out none", set_up);
     assert!(told.contains("there is no saved session at"), "{told}");
     let told = scene.ends_with("merge --artifacts depot --out none", set_up);
-    assert!(told.contains("there is no cell that was played at"), "{told}");
+    assert!(told.contains("there is no cell that was run at"), "{told}");
     assert!(!scene.path("depot").exists(), "who only looks makes nothing");
     scene.ends_with("produce --artifacts depot --out saved", 0);
     let told = scene.ends_with("produce --artifacts depot --out other --seed 1", set_up);

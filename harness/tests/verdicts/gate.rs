@@ -220,7 +220,7 @@ fn a_bundle_plays_its_cell_again() {
     assert_eq!(scene.intact("run").code, 100);
     let said = scene.intact("repro engine/two/ctx=1024 --from out --out bundle");
     assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.out.contains("1 sessions as the run read them, 0 saved again"), "{}", said.out);
+    assert!(said.out.contains("1 session from the run, 0 saved again"), "{}", said.out);
     // Elsewhere, without the run and without the models' own files.
     fs::rename(scene.path("bundle"), scene.path("moved")).expect("moved");
     for gone in ["out", "two.gguf", "intact.toml"] {
@@ -378,7 +378,7 @@ fn the_self_test_finds_every_mutant_out() {
     let said = Scene::new("nothing", None).intact("self-test");
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     let ways = intact_fake_worker::MISBEHAVIOURS.len();
-    let right = format!("{ways} of {ways} ways to misbehave are judged rightly");
+    let right = format!("{ways} of {ways} misbehaviours are judged rightly");
     assert!(said.out.contains(&right), "{}", said.out);
     assert!(!said.out.contains("IT LIVES"), "{}", said.out);
 }

@@ -61,7 +61,7 @@ pub struct Tolerance {
     /// Largest mean KL divergence, in nats.
     #[serde(default)]
     pub kl: Option<f64>,
-    /// Smallest share of rows with the control's greedy token.
+    /// Smallest share of rows with the reference's greedy token.
     #[serde(default)]
     pub top1_agreement: Option<f64>,
     /// So many times what sessions of this model under these settings are apart that were never saved is allowed too,

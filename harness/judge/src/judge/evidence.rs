@@ -61,7 +61,7 @@ pub struct LoadedEvidence {
     pub sampled: Option<Sampled>,
     /// Logits of the uninterrupted session; or why there are none.
     pub reference: Result<Logits, String>,
-    /// How far the control is from the same session under the writer's settings, where only settings differ: what
+    /// How far the reference is from the same session under the writer's settings, where only settings differ: what
     /// the change of settings costs by itself.
     pub cost_of_settings: Option<Distance>,
     /// How far the uninterrupted sessions of both sides are from themselves in another batch shape; none where that could
@@ -111,7 +111,7 @@ impl LoadedEvidence {
         [self.noise, across].into_iter().flatten().reduce(Floor::or)
     }
 
-    /// What explains that logits are not the control's to the last bit; none where nothing does.
+    /// What explains that logits are not the reference's to the last bit; none where nothing does.
     pub(super) fn explanation(&self) -> Option<&str> {
         let named =
             |axis: &&AxisReport| axis.consequence != SAME && OF_THE_MACHINE.contains(&axis.axis.as_str());

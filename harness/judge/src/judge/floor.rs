@@ -14,7 +14,7 @@ pub struct Floor {
     pub nmse: f64,
     /// Mean Kullback-Leibler divergence, in nats.
     pub kl: f64,
-    /// The largest difference of a logit: two that are nearer to each other in the control are a near-tie.
+    /// The largest difference of a logit: two that are nearer to each other in the reference are a near-tie.
     pub logit: f64,
 }
 

@@ -176,7 +176,7 @@ fn matcher(input: &mut Input<'_>) -> Parsed<Matcher> {
             let version = value(input)?;
             if super::compare_versions(&version, &version).is_none() {
                 input.reset(&start);
-                return Err(fault(input, format!("`{version}` is no version, such as 1.1 or b8816")));
+                return Err(fault(input, format!("`{version}` is not a version, such as 1.1 or b8816")));
             }
             return Ok(Matcher::Version { order, version });
         }

@@ -306,8 +306,8 @@ fn image(image: &ImageReference) -> Vec<(String, String)> {
             vec![(
                 "image".into(),
                 format!(
-                    "opaque, {} chunks, {}: {}",
-                    opaque.chunks.len(),
+                    "opaque, {}, {}: {}",
+                    counted(opaque.chunks.len(), "chunk", "chunks"),
                     bytes(opaque.bytes),
                     plain(&opaque.reason)
                 ),
@@ -324,7 +324,11 @@ fn image(image: &ImageReference) -> Vec<(String, String)> {
                 );
                 (
                     "section".to_owned(),
-                    format!("{cells}, K {}{value}, {} chunks", section.key_type, section.chunks.len()),
+                    format!(
+                        "{cells}, K {}{value}, {}",
+                        section.key_type,
+                        counted(section.chunks.len(), "chunk", "chunks")
+                    ),
                 )
             }));
             lines

@@ -12,14 +12,14 @@ use crate::command::Failure;
 use crate::command::worker::find;
 use crate::exit::Exit;
 
-/// Make another model of a model: other weights of the same shape
+/// Make a model from another one: other weights of the same shape
 ///
-/// --weights has llama.cpp's own quantizer write the weights in another type; where the rows of a matrix are no whole blocks
-/// of it, llama.cpp takes another type for that matrix. --change alters the weights, by a seed: the same bytes on every
-/// machine. noise=0.03 multiplies every number, or every block's scale where they are quantized, by numbers around 1 with a
-/// standard deviation of 0.03; swap=3,7 lets two layers change places; lora=8,0.05 merges a low-rank change of rank 8 with 5 %
-/// of the norm into the attention of a model that is not quantized, and adapter=8,0.05 writes the same as an adapter file.
-/// With both, the weights are written first.
+/// --weights has llama.cpp's own quantizer write the weights in another type; where the rows of a matrix are not whole
+/// blocks of it, llama.cpp takes another type for that matrix. --change alters the weights, by a seed: the same bytes
+/// on every machine. noise=0.03 multiplies every number, or every block's scale where they are quantized, by numbers
+/// around 1 with a standard deviation of 0.03; swap=3,7 swaps two layers; lora=8,0.05 merges a low-rank change of rank
+/// 8 with 5 % of the norm into the attention of a model that is not quantized, and adapter=8,0.05 writes the same as an
+/// adapter file. With both, the weights are written first.
 #[derive(Debug, Args)]
 pub(super) struct Derive {
     /// The model: a GGUF file, or `id:` and an id of `intact models list`

@@ -16,7 +16,7 @@ use crate::hub::{Hub, HubError, Pin, State, sha256_of};
 
 /// List the models, and which of them are here
 ///
-/// At a glance, without reading big files through: `intact models verify` does that. No request is made.
+/// Quick: big files are not read through, which `intact models verify` does, and no request is made.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]

@@ -24,8 +24,8 @@ use crate::perf::verdict::Limits;
 /// Compare two workers: did saving or restoring become slower?
 ///
 /// Both are measured in turns, A B B A, in blocks of fresh processes, on this machine. What seems to have changed is
-/// measured again in fresh processes before it is believed. Floors that no code can move are measured along with the
-/// rest; when they move, the machine did, and nothing is proven.
+/// measured again in fresh processes before it is believed. Yardsticks that no change of the code can move are measured
+/// along with the rest; when they move, the machine changed, and nothing is proven.
 ///
 /// Exit codes: 0 nothing became slower, 103 something did, 104 that could not be decided.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(super) struct Compare {
     )]
     rounds: u32,
 
-    /// Measure more blocks for at most so long while rows are undecided
+    /// Measure more blocks for at most this long while rows are undecided
     #[arg(
         long,
         value_name = "SECONDS",
@@ -71,7 +71,7 @@ pub(super) struct Compare {
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent, help_heading = "Procedure")]
     effect: f64,
 
-    /// A row is called unchanged where a change of so many percent is ruled out
+    /// A row is called unchanged where a change of this many percent is ruled out
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, help_heading = "Procedure")]
     tolerance: f64,
 

@@ -30,7 +30,7 @@ pub(super) struct Counts {
     #[command(flatten)]
     settings: SettingArguments,
 
-    /// How often every operation is carried out; the least of its counts are compared
+    /// How often every operation is carried out; the lowest of its counts are compared
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=1000))]
     cycles: u32,
 
@@ -65,7 +65,8 @@ impl Counts {
                 toml::to_string(&Accepted { version: 1, accepted: entries }).map_err(Failure::setup)?;
             write_whole(file, text)
                 .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", file.display())))?;
-            println!("{} counts were accepted in {}", tally.more.len(), file.display());
+            let rose = crate::quantity::counted(tally.more.len(), "count was", "counts were");
+            println!("{rose} accepted in {}", file.display());
             return Ok(Exit::Fine);
         }
         Ok(match (tally.compared, tally.passes()) {

@@ -23,7 +23,7 @@ const MARK: &str = "<!-- drawn by intact perf -->";
 /// The history's file, unless another one is named.
 pub(super) const DEFAULT: &str = "perf-history.jsonl";
 
-/// Show how every row went over time, and where it changed
+/// Show how every row changed over time, and where
 ///
 /// A step is reported where the order of the figures makes chance unlikely. It decides nothing: `intact perf compare`
 /// does, on one machine at one time.
@@ -42,7 +42,7 @@ pub(super) struct History {
     json: bool,
 }
 
-/// Draw time over tokens, a line for each operation, with the floors under them
+/// Draw time over tokens, a line for each operation, with the yardsticks dashed
 #[derive(Debug, Args)]
 pub(super) struct Plot {
     /// The history; of each row the newest figures are drawn

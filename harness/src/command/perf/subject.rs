@@ -16,7 +16,7 @@ pub(super) struct Sides {
     #[arg(value_name = "BASE")]
     pub(super) base: String,
 
-    /// What to ask about, given in the same way
+    /// The worker in question, given in the same way
     #[arg(value_name = "CANDIDATE")]
     pub(super) candidate: String,
 }

@@ -10,6 +10,7 @@ use super::{Desk, failed, tell_unread};
 use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::exit::Exit;
+use crate::quantity::counted;
 
 /// Remove what no session needs any more
 ///
@@ -17,7 +18,7 @@ use crate::exit::Exit;
 /// traces of processes that died for a day.
 #[derive(Debug, Args)]
 pub(super) struct Collect {
-    /// Leave what was stored less than this ago, for those who are just loading it
+    /// Keep what was stored less than this ago: somebody may be loading it
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     grace: Duration,
 
@@ -40,18 +41,27 @@ fn text(collected: &Collected, dry_run: bool) -> String {
     let verb = if dry_run { "would remove" } else { "removed" };
     let Collected { payloads, removed, removed_bytes, young, young_bytes, spared, heads, stale, .. } =
         collected;
-    let mut text = format!("{verb} {removed} of {payloads} payloads, {}\n", bytes(*removed_bytes));
+    let mut text = format!(
+        "{verb} {removed} of {}, {}\n",
+        counted(*payloads, "payload", "payloads"),
+        bytes(*removed_bytes)
+    );
     if *young > 0 {
         text += &format!(
-            "{young} more, {}, are unused but younger than the grace; --grace 0s removes them too\n",
+            "{} unused but younger than the grace ({}); --grace 0s removes them too\n",
+            counted(*young, "more is", "more are"),
             bytes(*young_bytes)
         );
     }
     if *spared > 0 {
-        text += &format!("{spared} were spared: a save that is under way needs them\n");
+        text += &format!("{} spared: a save that is under way needs them\n", counted(*spared, "was", "were"));
     }
     if heads + stale > 0 {
-        text += &format!("{verb} {heads} old saves and {stale} traces of processes that died\n");
+        text += &format!(
+            "{verb} {} and {} of processes that died\n",
+            counted(*heads, "old save", "old saves"),
+            counted(*stale, "trace", "traces")
+        );
     }
     text
 }

@@ -9,6 +9,7 @@ use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::table::{facts, table};
 use crate::exit::Exit;
+use crate::quantity::counted;
 
 /// List the sessions, the latest saved first
 #[derive(Debug, Args)]
@@ -94,11 +95,15 @@ fn text(statistics: &Statistics) -> String {
     let line = |name: &str, value: String| (name.to_owned(), value);
     facts(&[
         line("sessions", format!("{sessions}, {} if they shared nothing", bytes(*session_bytes))),
-        line("content", format!("{payloads} payloads, {}", bytes(*payload_bytes))),
-        line("shared", format!("{shared_payloads} payloads are of more than one session")),
+        line("content", format!("{}, {}", counted(*payloads, "payload", "payloads"), bytes(*payload_bytes))),
+        line("shared", counted(*shared_payloads, "payload is", "payloads are") + " of more than one session"),
         line(
             "unused",
-            format!("{} payloads, {}", statistics.unused_payloads, bytes(statistics.unused_bytes)),
+            format!(
+                "{}, {}",
+                counted(statistics.unused_payloads, "payload", "payloads"),
+                bytes(statistics.unused_bytes)
+            ),
         ),
         line("stored", bytes(statistics.stored_bytes)),
     ])

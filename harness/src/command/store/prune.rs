@@ -13,6 +13,7 @@ use crate::command::Failure;
 use crate::command::inspect::bytes;
 use crate::command::table::plain;
 use crate::exit::Exit;
+use crate::quantity::counted;
 
 /// Remove sessions by age, number or size, the oldest first
 ///
@@ -74,17 +75,16 @@ impl PruneSessions {
 }
 
 fn text(pruned: &Pruned) -> String {
-    let (count, kept) = (pruned.removed.len(), pruned.kept);
-    if count == 0 {
-        return format!("no session is to be removed, {kept} stay\n");
+    let (count, kept) = (counted(pruned.removed.len(), "session", "sessions"), pruned.kept);
+    let stay = counted(kept, "stays", "stay");
+    if pruned.removed.is_empty() {
+        return format!("no session is to be removed, {stay}\n");
     }
     let freed = bytes(pruned.freed_bytes);
     let last = if pruned.dry_run {
-        format!(
-            "would remove {count} sessions and keep {kept}; {freed} would be free after `intact store gc`\n"
-        )
+        format!("would remove {count} and keep {kept}; {freed} would be free after `intact store gc`\n")
     } else {
-        format!("removed {count} sessions, {kept} stay; `intact store gc` gives back {freed}\n")
+        format!("removed {count}, {stay}; `intact store gc` gives back {freed}\n")
     };
     sessions(&pruned.removed) + &last
 }

@@ -23,7 +23,7 @@ const TRIES: u32 = 20;
 
 /// Write a session as a file with its image beside it
 ///
-/// A sealed session is written as it is, sealed, and needs no key; with its key it is also made sure that it is the session
+/// A sealed session is written as it is, sealed, and needs no key; with its key, it is also checked to be the session
 /// that was asked for.
 #[derive(Debug, Args)]
 pub(super) struct Export {
@@ -34,7 +34,7 @@ pub(super) struct Export {
     #[arg(short, long, value_name = "FILE", alias = "to")]
     out: Option<PathBuf>,
 
-    /// Write over a session file that is there
+    /// Overwrite an existing session file
     #[arg(long)]
     replace: bool,
 
@@ -42,20 +42,20 @@ pub(super) struct Export {
     keys: KeyArguments,
 }
 
-/// Save session files, with the images beside them, in the store; makes the store where there is none
+/// Save session files, with the images beside them, in the store, which is made where there is none
 ///
-/// A sealed session stays sealed. It needs its key, because its id is in it.
+/// A sealed session stays sealed. Importing it needs its key, because its id is sealed too.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// Session files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Save over sessions of the same id. A session that is not sealed is not saved over one that is
+    /// Replace sessions of the same id. A sealed session is not replaced by one that is not sealed
     #[arg(long)]
     replace: bool,
 
-    /// Save over sealed sessions too where the new one is not sealed
+    /// Replace sealed sessions too, by ones that are not sealed
     #[arg(long, requires = "replace")]
     plain_over_sealed: bool,
 

@@ -11,12 +11,13 @@ use crate::command::inspect::bytes;
 use crate::command::keys::KeyArguments;
 use crate::command::table::plain;
 use crate::exit::Exit;
+use crate::quantity::counted;
 
 /// Read and hash everything; say which sessions cannot be loaded as they were saved
 ///
 /// Ends with exit code 0 if all is well, 100 if something is damaged or missing. A session whose chunks are damaged can
-/// still be loaded: its tokens are evaluated again. Of a sealed session all hashes are checked; with its key, also what its
-/// document says.
+/// still be loaded: its tokens are evaluated again. All hashes of a sealed session are checked; with its key, also what
+/// its document says.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// Remove what is damaged, so that the next save of a session stores it again
@@ -82,11 +83,11 @@ fn report(found: Verification, reading: &Reading) -> Report {
 
 fn text(report: &Report) -> String {
     let mut text = format!(
-        "{} sessions, {} payloads, {}: {}\n",
-        report.sessions,
-        report.payloads,
+        "{}, {}, {}: {}\n",
+        counted(report.sessions, "session", "sessions"),
+        counted(report.payloads, "payload", "payloads"),
         bytes(report.bytes),
-        if report.sound { "every hash is right" } else { "not all is well" }
+        if report.sound { "every hash is right" } else { "something is damaged or missing" }
     );
     for session in &report.closed {
         text += &format!("sealed   {}: only hashes were checked, no key opens it\n", plain(session));

@@ -118,7 +118,7 @@ fn what_is_said_of_which_mixture() {
         ),
         (
             Mixture { exit: Exit::GateFailed, back: 4, flaky: 1, ..NOTHING },
-            "Not as expected: 1 cell ended otherwise when played again. Of 4 judged, 4 came back.",
+            "Not as expected: 1 cell ended differently when retried. Of 4 judged, 4 came back.",
             "1 not as expected",
         ),
         (

@@ -33,7 +33,7 @@ pub(super) struct Details<'a> {
     log: Vec<Vec<usize>>,
     seconds: Vec<f64>,
     reproduce: Vec<usize>,
-    /// Of the cells that are some way from the control: how far, token by token.
+    /// Of the cells that are some way from the reference: how far, token by token.
     distances: BTreeMap<usize, &'a [Option<f64>]>,
     /// Of the cells that were played several times: what each time came to, and why.
     attempts: BTreeMap<usize, Vec<(Verdict, usize)>>,

@@ -10,7 +10,11 @@ pub(super) fn changes(report: &Report<'_>) -> String {
     let since = crate::report::when(&changes.since);
     let mut out = format!("## What changed since the run of {}\n\n", text(&since));
     if changes.cells.is_empty() {
-        let _ = writeln!(out, "Nothing: {} cells are as they were.", changes.compared);
+        let _ = writeln!(
+            out,
+            "Nothing: {}.",
+            crate::quantity::counted(changes.compared, "cell is as it was", "cells are as they were")
+        );
         return out;
     }
     for (kind, cells) in changes.by_kind() {

@@ -39,7 +39,7 @@ fn requantization(turned: &Requantization) -> String {
     let mut out = format!(
         "\n### Across the rotation of quantized K and V\n\n{}. {REQUANTIZATION}\n\n\
          | KV type | model | direction | sessions | tokens evaluated | KL, restored | KL, re-quantizing alone | times \
-         | KL, never saved | without protection |\n|---|---|---|---:|---:|---|---|---:|---|---|\n",
+         | KL, never saved | unprotected |\n|---|---|---|---:|---:|---|---|---:|---|---|\n",
         text(&turned.sentence())
     );
     let known = |span: Option<Span>| span.map_or_else(|| "not measured".to_owned(), |span| span.to_string());

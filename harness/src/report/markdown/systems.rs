@@ -46,7 +46,7 @@ fn answers(out: &mut String, systems: &Systems<'_>) {
     let safe: Vec<String> =
         systems.safe.iter().map(|(safe, asked)| format!("**{safe} of {asked}**")).collect();
     let _ = writeln!(out, "| **safe: nobody loses anything without being told** | {} |", safe.join(" | "));
-    let _ = writeln!(out, "\nThe cells behind every answer; `intact run --filter` plays one again:\n");
+    let _ = writeln!(out, "\nThe cells behind every answer; `intact run --filter` runs one again:\n");
     for Asked { property, .. } in &systems.questions {
         for answer in &property.answers {
             let cells: Vec<String> = answer.cells.iter().take(EXAMPLES).map(|id| code(id)).collect();

@@ -55,7 +55,7 @@ pub(crate) struct Item {
 pub(super) fn cards(story: &Story) -> Vec<Card> {
     let mut cards = vec![
         Card::of("refused", "What was refused, and why", &story.refused),
-        Card::of("without", "What happened without protection", &story.without),
+        Card::of("without", "What the unprotected path did", &story.without),
     ];
     if !story.unjudged.lines.is_empty() {
         cards.push(Card::of("unjudged", "What was not judged", &story.unjudged));

@@ -61,7 +61,7 @@ impl Bar {
         known.sort_by_key(|(name, _)| control(name));
         let bar = |(name, counts): (&str, BTreeMap<Verdict, usize>)| Self {
             subject: called(name).to_owned(),
-            part: if control(name) { "without protection" } else { "judged" },
+            part: if control(name) { "unprotected" } else { "judged" },
             shares: counts.into_iter().map(|(verdict, count)| Share::of(verdict, count)).collect(),
         };
         known.into_iter().map(bar).collect()
