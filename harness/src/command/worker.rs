@@ -151,7 +151,9 @@ impl fmt::Display for SettingArguments {
         if let Some(when) = self.flash_attention {
             write!(f, ", flash attention {}", format!("{when:?}").to_lowercase())?;
         }
-        self.threads.map_or(Ok(()), |threads| write!(f, ", {threads} threads"))
+        self.threads.map_or(Ok(()), |threads| {
+            write!(f, ", {}", crate::quantity::counted(threads as usize, "thread", "threads"))
+        })
     }
 }
 

@@ -104,14 +104,14 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
     let procedure = &comparison.procedure;
     let environment = &comparison.environment;
     let mut lines = vec![format!(
-        "{} blocks of {} rounds A B B A in {:.0} s on {} {}, {} cores{}. Times are medians ± half of the middle half; \
+        "{} of {} A B B A in {:.0} s on {} {}, {}{}. Times are medians ± half of the middle half; \
          changes are with a {:.0}% interval; of interest from {:.0}%.",
-        procedure.blocks,
-        procedure.rounds,
+        counted(procedure.blocks as usize, "block", "blocks"),
+        counted(procedure.rounds as usize, "round", "rounds"),
         comparison.seconds,
         environment.os,
         environment.arch,
-        environment.cores,
+        counted(environment.cores as usize, "core", "cores"),
         environment.cpu.as_ref().map(|cpu| format!(" ({cpu})")).unwrap_or_default(),
         procedure.confidence * 100.0,
         procedure.limits.minimum_effect * 100.0

@@ -11,6 +11,7 @@ use std::fmt::Write;
 use super::Report;
 use super::pivot::{Pivot, Slot};
 use super::story::{Answer, Common, Story, by_kind, kind_words};
+use crate::quantity::counted;
 use crate::results::{AxisControl, ClaimOutcome, ClaimResult, NotCovered, Part, Results, Suspect};
 use crate::style::Style;
 use crate::text::{code, document, markdown as text};
@@ -270,7 +271,7 @@ fn about(results: &Results) -> String {
     let is_word = |raw: &str| raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let word = |raw: &str| if is_word(raw) { raw.to_owned() } else { text(raw) };
     let (os, arch) = (word(&host.os), word(&host.arch));
-    let _ = writeln!(out, "- {os} {arch}, {}, {} cores", text(cpu), host.cores);
+    let _ = writeln!(out, "- {os} {arch}, {}, {}", text(cpu), counted(host.cores as usize, "core", "cores"));
     let _ = writeln!(out, "- {}", code(&run.command.join(" ")));
     out
 }

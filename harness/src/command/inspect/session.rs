@@ -287,9 +287,9 @@ fn passport(passport: &Passport) -> Vec<(String, String)> {
         (
             "machine",
             format!(
-                "{}, {} threads, {}",
+                "{}, {}, {}",
                 passport.machine.backend,
-                passport.machine.threads,
+                counted(passport.machine.threads as usize, "thread", "threads"),
                 passport.machine.cpu_features.join(" ")
             ),
         ),
