@@ -6,42 +6,26 @@
 #[path = "../kv/generated.rs"]
 #[expect(dead_code, reason = "states of one kind are enough here")]
 mod generated;
+mod memory;
 mod mutate;
 mod saved;
 mod session;
 
-use std::alloc::System;
-
-use cap::Cap;
-use intact_format::adoption::{Holding, apart};
-use intact_format::foreign::ForeignFile;
 use intact_format::image::sidecar::verify;
 use intact_format::image::{Target, assemble};
 use intact_format::layout::{Container, LAYOUTS, Layout, encode, identify, parse};
 use intact_format::session::{DocumentV2_1, DocumentV2_2};
-use intact_format::transcode::HeadSizes;
 use intact_format::version::FormatVersion;
 
 use generated::{Noise, dense};
+use memory::within_memory;
 use mutate::{forge_frame, json, raw, sidecar};
 use saved::{Files, Saved, load};
-
-#[global_allocator]
-static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 /// Seeds of the mutations of one test.
 fn mutations() -> impl Iterator<Item = Noise> {
     let count = std::env::var("INTACT_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
     (0..count).map(Noise)
-}
-
-/// Runs `read`; the process is aborted when it holds more than four times the files and 64 MB at once.
-fn within_memory<T>(files: usize, read: impl FnOnce() -> T) -> T {
-    let before = MEMORY.allocated();
-    MEMORY.set_limit(before + 4 * files + (64 << 20)).expect("the limit is above what is in use");
-    let result = read();
-    MEMORY.set_limit(usize::MAX).expect("no limit");
-    result
 }
 
 /// One test, because the memory limit is of the whole process.
@@ -65,7 +49,6 @@ fn nothing_that_was_damaged_or_forged_does_harm() {
             count(forged_chunks_stay_within_their_layout(saved, &mut noise));
         }
         count(damaged_states_are_read_exactly_or_not_at_all(&mut noise));
-        count(damaged_foreign_files_are_read_within_bounds(&mut noise));
     }
     println!("{refused} of {total} mutations refused");
     assert!(refused * 2 > total, "mutations that change nothing prove nothing: {refused} of {total} refused");
@@ -146,22 +129,6 @@ fn damaged_states_are_read_exactly_or_not_at_all(noise: &mut Noise) -> bool {
             assert!(parse(&damaged, other, &shape, Container::File).is_ok());
         }
         parsed.is_err()
-    })
-}
-
-fn damaged_foreign_files_are_read_within_bounds(noise: &mut Noise) -> bool {
-    let state = encode(&dense(Layout::newest(), 5, 1), Layout::newest(), Container::File)
-        .expect("it is of this layout");
-    let header = [0x6767_7371_u32, 4, 3, 1, 2, 3].map(u32::to_le_bytes).concat();
-    let file = raw(&[header, state].concat(), &[], noise);
-    within_memory(file.len(), || {
-        if let Ok(holding) = Holding::of(&file, &HeadSizes { full: [64; 2], window: [64; 2] }) {
-            for reading in &holding.readings {
-                let _ = reading.extent();
-                let _ = apart(&reading.state, &holding.readings[0].state);
-            }
-        }
-        ForeignFile::read(&file).map(|read| read.fits()).is_ok_and(|fits| fits.is_empty())
     })
 }
 
