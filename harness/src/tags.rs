@@ -79,8 +79,29 @@ fn loaded_command(home: &Path, release: &Release) -> Option<Vec<String>> {
 pub fn backend_command(home: &Path, release: &Release, backend: &str) -> Option<Vec<String>> {
     let mut command = library_command(home, release)?;
     command.extend(["--backend".to_owned(), backend.to_owned()]);
+    // A device computes the layers, and the processor what is left.
+    if !is_processor(backend) {
+        command.extend(processor(&fetched_library(home, release)?));
+    }
     Some(command)
 }
+
+/// Whether a backend is one of the processor's.
+fn is_processor(backend: &str) -> bool {
+    backend == PLAIN || backend.starts_with("cpu-")
+}
+
+/// What chooses the processor's backend beside a device's: the one that releases are compared on, or the only one.
+fn processor(library: &Path) -> Vec<String> {
+    let compared = kernels(library);
+    if compared.is_empty() && has_backend(library, PLAIN) {
+        return vec!["--backend".to_owned(), PLAIN.to_owned()];
+    }
+    compared
+}
+
+/// The processor's backend in libraries that have one for all kinds of processors.
+const PLAIN: &str = "cpu";
 
 fn library_command(home: &Path, release: &Release) -> Option<Vec<String>> {
     let library = fetched_library(home, release)?;
@@ -110,12 +131,13 @@ fn opening(worker: &[String], library: &Path, name: &str, layout: Option<&str>) 
 
 /// What chooses the backend that releases are compared on, where a library has it.
 fn kernels(library: &Path) -> Vec<String> {
-    let has = |backend: &&&str| {
-        let name = format!("{}ggml-{backend}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        library.join(name).is_file()
-    };
-    let found = KERNELS.iter().find(has).into_iter();
+    let found = KERNELS.iter().find(|backend| has_backend(library, backend)).into_iter();
     found.flat_map(|backend| ["--backend".to_owned(), (*backend).to_owned()]).collect()
+}
+
+fn has_backend(library: &Path, backend: &str) -> bool {
+    let name = format!("{}ggml-{backend}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    library.join(name).is_file()
 }
 
 /// The backends that compute as the workers do that are compiled here, best first: two releases that chose their kernels

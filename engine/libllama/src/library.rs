@@ -219,6 +219,8 @@ fn form(
 fn load_backends(folder: &Folder, functions: &Functions, options: &Options) -> Result<(), OpenError> {
     let c_path = |path: &Path| CString::new(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
     let known = || folder.backends().collect::<Vec<_>>().join(", ");
+    // SAFETY: the function takes nothing and returns a number.
+    let devices = || functions.backend_dev_count.map(|count| unsafe { count() });
     for name in options.backends.iter().flatten() {
         let refused = |reason: &str| OpenError::Backend {
             name: name.clone(),
@@ -229,9 +231,14 @@ fn load_backends(folder: &Folder, functions: &Functions, options: &Options) -> R
         file::check(file)?;
         let load = functions.backend_load.ok_or_else(|| refused("this release cannot choose"))?;
         let path = c_path(file);
+        let before = devices();
         // SAFETY: the path is NUL-terminated and lives during the call.
         if unsafe { load(path.as_ptr()) }.is_null() {
             return Err(refused("it does not run on this processor, or finds no device"));
+        }
+        // One that finds none is loaded all the same, and the processor would compute in its place.
+        if before.is_some() && devices() == before {
+            return Err(refused("it finds no device here"));
         }
     }
     if options.backends.is_none()
@@ -241,9 +248,7 @@ fn load_backends(folder: &Folder, functions: &Functions, options: &Options) -> R
         // SAFETY: the path is NUL-terminated and lives during the call.
         unsafe { load_all(path.as_ptr()) };
     }
-    // SAFETY: the function takes nothing and returns a number.
-    let devices = functions.backend_dev_count.map(|count| unsafe { count() });
-    if devices == Some(0) {
+    if devices() == Some(0) {
         return Err(OpenError::NoBackend { folder: folder.path().to_owned(), example: EXAMPLE_BACKEND });
     }
     Ok(())

@@ -210,7 +210,7 @@ impl WorkerPool<'_> {
             };
             let Some(problem) = references.get(&reference).and_then(failure) else { continue };
             // An adapter that throws says nothing of its subject. Older releases of llama.cpp end a worker in any way.
-            if older.is_none() && !problem.is_declared() {
+            if problem.is_for_lack_of_time_or_room() || (older.is_none() && !problem.is_declared()) {
                 return Err(NoEvidence::Step(problem.clone()));
             }
             let message = format!("{name} does not run this model with these settings: {problem}");

@@ -62,4 +62,29 @@ impl StepError {
     pub fn is_declared(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Unsupported { .. })
     }
+
+    /// Whether more time or room might have helped: that says nothing of what a subject can do, of any release.
+    #[must_use]
+    pub fn is_for_lack_of_time_or_room(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::Worker { error: WorkerError::Hung { .. } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_too_long_or_had_no_room_is_nothing_that_a_subject_cannot_do() {
+        let hung = WorkerError::Hung { op: "open", seconds: 60 };
+        let crashed = WorkerError::Crashed { op: "open", code: "SIGSEGV".into(), how: "it crashed".into() };
+        for (error, lacks) in [
+            (StepError::from(hung), true),
+            (StepError::NoRoom { op: "save", message: "No space left on device".into() }, true),
+            (StepError::from(crashed), false),
+            (StepError::Unsupported { op: "open", message: "no such architecture".into() }, false),
+        ] {
+            assert_eq!(error.is_for_lack_of_time_or_room(), lacks, "{error}");
+        }
+    }
 }

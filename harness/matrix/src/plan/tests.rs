@@ -107,7 +107,7 @@ fn a_value_that_says_the_same_as_the_writers_is_written_as_same() {
 fn an_unknown_plan_is_refused_with_the_known_ones() {
     let config = config();
     let error = Plan::make(&config, "weekly", &setting(&config)).expect_err("unknown");
-    assert!(error.to_string().contains("there are architectures, default, nightly, pr"), "{error}");
+    assert!(error.to_string().contains("there are architectures, default, devices, nightly, pr"), "{error}");
 }
 
 #[test]
