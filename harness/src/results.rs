@@ -6,8 +6,10 @@ mod finding;
 mod party;
 mod property;
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use intact_format::regular;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +21,7 @@ use crate::plan::PlannedCell;
 use crate::verdict::Verdict;
 #[cfg(test)]
 pub(crate) use cell::sample_cell;
-pub use cell::{Attempt, Cell, Counts, verdicts};
+pub use cell::{Attempt, Cell, Counts, judged_verdicts};
 pub use claim::{ClaimOutcome, ClaimResult, PredictionOutcome, PredictionResult};
 pub use finding::{AxisControl, Suspect};
 pub use intact_judge::expectation::Expected;
@@ -182,7 +184,7 @@ impl Results {
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
         let malformed = |source| ResultsError::Malformed { path: path.to_owned(), source };
         let text =
-            fs::read_to_string(path).map_err(|source| ResultsError::Io { path: path.to_owned(), source })?;
+            regular::read_text(path).map_err(|source| ResultsError::Io { path: path.to_owned(), source })?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(malformed)?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version != u64::from(RESULTS_VERSION) => {

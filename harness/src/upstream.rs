@@ -17,7 +17,7 @@ use toml::{Table, Value};
 use crate::config::DEFAULT_CONFIG;
 use crate::fingerprint::{Comparison, Container};
 use crate::perf::statistics::median;
-use crate::results::{Cell, Expected, Finding, FindingKind, Results, verdicts};
+use crate::results::{Cell, Expected, Finding, FindingKind, Results, judged_verdicts};
 use crate::style::{Style, Tone};
 
 pub(crate) use markdown::{MARK, of_one};
@@ -340,7 +340,8 @@ impl Upstream {
         if self.outcome() == Outcome::Unknown {
             findings.push(Finding { kind: FindingKind::NotRun, cell: None, message: self.headline() });
         }
-        results.gate = decide(&verdicts(&results.cells), findings);
+        results.gate =
+            decide(results.cells.len(), &judged_verdicts(&results.cells, &results.subjects), findings);
     }
 }
 

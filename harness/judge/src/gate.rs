@@ -21,12 +21,12 @@ pub struct Gate {
     pub findings: Vec<Finding>,
 }
 
-/// Decides from everything that was found: the verdicts of all cells, and the findings on them and on the expectations
-/// themselves.
+/// Decides from everything that was found: how many cells there are, the verdicts of those that are judged, and the findings on
+/// them and on the expectations themselves. Where no cell that is judged has a verdict, the gate has judged nothing.
 #[must_use]
-pub fn decide(verdicts: &[Verdict], findings: Vec<Finding>) -> Gate {
+pub fn decide(cells: usize, judged: &[Verdict], findings: Vec<Finding>) -> Gate {
     let kinds: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
-    let exit = exit(&kinds, verdicts.len(), verdicts.iter().any(|verdict| verdict.is_verdict()));
+    let exit = exit(&kinds, cells, judged.iter().any(|verdict| verdict.is_verdict()));
     Gate { passed: exit == Exit::Fine, exit, code: exit.code(), findings }
 }
 
@@ -84,14 +84,19 @@ mod tests {
     fn the_first_exit_that_applies_is_taken() {
         for (kinds, expected) in TABLE {
             let found = kinds.iter().map(|kind| Finding { kind: *kind, cell: None, message: String::new() });
-            let gate = decide(&[Verdict::Exact], found.collect());
+            let gate = decide(1, &[Verdict::Exact], found.collect());
             assert_eq!((gate.exit, gate.passed), (*expected, *expected == Exit::Fine), "{kinds:?}");
         }
     }
 
     #[test]
     fn no_cells_or_no_verdicts_are_not_a_pass() {
-        assert_eq!(decide(&[], Vec::new()).exit, Exit::NothingSelected);
-        assert_eq!(decide(&[Verdict::Unsupported], Vec::new()).exit, Exit::NoVerdict);
+        assert_eq!(decide(0, &[], Vec::new()).exit, Exit::NothingSelected);
+        assert_eq!(decide(1, &[Verdict::Unsupported], Vec::new()).exit, Exit::NoVerdict);
+        assert_eq!(
+            decide(1, &[], Vec::new()).exit,
+            Exit::NoVerdict,
+            "a cell of a subject without protection alone"
+        );
     }
 }

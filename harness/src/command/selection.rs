@@ -27,7 +27,7 @@ pub(super) struct Selection {
 
     /// Only the cells that this filter selects
     ///
-    /// For example `fault(image-missing)` or `model(llama) & !reader_kv(same)`; `intact help filters` explains the
+    /// For example `fault(missing-image)` or `model(llama) & !reader_kv(same)`; `intact help filters` explains the
     /// language, `intact plan --format cells` lists ids, and a cell's dimensions are in the report.
     #[arg(short = 'E', long = "filter", value_name = "FILTER")]
     filter: Option<String>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::results::{
-    AxisControl, AxisInfo, Cell, Counts, PredictionOutcome, PredictionResult, Results, verdicts,
+    AxisControl, AxisInfo, Cell, Counts, PredictionOutcome, PredictionResult, Results, judged_verdicts,
 };
 use crate::{claims, gate};
 
@@ -29,7 +29,7 @@ pub fn combined(mut runs: Vec<(String, Results)>) -> Option<Results> {
     });
     all.claims = claims::judge(&all.cells);
     all.counts = Counts::of(&all.cells);
-    all.gate = gate::decide(&verdicts(&all.cells), all.gate.findings);
+    all.gate = gate::decide(all.cells.len(), &judged_verdicts(&all.cells, &all.subjects), all.gate.findings);
     Some(all)
 }
 

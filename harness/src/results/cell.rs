@@ -6,7 +6,7 @@ use intact_protocol::{Oracle, Receipt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dims, Expected};
+use super::{Dims, Expected, Part, SubjectInfo};
 use crate::distance::Measured;
 use crate::filter::Change;
 use crate::judge::Floor;
@@ -108,10 +108,14 @@ pub struct Attempt {
     pub message: String,
 }
 
-/// The verdicts of cells, as the gate takes them.
+/// The verdicts of the cells that are judged: those of all subjects but the ones without protection.
 #[must_use]
-pub fn verdicts(cells: &[Cell]) -> Vec<Verdict> {
-    cells.iter().map(|cell| cell.verdict).collect()
+pub fn judged_verdicts(cells: &[Cell], subjects: &[SubjectInfo]) -> Vec<Verdict> {
+    let unprotected = |cell: &&Cell| {
+        let name = cell.dims.get("subject");
+        subjects.iter().any(|info| info.part == Part::Control && Some(&info.name) == name)
+    };
+    cells.iter().filter(|cell| !unprotected(cell)).map(|cell| cell.verdict).collect()
 }
 
 /// How many cells ended how, by subject.

@@ -18,7 +18,7 @@ use crate::predictions;
 use crate::properties;
 use crate::results::{
     Attempt, Cell, Counts, Environment, Expected, Finding, FindingKind, NotCovered, Part, PlanInfo,
-    RESULTS_VERSION, Results, RunInfo, verdicts,
+    RESULTS_VERSION, Results, RunInfo, judged_verdicts,
 };
 use crate::suspects::suspects;
 use crate::verdict::Verdict;
@@ -65,6 +65,11 @@ impl Conclusion<'_> {
         });
         let (cells, found): (Vec<Cell>, Vec<Option<Finding>>) = judged.unzip();
         findings.extend(found.into_iter().flatten());
+        // A part of a plan may have drawn none that is judged; what puts the parts together asks again.
+        let judged = match manifest.partition {
+            Some(_) => cells.iter().map(|cell| cell.verdict).collect(),
+            None => judged_verdicts(&cells, &manifest.subjects),
+        };
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let plan = PlanInfo {
             selected: count(cells.len()),
@@ -90,7 +95,7 @@ impl Conclusion<'_> {
             predictions: predictions::judge(&cells),
             models: manifest.model_infos.clone(),
             counts: Counts::of(&cells),
-            gate: gate::decide(&verdicts(&cells), findings),
+            gate: gate::decide(cells.len(), &judged, findings),
             suspects: suspects(&plan.axes, &of_judged_subjects(&cells, config)),
             controls: controls(config, &plan.axes, &cells),
             claims: claims::judge(&cells),

@@ -10,6 +10,7 @@ use crate::gate;
 use crate::report::tests::{base, cell};
 use crate::report::{Report, annotations, badge, html, junit, markdown};
 use crate::results::Finding;
+use crate::results::judged_verdicts;
 
 const NOTHING: Mixture = Mixture {
     exit: Exit::Fine,
@@ -298,8 +299,8 @@ fn runs() -> impl Strategy<Value = Results> {
             });
             let cells: Vec<_> = cells.collect();
             let mut results = base(cells);
-            let verdicts: Vec<Verdict> = results.cells.iter().map(|cell| cell.verdict).collect();
-            results.gate = gate::decide(&verdicts, findings);
+            let judged = judged_verdicts(&results.cells, &results.subjects);
+            results.gate = gate::decide(results.cells.len(), &judged, findings);
             results.run.partition = part;
             results
         })
