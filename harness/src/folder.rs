@@ -199,11 +199,9 @@ impl RunFolder {
     /// A folder with a run in it. Somebody else may have made it: links in it are not followed.
     ///
     /// # Errors
-    /// [`FolderError::NoRun`], and [`FolderError::NoFile`] where one of its documents is a link, or no file.
+    /// [`FolderError::NoRun`], and [`FolderError::NoFile`] where something in it is a link, or a document no file.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
-        for name in [RUN, CONFIG, EXPECTATIONS, RESULTS].into_iter().chain(DOCUMENTS) {
-            plain_file(&path.join(name))?;
-        }
+        claim::without_links(path)?;
         if path.join(RUN).is_file() {
             return Ok(Self { path: path.to_owned() });
         }

@@ -2,11 +2,12 @@
 //! who made it, and files by the hash of their bytes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use intact_format::regular;
 use intact_protocol::{Hello, Message};
 use intact_store::Files;
 use schemars::JsonSchema;
@@ -167,7 +168,7 @@ impl ArtifactStore {
         let (blake3, bytes) = hash(path).map_err(at(path))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let stored = StoredFile { name, blake3, bytes };
-        let to = self.place(&stored);
+        let to = self.checked(&stored)?;
         if !to.is_file() {
             put(&to, |part| fs::copy(path, part).map(|_| ())).map_err(at(&to))?;
         }
@@ -180,19 +181,8 @@ impl ArtifactStore {
     /// [`FolderError::Damaged`] where its bytes are not those that were kept, or its name is no file's name;
     /// [`FolderError::Beyond`] where they cannot be fetched.
     pub fn take(&self, stored: &StoredFile, folder: &Path) -> Result<PathBuf, FolderError> {
-        let damaged = |reason: &str| FolderError::Damaged {
-            path: self.folder.clone(),
-            name: stored.name.clone(),
-            reason: reason.to_owned(),
-        };
-        if !is_hash(&stored.blake3) || Path::new(&stored.name).file_name() != Some(stored.name.as_ref()) {
-            return Err(damaged("its entry names no file"));
-        }
-        let (from, to) = (self.place(stored), folder.join(&stored.name));
-        let shelf = folder_of(&from);
-        if [&self.folder.join(CONTENT), shelf, &from].iter().any(|path| path.is_symlink()) {
-            return Err(damaged("it is a link, which is not followed"));
-        }
+        let damaged = |reason: &str| self.damaged(stored, reason);
+        let (from, to) = (self.checked(stored)?, folder.join(&stored.name));
         if !from.is_file() {
             let fetched = self.beyond.as_ref().map(|beyond| beyond.get(&stored.place())).transpose();
             let bytes =
@@ -208,6 +198,41 @@ impl ArtifactStore {
         if blake3 == stored.blake3 { Ok(to) } else { Err(damaged("its bytes have another hash")) }
     }
 
+    /// The bytes of a file that is in the folder.
+    ///
+    /// # Errors
+    /// [`FolderError::Damaged`] where they are not those that were kept, or its name is no file's name.
+    pub fn bytes(&self, stored: &StoredFile) -> Result<Vec<u8>, FolderError> {
+        let from = self.checked(stored)?;
+        let bytes = regular::read(&from).map_err(at(&from))?;
+        if blake3::hash(&bytes).to_hex().as_str() == stored.blake3 {
+            Ok(bytes)
+        } else {
+            Err(self.damaged(stored, "its bytes have another hash"))
+        }
+    }
+
+    /// Where the bytes of an entry's file are: in the folder, whoever wrote the entry, and behind no link.
+    fn checked(&self, stored: &StoredFile) -> Result<PathBuf, FolderError> {
+        if !is_hash(&stored.blake3) || Path::new(&stored.name).file_name() != Some(stored.name.as_ref()) {
+            return Err(self.damaged(stored, "its entry names no file"));
+        }
+        let place = self.place(stored);
+        let links = [&self.folder.join(CONTENT), folder_of(&place), &place];
+        if links.iter().any(|path| path.is_symlink()) {
+            return Err(self.damaged(stored, "it is a link, which is not followed"));
+        }
+        Ok(place)
+    }
+
+    fn damaged(&self, stored: &StoredFile, reason: &str) -> FolderError {
+        FolderError::Damaged {
+            path: self.folder.clone(),
+            name: stored.name.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+
     fn place(&self, stored: &StoredFile) -> PathBuf {
         self.folder.join(stored.place())
     }
@@ -219,7 +244,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 
 fn hash(path: &Path) -> io::Result<(String, u64)> {
     let mut hasher = blake3::Hasher::new();
-    let bytes = io::copy(&mut File::open(path)?, &mut hasher)?;
+    let bytes = io::copy(&mut regular::open(path)?, &mut hasher)?;
     Ok((hasher.finalize().to_hex().to_string(), bytes))
 }
 
@@ -286,18 +311,25 @@ mod tests {
         ] {
             let error = store.take(&stored, &out).expect_err("refused").to_string();
             assert!(error.contains(reason), "{error}");
+            store.bytes(&stored).expect_err("refused");
         }
+        assert_eq!(store.bytes(&kept).expect("its bytes"), b"bytes");
         #[cfg(unix)]
         {
             let (place, diary) = (store.place(&kept), dir.path().join("diary"));
             fs::rename(&place, &diary).expect("moved");
             std::os::unix::fs::symlink(&diary, &place).expect("planted");
-            let error = store.take(&kept, &out).expect_err("refused").to_string();
-            assert!(error.contains("it is a link"), "{error}");
+            for error in
+                [store.take(&kept, &out).expect_err("refused"), store.bytes(&kept).expect_err("refused")]
+            {
+                assert!(error.to_string().contains("it is a link"), "{error}");
+            }
             fs::rename(&diary, &place).expect("moved back");
         }
         fs::write(store.place(&kept), "bytez").expect("written");
-        let error = store.take(&kept, &out).expect_err("refused").to_string();
-        assert!(error.contains("another hash"), "{error}");
+        for error in [store.take(&kept, &out).expect_err("refused"), store.bytes(&kept).expect_err("refused")]
+        {
+            assert!(error.to_string().contains("another hash"), "{error}");
+        }
     }
 }

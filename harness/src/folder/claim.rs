@@ -5,11 +5,13 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use intact_format::regular;
+
 use tempfile::TempDir;
 
 use super::artifact::{CONTENT, INDEX, is_hash};
 use super::manifest::{self, Manifest};
-use super::{EVENTS, FolderError, PLAN, RESULTS, RUN, at};
+use super::{EVENTS, FolderError, PLAN, RESULTS, RUN, at, plain_file};
 use crate::files::write_whole;
 
 /// The folder, in a run's folder, of what is gone when the run ends.
@@ -38,6 +40,9 @@ const FILES: [&str; 11] = [
 const STALE: [&str; 8] = [RUN, PLAN, INDEX, RESULTS, "report.html", "report.md", "junit.xml", "badge.svg"];
 /// Folders of a run's folder that runs write into.
 const FOLDERS: [&str; 3] = [CONTENT, "parts", OWN];
+
+/// Those of them whose content stays when the run has ended. What is in the other one is removed, links as links.
+const KEPT: [&str; 2] = [CONTENT, "parts"];
 
 /// How many names of what is in the way are told.
 const TOLD: usize = 3;
@@ -69,7 +74,7 @@ pub(super) fn clear(path: &Path) -> Result<(), FolderError> {
         remove_file(&path.join(name))?;
     }
     let content = path.join(CONTENT);
-    for shelf in entries(&content)?.into_iter().filter(|shelf| shelf.is_dir()) {
+    for shelf in entries(&content)?.into_iter().filter(|shelf| is_own_folder(shelf)) {
         for file in entries(&shelf)?.into_iter().filter(|file| is_kept(&shelf, file)) {
             remove_file(&file)?;
         }
@@ -113,7 +118,7 @@ pub(super) fn remove_scratch(path: &Path) {
     let own = path.join(OWN);
     for entry in entries(&own).into_iter().flatten() {
         let name = entry.file_name().unwrap_or_default().as_encoded_bytes();
-        if name.starts_with(SCRATCH.as_bytes()) && entry.symlink_metadata().is_ok_and(|it| it.is_dir()) {
+        if name.starts_with(SCRATCH.as_bytes()) && is_own_folder(&entry) {
             let _left_behind = fs::remove_dir_all(&entry);
         } else if is_unfinished(&entry) {
             let _left_behind = fs::remove_file(&entry);
@@ -172,7 +177,7 @@ fn owner(path: &Path) -> Result<Owner, FolderError> {
     let run = path.join(RUN);
     let marked = || {
         let mark = path.join(OWN).join(CLAIM);
-        regular(&mark) && fs::read(mark).is_ok_and(|text| text == CLAIMED.as_bytes())
+        regular(&mark) && regular::read(mark).is_ok_and(|text| text == CLAIMED.as_bytes())
     };
     if !marked() {
         match run.symlink_metadata() {
@@ -196,13 +201,48 @@ fn owner(path: &Path) -> Result<Owner, FolderError> {
     };
     of_kind(&FILES, Metadata::is_file, "file")?;
     of_kind(&FOLDERS, Metadata::is_dir, "folder")?;
+    if let Some(link) = KEPT.iter().find_map(|folder| link_in(&path.join(folder))) {
+        return Err(foreign(path, format!("its {} is a link", below(path, &link))));
+    }
     Ok(Owner::Us)
+}
+
+/// A run's folder may be somebody else's: nothing that runs read or write there is a link.
+pub(super) fn without_links(path: &Path) -> Result<(), FolderError> {
+    for name in FILES {
+        plain_file(&path.join(name))?;
+    }
+    let folder = FOLDERS.iter().map(|name| path.join(name)).find(|folder| folder.is_symlink());
+    match folder.or_else(|| KEPT.iter().find_map(|folder| link_in(&path.join(folder)))) {
+        Some(path) => Err(FolderError::NoFile { path, what: "a link" }),
+        None => Ok(()),
+    }
+}
+
+/// A link that is somewhere in a folder.
+fn link_in(folder: &Path) -> Option<PathBuf> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_symlink() {
+            return Some(entry.path());
+        }
+        if kind.is_dir()
+            && let Some(link) = link_in(&entry.path())
+        {
+            return Some(link);
+        }
+    }
+    None
+}
+
+fn below(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }
 
 /// Whether nothing is in a folder but what a process left that was killed while it claimed it.
 fn is_being_claimed(path: &Path, present: &[PathBuf]) -> Result<bool, FolderError> {
     let own = path.join(OWN);
-    if present != [own.as_path()] || !own.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+    if present != [own.as_path()] || !is_own_folder(&own) {
         return Ok(false);
     }
     Ok(entries(&own)?.iter().all(|path| is_unfinished(path)))
@@ -249,6 +289,11 @@ fn is_kept(shelf: &Path, file: &Path) -> bool {
 
 fn regular(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|there| there.is_file())
+}
+
+/// Whether it is a folder, and not a link to one.
+fn is_own_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|there| there.is_dir())
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
@@ -399,5 +444,29 @@ mod tests {
             assert!(told.contains(&format!("its {name} is no")), "{told}");
             fs::remove_file(run.join(name)).expect("removed");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_deeper_in_a_run_are_refused_and_what_they_lead_to_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (run, theirs) = (folder.path().join("run"), folder.path().join("theirs"));
+        claim(&run).expect("claimed");
+        let file = theirs.join(format!("19{}", "0".repeat(62)));
+        fs::create_dir(&theirs).expect("made");
+        fs::write(&file, "somebody's payload").expect("written");
+        for link in ["artifacts/19", "parts/0", "parts/0/run", "artifacts/aa/bb"] {
+            let path = run.join(link);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::os::unix::fs::symlink(&theirs, &path).expect("linked");
+            let told = check(&run).expect_err("a link").to_string();
+            assert!(told.contains(&format!("its {link} is a link")), "{told}");
+            assert!(matches!(without_links(&run), Err(FolderError::NoFile { .. })), "{link}");
+            clear(&run).expect("cleared");
+            assert!(file.exists(), "{link}: what somebody else keeps was removed");
+            let _cleared = fs::remove_file(&path);
+            let _cleared = fs::remove_dir_all(run.join("parts"));
+        }
+        check(&run).expect("ours again");
     }
 }

@@ -1,8 +1,9 @@
 //! `run.json` and `plan.json`: what was asked for, who took part, and which cells there are.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use intact_format::regular;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -101,7 +102,7 @@ impl Manifest {
 }
 
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
-    parse(&fs::read(path).map_err(at(path))?, path)
+    parse(&regular::read(path).map_err(at(path))?, path)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, FolderError> {

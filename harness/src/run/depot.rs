@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use intact_format::regular;
 use intact_store::{Files, StoreError};
 
 use super::{RunError, parallel};
@@ -120,15 +121,21 @@ impl Depot {
             .flat_map(|entry| entry.content.files())
             .map(|file| (file.place(), file))
             .collect();
-        let artifacts =
-            files.into_keys().filter(|place| !kept.contains(place)).map(|place| (place.clone(), place));
+        let artifacts = folder.artifacts();
+        let fresh: Vec<(String, &StoredFile)> =
+            files.into_iter().filter(|(place, _)| !kept.contains(place)).collect();
         let name = name(&manifest);
         let there = self.manifests()?.remove(&name);
         let replaced = there.filter(|there| there.started != manifest.started).map(|there| there.started);
         let documents = [RESULTS, CONFIG, EXPECTATIONS].into_iter().chain(DOCUMENTS).chain(report::FILES);
         let documents = documents.filter(|file| folder.file(file).is_file());
         let documents = documents.map(|file| (file.to_owned(), format!("{name}/{file}")));
-        self.put_all(&folder, &artifacts.collect::<Vec<_>>())?;
+        let put = |(place, file): &(String, &StoredFile)| -> Result<(), RunError> {
+            self.files.put(place, artifacts.bytes(file)?).map_err(stopped)
+        };
+        parallel::map(REQUESTS, &fresh, || (), |(), file| put(file))
+            .into_iter()
+            .collect::<Result<(), _>>()?;
         self.put_all(&folder, &documents.collect::<Vec<_>>())?;
         self.put_all(&folder, &[(RUN.to_owned(), format!("{name}/{RUN}"))])?;
         Ok(Kept { name, replaced })
@@ -218,7 +225,8 @@ impl Depot {
     fn put_all(&self, folder: &RunFolder, files: &[(String, String)]) -> Result<(), RunError> {
         let put = |(file, name): &(String, String)| -> Result<(), RunError> {
             let path = folder.file(file);
-            let bytes = fs::read(&path).map_err(|source| FolderError::Io { path, source })?;
+            plain_file(&path)?;
+            let bytes = regular::read(&path).map_err(|source| FolderError::Io { path, source })?;
             self.files.put(name, bytes).map_err(stopped)
         };
         parallel::map(REQUESTS, files, || (), |(), file| put(file)).into_iter().collect()

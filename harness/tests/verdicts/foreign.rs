@@ -191,6 +191,9 @@ fn a_link_in_somebody_elses_folder_is_not_followed() {
         ("consume --artifacts depot --out fetched", "depot/parts/produce", "diary-folder"),
         ("report out", "out/results.json", "diary"),
         ("repro engine/one/base --from out --out again", "out/plan.json", "diary"),
+        ("run --resume out --trust --artifacts kept", "out/artifacts/aa", "diary-folder"),
+        ("run --trust --out out", "out/artifacts/aa", "diary-folder"),
+        ("merge out --out out", "out/parts/0", "diary-folder"),
     ] {
         let scene = sent();
         scene.write("diary", private);
@@ -199,14 +202,21 @@ fn a_link_in_somebody_elses_folder_is_not_followed() {
             scene.write(&format!("diary-folder/{file}"), private);
         }
         let path = scene.path(link);
-        let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        gone.expect("removed");
+        if path.exists() {
+            let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            gone.expect("removed");
+        }
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         symlink(scene.path(target), &path).expect("planted");
         let said = scene.intact(words);
         assert_ne!(said.code, 0, "{words} with {link}: {}{}", said.out, said.err);
         let told = said.out + &said.err;
         assert!(!told.contains("hunter2") && !told.contains("diary\""), "{words} with {link}: {told}");
-        for out in ["whole", "consumed", "fetched", "again"] {
+        assert!(
+            scene.path("diary").exists() && scene.path("diary-folder/run.json").exists(),
+            "{words} with {link}"
+        );
+        for out in ["whole", "consumed", "fetched", "again", "kept"] {
             assert!(!holds(&scene.path(out), "hunter2"), "{words} with {link}: it was copied");
         }
     }
