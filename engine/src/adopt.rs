@@ -10,8 +10,8 @@
 mod history;
 mod proof;
 
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 use intact_format::adoption::{Holding, Reading};
 use intact_format::canary::CanaryRule;
@@ -21,6 +21,7 @@ use intact_format::layout::{Attention, GgmlType, Section, State};
 use intact_format::message::Message;
 use intact_format::parameters::{FlashAttentionMode, Parameters};
 use intact_format::passport::{Migration, Passport};
+use intact_format::regular;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::session_id::SessionId;
 use intact_format::transcode::HeadSizes;
@@ -99,7 +100,7 @@ impl Engine {
         if self.sessions.contains_key(&id) {
             return Err(EngineError::SessionExists { id });
         }
-        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let bytes = regular::read(path).map_err(|error| unreadable(path, &error))?;
         let mut holding = Holding::of(&bytes, &HeadSizes::of(&self.identity.shape))?;
         self.same_architecture(&holding)?;
         let cells = holding.readings.first().map_or(Ok(0), Reading::extent)?;

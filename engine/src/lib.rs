@@ -66,6 +66,7 @@
 //! `cuda`, `metal` and `vulkan` build llama.cpp with a backend for an accelerator, as those of `llama-cpp-2` do. On Apple silicon
 //! Metal is always there. llama.cpp is compiled along with the crate: that takes CMake, a C++ compiler, libclang, and minutes.
 //! In a debug build, `LLAMA_LIB_PROFILE=Release` in the environment has it optimized all the same.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod adopt;
 mod afresh;

@@ -1,11 +1,11 @@
 //! Replaying a saved history against a fresh session: the way to a session with exactly this engine's parameters, for any
 //! file whose messages can be read, whatever model wrote it.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use intact_format::message::{Message, Role};
+use intact_format::regular;
 use intact_format::route::{Refusal, RefusalCode};
 use intact_format::session::{SessionDocument, read};
 use intact_format::session_id::SessionId;
@@ -87,7 +87,7 @@ impl Engine {
 }
 
 fn history(path: &Path) -> Result<SessionDocument, EngineError> {
-    let bytes = fs::read(path).map_err(|error| {
+    let bytes = regular::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let code = if missing { RefusalCode::FileNotFound } else { RefusalCode::FileUnreadable };
         Refusal::new(code, format!("{}: {error}", path.display()))

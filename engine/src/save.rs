@@ -16,6 +16,7 @@ use intact_format::noise::Noise;
 use intact_format::parameters::SamplerState;
 use intact_format::passport::Passport;
 use intact_format::place::{FileSink, OutputError, PlaceError, Replaces, SessionSink, sidecar_path};
+use intact_format::regular;
 use intact_format::session::{SessionDocument, write};
 use intact_format::version::FormatVersion;
 
@@ -188,7 +189,7 @@ fn unless_foreign(path: &Path) -> Result<(), EngineError> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => Err(foreign().into()),
         Ok(_) => {
-            let bytes = fs::read(path).map_err(failed("read", path))?;
+            let bytes = regular::read(path).map_err(failed("read", path))?;
             Manifest::read(&bytes).map(drop).map_err(|_| foreign().into())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,11 +1,11 @@
 //! A model that is loaded and identified by its content, for any number of engines.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use intact_format::identity::{IdentityCache, ModelIdentity, ModelWatch};
 use intact_format::passport::{Adapter, AdapterKind};
+use intact_format::regular;
 
 use sha2::{Digest, Sha256};
 
@@ -113,7 +113,7 @@ fn adapters(settings: &ModelSettings) -> Result<Vec<Adapter>, EngineError> {
 /// What an adapter is, by its content.
 fn adapter(kind: AdapterKind, path: &Path, scale: f32) -> Result<Adapter, EngineError> {
     let failed = |cause| EngineError::Io { action: "read", path: path.to_owned(), cause };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = regular::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher).map_err(failed)?;
     let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

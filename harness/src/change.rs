@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 use intact_fixtures::Noise;
 use intact_format::gguf::{Gguf, GgufError, Tensor, TensorType};
+use intact_format::regular;
 use thiserror::Error;
 
 /// What is done to the weights.
@@ -107,7 +108,7 @@ impl Change {
     /// [`ChangeError`].
     pub fn make(self, model: &Path, seed: u64, out: &Path) -> Result<(), ChangeError> {
         let unreadable = |source| ChangeError::Io { path: model.to_owned(), source };
-        let bytes = std::fs::read(model).map_err(unreadable)?;
+        let bytes = regular::read(model).map_err(unreadable)?;
         let changed = self.apply(bytes, seed).map_err(|error| match error {
             Failed::Gguf(source) => ChangeError::Gguf { path: model.to_owned(), source },
             Failed::Change(error) => error,

@@ -11,8 +11,10 @@ mod tests;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
+
+use intact_format::regular;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -334,7 +336,7 @@ impl Table {
     /// [`TableError`].
     pub fn read(path: &Path) -> Result<Self, TableError> {
         let shown = || path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|source| TableError::Io { path: shown(), source })?;
+        let text = regular::read_text(path).map_err(|source| TableError::Io { path: shown(), source })?;
         let malformed = |reason: String| TableError::Malformed { path: shown(), reason };
         let table: Self = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
         if table.what != WHAT || table.version != TABLE_VERSION {

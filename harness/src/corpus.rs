@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use intact_format::regular;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -188,7 +190,7 @@ impl Shelf {
     pub fn open(folder: &Path) -> Result<Self, CorpusError> {
         let path = folder.join(INDEX);
         let folder = folder.to_owned();
-        let text = match fs::read_to_string(&path) {
+        let text = match regular::read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let corpus =
@@ -266,7 +268,7 @@ impl Shelf {
     pub(crate) fn files(&self, name: &str) -> Result<[Vec<u8>; 2], CorpusError> {
         let read = |file: &str| {
             let path = self.folder.join(name).join(file);
-            fs::read(&path).map_err(at(&path))
+            regular::read(&path).map_err(at(&path))
         };
         Ok([read(STATE)?, read(LOGITS)?])
     }
@@ -280,7 +282,7 @@ impl Shelf {
             for (file, pinned) in &state.files {
                 let path = self.folder.join(name).join(file);
                 named.insert(path.clone());
-                match fs::read(&path) {
+                match regular::read(&path) {
                     Ok(bytes) if hash(&bytes) == *pinned => {}
                     Ok(_) => faults.push(format!("{name}/{file} is not what it was")),
                     Err(error) => faults.push(format!("{name}/{file}: {error}")),

@@ -12,6 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use intact_format::regular;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -111,7 +113,7 @@ pub fn find(home: &Path, name: &SubjectName) -> Result<Option<Installed>, Record
 
 fn read(folder: &Path) -> Result<Option<Installed>, RecordError> {
     let path = folder.join(RECORD);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let Ok(text) = regular::read_text(&path) else { return Ok(None) };
     let broken = |reason: String| RecordError { path: path.clone(), reason };
     let record: Record = toml::from_str(&text).map_err(|error| broken(error.message().to_owned()))?;
     let part = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into());

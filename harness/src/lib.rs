@@ -2,6 +2,7 @@
 //!
 //! The harness never links llama.cpp. It drives workers over [`intact_protocol`], so a crash in C++ is a verdict and
 //! not an outage, and any number of llama.cpp releases and foreign systems can take part in one run.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[macro_use]
 mod printing;

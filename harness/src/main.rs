@@ -1,4 +1,5 @@
 //! The intact command: does a saved chat session come back intact?
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
 //! Why a model cannot be opened: what its file is, and what the worker wrote about it.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use intact_format::gguf::Gguf;
+use intact_format::regular;
 
 /// Lines of a log that are shown.
 const SHOWN: usize = 3;
@@ -51,7 +51,7 @@ pub(crate) fn trouble(path: &Path) -> Option<String> {
 /// What else a file is than a model.
 fn begins_as(path: &Path) -> Option<String> {
     let mut head = Vec::new();
-    File::open(path).and_then(|file| file.take(512).read_to_end(&mut head)).ok()?;
+    regular::open(path).and_then(|file| file.take(512).read_to_end(&mut head)).ok()?;
     if head.is_empty() {
         return Some("it is empty: fetch the file again".to_owned());
     }

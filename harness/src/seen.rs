@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_format::image::ChunkId;
+use intact_format::regular;
 use intact_seal::Form;
 use intact_store::{Generation, Opened};
 use serde::{Deserialize, Serialize};
@@ -91,7 +92,7 @@ impl Seen {
     fn last(&self, store: &str, session: &str) -> Option<Last> {
         let file = self.file(store, session);
         fs::symlink_metadata(&file).ok().filter(|found| found.is_file() && found.len() <= LONGEST)?;
-        let last: Last = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+        let last: Last = serde_json::from_slice(&regular::read(file).ok()?).ok()?;
         Some(last).filter(|last| last.version == 1)
     }
 

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_base::tool;
+use intact_format::regular;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -179,7 +180,7 @@ fn write(home: &Path, place: &str, programs: &Programs) -> io::Result<()> {
 fn tidy(home: &Path) -> io::Result<()> {
     let records: Vec<PathBuf> = fs::read_dir(home)?.flatten().map(|entry| entry.path()).collect();
     for record in records.iter().filter(|_| records.len() > KEPT) {
-        let told = fs::read_to_string(record).unwrap_or_default();
+        let told = regular::read_text(record).unwrap_or_default();
         let place = Path::new(told.lines().next().unwrap_or_default());
         if place.is_absolute() && !place.exists() {
             fs::remove_file(record)?;

@@ -13,9 +13,10 @@ mod types;
 mod value;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+
+use crate::regular;
 
 pub use types::{TensorType, file_type_name};
 pub use value::{Array, Value, ValueType};
@@ -133,7 +134,7 @@ impl Gguf {
     /// # Errors
     /// [`GgufError`] where the file cannot be read or is not a sound GGUF file.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
-        let file = File::open(path)?;
+        let file = regular::open(path)?;
         let size = file.metadata()?.len();
         Self::read(BufReader::with_capacity(1 << 16, file), size)
     }

@@ -1,4 +1,5 @@
 //! Session files, passports, KV layouts and images of intact: pure Rust, no llama.cpp.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod adoption;
 pub mod canary;
@@ -24,4 +25,4 @@ pub mod token;
 pub mod transcode;
 pub mod version;
 
-pub use intact_kv::{foreign, image, layout};
+pub use intact_kv::{foreign, image, layout, regular};

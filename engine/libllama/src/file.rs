@@ -11,6 +11,10 @@ use crate::error::OpenError;
 /// Looks whether a library can be opened here.
 pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     let unreadable = |reason: String| OpenError::NotALibrary { file: path.to_owned(), reason };
+    // A pipe in its place would be waited for.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(unreadable("it is no regular file".to_owned()));
+    }
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let cache = ReadCache::new(file);
     let library = object::File::parse(&cache).map_err(|error| unreadable(error.to_string()))?;

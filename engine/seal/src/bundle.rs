@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use intact_format::image::{Chunk, ChunkId, Durable, ImageReference, NewFile};
 use intact_format::place::{Committed, PlaceError, SessionSink, SessionSource};
+use intact_format::regular;
 use intact_format::route::RefusalCode;
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -95,7 +96,7 @@ impl BundleSource {
         if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
             return Err(no_bundle(&path, "it is not a regular file"));
         }
-        let file = File::open(&path).map_err(unreadable)?;
+        let file = regular::open(&path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         let mut archive = Archive::new(file);
         let (mut document, mut chunks) = (None, BTreeMap::new());

@@ -21,6 +21,7 @@
 //!
 //! What is opened is trusted no more than a plain file: the document has its digest, every chunk its hash, and lengths are
 //! bounded by what is stored before anything is allocated.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod bundle;
 mod chunk;

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use intact_format::gguf::{Gguf, Tensor, TensorType};
+use intact_format::regular;
 
 use super::LlamaError;
 use super::binding::model::LlamaModel;
@@ -41,7 +42,7 @@ impl ControlVector {
     fn add(&mut self, path: &Path, scale: f32) -> Result<(), String> {
         let gguf = Gguf::open(path).map_err(|error| error.to_string())?;
         gguf.check_extent().map_err(|error| error.to_string())?;
-        let mut file = File::open(path).map_err(|error| error.to_string())?;
+        let mut file = regular::open(path).map_err(|error| error.to_string())?;
         let width = usize::try_from(self.width).unwrap_or_default();
         let mut found = false;
         for tensor in &gguf.tensors {

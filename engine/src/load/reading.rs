@@ -1,12 +1,12 @@
 //! Reading a session file and its image from a disk that is not trusted.
 
-use std::fs;
 use std::path::Path;
 
 use intact_format::image::ImageReference;
 use intact_format::manifest::Manifest;
 use intact_format::passport::{Difference, Passport, compare};
 use intact_format::place::SessionSource;
+use intact_format::regular;
 use intact_format::route::{ImageStatus, Refusal, RefusalCode};
 use intact_format::session::{self, SessionDocument};
 use intact_format::transcode::{self, Loss, Steps};
@@ -106,7 +106,7 @@ fn verify(source: &dyn SessionSource, reference: &ImageReference) -> Result<(), 
 /// Compares the manifest beside a session file with what is here.
 pub(super) fn check_manifest(session_file: &Path, here: &Passport) -> Result<(), Refusal> {
     let path = Manifest::path_of(session_file);
-    let bytes = fs::read(&path).map_err(|error| {
+    let bytes = regular::read(&path).map_err(|error| {
         Refusal::new(RefusalCode::ManifestMissing, format!("{} cannot be read: {error}", path.display()))
     })?;
     let manifest =

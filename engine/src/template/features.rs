@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{CHATML, ChatMessage, ChatTemplate, TemplateError, marks};
 use intact_format::message::Role;
+use intact_format::regular;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,7 +149,7 @@ fn the_end_of_an_answer_is_found_where_the_template_shows_it() {
 #[test]
 fn a_template_that_measures_itself_renders_what_it_would_without() {
     let styles = ["chatml", "headers", "turns", "inst", "inst_system_last", "thinking"];
-    let style = |name: &&str| std::fs::read_to_string(format!("src/template/styles/{name}.jinja")).unwrap();
+    let style = |name: &&str| regular::read_text(format!("src/template/styles/{name}.jinja")).unwrap();
     let styles = styles.iter().map(style).chain([CHATML.to_owned()]);
     let dated = |source: &String| source.contains("strftime_now");
     for source in styles.chain(features().into_iter().map(|feature| feature.source)) {

@@ -64,6 +64,7 @@
 //!
 //! `interleavings.rs` runs this protocol under every order of requests that a random search finds, with requests that fail
 //! before, after, or hours before they are carried out, processes that are killed, and hours that pass.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod address;
 mod blocking;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::image::Durable;
+use intact_format::regular;
 use tempfile::NamedTempFile;
 
 /// Writes a file so that it is there whole or not at all: under a new name beside it, which nobody can foresee, and then
@@ -34,7 +35,7 @@ pub fn replace_own(
     is_ours: impl FnOnce(&[u8]) -> bool,
 ) -> io::Result<()> {
     let there = match fs::metadata(path) {
-        Ok(there) if there.is_file() => Some(fs::read(path)?),
+        Ok(there) if there.is_file() => Some(regular::read(path)?),
         _ => None,
     };
     if there.is_some_and(|there| !is_ours(&there)) {
@@ -59,7 +60,7 @@ pub fn put(to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result
     part.as_file().sync_all()?;
     part.persist(to)?;
     // It is there. Not every file system can flush a folder, and that would be no reason to call it missing.
-    let _flushed = File::open(folder).and_then(|folder| folder.sync_all());
+    let _flushed = fs::OpenOptions::new().read(true).open(folder).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
@@ -72,9 +73,14 @@ fn beside(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// The file that a lock is taken on. What is in it stays, whoever made it.
+/// The file that a lock is taken on. What is in it stays, whoever made it. No link is followed, and no pipe waited for.
 pub fn lock_file(path: &Path) -> io::Result<File> {
-    fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_link());
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file(path)) }
 }
 
 /// Opens a file of ours for reading and writing, or makes it. What has that name and is no file that this name alone leads to
@@ -223,5 +229,18 @@ mod tests {
         fs::write(&path, "somebody's").expect("written");
         lock_file(&path).expect("opened");
         assert_eq!(fs::read(&path).expect("read"), b"somebody's");
+    }
+
+    #[test]
+    fn a_lock_is_taken_on_a_file_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (link, pipe, elsewhere) =
+            (folder.path().join("link"), folder.path().join("pipe"), folder.path().join("elsewhere"));
+        symlink(&elsewhere, &link).expect("a link");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).expect("a pipe");
+        for path in [&link, &pipe, &folder.path().to_owned()] {
+            lock_file(path).expect_err("no file");
+        }
+        assert!(!elsewhere.exists(), "nothing is made where a link leads");
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use intact_format::regular;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -62,7 +63,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// [`JournalError::Busy`] and [`JournalError::Io`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let at = at(path);
-        regular(path).map_err(&at)?;
+        other_than_file(path).map_err(&at)?;
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
         let mut file = file.map_err(&at)?;
         match lock(&file) {
@@ -111,8 +112,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// # Errors
     /// [`JournalError`].
     pub fn read(path: &Path) -> Result<Vec<T>, JournalError> {
-        let read = regular(path).and_then(|()| fs::read(path));
-        let bytes = match read {
+        let bytes = match regular::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(at(path)(error)),
@@ -147,7 +147,7 @@ fn lock(file: &File) -> Result<(), TryLockError> {
 }
 
 /// A pipe or a device would be waited for.
-fn regular(path: &Path) -> io::Result<()> {
+fn other_than_file(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(there) if !there.is_file() => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,5 +1,6 @@
 //! The worker driver: starts a subject's process, asks it one request at a time, and turns every way in which it can
 //! fail into a value. Nothing a worker does can take the harness with it.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod environment;
 pub mod interrupt;

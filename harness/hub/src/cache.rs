@@ -141,7 +141,7 @@ fn link(_: &Path, blob: &Path, path: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    fs::OpenOptions::new().read(true).open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]

@@ -4,6 +4,7 @@
 //! the other way round. The layout is `cache`'s, the order of events is `fetch`'s, and the crate `hf-hub` is behind
 //! `remote` only. It verifies nothing that it downloads and starts over when it is interrupted, so bytes are streamed
 //! through it into a part file of our own (`part`), and a file gets its name only when its SHA-256 is the pinned one.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod address;
 mod cache;

@@ -11,6 +11,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use intact_base::files::own_file;
+use intact_format::regular;
 
 /// Bytes that are asked for again.
 const OVERLAP: u64 = 4096;
@@ -153,7 +154,7 @@ impl Part {
 
 /// SHA-256 of a file, in hexadecimal. `at` is told how many bytes have been read.
 pub fn sha256_of(path: &Path, at: &mut dyn FnMut(u64)) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = regular::open(path)?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; BLOCK];
     let mut done = 0;

@@ -9,6 +9,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{HubError, Pin};
 use intact_base::files::{folder_of, lock_file, write_whole};
+use intact_format::regular;
 
 /// The pins that come with this version of intact.
 pub const BUILT_IN: &str = include_str!("../../../fixtures/models.toml");
@@ -33,7 +34,7 @@ struct PinFile {
 impl Pins {
     /// The pins of one file.
     pub(super) fn of_file(path: &Path) -> Result<Self, HubError> {
-        let text = fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
+        let text = regular::read_text(path).map_err(|error| unusable(path, &error))?;
         Self { all: Vec::new(), path: path.to_owned() }.with(&text, path)
     }
 
@@ -41,7 +42,7 @@ impl Pins {
     pub(super) fn built_in_and(path: &Path) -> Result<Self, HubError> {
         let pins = Self { all: Vec::new(), path: path.to_owned() };
         let pins = pins.with(BUILT_IN, Path::new("the built-in models.toml"))?;
-        match fs::read_to_string(path) {
+        match regular::read_text(path) {
             Ok(text) => pins.with(&text, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(pins),
             Err(error) => Err(unusable(path, &error)),
@@ -89,7 +90,7 @@ impl Pins {
         }
         let _guard =
             exclusive(&self.path).map_err(|source| HubError::Io { path: self.path.clone(), source })?;
-        let text = match fs::read_to_string(&self.path) {
+        let text = match regular::read_text(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => format!("version = {VERSION}\n"),
             Err(error) => return Err(unusable(&self.path, &error)),

@@ -1,6 +1,5 @@
 //! `models.lock.toml`: the commit that each pinned file was first fetched from.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 use super::pins::exclusive;
 use super::{Commit, HubError, PinnedFile};
 use intact_base::files::write_whole;
+use intact_format::regular;
 
 const HEAD: &str = "\
 # Written by intact: the commit that each pinned file was first fetched from, and how long it is. Delete an entry to have
@@ -67,7 +67,7 @@ impl Revisions {
     /// # Errors
     /// [`HubError::Pins`] where the file is there and cannot be used.
     pub fn of(&self, file: PinnedFile<'_>) -> Result<Option<Revision>, HubError> {
-        let text = match fs::read_to_string(&self.path) {
+        let text = match regular::read_text(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.unusable(&error)),
@@ -97,7 +97,7 @@ impl Revisions {
         }
         let failed = |source| HubError::Io { path: self.path.clone(), source };
         let _guard = exclusive(&self.path).map_err(failed)?;
-        let text = match fs::read_to_string(&self.path) {
+        let text = match regular::read_text(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => HEAD.to_owned(),
             Err(error) => return Err(failed(error)),
@@ -135,6 +135,8 @@ fn table(file: PinnedFile<'_>, revision: &Revision) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(sha256: &str) -> PinnedFile<'_> {

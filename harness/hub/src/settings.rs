@@ -4,9 +4,10 @@
 //! `HF_ENDPOINT` names only when that is allowed by name, and never unencrypted, except to this machine.
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use intact_format::regular;
 
 use super::HubError;
 
@@ -130,7 +131,7 @@ fn token(variable: &dyn Fn(&str) -> Option<String>, home: &std::path::Path) -> O
     }
     let of_file = || {
         let path = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
-        fs::read_to_string(path).ok()
+        regular::read_text(path).ok()
     };
     let token = variable("HF_TOKEN").or_else(of_file)?;
     let token = token.trim();

@@ -5,9 +5,9 @@ mod entry;
 mod expected;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
+use intact_format::regular;
 use intact_matrix::Part;
 use intact_matrix::config::{Config, ConfigError};
 use intact_matrix::filter::{Filter, Subject};
@@ -54,7 +54,7 @@ impl Expectations {
     /// # Errors
     /// [`ConfigError::Io`].
     pub fn text(path: &Path) -> Result<String, ConfigError> {
-        fs::read_to_string(path)
+        regular::read_text(path)
             .map_err(|source| ConfigError::Io { path: path.to_owned(), reason: source.to_string() })
     }
 

@@ -6,12 +6,12 @@ mod error;
 mod layer;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use intact_format::regular;
 use intact_protocol::Sampling;
 
 pub use crate::axes::{AxisConfig, BlockConfig, Forbid, ModelChoice, PlanConfig, Policy, Vary};
@@ -228,7 +228,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], pointing at the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
+        let text = regular::read_text(path)
             .map_err(|source| ConfigError::Io { path: path.to_owned(), reason: source.to_string() })?;
         Self::parse(&text, path)
     }
@@ -258,7 +258,7 @@ impl Config {
     pub fn in_force(path: Option<&Path>, profile: Option<&str>) -> Result<InForce, ConfigError> {
         let (text, path) = match path {
             Some(path) => {
-                let text = fs::read_to_string(path).map_err(|source| ConfigError::Io {
+                let text = regular::read_text(path).map_err(|source| ConfigError::Io {
                     path: path.to_owned(),
                     reason: source.to_string(),
                 })?;

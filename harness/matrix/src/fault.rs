@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use intact_format::regular;
+
 use thiserror::Error;
 
 /// One thing that can happen to a session's files.
@@ -272,7 +274,7 @@ fn rewrite(
     change: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, FaultError>,
 ) -> Result<(), FaultError> {
     let io_error = |source| FaultError::Io { path: file.to_owned(), source };
-    let bytes = fs::read(file).map_err(io_error)?;
+    let bytes = regular::read(file).map_err(io_error)?;
     fs::write(file, change(bytes)?).map_err(io_error)
 }
 

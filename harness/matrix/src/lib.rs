@@ -4,6 +4,7 @@
 //! From the bottom up: [`Dims`] name a cell; a [`filter`] selects among them; a [`recipe`] is what the values of a cell set,
 //! a [`fault`] among it; [`config`] is `intact.toml`; a [`plan`] turns it into cells, by arrays that cover what they must
 //! (`covering`), as `certificate` proves, which shares no code with it.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod axes;
 mod certificate;

@@ -7,6 +7,7 @@
 //!
 //! A worker must answer a request that it does not know with [`Outcome::Unsupported`]; the harness probes that
 //! before it trusts a worker with a cell.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod answer;
 mod cage;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use intact_kv::regular;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -139,7 +141,7 @@ impl Logits {
     /// [`LogitsError`].
     pub fn read(path: &Path) -> Result<Self, LogitsError> {
         let name = path.display().to_string();
-        let bytes = fs::read(path).map_err(|source| LogitsError::Io { path: name.clone(), source })?;
+        let bytes = regular::read(path).map_err(|source| LogitsError::Io { path: name.clone(), source })?;
         Self::parse(&bytes).map_err(|reason| LogitsError::Malformed { path: name, reason })
     }
 

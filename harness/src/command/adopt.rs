@@ -2,11 +2,11 @@
 
 mod history;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use intact_format::regular;
 use intact_format::text::{member, without_byte_order_mark};
 use intact_protocol::{
     Adopt as AdoptRequest, Adopted, Cage, Inputs, Message, Outcome, Replied, Request, Save,
@@ -79,7 +79,7 @@ struct Report {
 
 impl Adopt {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
-        fs::File::open(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
+        regular::open(&self.file).map_err(|error| Failure::unreadable(&self.file, &error))?;
         let path = absolute(&self.file)?;
         let out = absolute(&self.out.clone().unwrap_or_else(|| self.file.with_extension("json")))?;
         unless_taken(&out)?;
@@ -133,7 +133,7 @@ fn save(worker: &mut Session, session: String, path: PathBuf) -> Result<Vec<Path
 
 /// The conversation of a file, and what its chat template was given besides.
 fn told_in(path: &Path) -> Result<(Vec<Message>, Option<Inputs>), Failure> {
-    let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+    let bytes = regular::read(path).map_err(|error| Failure::unreadable(path, &error))?;
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!("{} is not a conversation: {error}", path.display())).help(FORMS)
     };

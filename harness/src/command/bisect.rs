@@ -8,6 +8,8 @@ mod program;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
+use intact_format::regular;
+
 use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
 
@@ -255,7 +257,7 @@ impl Bisect {
     /// What an earlier search of the same question found.
     fn kept(&self) -> Result<Record, Failure> {
         let fresh = Record { version: 1, what: WHAT.to_owned(), question: self.asked(), tried: Vec::new() };
-        let Ok(bytes) = std::fs::read(&self.record) else { return Ok(fresh) };
+        let Ok(bytes) = regular::read(&self.record) else { return Ok(fresh) };
         let foreign = || {
             Failure::setup(format!("{} is not a record of intact bisect", self.record.display()))
                 .help("name another file with --record; nothing is overwritten")
@@ -341,7 +343,7 @@ impl Bisect {
 
 /// What is in a file, as far as telling it from others goes.
 fn hash(file: &Path) -> String {
-    std::fs::read(file)
+    regular::read(file)
         .map_or_else(|_| "that cannot be read".to_owned(), |bytes| blake3::hash(&bytes).to_hex().to_string())
 }
 

@@ -7,7 +7,6 @@ mod line;
 mod reach;
 mod sealing;
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use clap::Args;
 use intact_format::image::Durable;
 use intact_format::inputs::TemplateInputs;
 use intact_format::place::{FileSink, FileSource, sidecar_path};
+use intact_format::regular;
 use intact_format::route::RefusalCode;
 use intact_format::session_id::SessionId;
 use intact_format::text::without_byte_order_mark;
@@ -467,7 +467,7 @@ const NO_TOOLS: &str = "[]";
 
 /// The tools of a file, to the letter, and how many they are.
 fn tools_in(file: &Path) -> Result<(String, usize), Failure> {
-    let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let bytes = regular::read(file).map_err(|error| Failure::unreadable(file, &error))?;
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!("{}: {error}", file.display()))
             .help("it is an array of tools as OpenAI-style APIs take them: [{\"type\": \"function\", \"function\": {\"name\": ...}}]")

@@ -92,6 +92,10 @@ impl KeyArguments {
         let Some(path) = &self.passphrase_file else {
             return Ok(passphrase_variable());
         };
+        #[cfg_attr(
+            not(test),
+            expect(clippy::disallowed_methods, reason = "it may come through a pipe: <(pass show chat)")
+        )]
         let text = fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
         let text = Zeroizing::new(text);
         Ok(Some(text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().to_owned()))
@@ -147,7 +151,12 @@ impl Key {
 
 /// The bytes of a key file.
 fn key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    fs::read(path).map(Zeroizing::new).map_err(|error| Failure::unreadable(path, &error))
+    #[cfg_attr(
+        not(test),
+        expect(clippy::disallowed_methods, reason = "it may come through a pipe: <(pass show chat)")
+    )]
+    let key = fs::read(path);
+    key.map(Zeroizing::new).map_err(|error| Failure::unreadable(path, &error))
 }
 
 fn signer(path: &Path) -> Result<Signer, Failure> {

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::path::Path;
 
 use intact_format::foreign::ForeignKind;
-use intact_format::image::open_regular;
 use intact_format::image::sidecar::SIDECAR_MAGIC;
+use intact_format::regular;
 
 use super::Failure;
 
@@ -27,7 +27,7 @@ impl Kind {
     pub(super) fn of(path: &Path) -> Result<Self, Failure> {
         let unreadable = |error| Failure::unreadable(path, &error);
         let mut head = Vec::new();
-        let file = open_regular(path).map_err(unreadable)?;
+        let file = regular::open(path).map_err(unreadable)?;
         file.take(8).read_to_end(&mut head).map_err(unreadable)?;
         Ok(Self::of_head(&head))
     }

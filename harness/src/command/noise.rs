@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use intact_format::regular;
+
 use clap::Args;
 
 use super::Failure;
@@ -126,7 +128,7 @@ impl Noise {
 /// Prints the figures of several studies in one table.
 fn over(files: &[PathBuf]) -> Result<Exit, Failure> {
     let read = |file: &PathBuf| -> Result<Study, Failure> {
-        let text = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+        let text = regular::read(file).map_err(|error| Failure::unreadable(file, &error))?;
         serde_json::from_slice(&text).map_err(|error| Failure::setup(format!("{}: {error}", file.display())))
     };
     let studies = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;

@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use intact_format::image::{Chunk, ImageReference, open_regular};
+use intact_format::image::{Chunk, ImageReference};
 use intact_format::place::{
     FileSource, OutputError, PlaceError, SessionSource, output, read_chunk, sidecar_path,
 };
+use intact_format::regular;
 use intact_format::route::RefusalCode;
 use intact_format::session;
 use intact_format::version::FormatVersion;
@@ -97,7 +98,7 @@ pub(super) fn warning(origin: Origin, keys_given: bool) -> Option<&'static str> 
 /// chunks would stay readable in the image beside it.
 pub(super) fn unless_mixed(file: &Path, sealing: bool) -> Result<(), Failure> {
     let mut start = Vec::new();
-    let found = match open_regular(file).and_then(|file| file.take(FORM).read_to_end(&mut start)) {
+    let found = match regular::open(file).and_then(|file| file.take(FORM).read_to_end(&mut start)) {
         Ok(_) => Some(Form::of(&start) == Form::Sealed),
         Err(_) if sealing && sidecar_path(file).exists() => Some(false),
         Err(_) => None,

@@ -1,7 +1,6 @@
 //! `intact verify`: is a file whole? Hashes and bounds only; no model is needed.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +10,7 @@ use intact_format::identity::{IdentityError, model_files};
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
 use intact_format::place::find_sidecar;
+use intact_format::regular;
 use intact_format::version::FormatVersion;
 use intact_seal::{Form, Origin};
 use serde::Serialize;
@@ -170,7 +170,7 @@ fn problems(found: &Verification) -> String {
 
 fn foreign(file: &Path) -> Result<Finding, Failure> {
     const WHAT: &str = "state file of llama.cpp";
-    let content = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let content = regular::read(file).map_err(|error| Failure::unreadable(file, &error))?;
     let read = match ForeignFile::read(&content) {
         Ok(read) => read,
         Err(error) => return Ok(Finding::damaged(WHAT, &error)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use intact_fixtures::ModelEntry;
 use intact_format::foreign::ForeignFile;
 use intact_format::place::sidecar_path;
+use intact_format::regular;
 use intact_matrix::Limits as Thresholds;
 use intact_protocol::{Load, Logits, ParameterSource, Replied, Request, Save, Say, Score};
 use serde_json::json;
@@ -96,12 +97,12 @@ pub(crate) fn written(
     done(&mut worker, Request::Save(save))?;
     let (logits, continuation) = score(&mut worker, &folder)?;
     worker.leave(PATIENCE);
-    let bytes = fs::read(sidecar_path(&path))?;
+    let bytes = regular::read(sidecar_path(&path))?;
     let unread = |why: String| ProbeError::Declined { op: "save", why };
     let held = ForeignFile::read(&bytes).map_err(|error| unread(error.to_string()))?.tokens;
     // The last token of a session may be one that was not evaluated yet: it is in no state.
     let document: serde_json::Value =
-        serde_json::from_slice(&fs::read(&path)?).map_err(|error| unread(error.to_string()))?;
+        serde_json::from_slice(&regular::read(&path)?).map_err(|error| unread(error.to_string()))?;
     let tokens = document.get("tokens").cloned().map(serde_json::from_value::<Vec<i32>>);
     let tokens = tokens.and_then(Result::ok).filter(|tokens| tokens.starts_with(&held)).unwrap_or(held);
     let state = State {
@@ -113,7 +114,7 @@ pub(crate) fn written(
             id: entry.id.clone(),
             architecture: entry.family.architecture.clone(),
             seed: entry.seed,
-            sha256: tags::hash(&fs::read(model)?),
+            sha256: tags::hash(&regular::read(model)?),
         },
         tokens,
         continuation,

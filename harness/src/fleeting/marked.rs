@@ -8,6 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use intact_format::regular;
+
 use super::guard;
 
 /// The environment variable that has the mark.
@@ -79,7 +81,7 @@ impl Mark {
         use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
         let Some(pid) = Pid::from_raw(id) else { return false };
         let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-        let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        let environment = regular::read(format!("/proc/{id}/environ")).unwrap_or_default();
         let entry = format!("{VARIABLE}={}", self.0);
         let has_mark = environment.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes());
         has_mark && pidfd_send_signal(held, Signal::KILL).is_ok()

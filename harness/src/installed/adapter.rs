@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use intact_format::regular;
+
 /// An adapter that comes with intact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adapter {
@@ -111,7 +113,7 @@ impl Adapter {
         fs::create_dir_all(&folder)?;
         for (name, text) in self.files {
             let path = folder.join(name);
-            if fs::read_to_string(&path).is_ok_and(|there| there == *text) {
+            if regular::read_text(&path).is_ok_and(|there| there == *text) {
                 continue;
             }
             // Another run may be reading it.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{fs, io};
 
+use intact_format::regular;
 use intact_protocol::Hello;
 use thiserror::Error;
 
@@ -141,7 +142,7 @@ fn is_ours(folder: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
     };
-    let begun = || fs::read(folder.join(BEGUN)).is_ok_and(|text| text == BEGUN_TEXT.as_bytes());
+    let begun = || regular::read(folder.join(BEGUN)).is_ok_and(|text| text == BEGUN_TEXT.as_bytes());
     Ok(entries.next().is_none() || begun() || matches!(super::read(folder), Ok(Some(_))))
 }
 

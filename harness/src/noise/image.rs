@@ -7,6 +7,7 @@ use intact_format::foreign::ForeignFile;
 use intact_format::layout::{
     Attention, CacheFormat, Container, Layout, Matrix, Rotation, Section, State, encode, identify, parse,
 };
+use intact_format::regular;
 use intact_format::transcode::HeadSizes;
 
 use super::StudyError;
@@ -38,7 +39,7 @@ pub(super) enum Spoil {
 impl Image {
     /// Reads a file that a worker with this layout wrote.
     pub(super) fn read(path: &Path, layout: &str, heads: Option<HeadSizes>) -> Result<Self, StudyError> {
-        let bytes = fs::read(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
+        let bytes = regular::read(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
         let layout = Layout::by_id(layout).ok_or_else(|| StudyError::Opaque(layout.to_owned()))?;
         Ok(Self { bytes, layout, heads })
     }

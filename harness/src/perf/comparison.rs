@@ -1,8 +1,10 @@
 //! `perf.json`: what became of a comparison of two workers, with every measurement it stands on.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
+
+use intact_format::regular;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -304,7 +306,7 @@ impl Comparison {
     /// [`ComparisonError`].
     pub fn read(path: &Path) -> Result<Self, ComparisonError> {
         let name = || path.display().to_string();
-        let text = fs::read(path).map_err(|source| ComparisonError::Io { path: name(), source })?;
+        let text = regular::read(path).map_err(|source| ComparisonError::Io { path: name(), source })?;
         let malformed = |reason: String| ComparisonError::Malformed { path: name(), reason };
         let read: Self = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         if read.version == COMPARISON_VERSION {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use intact_format::regular;
+
 use super::conclusion::{Conclusion, Outcomes};
 use super::inputs::Inputs;
 use super::{RunError, RunOptions, is_same};
@@ -165,7 +167,7 @@ fn write(
 ) -> Result<(), RunError> {
     let (folder, mut log) = RunFolder::begin(&options.out)?;
     folder.write_plan(planned)?;
-    let copied = std::fs::read(first.file(CONFIG))
+    let copied = regular::read(first.file(CONFIG))
         .and_then(|config| write_whole(&folder.file(CONFIG), config))
         .and_then(|()| write_whole(&folder.file(EXPECTATIONS), &inputs.expectations_text));
     copied.map_err(|error| RunError::Folder { path: options.out.clone(), reason: error.to_string() })?;

@@ -1,13 +1,13 @@
 //! The models of a run: fixtures made on the spot, or files that the user names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use intact_fixtures::AdapterKind;
+use intact_format::regular;
 use intact_protocol::Cage;
 use serde_json::json;
 
@@ -300,7 +300,7 @@ impl Model {
 /// Tells files apart without reading all of one: its length, and the hash of its beginning and of its end.
 fn content(path: &Path) -> std::io::Result<String> {
     const PART: u64 = 1 << 20;
-    let mut file = File::open(path)?;
+    let mut file = regular::open(path)?;
     let length = file.metadata()?.len();
     let mut hasher = blake3::Hasher::new();
     std::io::copy(&mut (&mut file).take(PART), &mut hasher)?;

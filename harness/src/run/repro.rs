@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use intact_format::regular;
+
 use super::{Progress, RunError, RunOptions, is_same, produce};
 use crate::config::Config;
 use crate::files::write_whole;
@@ -106,7 +108,7 @@ set -eu\ncd \"$(dirname \"$0\")\"\nexec \"${INTACT:-intact}\" consume --from . -
 /// Makes sure that no file of somebody else's is in the way of those that only bundles have.
 fn check_free(out: &Path) -> Result<(), FolderError> {
     RunFolder::check_free(out)?;
-    let is_bundle = fs::read(out.join(REPLAY)).is_ok_and(|script| script == SCRIPT.as_bytes());
+    let is_bundle = regular::read(out.join(REPLAY)).is_ok_and(|script| script == SCRIPT.as_bytes());
     let there = |name: &&&str| out.join(name).symlink_metadata().is_ok();
     match OWN.iter().find(there).filter(|_| !is_bundle) {
         Some(name) => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use intact_fixtures::FixtureError;
+use intact_format::regular;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
@@ -74,7 +75,7 @@ pub enum AddError {
 pub(super) fn added(home: &Path) -> Vec<Release> {
     let entries = fs::read_dir(home).into_iter().flatten().filter_map(Result::ok);
     let record = |path: PathBuf| -> Option<Release> {
-        let release: Release = toml::from_str(&fs::read_to_string(path.join(RECORD)).ok()?).ok()?;
+        let release: Release = toml::from_str(&regular::read_text(path.join(RECORD)).ok()?).ok()?;
         // A folder that was renamed is no release of its new name.
         (path.file_name()?.to_str()? == release.tag).then_some(release)
     };
@@ -244,7 +245,7 @@ fn in_folder(folder: &Path) -> Result<Libraries, AddError> {
         let bytes = match files.get(&file) {
             Some(bytes) => Rc::clone(bytes),
             None => {
-                let bytes: Rc<[u8]> = fs::read(&file).map_err(failed)?.into();
+                let bytes: Rc<[u8]> = regular::read(&file).map_err(failed)?.into();
                 files.insert(file, Rc::clone(&bytes));
                 bytes
             }

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use intact_format::regular;
+
 use thiserror::Error;
 
 use super::workspace::{Sources, WorkspaceError};
@@ -107,7 +109,7 @@ impl Builder {
         let environment = environment(release, &folder);
         let (stamp_file, stamp) = (folder.join("stamp"), stamp(&sources, &environment)?);
         let worker = worker_path(&self.home, release);
-        if worker.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
+        if worker.is_file() && regular::read_text(&stamp_file).is_ok_and(|last| last == stamp) {
             return Ok(Built { worker, compiled: false });
         }
 
@@ -117,7 +119,8 @@ impl Builder {
         let log = folder.join("log");
         let output = File::create(&log).map_err(in_file(&log))?;
         if !self.run_cargo(release, &workspace, &environment, output, progress)? {
-            let essence = log::essence(&String::from_utf8_lossy(&fs::read(&log).map_err(in_file(&log))?));
+            let essence =
+                log::essence(&String::from_utf8_lossy(&regular::read(&log).map_err(in_file(&log))?));
             return Err(BuildError::Failed { tag: release.tag.clone(), log, essence });
         }
         let fresh = self.target(release).join("debug").join(worker.file_name().unwrap_or_default());
@@ -175,7 +178,7 @@ impl Builder {
         fs::write(&toolchain, "set(GGML_NATIVE OFF CACHE BOOL \"\")\n").map_err(in_file(&toolchain))?;
         let told: String = environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         let file = folder.join("environment");
-        if fs::read_to_string(&file).is_ok_and(|last| last == told) {
+        if regular::read_text(&file).is_ok_and(|last| last == told) {
             return Ok(());
         }
         if target.is_dir() {
@@ -252,7 +255,7 @@ fn progress_since(target: &Path, started: SystemTime) -> Progress {
         })
         .max_by_key(|(configured, ..)| *configured);
     let Some((_, build, commands)) = current else { return Progress { compiled: 0, files: 0 } };
-    let files = fs::read_to_string(commands).map_or(0, |text| text.matches("\"file\":").count());
+    let files = regular::read_text(commands).map_or(0, |text| text.matches("\"file\":").count());
     Progress { compiled: objects_in(&build).min(files), files }
 }
 

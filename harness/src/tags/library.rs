@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use intact_format::regular;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -242,7 +244,7 @@ impl Desk {
 impl Pin {
     fn read(folder: &Path) -> Result<Option<Self>, FetchError> {
         let path = folder.join(PIN);
-        match fs::read_to_string(&path) {
+        match regular::read_text(&path) {
             Ok(text) => toml::from_str(&text)
                 .map(Some)
                 .map_err(|error| FetchError::Io { path, source: io::Error::other(error.to_string()) }),
@@ -255,7 +257,7 @@ impl Pin {
     fn verify(&self, folder: &Path) -> Result<(), FetchError> {
         for (name, pinned) in &self.files {
             let path = folder.join(name);
-            let bytes = fs::read(&path).map_err(at(&path))?;
+            let bytes = regular::read(&path).map_err(at(&path))?;
             if hash(&bytes) != *pinned {
                 return Err(FetchError::Damaged(path));
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use intact_base::tool;
+use intact_format::regular;
 
 use super::archive::{self, Libraries};
 use super::library::{FetchError, at};
@@ -100,7 +101,7 @@ fn packed(name: &str) -> Result<Vec<u8>, FetchError> {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "tgz"));
     match file.filter(|_| output.status.success()) {
-        Some(file) => fs::read(&file).map_err(at(&file)),
+        Some(file) => regular::read(&file).map_err(at(&file)),
         None => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let lines: Vec<&str> = said.lines().rev().take(SHOWN).collect();

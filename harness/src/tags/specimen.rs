@@ -1,11 +1,11 @@
 //! Asking a library how it lays out its states: it writes small ones, and they are read.
 
-use std::fs;
 use std::path::Path;
 
 use intact_format::foreign::{ForeignFile, Specimens, Unrecognized};
 use intact_format::layout::Layout;
 use intact_format::place::sidecar_path;
+use intact_format::regular;
 use intact_protocol::{Hello, Request};
 
 use super::opened::{Opening, opened};
@@ -69,5 +69,5 @@ pub(crate) fn written(
     carried_out(&mut worker, Request::Say(question()))?;
     carried_out(&mut worker, Request::Save(saving(&path)))?;
     worker.leave(PATIENCE);
-    Ok((hello, fs::read(sidecar_path(&path))?))
+    Ok((hello, regular::read(sidecar_path(&path))?))
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use intact_format::regular;
+
 use thiserror::Error;
 
 use super::{Release, manifest};
@@ -91,7 +93,7 @@ impl Sources {
         }
         for (path, bytes) in &self.files {
             let target = folder.join(path);
-            let there = fs::read(&target).ok();
+            let there = regular::read(&target).ok();
             if there.as_ref() == Some(bytes) || (there.is_some() && path == Path::new("Cargo.lock")) {
                 continue;
             }
@@ -136,7 +138,7 @@ fn files_below(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, WorkspaceError> {
-    fs::read(path).map_err(|source| WorkspaceError::Io { path: path.to_owned(), source })
+    regular::read(path).map_err(|source| WorkspaceError::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -189,3 +189,45 @@ fn check_names_what_is_no_session_file_and_the_command_for_it() {
         assert!(err.contains("not a session file") && err.contains(told), "{told}: {}", said.err);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_device_in_the_place_of_a_file_is_named_and_not_waited_for() {
+    let folder = folder();
+    let session = session_file(&folder, FormatVersion::CURRENT);
+    let (pipe, session) = (folder.path().join("pipe"), session.display().to_string());
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    fs::create_dir(folder.path().join("run")).expect("made");
+    for file in ["run/results.json", "run/run.json"] {
+        fs::copy(&session, folder.path().join(file)).expect("copied");
+    }
+    fs::remove_file(folder.path().join("run/results.json")).expect("removed");
+    fs::hard_link(&pipe, folder.path().join("run/results.json")).expect("a pipe by another name");
+    let run = folder.path().join("run").display().to_string();
+    for (special, kind) in [(pipe.display().to_string(), "named pipe"), ("/dev/zero".to_owned(), "device")] {
+        for command in [
+            vec!["report", &special],
+            vec!["compat", &run],
+            vec!["run", "--previous", &special, "--list"],
+            vec!["run", "--expectations", &special, "--list"],
+            vec!["run", "--config", &special, "--list"],
+            vec!["check", &session, "--tag", "b8783", "--table", &special],
+            vec!["adopt", &special, "--model", &special],
+            vec!["adopt", &session, "--history", &special, "--model", &special],
+            vec!["noise", "--from", &special],
+            vec!["perf", "compare", &special, &special],
+            vec!["inspect", &special],
+            vec!["verify", &special],
+        ] {
+            let said = intact(command.iter().map(|word| word.as_ref() as &std::ffi::OsStr));
+            assert_ne!(said.code, 0, "{command:?}: {}", said.out);
+            let told = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+            let what = if command[0] == "compat" { "a link" } else { kind };
+            assert!(
+                told.contains(kind) || told.contains("no file") || told.contains(what),
+                "{command:?}: {told}"
+            );
+        }
+    }
+}

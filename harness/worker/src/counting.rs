@@ -4,7 +4,7 @@
 
 use std::alloc::System;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::sync::OnceLock;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -35,7 +35,7 @@ pub(crate) struct Reading {
 
 /// Counts from now on.
 pub(crate) fn begin() {
-    let open = |name: &str| File::open(name).ok();
+    let open = |name: &str| OpenOptions::new().read(true).open(name).ok();
     let _first = SOURCES.set(Sources { io: open("/proc/self/io"), stat: open("/proc/self/stat") });
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use intact_engine::llama::Container;
 use intact_engine::{Engine, EngineError, sidecar_path};
 use intact_format::layout::{self, Layout, LayoutError, Matrix, Order, Section, State};
+use intact_format::regular;
 
 use crate::cage;
 
@@ -45,7 +46,7 @@ impl Damage {
         let failed = |error: EngineError| error.to_string();
         engine.blind_save(session, file, Container::RawSequence).map_err(failed)?;
         let state = sidecar_path(file);
-        let bytes = fs::read(&state).map_err(|error| error.to_string())?;
+        let bytes = regular::read(&state).map_err(|error| error.to_string())?;
         let damaged = self.done(&bytes).map_err(|error| error.to_string())?;
         if damaged == bytes {
             return Err("what was to be zeroed is zero".into());

@@ -1,4 +1,5 @@
 //! `intact-worker`: the engine, or the blind path, behind the worker protocol on standard input and output.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod cage;
 mod connection;

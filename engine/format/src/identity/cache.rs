@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::parts::together;
 use super::{HubFile, IdentityError, ModelIdentity, model_files};
 use crate::gguf::Gguf;
+use crate::regular;
 
 /// A folder of remembered identities. An entry that cannot be read, or that is of a file that has changed since, counts as
 /// absent and is written anew; a folder that cannot be written to only costs time.
@@ -148,7 +149,7 @@ impl IdentityCache {
     }
 
     fn remembered(&self, stamp: &Stamp) -> Option<Entry> {
-        let text = fs::read(self.entry_path(stamp)).ok()?;
+        let text = regular::read(self.entry_path(stamp)).ok()?;
         let entry: Entry = serde_json::from_slice(&text).ok()?;
         (entry.version == ENTRY_VERSION && entry.stamp == *stamp).then_some(entry)
     }
@@ -206,7 +207,7 @@ fn inode_and_change(_: &Metadata) -> (u64, u64) {
 }
 
 fn sha256(path: &Path) -> io::Result<String> {
-    sha256_of(&mut File::open(path)?)
+    sha256_of(&mut regular::open(path)?)
 }
 
 /// SHA-256 of what is left of a file.

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
+use crate::regular;
+
 use super::cache::{Stamp, sha256_of};
 use super::{IdentityError, ModelIdentity, model_files, parts};
 
@@ -20,7 +22,8 @@ impl ModelWatch {
     /// Those of [`model_files`].
     pub fn open(path: &Path) -> Result<Self, IdentityError> {
         let open = |path: PathBuf| {
-            let file = File::open(&path).map_err(|cause| IdentityError::Io { path: path.clone(), cause })?;
+            let file =
+                regular::open(&path).map_err(|cause| IdentityError::Io { path: path.clone(), cause })?;
             let stamp = Stamp::of_file(&path, &file);
             let stamp = stamp.map_err(|cause| IdentityError::Io { path: path.clone(), cause })?;
             Ok((path, file, stamp))

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::identity::user_folder;
 use crate::image::Durable;
 use crate::passport::{Adapter, CacheSettings, Machine, Passport, RopeSettings};
+use crate::regular;
 
 /// Everything that noise depends on: the weights and what is applied to them, the cache, the kernels and the batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ impl NoiseCache {
         if fs::symlink_metadata(&path).ok()?.len() > LONGEST_ENTRY {
             return None;
         }
-        let entry: Entry = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let entry: Entry = serde_json::from_slice(&regular::read(path).ok()?).ok()?;
         (entry.key == *key).then_some(entry.noise)
     }
 

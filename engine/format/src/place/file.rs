@@ -11,7 +11,8 @@ use super::output::{admit, begins_with, claim};
 use super::{Committed, OutputError, PlaceError, ReadParts, Replaces, SessionSink, SessionSource};
 use crate::digest::Digest;
 use crate::image::sidecar::{SIDECAR_MAGIC, Sidecar, SidecarError, SidecarWriter};
-use crate::image::{Chunk, ChunkId, Durable, ImageReference, Onto, Prepared, kind_of, permissions_of, sweep};
+use crate::image::{Chunk, ChunkId, Durable, ImageReference, Onto, Prepared, permissions_of, sweep};
+use crate::regular;
 use crate::route::RefusalCode;
 
 /// Extension of the file beside a session file that holds its KV image.
@@ -222,13 +223,7 @@ impl FileSource {
 impl SessionSource for FileSource {
     fn document(&mut self) -> Result<Vec<u8>, PlaceError> {
         let unreadable = |error| PlaceError::unreadable("read", &self.path, error);
-        // A pipe would be waited for.
-        let found = fs::metadata(&self.path).map_err(unreadable)?;
-        if !found.is_file() {
-            let what = format!("it is {}", kind_of(&found));
-            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, what)));
-        }
-        let bytes = fs::read(&self.path).map_err(unreadable)?;
+        let bytes = regular::read(&self.path).map_err(unreadable)?;
         self.read = Some(Digest::of(&bytes));
         Ok(bytes)
     }

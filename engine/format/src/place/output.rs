@@ -10,9 +10,10 @@ use serde::de::IgnoredAny;
 
 use super::{PlaceError, SIDECAR_EXTENSION, sidecar_path};
 use crate::digest::Digest;
+use crate::image::locked;
 use crate::image::sidecar::SIDECAR_MAGIC;
-use crate::image::{kind_of, locked};
 use crate::manifest::Manifest;
+use crate::regular::{self, kind_of};
 use crate::route::RefusalCode;
 use crate::session::SEALED;
 use crate::session_id::SessionId;
@@ -239,7 +240,7 @@ pub(super) fn begins_with(path: &Path, magic: &[u8]) -> io::Result<bool> {
         Err(error) => return Err(error),
     }
     let mut start = Vec::new();
-    File::open(path)?.take(magic.len() as u64).read_to_end(&mut start)?;
+    regular::open(path)?.take(magic.len() as u64).read_to_end(&mut start)?;
     Ok(start == magic)
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::flusher::Flusher;
 use super::temporary::Temporary;
+use crate::regular::kind_of;
 
 /// Where the steps of a save go: to the disk, or to the disk until a fuse blows.
 ///
@@ -264,47 +265,9 @@ pub fn locked(path: &Path, options: &OpenOptions) -> io::Result<Option<File>> {
     }
 }
 
-/// Opens a file to be read. A pipe would be waited for, and a device may do something: neither is opened.
-///
-/// # Errors
-/// Those of the system, and [`io::ErrorKind::InvalidInput`] for what is no regular file.
-pub fn open_regular(path: &Path) -> io::Result<File> {
-    let found = fs::metadata(path)?;
-    if found.is_file() {
-        return File::open(path);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {}", kind_of(&found))))
-}
-
 /// The permissions of the regular file that has this name.
 pub fn permissions_of(path: &Path) -> Option<Permissions> {
     fs::symlink_metadata(path).ok().filter(Metadata::is_file).map(|found| found.permissions())
-}
-
-/// What is not a regular file, in words.
-pub fn kind_of(found: &Metadata) -> &'static str {
-    let kind = found.file_type();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let special = [
-            (kind.is_fifo(), "a named pipe"),
-            (kind.is_socket(), "a socket"),
-            (kind.is_block_device() || kind.is_char_device(), "a device"),
-        ];
-        if let Some((_, name)) = special.into_iter().find(|(is_one, _)| *is_one) {
-            return name;
-        }
-    }
-    if kind.is_symlink() {
-        "a symbolic link"
-    } else if kind.is_dir() {
-        "a folder"
-    } else if kind.is_file() {
-        "a regular file"
-    } else {
-        "no regular file"
-    }
 }
 
 /// Does the file still have this name?
@@ -334,7 +297,7 @@ fn blown() -> io::Error {
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(folder)?.sync_all()
+    OpenOptions::new().read(true).open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]

@@ -15,7 +15,7 @@ mod temporary;
 pub use assemble::{Target, assemble, part, state};
 pub use chunk::{Chunk, ChunkMismatch};
 pub use cut::{Cut, CutOptions, CutPlan, DEFAULT_CHUNK_TOKENS, cut, cut_opaque};
-pub use durable::{Durable, NewFile, Onto, Prepared, kind_of, locked, open_regular, permissions_of};
+pub use durable::{Durable, NewFile, Onto, Prepared, locked, permissions_of};
 pub use error::ImageError;
 pub use gather::{Gathering, Pieces};
 pub use grow::{Growth, grow};

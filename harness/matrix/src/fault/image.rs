@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use intact_format::regular;
+
 use super::{FaultError, SessionFiles, document, inapplicable, rewrite};
 
 pub(super) fn forge(files: &SessionFiles, theirs: &SessionFiles) -> Result<(), FaultError> {
@@ -13,7 +15,7 @@ pub(super) fn forge(files: &SessionFiles, theirs: &SessionFiles) -> Result<(), F
         let path = path.to_owned();
         move |source| FaultError::Io { path, source }
     };
-    let their_document = fs::read(&theirs.document).map_err(io_error(&theirs.document))?;
+    let their_document = regular::read(&theirs.document).map_err(io_error(&theirs.document))?;
     rewrite(&files.document, |bytes| document::with_image_of(&bytes, &their_document))?;
     fs::copy(their_image, image).map_err(io_error(image))?;
     Ok(())

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::fleeting::FleetingFolder;
 use intact_format::foreign::{ForeignFile, ForeignKind};
 use intact_format::layout::{Container, Section, parse};
+use intact_format::regular;
 use intact_matrix::Limits;
 use intact_protocol::{Cage, Check, Load, Logits, ParameterSource, Replied, Request};
 use serde_json::json;
@@ -46,7 +47,7 @@ enum Kind {
 impl State {
     pub(super) fn new(file: &Path, model: PathBuf, settings: SettingArguments) -> Result<Self, Failure> {
         let limits = Config::built_in().map_err(|error| Failure::config(&error))?.thresholds.unmeasured;
-        let bytes = fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+        let bytes = regular::read(file).map_err(|error| Failure::unreadable(file, &error))?;
         let folder = FleetingFolder::make(&std::env::temp_dir()).map_err(Failure::setup)?;
         let whole = std::path::absolute(file).map_err(|error| Failure::unreadable(file, &error))?;
         if bytes.trim_ascii_start().first() == Some(&b'{') {
@@ -75,11 +76,11 @@ impl State {
     pub(super) fn hint(&self) -> Option<String> {
         let kv = match &self.kind {
             Kind::Foreign { document, .. } => {
-                let bytes = fs::read(document.with_extension("kv")).ok()?;
+                let bytes = regular::read(document.with_extension("kv")).ok()?;
                 kv_of(&ForeignFile::read(&bytes).ok()?)?.to_owned()
             }
             Kind::Session(file) => {
-                let document: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+                let document: serde_json::Value = serde_json::from_slice(&regular::read(file).ok()?).ok()?;
                 document.pointer("/Passport/cache/type_k")?.as_str()?.to_owned()
             }
         };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use intact_format::digest::Digest;
 use intact_format::place::{KnownFiles, Replaces, admit, output};
+use intact_format::regular;
 
 use crate::command::Failure;
 use crate::command::stored::{not_written, unless_mixed};
@@ -41,7 +42,7 @@ impl Files {
     /// What a file has in it now; none where it cannot be read.
     pub(super) fn content(file: &Path) -> Option<Digest> {
         fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
-        fs::read(file).ok().map(|bytes| Digest::of(&bytes))
+        regular::read(file).ok().map(|bytes| Digest::of(&bytes))
     }
 
     /// A session came from a file or was saved to it, and that had this in it.

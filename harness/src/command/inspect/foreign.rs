@@ -1,9 +1,9 @@
 //! A state file of llama.cpp.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use intact_format::foreign::{ForeignFile, ForeignKind};
+use intact_format::regular;
 use serde::Serialize;
 
 use super::bytes;
@@ -36,7 +36,7 @@ pub(super) struct Foreign {
 
 impl Foreign {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let content = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let content = regular::read(path).map_err(|error| Failure::unreadable(path, &error))?;
         let file = ForeignFile::read(&content).map_err(Failure::setup)?;
         Ok(Self {
             kind: file.kind,

@@ -1,7 +1,9 @@
 //! `intact perf counts`: does saving or restoring do more than it did?
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use intact_format::regular;
 
 use clap::Args;
 use tempfile::TempDir;
@@ -88,7 +90,7 @@ impl Counts {
 
 /// A file of accepted counts; none where there is no such file yet.
 fn read(path: &Path) -> Result<Accepted, Failure> {
-    let text = match fs::read_to_string(path) {
+    let text = match regular::read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Accepted::default()),
         text => text.map_err(|error| Failure::unreadable(path, &error))?,
     };

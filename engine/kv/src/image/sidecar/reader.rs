@@ -10,7 +10,8 @@ use super::frame::{
     FRAME_HEADER_BYTES, Header, HeaderBytes, SIDECAR_HEADER_BYTES, SIDECAR_MAGIC, SIDECAR_VERSION,
 };
 use super::{Frame, SidecarError};
-use crate::image::{Chunk, ChunkId, ImageReference, open_regular};
+use crate::image::{Chunk, ChunkId, ImageReference};
+use crate::regular;
 
 /// An open sidecar: where every chunk is. Payloads are read, and hashed, on demand.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Sidecar {
     /// is not an error here: see [`Sidecar::damage`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, SidecarError> {
         let path = path.into();
-        let mut file = open_regular(&path).map_err(SidecarError::io(&path, "open"))?;
+        let mut file = regular::open(&path).map_err(SidecarError::io(&path, "open"))?;
         let scan = scan(&mut file, &path)?;
         Ok(Self { path, file, scan })
     }
