@@ -34,6 +34,17 @@ pub enum StoreError {
         /// The place.
         address: String,
     },
+    /// Somebody keeps something else there.
+    #[error(
+        "{address} is no store, and it is not empty: it has {found}. A store is made in a folder of its own; give another place, \
+         or an empty one"
+    )]
+    Occupied {
+        /// The place.
+        address: String,
+        /// The first of what is there.
+        found: String,
+    },
     /// A request failed, also after the retries that make sense.
     #[error("{address}: {action} {key} failed: {cause}{hint}")]
     Backend {

@@ -246,6 +246,15 @@ async fn admit(objects: &Objects, create: bool) -> Result<(), StoreError> {
     if !create {
         return Err(StoreError::NoStore { address: objects.address().to_owned() });
     }
+    // Collecting garbage would take what others keep there for payloads of ours.
+    // What a process left that was killed while it made a store begins as the marker does.
+    let marker = Key::Marker.to_string();
+    if let Some(found) = objects.names("").await?.into_iter().find(|name| !name.starts_with(&marker)) {
+        // Somebody may have made the store just now.
+        if objects.document(&Key::Marker).await?.is_none() {
+            return Err(StoreError::Occupied { address: objects.address().to_owned(), found });
+        }
+    }
     let marker = head::write(&Marker { version: VERSION }).map_err(document)?;
     objects.create(&Key::Marker, marker).await.map(|_| ())
 }

@@ -52,6 +52,25 @@ fn a_folder_without_a_store_is_no_store_and_a_newer_store_is_refused() {
 }
 
 #[test]
+fn no_store_is_made_where_somebody_keeps_something_else() {
+    let payload = "ab".repeat(32);
+    for name in ["notes.txt", &format!("chunks/ab/{payload}"), "sessions/x/1.json", "a/b/c"] {
+        let root = tempfile::tempdir().unwrap();
+        let (path, file) = (root.path().to_str().unwrap(), root.path().join(name));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "somebody's").unwrap();
+        let error = SessionStore::create(path).unwrap_err();
+        assert!(matches!(&error, StoreError::Occupied { found, .. } if found == name), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"somebody's");
+        assert!(!root.path().join("store.json").exists());
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("store.json#1"), "{").unwrap();
+    SessionStore::create(root.path().to_str().unwrap())
+        .expect("a process was killed while it made this store");
+}
+
+#[test]
 fn a_store_goes_on_past_what_others_put_in_its_folder() {
     let root = tempfile::tempdir().unwrap();
     let store = folder(root.path());
