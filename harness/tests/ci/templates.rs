@@ -253,6 +253,32 @@ fn a_pin_that_is_moved_is_compared_with_the_one_before_and_the_worst_decides() {
     assert_eq!(runner.calls(), [""; 0], "nothing was moved");
     fs::write(runner.path("work/.llama-cpp-version"), "b9842\n").expect("written");
     assert_eq!(runner.run(&script, &[("CODE_OF_upstream", "100")]).code, 100);
-    assert_eq!(runner.calls(), ["upstream b8390 b9842 --out upstream --markdown comment.md"]);
+    let out = runner.path("temp/sessions").display().to_string();
+    assert_eq!(
+        runner.calls(),
+        [format!("upstream b8390 b9842 --out {out}/upstream --markdown {out}/comment.md")]
+    );
     assert!(runner.text("summary").contains("# What this does"));
+}
+
+#[test]
+fn what_a_pull_request_committed_is_no_result_of_a_comparison() {
+    let mut runner = Runner::new();
+    fs::write(runner.path("work/.llama-cpp-version"), "b8390\n").expect("written");
+    let base = committed(&runner);
+    runner.set("github.event.pull_request.base.sha", &base);
+    fs::write(runner.path("work/.llama-cpp-version"), "nonsense\n").expect("written");
+    fs::write(runner.path("work/comment.md"), "# Yes, says the pull request.").expect("written");
+    for folder in ["work/upstream", "work/upgrade"] {
+        fs::create_dir(runner.path(folder)).expect("made");
+        fs::write(runner.path(folder).join("report.md"), "# Yes, says the pull request.").expect("written");
+    }
+    let script = step(BUMP, "survive", "Compare");
+    assert_eq!(runner.run(&script, &[("CODE_OF_upstream", "96")]).code, 96);
+    assert!(!runner.text("summary").contains("says the pull request"), "{}", runner.text("summary"));
+    let mut script = step("templates/github/llama-cpp.yml", "state", "Compare");
+    let (_, compared) = script.script.split_once("# Outside the checkout").expect("what follows the builds");
+    script.script = format!("#{compared}");
+    assert_eq!(runner.run(&script, &[("CODE_OF_upstream", "96")]).code, 96);
+    assert!(!runner.text("summary").contains("says the pull request"), "{}", runner.text("summary"));
 }
