@@ -49,6 +49,12 @@ pub struct ModelSettings {
     pub control_vectors: Vec<(PathBuf, f32)>,
 }
 
+/// The context length that the file states. llama.cpp gives it as a signed number, whatever it is.
+fn stated_context(model: &LlamaModel) -> Option<u64> {
+    let architecture = model.meta_val_str("general.architecture").ok()?;
+    model.meta_val_str(&format!("{architecture}.context_length")).ok()?.parse().ok()
+}
+
 impl Model {
     /// Loads a GGUF file.
     ///
@@ -94,6 +100,11 @@ impl Model {
     }
 
     fn of(mut inner: LlamaModel, path: &Path, settings: &ModelSettings) -> Result<Arc<Self>, LlamaError> {
+        if let Some(tokens) = stated_context(&inner).filter(|tokens| i32::try_from(*tokens).is_err()) {
+            let reason =
+                format!("it states a context of {tokens} tokens, and llama.cpp counts up to {}", i32::MAX);
+            return Err(LlamaError::Model { path: path.to_owned(), reason });
+        }
         let adapters = Adapters::read(&mut inner, &settings.lora, &settings.control_vectors)?;
         let layers =
             settings.gpu_layers.map_or_else(usual_layers, |layers| i32::try_from(layers).unwrap_or(-1));

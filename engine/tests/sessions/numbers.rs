@@ -81,3 +81,18 @@ fn a_context_that_is_too_short_is_refused_with_the_least_length() {
     assert_eq!(refused.code(), Some("parameters-invalid"));
     assert!(refused.to_string().contains("ContextSize is 1, and at least"), "{refused}");
 }
+
+#[test]
+fn a_model_that_states_a_context_beyond_what_llama_cpp_counts_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.gguf");
+    let mut bytes = std::fs::read(intact_fixtures::cached("llama").expect("a fixture model")).expect("read");
+    let key = b"llama.context_length";
+    let at = bytes.windows(key.len()).position(|part| part == key).expect("it states its context");
+    // Behind the key: the type, four bytes, and the number.
+    let number = at + key.len() + 4;
+    bytes[number..number + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    std::fs::write(&path, bytes).expect("written");
+    let error = Engine::open(&path).expect_err("refused").to_string();
+    assert!(error.contains("a context of 4294967295 tokens"), "{error}");
+}
