@@ -196,6 +196,10 @@ fn unless_other(file: &Path, model: Option<&Path>) -> Result<(), Failure> {
         Kind::Sidecar => {
             ("the KV image of a session".into(), "give the session file, which is beside it".into())
         }
+        Kind::Bundle => (
+            "a bundle that `intact pack` made".into(),
+            format!("`intact unpack {}` takes the session out", quoted(&name.to_string())),
+        ),
         Kind::Model => ("a model".into(), "give the session file; the model goes after --model".into()),
     };
     Err(Failure::setup(format!("{name} is {what}, not a session file")).help(help))

@@ -41,6 +41,11 @@ impl Inspect {
             }
             Kind::Sidecar => self.print(&sidecar::Image::read(&self.file)?, sidecar::Image::text),
             Kind::Foreign(_) => self.print(&foreign::Foreign::read(&self.file)?, foreign::Foreign::text),
+            Kind::Bundle => Err(Failure::setup(format!(
+                "{file} is a bundle that `intact pack` made; `intact verify {file}` checks it, and `intact unpack {file}` takes \
+                 the session out, which can be looked at then",
+                file = self.file.display()
+            ))),
             Kind::Model => self.print(&model::Model::read(&self.file)?, model::Model::text),
         }
     }

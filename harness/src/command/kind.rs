@@ -20,7 +20,12 @@ pub(super) enum Kind {
     Foreign(ForeignKind),
     /// A model.
     Model,
+    /// A bundle: a tar archive.
+    Bundle,
 }
+
+/// Bytes that tell the kind: the first block of a tar archive is the longest of what does.
+const HEAD: u64 = 512;
 
 impl Kind {
     /// The kind of the file at `path`.
@@ -28,14 +33,15 @@ impl Kind {
         let unreadable = |error| Failure::unreadable(path, &error);
         let mut head = Vec::new();
         let file = regular::open(path).map_err(unreadable)?;
-        file.take(8).read_to_end(&mut head).map_err(unreadable)?;
+        file.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
         Ok(Self::of_head(&head))
     }
 
     fn of_head(head: &[u8]) -> Self {
         match ForeignKind::of(head) {
             Some(kind) => Self::Foreign(kind),
-            None if head == SIDECAR_MAGIC => Self::Sidecar,
+            None if head.starts_with(&SIDECAR_MAGIC) => Self::Sidecar,
+            None if head.get(257..262) == Some(b"ustar") => Self::Bundle,
             None if head.starts_with(b"GGUF") => Self::Model,
             None => Self::Session,
         }
@@ -55,6 +61,8 @@ mod tests {
             (b"GGUF\x03\0\0\0", Kind::Model),
             (b"{\"Format", Kind::Session),
             (b"", Kind::Session),
+            (&[&[b'x'; 257][..], b"ustar  \0"].concat(), Kind::Bundle),
+            (&[b'x'; 512], Kind::Session),
         ] {
             assert_eq!(Kind::of_head(head), kind, "{head:?}");
         }

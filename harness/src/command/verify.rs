@@ -9,16 +9,17 @@ use intact_format::gguf::Gguf;
 use intact_format::identity::{IdentityError, model_files};
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
-use intact_format::place::find_sidecar;
+use intact_format::place::{SessionSource, find_sidecar, read_chunk};
 use intact_format::regular;
+use intact_format::session;
 use intact_format::version::FormatVersion;
-use intact_seal::{Form, Origin};
+use intact_seal::{BundleSource, Form, Origin, SealedSource};
 use serde::Serialize;
 
 use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
-use super::stored::{Stored, form_name};
+use super::stored::{Stored, form_name, refused};
 use super::table::plain;
 use crate::exit::Exit;
 use crate::quantity::counted;
@@ -69,6 +70,7 @@ impl Verify {
             Kind::Sidecar => vec![image(file, None)],
             Kind::Foreign(_) => vec![foreign(file)?],
             Kind::Model => vec![model(file)],
+            Kind::Bundle => bundle(file, &self.keys)?,
         };
         let whole = findings.iter().all(|finding| finding.whole);
         if self.json {
@@ -104,6 +106,37 @@ fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failur
         Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
     });
     Ok([document].into_iter().chain(origin(&stored)).chain(image).collect())
+}
+
+/// A bundle, as what is in it: nothing is unpacked.
+fn bundle(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failure> {
+    let source = match BundleSource::open(file) {
+        Ok(source) => source,
+        Err(error) => return Ok(vec![Finding::damaged("bundle", &error)]),
+    };
+    let mut source =
+        SealedSource::open(source, &keys.keys()?, keys.sealed).map_err(|error| refused(file, &error))?;
+    let opened = source.document().map_err(|error| refused(file, &error))?;
+    let read = match session::read(&opened, FormatVersion::CURRENT) {
+        Ok(read) => read,
+        Err(error) => return Ok(vec![Finding::damaged("document", &error)]),
+    };
+    let document = Finding::whole("document", format!("in a bundle, format {}", read.written_as));
+    let image = read.document.image.as_ref().map(|reference| {
+        let chunks = source.locate(reference).and_then(|()| {
+            reference.distinct_chunks().try_fold((0, 0), |(count, bytes), (id, length)| {
+                read_chunk(&source, id, length).map(|chunk| (count + 1, bytes + chunk.payload().len()))
+            })
+        });
+        match chunks {
+            Ok((count, bytes)) => Finding::whole(
+                "image",
+                format!("{}, {bytes} bytes, and every hash is right", counted(count, "chunk", "chunks")),
+            ),
+            Err(error) => Finding::damaged("image", &error),
+        }
+    });
+    Ok([document].into_iter().chain(image).collect())
 }
 
 /// Who can have written it, where that is a question.

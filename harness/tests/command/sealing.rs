@@ -81,6 +81,20 @@ fn a_session_goes_through_a_bundle_plain_and_sealed() {
     let sealed = fine(&with_passphrase("correct horse", words(&["seal"], &session)));
     for (at, file) in [&session, &sealed].into_iter().enumerate() {
         let bundle = fine(&intact(words(&["pack"], file)));
+        let verified = with_passphrase("correct horse", words(&["verify"], &bundle));
+        assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+        assert!(
+            verified.out.contains("in a bundle") && verified.out.contains("every hash"),
+            "{}",
+            verified.out
+        );
+        let mut damaged = fs::read(&bundle).expect("read");
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        let copy = folder.path().join(format!("damaged-{at}.intact"));
+        fs::write(&copy, damaged).expect("written");
+        assert_ne!(with_passphrase("correct horse", words(&["verify"], &copy)).code, 0);
+        assert!(intact(words(&["inspect"], &bundle)).err.contains("intact unpack"));
         let out = folder.path().join(format!("back-{at}.json"));
         fine(&intact(words(&["unpack", "--out", out.to_str().expect("UTF-8")], &bundle)));
         assert_eq!(fs::read(file).expect("read"), fs::read(&out).expect("read"));
