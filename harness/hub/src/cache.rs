@@ -71,8 +71,8 @@ impl Cache {
     /// Takes the lock that whoever writes the blob holds. `waiting` is called if another process has it.
     pub(super) fn lock(&self, file: PinnedFile<'_>, waiting: &dyn Fn()) -> io::Result<File> {
         let folder = self.folder.join(".locks").join(repository_folder(file.repo));
-        fs::create_dir_all(&folder)?;
-        fs::create_dir_all(self.repository(file).join("blobs"))?;
+        self.make(&folder)?;
+        self.make(&self.repository(file).join("blobs"))?;
         let lock = lock_file(&folder.join(format!("{}.lock", file.sha256)))?;
         if lock.try_lock().is_err() {
             waiting();
@@ -91,7 +91,7 @@ impl Cache {
     pub(super) fn link(&self, file: PinnedFile<'_>, commit: &Commit) -> io::Result<PathBuf> {
         let path = self.snapshot(file, commit);
         let folder = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder)?;
+        self.make(folder)?;
         let up = "../".repeat(file.file.split('/').count() + 1);
         let target = PathBuf::from(format!("{up}blobs/{}", file.sha256));
         let temporary = path.with_extension(format!("{}.link", std::process::id()));
@@ -103,7 +103,9 @@ impl Cache {
 
     /// Notes the commit of the main branch, as the hub's other clients do.
     pub(super) fn note_main(&self, file: PinnedFile<'_>, commit: &Commit) -> io::Result<()> {
-        put(&self.repository(file).join("refs/main"), |part| fs::write(part, commit.as_str()))
+        let refs = self.repository(file).join("refs");
+        self.make(&refs)?;
+        put(&refs.join("main"), |part| fs::write(part, commit.as_str()))
     }
 
     /// Removes a file of a snapshot, and the blob it is a link to.
@@ -114,6 +116,19 @@ impl Cache {
             fs::remove_file(blob)?;
         }
         Ok(())
+    }
+
+    /// Makes a folder of the cache. The cache itself may be on another disk, behind a link; nothing in it is.
+    fn make(&self, folder: &Path) -> io::Result<()> {
+        let inside = folder.strip_prefix(&self.folder).unwrap_or(folder);
+        for part in inside.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+            let path = self.folder.join(part);
+            if path.is_symlink() {
+                let told = format!("{} is a link, which is not followed", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+            }
+        }
+        fs::create_dir_all(folder)
     }
 
     fn snapshot(&self, file: PinnedFile<'_>, commit: &Commit) -> PathBuf {
@@ -164,4 +179,51 @@ fn free_bytes_of(folder: &Path) -> Option<u64> {
 #[cfg(not(unix))]
 fn free_bytes_of(_: &Path) -> Option<u64> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_is_in_the_cache() {
+        let file = PinnedFile { repo: "o/n", file: "m.gguf", sha256: &"a".repeat(64), packages: &[] };
+        let commit = Commit::new(&"c".repeat(40)).expect("a commit");
+        for planted in [".locks", ".locks/models--o--n", "models--o--n", "models--o--n/blobs"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (elsewhere, hub) = (folder.path().join("elsewhere"), folder.path().join("hub"));
+            let link = hub.join(planted);
+            fs::create_dir(&elsewhere).expect("made");
+            fs::create_dir_all(link.parent().expect("a folder")).expect("made");
+            symlink(&elsewhere, &link).expect("planted");
+            let error = Cache::new(hub).lock(file, &|| {}).expect_err(planted);
+            assert!(error.to_string().contains("is a link"), "{error}");
+            assert_eq!(fs::read_dir(&elsewhere).expect("a folder").count(), 0, "{planted}");
+        }
+        for planted in ["snapshots", "refs"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let hub = folder.path().join("hub");
+            fs::create_dir_all(hub.join("models--o--n")).expect("made");
+            symlink(folder.path(), hub.join("models--o--n").join(planted)).expect("planted");
+            let cache = Cache::new(hub);
+            assert!(
+                cache.link(file, &commit).is_err() || cache.note_main(file, &commit).is_err(),
+                "{planted}"
+            );
+            assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "{planted}");
+        }
+    }
+
+    #[test]
+    fn the_cache_itself_may_be_behind_a_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (disk, hub) = (folder.path().join("disk"), folder.path().join("hub"));
+        fs::create_dir(&disk).expect("made");
+        symlink(&disk, &hub).expect("linked");
+        let file = PinnedFile { repo: "o/n", file: "m.gguf", sha256: &"a".repeat(64), packages: &[] };
+        Cache::new(hub).lock(file, &|| {}).expect("locked");
+        assert!(disk.join("models--o--n/blobs").is_dir());
+    }
 }
