@@ -123,6 +123,14 @@ pub enum StudyError {
         /// What the system said.
         source: io::Error,
     },
+    /// No route is called so.
+    #[error("no route has `{only}` in its name, so nothing would be measured; there are: {known}")]
+    NoRoute {
+        /// What was asked for.
+        only: String,
+        /// Names of the routes.
+        known: String,
+    },
     /// The state of this release is not understood.
     #[error("the states of this worker are not understood ({0}), so its cells cannot be compared")]
     Opaque(String),

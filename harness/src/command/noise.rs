@@ -1,6 +1,5 @@
 //! `intact noise`: what a model's own noise is, and what parts it from a restore that is wrong.
 
-use std::fs;
 use std::path::PathBuf;
 
 use intact_format::regular;
@@ -11,6 +10,7 @@ use super::Failure;
 use super::models::{model_file, quantize};
 use super::worker::{find, missing_model};
 use crate::exit::Exit;
+use crate::files::replace_own;
 use crate::noise::{Finding, Options, Study, StudyError, Watch, markdown, overview, study};
 use crate::tags::{default_home, select, worker_command};
 
@@ -119,7 +119,9 @@ impl Noise {
         print!("{}", markdown(&study));
         if let Some(file) = &self.json {
             let json = serde_json::to_vec_pretty(&study).map_err(Failure::setup)?;
-            fs::write(file, json).map_err(|error| Failure::setup(format!("{}: {error}", file.display())))?;
+            let is_study = |there: &[u8]| serde_json::from_slice::<Study>(there).is_ok();
+            replace_own(file, json, is_study)
+                .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", file.display())))?;
         }
         Ok(Exit::Fine)
     }

@@ -55,6 +55,15 @@ pub trait Watch {
 /// [`StudyError`], where not even an uninterrupted session can be held. What cannot be done on one route is left out, and
 /// said to be.
 pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> {
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let across =
+        |(name, _): &(String, Vec<String>)| FORMS.map(|(what, _)| format!("release → {name}, {what}"));
+    let names =
+        ROUTES.iter().map(|route| route.name.to_owned()).chain(options.others.iter().flat_map(across));
+    let names: Vec<String> = names.collect();
+    if let Some(only) = options.only.as_ref().filter(|_| !names.iter().any(|name| wanted(name))) {
+        return Err(StudyError::NoRoute { only: only.clone(), known: names.join("; ") });
+    }
     let gguf = Gguf::open(&options.model)?;
     let heads = HeadSizes::of(&KvShape::of(&gguf)?);
     let base = SessionSetup::new(&options.worker, &options.model, options.threads);
@@ -72,13 +81,12 @@ pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> 
         bench.leave_out("adapters", "there is no form of the weights to draw them for");
     }
     bench.batch_shapes()?;
-    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     for route in ROUTES.iter().filter(|route| wanted(route.name)) {
         let reader = route.reader.of(&bench.base);
         bench.route(route, route.name, &reader);
     }
     for (name, command) in &options.others {
-        for (what, form) in [("f16", Form::F16), ("q8_0", Form::Q8_0), ("q4_0", Form::Q4_0)] {
+        for (what, form) in FORMS {
             let reader = SessionSetup { command: command.clone(), ..form.of(&bench.base) };
             let route = Route { name: SAME, writer: form, reader: form, thorough: false };
             let name = format!("release → {name}, {what}");
@@ -90,6 +98,9 @@ pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> 
     bench.desk.leave();
     Ok(bench.study)
 }
+
+/// How sessions are kept that another release reads.
+const FORMS: [(&str, Form); 3] = [("f16", Form::F16), ("q8_0", Form::Q8_0), ("q4_0", Form::Q4_0)];
 
 struct Bench<'w> {
     desk: Desk,

@@ -54,6 +54,8 @@ pub(super) struct Derive {
 impl Derive {
     pub(super) fn carry_out(self) -> Result<Exit, Failure> {
         let model = model_file(&self.model)?;
+        // The model itself may be there, whose weights would be gone.
+        Failure::unless_free(&[&self.out])?;
         if let Some(weights) = &self.weights {
             let worker = find(self.worker.as_deref())?;
             quantize(&worker, &model, &self.out, weights, self.threads)?;
