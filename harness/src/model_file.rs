@@ -104,7 +104,7 @@ mod tests {
         for (bytes, told) in [
             (b"".as_slice(), "it is empty"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-            (b"\n<!DOCTYPE html><html>", "a page of the web"),
+            (b"\n<!DOCTYPE html><html>", "a web page"),
             (b"PK\x03\x04rest of it", "a ZIP archive"),
             (b"\x1f\x8b\x08\0rest of it", "gzip"),
             (b"tjgg\x03\0\0\0", "before GGUF"),

@@ -74,7 +74,7 @@ pub(super) struct SettingArguments {
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=1024),
+        value_parser = clap::value_parser!(u32).range(1..=512),
         help_heading = "Context"
     )]
     threads: Option<u32>,

@@ -158,7 +158,7 @@ const Filter = (() => {
     version(start, holds) {
       const text = this.value();
       const key = versionKey(text);
-      if (key === null) this.fail(`\`${text}\` is no version, such as 1.1 or b8816`, start);
+      if (key === null) this.fail(`\`${text}\` is not a version, such as 1.1 or b8816`, start);
       return (value) => {
         const other = versionKey(value);
         return other !== null && holds(compare(other, key));

@@ -205,6 +205,7 @@ fn a_pipe_or_a_device_in_the_place_of_a_file_is_named_and_not_waited_for() {
     fs::remove_file(folder.path().join("run/results.json")).expect("removed");
     fs::hard_link(&pipe, folder.path().join("run/results.json")).expect("a pipe by another name");
     let run = folder.path().join("run").display().to_string();
+    let out = folder.path().join("out.json").display().to_string();
     for (special, kind) in [(pipe.display().to_string(), "named pipe"), ("/dev/zero".to_owned(), "device")] {
         for command in [
             vec!["report", &special],
@@ -213,8 +214,8 @@ fn a_pipe_or_a_device_in_the_place_of_a_file_is_named_and_not_waited_for() {
             vec!["run", "--expectations", &special, "--list"],
             vec!["run", "--config", &special, "--list"],
             vec!["check", &session, "--tag", "b8783", "--table", &special],
-            vec!["adopt", &special, "--model", &special],
-            vec!["adopt", &session, "--history", &special, "--model", &special],
+            vec!["adopt", &special, "--model", &special, "--out", &out],
+            vec!["adopt", &session, "--history", &special, "--model", &special, "--out", &out],
             vec!["noise", "--from", &special],
             vec!["perf", "compare", &special, &special],
             vec!["inspect", &special],
