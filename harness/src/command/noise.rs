@@ -11,6 +11,7 @@ use super::models::{model_file, quantize};
 use super::worker::{find, missing_model};
 use crate::exit::Exit;
 use crate::files::replace_own;
+use crate::fleeting::FleetingFolder;
 use crate::noise::{Finding, Options, Study, StudyError, Watch, markdown, overview, study};
 use crate::tags::{default_home, select, worker_command};
 
@@ -50,7 +51,7 @@ pub(super) struct Noise {
     seed: u64,
 
     /// Threads that evaluate tokens
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
     threads: u32,
 
     /// Where changed models and images are kept meanwhile [default: the system's folder for temporary files]
@@ -86,11 +87,9 @@ impl Noise {
             return Err(missing_model(&model));
         }
         let worker = find(self.worker.as_deref())?;
-        let scratch = match &self.scratch {
-            Some(folder) => tempfile::Builder::new().prefix("intact-noise-").tempdir_in(folder),
-            None => tempfile::Builder::new().prefix("intact-noise-").tempdir(),
-        };
-        let scratch = scratch.map_err(|error| {
+        // A study is as large as several models: what one that was killed left is removed by the next.
+        let folder = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        let scratch = FleetingFolder::make(&folder).map_err(|error| {
             Failure::setup(format!("no folder could be made for temporary files: {error}"))
         })?;
         let unquantized = match is_unquantized(&model)? {

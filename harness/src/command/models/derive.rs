@@ -43,7 +43,7 @@ pub(super) struct Derive {
     out: PathBuf,
 
     /// Threads that quantize
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=512))]
     threads: u32,
 
     /// The worker whose llama.cpp quantizes, instead of the one beside this command
