@@ -102,7 +102,8 @@ const MODELS: &str = "models";
 /// What a bundle has besides a run's files.
 const OWN: [&str; 4] = [REPLAY, CELL, README, MODELS];
 
-const SCRIPT: &str = "#!/bin/sh\n# Runs the cell again; arguments go to `intact consume`. INTACT names the command, INTACT_WORKER the worker.\n\
+/// A bundle is known by this text, so it stays as it is.
+const SCRIPT: &str = "#!/bin/sh\n# Plays the cell again; arguments go to `intact consume`. INTACT names the command, INTACT_WORKER the worker.\n\
 set -eu\ncd \"$(dirname \"$0\")\"\nexec \"${INTACT:-intact}\" consume --from . --out replay \"$@\"\n";
 
 /// Makes sure that no file of somebody else's is in the way of those that only bundles have.
