@@ -77,7 +77,7 @@ impl Exit {
             Self::SetUp => "configuration, models or workers could not be set up",
             Self::GateFailed => "at least one cell is worse than expected",
             Self::NoVerdict => "no verdict could be given",
-            Self::Stale => "at least one expectation is stale: a cell is better than expected",
+            Self::Stale => "at least one expectation is out of date: a cell is better than expected",
             Self::Regression => "the restore path became slower",
             Self::Unproven => "whether the restore path became slower could not be decided",
         }

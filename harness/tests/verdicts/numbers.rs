@@ -19,7 +19,7 @@ fn a_number_that_cannot_be_is_refused() {
         ("chat --model one.gguf --context 0", "2..="),
         ("chat --model one.gguf --context 1", "2..="),
         ("check a.json --model one.gguf --context 4294967295", "2..="),
-        ("chat --model one.gguf --threads 0", "1..=1024"),
+        ("chat --model one.gguf --threads 0", "1..=512"),
         ("tags build --jobs 0", "1..=1024"),
         ("perf compare a b --at-most 18446744073709551615", "0..=31536000"),
         ("perf compare a b --tokens 1", "16..="),
