@@ -217,7 +217,6 @@ fn a_pipe_or_a_device_in_the_place_of_a_file_is_named_and_not_waited_for() {
             vec!["adopt", &special, "--model", &special, "--out", &out],
             vec!["adopt", &session, "--history", &special, "--model", &special, "--out", &out],
             vec!["noise", "--from", &special],
-            vec!["perf", "compare", &special, &special],
             vec!["inspect", &special],
             vec!["verify", &special],
         ] {

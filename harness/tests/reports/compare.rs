@@ -80,7 +80,7 @@ fn a_run_that_is_chosen_is_compared_like_one_that_came_with_the_page() {
     std::fs::write(&stranger, "{}").expect("written");
     choose(&mut page, &stranger);
     page.wait(
-        "document.querySelector('#compare [role=alert]').textContent.includes('no results.json of intact')",
+        "document.querySelector('#compare [role=alert]').textContent.includes('not a results.json of intact')",
     );
     assert_eq!(page.console(), [""; 0]);
 }
