@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use intact_format::message::Role;
 use intact_format::place::sidecar_path;
-use intact_format::regular;
 #[cfg(feature = "blind")]
 use intact_format::session_id::SessionId;
 use serde::{Deserialize, Serialize};
@@ -96,7 +95,7 @@ impl Engine {
         container: Container,
     ) -> Result<BlindlyLoaded, EngineError> {
         let failed = |cause| EngineError::Io { action: "read", path: path.to_owned(), cause };
-        let bytes = regular::read(path).map_err(failed)?;
+        let bytes = intact_format::regular::read(path).map_err(failed)?;
         let bare: BareSession = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
         let id = SessionId::new(id.unwrap_or(&bare.session))?;
         if self.session(id.as_str()).is_err() {

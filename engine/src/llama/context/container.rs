@@ -4,8 +4,6 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use intact_format::regular;
-
 #[cfg(feature = "blind")]
 use super::SequenceState;
 use super::{Context, LlamaError, Part, SEQUENCE, Token};
@@ -88,13 +86,13 @@ impl Context {
                 .map(Some)
                 .map_err(|error| failed(&error)),
             Container::RawSequence => {
-                let bytes = regular::read(path).map_err(|error| failed(&error))?;
+                let bytes = intact_format::regular::read(path).map_err(|error| failed(&error))?;
                 // SAFETY: as the caller promises.
                 let state = unsafe { SequenceState::assume_verified(bytes) };
                 self.restore(&state).map(|()| None)
             }
             Container::RawContext => {
-                let bytes = regular::read(path).map_err(|error| failed(&error))?;
+                let bytes = intact_format::regular::read(path).map_err(|error| failed(&error))?;
                 // SAFETY: as the caller promises.
                 unsafe { self.overwrite(&bytes) }.map(|()| None)
             }
