@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use intact_format::identity::{IdentityCache, ModelIdentity, ModelWatch};
 use intact_format::passport::{Adapter, AdapterKind};
 use intact_format::regular;
-
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;

@@ -15,7 +15,6 @@ use std::io;
 use std::path::Path;
 
 use intact_format::regular;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use intact_format::regular;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -1,7 +1,6 @@
 //! The machine that a run is made on.
 
 use intact_format::regular;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use intact_format::regular;
-
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

@@ -10,7 +10,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::regular;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -21,7 +20,7 @@ use crate::plan::PlannedCell;
 use crate::verdict::Verdict;
 #[cfg(test)]
 pub(crate) use cell::sample_cell;
-pub use cell::{Attempt, Cell, Counts, judged_verdicts};
+pub use cell::{Attempt, Cell, Counts, is_unprotected, judged_verdicts};
 pub use claim::{ClaimOutcome, ClaimResult, PredictionOutcome, PredictionResult};
 pub use finding::{AxisControl, Suspect};
 pub use intact_judge::expectation::Expected;

@@ -60,7 +60,7 @@ pub fn put(to: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result
     part.as_file().sync_all()?;
     part.persist(to)?;
     // It is there. Not every file system can flush a folder, and that would be no reason to call it missing.
-    let _flushed = fs::OpenOptions::new().read(true).open(folder).and_then(|folder| folder.sync_all());
+    let _flushed = Durable::default().sync_folder_of(to);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::identity::HubFile;
+use intact_format::image::Durable;
 
 use super::{Commit, PinnedFile};
 use intact_base::files::{lock_file, put};
@@ -83,8 +84,9 @@ impl Cache {
 
     /// Gives a part that has been verified its name.
     pub(super) fn place(&self, file: PinnedFile<'_>) -> io::Result<()> {
-        fs::rename(self.part(file), self.blob(file))?;
-        sync_folder(&self.repository(file).join("blobs"))
+        let blob = self.blob(file);
+        fs::rename(self.part(file), &blob)?;
+        Durable::default().sync_folder_of(&blob)
     }
 
     /// Makes the blob a file of the snapshot of `commit`.
@@ -152,16 +154,6 @@ fn link(target: &Path, _: &Path, path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn link(_: &Path, blob: &Path, path: &Path) -> io::Result<()> {
     fs::hard_link(blob, path).or_else(|_| fs::copy(blob, path).map(drop))
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    fs::OpenOptions::new().read(true).open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// Bytes that are free for this user where `folder` is, or where it will be made; `None` where the system does not tell.

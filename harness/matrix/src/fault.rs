@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::regular;
-
 use thiserror::Error;
 
 /// One thing that can happen to a session's files.

@@ -5,7 +5,6 @@ use std::io;
 use std::path::Path;
 
 use intact_kv::regular;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

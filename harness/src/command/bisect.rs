@@ -8,9 +8,8 @@ mod program;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use intact_format::regular;
-
 use clap::{ArgGroup, Args};
+use intact_format::regular;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;

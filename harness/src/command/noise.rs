@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use intact_format::regular;
-
 use clap::Args;
+use intact_format::regular;
 
 use super::Failure;
 use super::models::{model_file, quantize};
-use super::worker::{find, missing_model};
+use super::worker::{MOST_THREADS, find, missing_model};
 use crate::exit::Exit;
 use crate::files::replace_own;
 use crate::fleeting::FleetingFolder;
@@ -51,7 +50,7 @@ pub(super) struct Noise {
     seed: u64,
 
     /// Threads that evaluate tokens
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS))]
     threads: u32,
 
     /// Where changed models and images are kept meanwhile [default: the system's folder for temporary files]

@@ -22,11 +22,11 @@ use super::table::plain;
 const FORM: u64 = 64;
 
 /// A session file that was opened.
-pub(super) struct Stored {
+pub(super) struct Stored<S = FileSource> {
     /// The session's document.
     pub(super) document: Vec<u8>,
     /// Where its chunks are.
-    pub(super) source: SealedSource<FileSource>,
+    pub(super) source: SealedSource<S>,
     /// What is to be known before it is believed. It was said on standard error.
     pub(super) warning: Option<&'static str>,
 }
@@ -34,9 +34,15 @@ pub(super) struct Stored {
 impl Stored {
     /// Opens a session file of any form.
     pub(super) fn open(file: &Path, keys: &KeyArguments) -> Result<Self, Failure> {
+        Self::within(file, FileSource::new(file), keys)
+    }
+}
+
+impl<S: SessionSource> Stored<S> {
+    /// Opens the session that a file holds in this place.
+    pub(super) fn within(file: &Path, place: S, keys: &KeyArguments) -> Result<Self, Failure> {
         let failed = |error: PlaceError| refused(file, &error);
-        let mut source =
-            SealedSource::open(FileSource::new(file), &keys.keys()?, keys.sealed).map_err(failed)?;
+        let mut source = SealedSource::open(place, &keys.keys()?, keys.sealed).map_err(failed)?;
         let document = source.document().map_err(failed)?;
         let warning = warning(source.origin(), keys.are_given());
         if let Some(warning) = warning {

@@ -9,17 +9,16 @@ use intact_format::gguf::Gguf;
 use intact_format::identity::{IdentityError, model_files};
 use intact_format::image::ImageReference;
 use intact_format::image::sidecar::{self, Verification};
-use intact_format::place::{SessionSource, find_sidecar, read_chunk};
+use intact_format::place::{SessionSource, find_sidecar};
 use intact_format::regular;
-use intact_format::session;
 use intact_format::version::FormatVersion;
-use intact_seal::{BundleSource, Form, Origin, SealedSource};
+use intact_seal::{BundleSource, Form, Origin};
 use serde::Serialize;
 
 use super::Failure;
 use super::keys::KeyArguments;
 use super::kind::Kind;
-use super::stored::{Stored, form_name, refused};
+use super::stored::{Stored, form_name};
 use super::table::plain;
 use crate::exit::Exit;
 use crate::quantity::counted;
@@ -86,10 +85,22 @@ impl Verify {
 }
 
 fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failure> {
-    let mut stored = Stored::open(file, keys)?;
+    Ok(session(Stored::open(file, keys)?, "", Some(&find_sidecar(file))))
+}
+
+/// A bundle, as what is in it: nothing is unpacked.
+fn bundle(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failure> {
+    match BundleSource::open(file) {
+        Ok(place) => Ok(session(Stored::within(file, place, keys)?, "in a bundle, ", None)),
+        Err(error) => Ok(vec![Finding::damaged("bundle", &error)]),
+    }
+}
+
+/// A session, where it is, and the image file beside it, which has more to tell where it is plain.
+fn session<S: SessionSource>(mut stored: Stored<S>, place: &str, sidecar: Option<&Path>) -> Vec<Finding> {
     let read = match stored.read() {
         Ok(read) => read,
-        Err(error) => return Ok(vec![Finding::damaged("document", &error)]),
+        Err(error) => return vec![Finding::damaged("document", &error)],
     };
     let vouched = if read.written_as >= FormatVersion::V2_0 {
         "its digest is right"
@@ -100,47 +111,16 @@ fn session_file(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failur
         Form::Plain => String::new(),
         form => format!("{}, ", form_name(form)),
     };
-    let document = Finding::whole("document", format!("{form}format {}, {vouched}", read.written_as));
-    let image = read.document.image.as_ref().map(|reference| match stored.form() {
-        Form::Plain => image(&find_sidecar(file), Some(reference)),
-        Form::Wrapped | Form::Sealed => opened_image(&mut stored, reference),
+    let document = Finding::whole("document", format!("{place}{form}format {}, {vouched}", read.written_as));
+    let image = read.document.image.as_ref().map(|reference| match (stored.form(), sidecar) {
+        (Form::Plain, Some(sidecar)) => image(sidecar, Some(reference)),
+        _ => opened_image(&mut stored, reference),
     });
-    Ok([document].into_iter().chain(origin(&stored)).chain(image).collect())
-}
-
-/// A bundle, as what is in it: nothing is unpacked.
-fn bundle(file: &Path, keys: &KeyArguments) -> Result<Vec<Finding>, Failure> {
-    let source = match BundleSource::open(file) {
-        Ok(source) => source,
-        Err(error) => return Ok(vec![Finding::damaged("bundle", &error)]),
-    };
-    let mut source =
-        SealedSource::open(source, &keys.keys()?, keys.sealed).map_err(|error| refused(file, &error))?;
-    let opened = source.document().map_err(|error| refused(file, &error))?;
-    let read = match session::read(&opened, FormatVersion::CURRENT) {
-        Ok(read) => read,
-        Err(error) => return Ok(vec![Finding::damaged("document", &error)]),
-    };
-    let document = Finding::whole("document", format!("in a bundle, format {}", read.written_as));
-    let image = read.document.image.as_ref().map(|reference| {
-        let chunks = source.locate(reference).and_then(|()| {
-            reference.distinct_chunks().try_fold((0, 0), |(count, bytes), (id, length)| {
-                read_chunk(&source, id, length).map(|chunk| (count + 1, bytes + chunk.payload().len()))
-            })
-        });
-        match chunks {
-            Ok((count, bytes)) => Finding::whole(
-                "image",
-                format!("{}, {bytes} bytes, and every hash is right", counted(count, "chunk", "chunks")),
-            ),
-            Err(error) => Finding::damaged("image", &error),
-        }
-    });
-    Ok([document].into_iter().chain(image).collect())
+    [document].into_iter().chain(origin(&stored)).chain(image).collect()
 }
 
 /// Who can have written it, where that is a question.
-fn origin(stored: &Stored) -> Option<Finding> {
+fn origin<S: SessionSource>(stored: &Stored<S>) -> Option<Finding> {
     let message = match stored.origin() {
         Origin::Signed(author) => format!("signed by {author}"),
         Origin::Passphrase => "not signed: whoever knows the passphrase can have sealed it".into(),
@@ -151,7 +131,7 @@ fn origin(stored: &Stored) -> Option<Finding> {
 }
 
 /// An image whose chunks are stored in another form: each is opened, and hashed as what it was.
-fn opened_image(stored: &mut Stored, reference: &ImageReference) -> Finding {
+fn opened_image<S: SessionSource>(stored: &mut Stored<S>, reference: &ImageReference) -> Finding {
     let opened = stored.chunks(reference).and_then(|mut chunks| {
         chunks.try_fold((0, 0), |(count, bytes), chunk| Ok((count + 1, bytes + chunk?.payload().len())))
     });

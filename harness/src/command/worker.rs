@@ -24,6 +24,8 @@ const OPENING: Duration = Duration::from_secs(1800);
 
 /// Tokens of a context at most: more than any model was trained with, and few enough for their sizes to be numbers.
 const MOST_CONTEXT: i64 = 1 << 28;
+/// As many threads as the engine takes.
+pub(super) const MOST_THREADS: i64 = 512;
 
 /// The model, and the settings of the context that sessions live in.
 #[derive(Debug, Args)]
@@ -74,7 +76,7 @@ pub(super) struct SettingArguments {
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=512),
+        value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS),
         help_heading = "Context"
     )]
     threads: Option<u32>,

@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::regular;
-
 use tempfile::TempDir;
 
 use super::artifact::{CONTENT, INDEX, is_hash};
@@ -177,7 +176,7 @@ fn owner(path: &Path) -> Result<Owner, FolderError> {
     let run = path.join(RUN);
     let marked = || {
         let mark = path.join(OWN).join(CLAIM);
-        regular(&mark) && regular::read(mark).is_ok_and(|text| text == CLAIMED.as_bytes())
+        is_own_file(&mark) && regular::read(mark).is_ok_and(|text| text == CLAIMED.as_bytes())
     };
     if !marked() {
         match run.symlink_metadata() {
@@ -251,7 +250,7 @@ fn is_being_claimed(path: &Path, present: &[PathBuf]) -> Result<bool, FolderErro
 /// Whether a file is one that was not written to its end and has no name yet: [`write_whole`] and what else writes here call
 /// them so.
 fn is_unfinished(path: &Path) -> bool {
-    regular(path) && is_called_unfinished(path)
+    is_own_file(path) && is_called_unfinished(path)
 }
 
 fn is_called_unfinished(path: &Path) -> bool {
@@ -287,7 +286,8 @@ fn is_kept(shelf: &Path, file: &Path) -> bool {
     shelf.len() == 2 && (torn || is_hash(&file) && file.starts_with(&shelf))
 }
 
-fn regular(path: &Path) -> bool {
+/// Whether it is a file, and not a link to one.
+fn is_own_file(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|there| there.is_file())
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::regular;
-
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -56,11 +56,9 @@ pub trait Watch {
 /// said to be.
 pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> {
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    let across =
-        |(name, _): &(String, Vec<String>)| FORMS.map(|(what, _)| format!("release → {name}, {what}"));
-    let names =
-        ROUTES.iter().map(|route| route.name.to_owned()).chain(options.others.iter().flat_map(across));
-    let names: Vec<String> = names.collect();
+    let across = |release: &str, what: &str| format!("release → {release}, {what}");
+    let crossings = options.others.iter().flat_map(|(name, _)| FORMS.map(|(what, _)| across(name, what)));
+    let names: Vec<String> = ROUTES.iter().map(|route| route.name.to_owned()).chain(crossings).collect();
     if let Some(only) = options.only.as_ref().filter(|_| !names.iter().any(|name| wanted(name))) {
         return Err(StudyError::NoRoute { only: only.clone(), known: names.join("; ") });
     }
@@ -89,7 +87,7 @@ pub fn study(options: &Options, watch: &dyn Watch) -> Result<Study, StudyError> 
         for (what, form) in FORMS {
             let reader = SessionSetup { command: command.clone(), ..form.of(&bench.base) };
             let route = Route { name: SAME, writer: form, reader: form, thorough: false };
-            let name = format!("release → {name}, {what}");
+            let name = across(name, what);
             if wanted(&name) {
                 bench.route(&route, &name, &reader);
             }

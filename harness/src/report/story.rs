@@ -5,9 +5,9 @@ mod common;
 mod findings;
 mod tally;
 
-use super::attempt::{Attempts, dim};
+use super::attempt::Attempts;
 use super::first_words::{FirstWords, Mixture};
-use crate::results::{Cell, Part, Results};
+use crate::results::{Cell, Results, is_unprotected};
 use crate::style::Tone;
 use crate::verdict::Verdict;
 pub use answer::{Answer, Line};
@@ -71,8 +71,7 @@ impl Story {
 
 /// Whether the cell belongs to a subject without protection.
 pub(super) fn is_control(results: &Results, cell: &Cell) -> bool {
-    let subject = dim(cell, "subject");
-    results.subjects.iter().any(|info| info.name == subject && info.part == Part::Control)
+    is_unprotected(cell, &results.subjects)
 }
 
 fn lead(tally: &Tally) -> String {

@@ -108,14 +108,17 @@ pub struct Attempt {
     pub message: String,
 }
 
-/// The verdicts of the cells that are judged: those of all subjects but the ones without protection.
+/// Whether a cell belongs to a subject without protection, which is not judged.
+#[must_use]
+pub fn is_unprotected(cell: &Cell, subjects: &[SubjectInfo]) -> bool {
+    let name = cell.dims.get("subject");
+    subjects.iter().any(|info| info.part == Part::Control && Some(&info.name) == name)
+}
+
+/// The verdicts of the cells that are judged.
 #[must_use]
 pub fn judged_verdicts(cells: &[Cell], subjects: &[SubjectInfo]) -> Vec<Verdict> {
-    let unprotected = |cell: &&Cell| {
-        let name = cell.dims.get("subject");
-        subjects.iter().any(|info| info.part == Part::Control && Some(&info.name) == name)
-    };
-    cells.iter().filter(|cell| !unprotected(cell)).map(|cell| cell.verdict).collect()
+    cells.iter().filter(|cell| !is_unprotected(cell, subjects)).map(|cell| cell.verdict).collect()
 }
 
 /// How many cells ended how, by subject.

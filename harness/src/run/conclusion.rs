@@ -8,7 +8,6 @@ use jiff::tz::TimeZone;
 use super::inputs::Inputs;
 use super::reproduce::Reproduction;
 use crate::claims;
-use crate::config::Config;
 use crate::control::controls;
 use crate::expectation::Comparison;
 use crate::folder::{Manifest, Outcome};
@@ -18,7 +17,7 @@ use crate::predictions;
 use crate::properties;
 use crate::results::{
     Attempt, Cell, Counts, Environment, Expected, Finding, FindingKind, NotCovered, Part, PlanInfo,
-    RESULTS_VERSION, Results, RunInfo, judged_verdicts,
+    RESULTS_VERSION, Results, RunInfo, is_unprotected, judged_verdicts,
 };
 use crate::suspects::suspects;
 use crate::verdict::Verdict;
@@ -66,10 +65,12 @@ impl Conclusion<'_> {
         let (cells, found): (Vec<Cell>, Vec<Option<Finding>>) = judged.unzip();
         findings.extend(found.into_iter().flatten());
         // A part of a plan may have drawn none that is judged; what puts the parts together asks again.
-        let judged = match manifest.partition {
+        let verdicts = match manifest.partition {
             Some(_) => cells.iter().map(|cell| cell.verdict).collect(),
             None => judged_verdicts(&cells, &manifest.subjects),
         };
+        let judged: Vec<&Cell> =
+            cells.iter().filter(|cell| !is_unprotected(cell, &manifest.subjects)).collect();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let plan = PlanInfo {
             selected: count(cells.len()),
@@ -95,8 +96,8 @@ impl Conclusion<'_> {
             predictions: predictions::judge(&cells),
             models: manifest.model_infos.clone(),
             counts: Counts::of(&cells),
-            gate: gate::decide(cells.len(), &judged, findings),
-            suspects: suspects(&plan.axes, &of_judged_subjects(&cells, config)),
+            gate: gate::decide(cells.len(), &verdicts, findings),
+            suspects: suspects(&plan.axes, &judged),
             controls: controls(config, &plan.axes, &cells),
             claims: claims::judge(&cells),
             properties: properties::answer(&cells),
@@ -211,15 +212,6 @@ fn assembled(
         flaky: false,
         distances,
     }
-}
-
-/// The cells of subjects that the gate judges.
-fn of_judged_subjects<'a>(cells: &'a [Cell], config: &Config) -> Vec<&'a Cell> {
-    let part = |cell: &Cell| {
-        let name = cell.dims.get("subject")?;
-        config.subjects.iter().find(|subject| subject.name == *name).map(|subject| subject.part)
-    };
-    cells.iter().filter(|cell| part(cell) == Some(Part::Judged)).collect()
 }
 
 /// The day on which a run began.

@@ -129,15 +129,15 @@ impl Depot {
         let replaced = there.filter(|there| there.started != manifest.started).map(|there| there.started);
         let documents = [RESULTS, CONFIG, EXPECTATIONS].into_iter().chain(DOCUMENTS).chain(report::FILES);
         let documents = documents.filter(|file| folder.file(file).is_file());
-        let documents = documents.map(|file| (file.to_owned(), format!("{name}/{file}")));
-        let put = |(place, file): &(String, &StoredFile)| -> Result<(), RunError> {
-            self.files.put(place, artifacts.bytes(file)?).map_err(stopped)
+        let documents = documents.map(|file| (format!("{name}/{file}"), file.to_owned()));
+        let document = |file: &String| {
+            let path = folder.file(file);
+            plain_file(&path)?;
+            regular::read(&path).map_err(|source| FolderError::Io { path, source })
         };
-        parallel::map(REQUESTS, &fresh, || (), |(), file| put(file))
-            .into_iter()
-            .collect::<Result<(), _>>()?;
-        self.put_all(&folder, &documents.collect::<Vec<_>>())?;
-        self.put_all(&folder, &[(RUN.to_owned(), format!("{name}/{RUN}"))])?;
+        self.put_all(&fresh, |file| artifacts.bytes(file))?;
+        self.put_all(&documents.collect::<Vec<_>>(), document)?;
+        self.put_all(&[(format!("{name}/{RUN}"), RUN.to_owned())], document)?;
         Ok(Kept { name, replaced })
     }
 
@@ -221,14 +221,13 @@ impl Depot {
         Ok(manifests)
     }
 
-    /// Puts files of a folder where they are kept.
-    fn put_all(&self, folder: &RunFolder, files: &[(String, String)]) -> Result<(), RunError> {
-        let put = |(file, name): &(String, String)| -> Result<(), RunError> {
-            let path = folder.file(file);
-            plain_file(&path)?;
-            let bytes = regular::read(&path).map_err(|source| FolderError::Io { path, source })?;
-            self.files.put(name, bytes).map_err(stopped)
-        };
+    /// Puts files where they are kept, each under its name there.
+    fn put_all<T: Sync>(
+        &self,
+        files: &[(String, T)],
+        bytes: impl Fn(&T) -> Result<Vec<u8>, FolderError> + Sync,
+    ) -> Result<(), RunError> {
+        let put = |(name, file): &(String, T)| self.files.put(name, bytes(file)?).map_err(stopped);
         parallel::map(REQUESTS, files, || (), |(), file| put(file)).into_iter().collect()
     }
 }

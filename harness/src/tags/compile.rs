@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use intact_format::regular;
-
 use thiserror::Error;
 
 use super::workspace::{Sources, WorkspaceError};

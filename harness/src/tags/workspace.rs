@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use intact_format::regular;
-
 use thiserror::Error;
 
 use super::{Release, manifest};

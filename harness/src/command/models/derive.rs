@@ -9,7 +9,7 @@ use clap::Args;
 use super::fetch::model_file;
 use crate::change::Change;
 use crate::command::Failure;
-use crate::command::worker::find;
+use crate::command::worker::{MOST_THREADS, find};
 use crate::exit::Exit;
 
 /// Make a model from another one: other weights of the same shape
@@ -43,7 +43,7 @@ pub(super) struct Derive {
     out: PathBuf,
 
     /// Threads that quantize
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=512))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS))]
     threads: u32,
 
     /// The worker whose llama.cpp quantizes, instead of the one beside this command

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use intact_format::regular;
-
 use clap::Args;
+use intact_format::regular;
 use tempfile::TempDir;
 
 use super::super::output::show;
